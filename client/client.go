@@ -1,0 +1,378 @@
+// Package client speaks the PortOne V1 REST API (once i'mport): virtual bank accounts are issued, updated and
+// revoked, and payments looked up. Start with [New], then [Client.Issue].
+//
+// It promises that an issue is written to the network at most once for each call, except where the server surely
+// has not acted on the earlier attempt, and that each error says which of the two it was ([InDoubt]). It takes one
+// turn of the rate limiter for every HTTP attempt, token requests and retries included. It keeps no record of what
+// was issued: never issuing twice across calls is the caller's business, with [Client.FindAll] to ask.
+//
+// A Client is safe for concurrent use.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// DefaultURL is the live API.
+const DefaultURL = "https://api.iamport.kr"
+
+// maxReply is the largest reply body read, in bytes; a page of 1,000 payments is about 2 MB.
+const maxReply = 8 << 20
+
+// Retries of what is safe to send again. A lost issue is not.
+const (
+	maxAttempts  = 4
+	firstBackoff = 250 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+)
+
+// Secret is text that must not be printed: it formats as "[secret]".
+type Secret string
+
+// String hides the secret from every fmt verb for text.
+func (Secret) String() string { return "[secret]" }
+
+// GoString hides it from %#v.
+func (Secret) GoString() string { return "[secret]" }
+
+// Config is what a Client needs to know.
+type Config struct {
+	BaseURL string            // "" means DefaultURL; plain http only to a loopback address
+	Key     Secret            // imp_key
+	Secret  Secret            // imp_secret
+	Tier    string            // the Tier header for sub-merchants, or ""
+	Rate    float64           // HTTP attempts a second, all endpoints together; 0 means no limit
+	Workers int               // callers at once; as many connections are kept alive
+	Timeout time.Duration     // one HTTP attempt, from dialling to the last byte; 0 means 60 s
+	Through http.RoundTripper // in place of the network, for tests; nil means the network
+}
+
+// Client calls the API. Make one with New.
+type Client struct {
+	base     string
+	key      Secret
+	secret   Secret
+	tier     string
+	timeout  time.Duration
+	http     *http.Client
+	limiter  *rate.Limiter
+	tokens   tokens
+	requests atomic.Int64
+}
+
+// New checks the configuration and returns a Client. Nothing is sent until the first call.
+func New(config Config) (*Client, error) {
+	base := strings.TrimRight(config.BaseURL, "/")
+	if base == "" {
+		base = DefaultURL
+	}
+	if err := checkURL(base); err != nil {
+		return nil, err
+	}
+	workers := max(config.Workers, 1)
+	through := config.Through
+	if through == nil {
+		through = transport(workers)
+	}
+	timeout := config.Timeout
+	if timeout <= 0 {
+		timeout = 60 * time.Second
+	}
+	return &Client{
+		base: base, key: config.Key, secret: config.Secret, tier: config.Tier, timeout: timeout,
+		http: &http.Client{
+			Transport: through,
+			// A redirect may send a POST again (307, 308): it is a reply like any other, and a malformed one.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		limiter: limiter(config.Rate),
+		tokens:  tokens{turn: make(chan struct{}, 1)},
+	}, nil
+}
+
+// checkURL refuses what would carry credentials in the clear or is no base of an API.
+func checkURL(base string) error {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return errors.New("the API's address must look like https://api.iamport.kr")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("the API's address must hold no user, query or fragment")
+	}
+	if u.Scheme == "http" && u.Hostname() != "localhost" {
+		if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
+			return errors.New("plain http would send the credentials in the clear: use https (http is for loopback addresses only)")
+		}
+	}
+	return nil
+}
+
+// transport keeps one connection alive for each worker. HTTP/1.1 only: what HTTP/2 sends again by itself is harder to know.
+func transport(workers int) *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		MaxIdleConns:          workers,
+		MaxIdleConnsPerHost:   workers,
+		MaxConnsPerHost:       workers,
+		IdleConnTimeout:       20 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		Protocols:             protocols,
+	}
+}
+
+// limiter spaces attempts evenly. Above some 1,000 a second the clock is too coarse for a burst of 1.
+func limiter(perSecond float64) *rate.Limiter {
+	if perSecond <= 0 {
+		return rate.NewLimiter(rate.Inf, 1)
+	}
+	burst := 1
+	if perSecond > 1000 {
+		burst = int(perSecond / 50)
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), burst)
+}
+
+// Close lets the idle connections go.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Requests returns how many HTTP attempts were made so far, of every kind.
+func (c *Client) Requests() int64 { return c.requests.Load() }
+
+// call is one API call as the attempt loop needs it.
+type call struct {
+	method, path string
+	endpoint     string // the path without ids, for errors and logs
+	query        url.Values
+	body         any  // marshalled as JSON when not nil
+	look         bool // only looks: may be repeated, and broken off, at any time
+	bare         bool // without a token: the call that gets one
+}
+
+func (k call) op() string { return k.method + " " + k.endpoint }
+
+// do makes the call and decodes the envelope's response into reply. It repeats what surely had no effect and
+// what only looks; a call that may have acted is returned as it is, in doubt.
+func (c *Client) do(ctx context.Context, k call, reply any) error {
+	var body []byte
+	if k.body != nil {
+		var err error
+		if body, err = json.Marshal(k.body); err != nil {
+			return &Error{Op: k.op(), Kind: Stopped, Err: fmt.Errorf("the request cannot be written as JSON: %w", err)}
+		}
+	}
+	renewed := false
+	for attempt := 1; ; attempt++ {
+		token := ""
+		if !k.bare {
+			var err error
+			if token, err = c.token(ctx); err != nil {
+				return err
+			}
+		}
+		fault := c.attempt(ctx, k, token, body, reply)
+		if fault == nil {
+			return nil
+		}
+		if fault.Kind == Unauthorized && !k.bare && !renewed {
+			renewed = true // the fresh token may be the same one: the API says so
+			c.tokens.drop(token)
+			continue
+		}
+		if attempt == maxAttempts || !repeatable(k, fault) {
+			return fault
+		}
+		if err := sleep(ctx, backoff(attempt, fault.RetryAfter)); err != nil {
+			return fault
+		}
+	}
+}
+
+// repeatable reports whether the same call may be sent again without asking.
+func repeatable(k call, fault *Error) bool {
+	switch fault.Kind {
+	case NotConnected, NotWritten, RateLimited:
+		return true
+	case NoReply, ServerError:
+		return k.look
+	}
+	return false
+}
+
+// backoff is what the server asked for, up to maxBackoff, else exponential with full jitter.
+func backoff(attempt int, asked time.Duration) time.Duration {
+	if asked > 0 {
+		return min(asked, maxBackoff)
+	}
+	return rand.N(min(firstBackoff<<attempt, maxBackoff))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// attempt sends the call once. The end of ctx stops it while it waits for its turn; once it is on its way, only
+// a call that looks is broken off.
+func (c *Client) attempt(ctx context.Context, k call, token string, body []byte, reply any) *Error {
+	if err := c.limiter.Wait(ctx); err != nil {
+		return &Error{Op: k.op(), Kind: Stopped, Err: context.Cause(ctx)}
+	}
+	sending := ctx
+	if !k.look {
+		sending = context.WithoutCancel(ctx)
+	}
+	sending, cancel := context.WithTimeout(sending, c.timeout)
+	defer cancel()
+
+	var written atomic.Bool
+	sending = httptrace.WithClientTrace(sending, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
+	request, err := c.build(sending, k, token, body)
+	if err != nil {
+		return &Error{Op: k.op(), Kind: Stopped, Err: err}
+	}
+	c.requests.Add(1)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return unanswered(k, err, written.Load())
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxReply+1))
+	return classify(k, response, text, err, reply)
+}
+
+func (c *Client) build(ctx context.Context, k call, token string, body []byte) (*http.Request, error) {
+	address := c.base + k.path
+	if len(k.query) > 0 {
+		address += "?" + k.query.Encode()
+	}
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	request, err := http.NewRequestWithContext(ctx, k.method, address, reader)
+	if err != nil {
+		return nil, errors.New("the request's address is malformed") // err would print the query
+	}
+	if !k.look {
+		request.GetBody = nil // net/http must have no means to send it again by itself
+	}
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", "vbankbatch")
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	if c.tier != "" {
+		request.Header.Set("Tier", c.tier)
+	}
+	return request, nil
+}
+
+// unanswered sorts an attempt that got no reply by whether its headers were written.
+func unanswered(k call, err error, written bool) *Error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // url.Error prints the whole address, pg_api_key included
+	}
+	fault := &Error{Op: k.op(), Kind: NoReply, Err: err}
+	if !written {
+		fault.Kind = NotWritten
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+			fault.Kind = NotConnected
+		}
+	}
+	return fault
+}
+
+// envelope is what every reply is wrapped in.
+type envelope struct {
+	Code     *int            `json:"code"`
+	Message  Text            `json:"message"`
+	Response json.RawMessage `json:"response"`
+}
+
+// classify turns a reply into a value or one typed error. The envelope's code decides, not the HTTP status, except
+// that a 5xx is never believed: a gateway may have answered for a server that goes on working.
+func classify(k call, response *http.Response, text []byte, readErr error, reply any) *Error {
+	fault := &Error{Op: k.op(), Status: response.StatusCode}
+	if readErr != nil {
+		fault.Kind, fault.Err = NoReply, readErr
+		return fault
+	}
+	var wrapped envelope
+	parseErr := json.Unmarshal(text, &wrapped)
+	if parseErr == nil && wrapped.Code != nil {
+		fault.Code, fault.Message = *wrapped.Code, string(wrapped.Message)
+	}
+	switch {
+	case response.StatusCode == http.StatusUnauthorized:
+		fault.Kind = Unauthorized
+	case response.StatusCode == http.StatusTooManyRequests:
+		fault.Kind, fault.RetryAfter = RateLimited, retryAfter(response.Header)
+	case response.StatusCode >= 500:
+		fault.Kind = ServerError
+	case len(text) > maxReply:
+		fault.Kind, fault.Err = Malformed, fmt.Errorf("the reply is longer than %d bytes", maxReply)
+	case parseErr != nil:
+		fault.Kind, fault.Err = Malformed, errors.New("the reply is not JSON")
+	case wrapped.Code == nil:
+		fault.Kind, fault.Err = Malformed, errors.New("the reply has no code")
+	case *wrapped.Code != 0 && response.StatusCode == http.StatusNotFound:
+		fault.Kind = NotFound
+	case *wrapped.Code != 0:
+		fault.Kind = Refused
+	case len(wrapped.Response) == 0 || string(wrapped.Response) == "null":
+		fault.Kind, fault.Err = Malformed, errors.New("the reply says success and holds nothing")
+	default:
+		if err := json.Unmarshal(wrapped.Response, reply); err != nil {
+			fault.Kind, fault.Err = Malformed, errors.New("the reply's response has an unexpected shape")
+			return fault
+		}
+		return nil
+	}
+	return fault
+}
+
+// retryAfter reads seconds or an HTTP date, the latter against the server's own Date; 0 when there is neither.
+func retryAfter(header http.Header) time.Duration {
+	value := header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, 24*60*60)) * time.Second
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(until.Sub(now), 0)
+}

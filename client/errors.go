@@ -1,0 +1,97 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind says how a request ended, as far as the client saw it.
+type Kind string
+
+// The ways a request can end without the answer that was asked for. Those up to Refused leave nothing behind
+// at the server; from NoReply on it may have acted.
+const (
+	// Stopped: the caller's context ended before the request was sent.
+	Stopped Kind = "stopped"
+	// NotConnected: name look-up, dialling or TLS failed.
+	NotConnected Kind = "not connected"
+	// NotWritten: the connection broke before the request's headers were written.
+	NotWritten Kind = "not written"
+	// Unauthorized: HTTP 401, after one more try with a fresh token; or the credentials themselves were refused.
+	Unauthorized Kind = "unauthorized"
+	// RateLimited: HTTP 429, still, after the retries.
+	RateLimited Kind = "rate limited"
+	// NotFound: HTTP 404 with the API's own envelope.
+	NotFound Kind = "not found"
+	// Refused: the API's envelope with a code other than 0, on an HTTP status below 500.
+	Refused Kind = "refused"
+
+	// NoReply: the request was written and the connection broke, or time ran out, before a whole reply came.
+	NoReply Kind = "no reply"
+	// ServerError: HTTP 5xx, whatever its body says.
+	ServerError Kind = "server error"
+	// Malformed: a reply that is not the API's envelope (HTML, a redirect, JSON cut short), or one that says
+	// success without a payment in it.
+	Malformed Kind = "malformed reply"
+	// Mismatch: a reply that says success for another order or another payment than was asked for.
+	Mismatch Kind = "reply for another order"
+)
+
+// Error is the one error type that the API's methods return. It never holds a URL, a token or a key.
+type Error struct {
+	Op         string        // method and endpoint, e.g. "POST /vbanks"
+	Kind       Kind          // how the request ended
+	Status     int           // HTTP status; 0 without a reply
+	Code       int           // the envelope's code; 0 without an envelope
+	Message    string        // the envelope's message, as the API wrote it (Korean, a PG's own text)
+	RetryAfter time.Duration // what a 429 asked for; 0 when it did not say
+	Err        error         // the cause underneath, or nil
+}
+
+// Error tells the operation, the kind and the API's own words.
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s: %s", e.Op, e.Kind)
+	if e.Status != 0 {
+		text += fmt.Sprintf(" (HTTP %d, code %d)", e.Status, e.Code)
+	}
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause underneath.
+func (e *Error) Unwrap() error { return e.Err }
+
+// InDoubt reports whether the server can have acted on the request although no answer says so. A request in
+// doubt must not be sent again before the API has been asked what came of it.
+func (e *Error) InDoubt() bool {
+	switch e.Kind {
+	case Stopped, NotConnected, NotWritten, Unauthorized, RateLimited, NotFound, Refused:
+		return false
+	}
+	return true // an unknown kind too: doubt is the safe side
+}
+
+// InDoubt reports whether err leaves open that the server acted. Errors that are not the client's are in doubt.
+func InDoubt(err error) bool {
+	if err == nil {
+		return false
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.InDoubt()
+	}
+	return true
+}
+
+// KindOf returns the kind of a client error, or "" for any other error.
+func KindOf(err error) Kind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return ""
+}

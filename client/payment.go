@@ -1,0 +1,297 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+var errMissingToken = errors.New("the reply holds no access_token")
+
+// Payment is the API's PaymentAnnotation: every field of the documents' response model, and the newer ones last.
+// Unknown fields are ignored, null and missing ones are zero.
+type Payment struct {
+	ImpUID            Text           `json:"imp_uid"`         // PortOne's own id of the payment
+	MerchantUID       Text           `json:"merchant_uid"`    // the order
+	PayMethod         Text           `json:"pay_method"`      // "vbank" for virtual accounts
+	Channel           Text           `json:"channel"`         // pc, mobile or api
+	PGProvider        Text           `json:"pg_provider"`     // PG code
+	EmbPGProvider     Text           `json:"emb_pg_provider"` // PG code of a hub
+	PGTid             Text           `json:"pg_tid"`          // the PG's own id
+	PGID              Text           `json:"pg_id"`           // MID
+	Escrow            Flag           `json:"escrow"`          //
+	ApplyNum          Text           `json:"apply_num"`       // card approval number
+	BankCode          Text           `json:"bank_code"`       //
+	BankName          Text           `json:"bank_name"`       //
+	CardCode          Text           `json:"card_code"`       //
+	CardName          Text           `json:"card_name"`       //
+	CardQuota         Won            `json:"card_quota"`      // instalments
+	CardNumber        Text           `json:"card_number"`     // masked
+	CardType          Text           `json:"card_type"`       // "0" credit, "1" check
+	VbankCode         Text           `json:"vbank_code"`      // KFTC code of three digits, whatever was sent
+	VbankName         Text           `json:"vbank_name"`      // the bank to pay into
+	VbankNum          Text           `json:"vbank_num"`       // text: leading zeros count; up to 32 characters
+	VbankHolder       Text           `json:"vbank_holder"`    // may differ from what was asked for, or be empty
+	VbankDate         Unix           `json:"vbank_date"`      // due, UNIX seconds; may differ from what was asked for
+	VbankIssuedAt     Unix           `json:"vbank_issued_at"` // UNIX seconds
+	Name              Text           `json:"name"`            //
+	Amount            Won            `json:"amount"`          // won
+	CancelAmount      Won            `json:"cancel_amount"`   // won
+	Currency          Text           `json:"currency"`        // "KRW"
+	BuyerName         Text           `json:"buyer_name"`      //
+	BuyerEmail        Text           `json:"buyer_email"`     //
+	BuyerTel          Text           `json:"buyer_tel"`       //
+	BuyerAddr         Text           `json:"buyer_addr"`      //
+	BuyerPostcode     Text           `json:"buyer_postcode"`  //
+	CustomData        Text           `json:"custom_data"`     // a JSON string
+	UserAgent         Text           `json:"user_agent"`      //
+	Status            Text           `json:"status"`          // one of the Status constants, or one that is newer
+	StartedAt         Unix           `json:"started_at"`      // UNIX seconds
+	PaidAt            Unix           `json:"paid_at"`         // UNIX seconds
+	FailedAt          Unix           `json:"failed_at"`       // UNIX seconds
+	CancelledAt       Unix           `json:"cancelled_at"`    // UNIX seconds
+	FailReason        Text           `json:"fail_reason"`     //
+	CancelReason      Text           `json:"cancel_reason"`   //
+	ReceiptURL        Text           `json:"receipt_url"`     //
+	CancelHistory     []Cancellation `json:"cancel_history"`  //
+	CancelReceiptURLs []Text         `json:"cancel_receipt_urls"`
+	CashReceiptIssued Flag           `json:"cash_receipt_issued"`
+	CustomerUID       Text           `json:"customer_uid"`
+	CustomerUIDUsage  Text           `json:"customer_uid_usage"`
+
+	Sandbox           Flag            `json:"sandbox"`         // a test channel's payment
+	DepositHistory    json.RawMessage `json:"deposit_history"` // as it came
+	Promotion         json.RawMessage `json:"promotion"`       // as it came
+	CardIssuerCode    Text            `json:"card_issuer_code"`
+	CardIssuerName    Text            `json:"card_issuer_name"`
+	CardPublisherCode Text            `json:"card_publisher_code"`
+	CardPublisherName Text            `json:"card_publisher_name"`
+}
+
+// Cancellation is the API's PaymentCancelAnnotation.
+type Cancellation struct {
+	PGTid          Text `json:"pg_tid"`
+	Amount         Won  `json:"amount"`       // won
+	CancelledAt    Unix `json:"cancelled_at"` // UNIX seconds
+	Reason         Text `json:"reason"`
+	ReceiptURL     Text `json:"receipt_url"`
+	CancellationID Text `json:"cancellation_id"` // newer than the documents
+}
+
+// The values of Payment.Status. A revoked account shows as failed, with 계좌말소 as its reason.
+const (
+	StatusReady     = "ready" // waits for its deposit
+	StatusPaid      = "paid"
+	StatusCancelled = "cancelled"
+	StatusFailed    = "failed"
+)
+
+// Text is a string, or whatever scalar the API sends in its place; null and the string "null" are empty.
+type Text string
+
+// UnmarshalJSON accepts every JSON value.
+func (t *Text) UnmarshalJSON(raw []byte) error {
+	switch {
+	case string(raw) == "null":
+		*t = ""
+	case raw[0] == '"':
+		if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+			*t = Text(raw[1 : len(raw)-1])
+		} else if err := json.Unmarshal(raw, (*string)(t)); err != nil {
+			return err
+		}
+		if *t == "null" {
+			*t = ""
+		}
+	default:
+		*t = Text(raw)
+	}
+	return nil
+}
+
+// Flag is a boolean that may come as 0, 1, a string or null.
+type Flag bool
+
+// UnmarshalJSON accepts every JSON value; all but true, 1 and "true" in their forms are false.
+func (f *Flag) UnmarshalJSON(raw []byte) error {
+	switch strings.Trim(string(raw), `"`) {
+	case "true", "1", "Y", "y":
+		*f = true
+	default:
+		*f = false
+	}
+	return nil
+}
+
+// Unix is a point in time in UNIX seconds, 0 when absent. The documents call it a string; it is mostly an integer.
+type Unix int64
+
+// UnmarshalJSON accepts an integer, a float, either as a string, and null; anything else is 0.
+func (u *Unix) UnmarshalJSON(raw []byte) error {
+	*u = 0
+	if whole, ok := number(raw); ok {
+		*u = Unix(whole)
+	}
+	return nil
+}
+
+// Won is an amount. Whole won only: a fraction is an error, since it cannot be what was asked for.
+type Won int64
+
+// UnmarshalJSON accepts an integer, a decimal without a fraction, either as a string, and null for 0.
+func (w *Won) UnmarshalJSON(raw []byte) error {
+	*w = 0
+	if text := strings.Trim(string(raw), `"`); text == "null" || text == "" {
+		return nil
+	}
+	whole, ok := number(raw)
+	if !ok {
+		return fmt.Errorf("an amount in the reply is no number of won")
+	}
+	if strings.ContainsAny(string(raw), ".eE") {
+		if value, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64); err != nil || value != float64(whole) {
+			return fmt.Errorf("an amount in the reply has a fraction")
+		}
+	}
+	*w = Won(whole)
+	return nil
+}
+
+// number reads a JSON number, or a string that holds one, and cuts a fraction off. Not exact above 2^53 when the
+// number has a point or an exponent; the API's amounts and times stay far below.
+func number(raw []byte) (int64, bool) {
+	text := strings.TrimSpace(strings.Trim(string(raw), `"`))
+	if whole, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return whole, true
+	}
+	if !strings.ContainsAny(text, ".eE") {
+		return 0, false
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil || value > 1<<53 || value < -1<<53 {
+		return 0, false
+	}
+	return int64(value), true
+}
+
+// Payment looks one payment up by PortOne's id, test-channel payments included: GET /payments/{imp_uid}.
+// The error's kind is NotFound when there is none.
+func (c *Client) Payment(ctx context.Context, impUID string) (Payment, error) {
+	var payment Payment
+	k := call{method: http.MethodGet, path: "/payments/" + segment(impUID), endpoint: "/payments/{imp_uid}",
+		query: url.Values{"include_sandbox": {"true"}}, look: true}
+	if err := c.do(ctx, k, &payment); err != nil {
+		return Payment{}, err
+	}
+	if string(payment.ImpUID) != impUID {
+		return Payment{}, &Error{Op: k.op(), Kind: Mismatch}
+	}
+	return payment, nil
+}
+
+// Find looks up the newest payment of an order: GET /payments/find/{merchant_uid}[/{status}]; status "" means any.
+// The error's kind is NotFound when there is none.
+func (c *Client) Find(ctx context.Context, merchantUID, status string) (Payment, error) {
+	var payment Payment
+	k := call{method: http.MethodGet, path: "/payments/find/" + segment(merchantUID), endpoint: "/payments/find/{merchant_uid}", look: true}
+	if status != "" {
+		k.path += "/" + segment(status)
+	}
+	if err := c.do(ctx, k, &payment); err != nil {
+		return Payment{}, err
+	}
+	if string(payment.MerchantUID) != merchantUID {
+		return Payment{}, &Error{Op: k.op(), Kind: Mismatch}
+	}
+	return payment, nil
+}
+
+// maxPages bounds FindAll; 100 pages are 100,000 payments of one order.
+const maxPages = 100
+
+// FindAll looks up every payment of an order, newest first: GET /payments/findAll/{merchant_uid}[/{status}];
+// status "" means any. An order without one is an empty list, not an error. Just after a lost reply that is no
+// proof: the account may still be being made.
+func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Payment, error) {
+	k := call{method: http.MethodGet, path: "/payments/findAll/" + segment(merchantUID), endpoint: "/payments/findAll/{merchant_uid}", look: true}
+	if status != "" {
+		k.path += "/" + segment(status)
+	}
+	var all []Payment
+	for page := 1; page <= maxPages; page++ {
+		var reply struct {
+			Total Won       `json:"total"`
+			Next  Won       `json:"next"` // the next page's number, 0 after the last
+			List  []Payment `json:"list"`
+		}
+		k.query = url.Values{"page": {strconv.Itoa(page)}, "limit": {"100"}, "sorting": {"-started"}}
+		err := c.do(ctx, k, &reply)
+		if KindOf(err) == NotFound {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, payment := range reply.List {
+			if string(payment.MerchantUID) != merchantUID {
+				return nil, &Error{Op: k.op(), Kind: Mismatch}
+			}
+		}
+		all = append(all, reply.List...)
+		if reply.Next == 0 || len(reply.List) == 0 {
+			break
+		}
+	}
+	return all, nil
+}
+
+// Limits of the look-up by many ids: 100 of them, in a request line that common servers accept (8,190 bytes).
+const (
+	maxIDs   = 100
+	maxQuery = 7000
+)
+
+// Payments looks up many orders, 100 to a request: GET /payments?merchant_uid[]=…. The orders that have no payment
+// are missing from the map. For one that has several the API may tell of one only: FindAll tells of all.
+func (c *Client) Payments(ctx context.Context, merchantUIDs []string) (map[string][]Payment, error) {
+	found := make(map[string][]Payment)
+	for len(merchantUIDs) > 0 {
+		const parameter = "merchant_uid[]"
+		wanted, length := make(map[string]bool), 0
+		for _, uid := range merchantUIDs {
+			length += len("&merchant_uid%5B%5D=") + len(url.QueryEscape(uid))
+			if len(wanted) == maxIDs || (length > maxQuery && len(wanted) > 0) {
+				break
+			}
+			wanted[uid] = true
+		}
+		batch := merchantUIDs[:0:0]
+		for len(merchantUIDs) > 0 && wanted[merchantUIDs[0]] {
+			batch, merchantUIDs = append(batch, merchantUIDs[0]), merchantUIDs[1:]
+		}
+		var list []Payment
+		k := call{method: http.MethodGet, path: "/payments", endpoint: "/payments", query: url.Values{parameter: batch}, look: true}
+		err := c.do(ctx, k, &list)
+		if KindOf(err) == NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, payment := range list {
+			uid := string(payment.MerchantUID)
+			if !wanted[uid] {
+				return nil, &Error{Op: k.op(), Kind: Mismatch}
+			}
+			found[uid] = append(found[uid], payment)
+		}
+	}
+	return found, nil
+}

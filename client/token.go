@@ -1,0 +1,112 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// tokenMargin is how long before its end a token is no longer used. With under a minute left the API prolongs a
+// token by five minutes, so a margin under a minute gets a longer life out of every refresh.
+const tokenMargin = 30 * time.Second
+
+// tokens holds the access token that all callers share. turn lets one of them refresh it at a time.
+type tokens struct {
+	turn chan struct{}
+
+	mu    sync.Mutex
+	value string
+	until time.Time     // by the local monotonic clock
+	ahead time.Duration // how far the server's clock is ahead of ours
+}
+
+func (t *tokens) get() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Now().Before(t.until) {
+		return t.value
+	}
+	return ""
+}
+
+// drop forgets the token that a 401 came back for, unless another caller has replaced it meanwhile.
+func (t *tokens) drop(value string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.value == value {
+		t.value, t.until = "", time.Time{}
+	}
+}
+
+func (t *tokens) set(value string, life, ahead time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.value, t.ahead = value, ahead
+	t.until = time.Now().Add(life - min(tokenMargin, life/2))
+}
+
+// token returns a token with some life left, from the API if need be.
+func (c *Client) token(ctx context.Context) (string, error) {
+	if value := c.tokens.get(); value != "" {
+		return value, nil
+	}
+	const op = "POST /users/getToken"
+	select {
+	case c.tokens.turn <- struct{}{}:
+		defer func() { <-c.tokens.turn }()
+	case <-ctx.Done():
+		return "", &Error{Op: op, Kind: Stopped, Err: context.Cause(ctx)}
+	}
+	if value := c.tokens.get(); value != "" { // another caller fetched it while we waited
+		return value, nil
+	}
+	var reply struct {
+		AccessToken Text `json:"access_token"`
+		Now         Unix `json:"now"`
+		ExpiredAt   Unix `json:"expired_at"`
+	}
+	credentials := map[string]string{"imp_key": string(c.key), "imp_secret": string(c.secret)}
+	err := c.do(ctx, call{method: http.MethodPost, path: "/users/getToken", endpoint: "/users/getToken",
+		body: credentials, look: true, bare: true}, &reply)
+	if err != nil {
+		return "", beforeSending(err)
+	}
+	if reply.AccessToken == "" {
+		return "", &Error{Op: op, Kind: NotWritten, Err: errMissingToken}
+	}
+	life := time.Duration(reply.ExpiredAt-reply.Now) * time.Second // both by the server's clock
+	c.tokens.set(string(reply.AccessToken), max(life, 2*time.Second), time.Until(time.Unix(int64(reply.Now), 0)))
+	return string(reply.AccessToken), nil
+}
+
+// beforeSending restates the failure of a token request for the call that needed the token: that call was never
+// written, however the token request ended. A 4xx on getToken means that the credentials were refused.
+func beforeSending(err error) error {
+	fault, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	switch fault.Kind {
+	case Refused, NotFound:
+		fault.Kind = Unauthorized
+	case NoReply, ServerError, Malformed:
+		fault.Kind = NotWritten
+	}
+	return fault
+}
+
+// Authenticate fetches a token if none is at hand, so that wrong credentials are known before anything else is sent.
+// POST /users/getToken; the error's kind is Unauthorized when they were refused.
+func (c *Client) Authenticate(ctx context.Context) error {
+	_, err := c.token(ctx)
+	return err
+}
+
+// ServerTime returns the server's time as of its last token reply, carried on by the local clock; the local time
+// before the first. It is good to a second or two.
+func (c *Client) ServerTime() time.Time {
+	c.tokens.mu.Lock()
+	defer c.tokens.mu.Unlock()
+	return time.Now().Add(c.tokens.ahead)
+}
