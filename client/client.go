@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -58,8 +59,9 @@ type Config struct {
 	Secret  Secret            // imp_secret
 	Tier    string            // the Tier header for sub-merchants, or ""
 	Rate    float64           // HTTP attempts a second, all endpoints together; 0 means no limit
-	Workers int               // callers at once; as many connections are kept alive
+	Workers int               // HTTP attempts at once, and connections kept alive; callers beyond that wait
 	Timeout time.Duration     // one HTTP attempt, from dialling to the last byte; 0 means 60 s
+	Log     *slog.Logger      // one event for each attempt, at debug level; nil means none
 	Through http.RoundTripper // in place of the network, for tests; nil means the network
 }
 
@@ -71,6 +73,8 @@ type Client struct {
 	tier     string
 	timeout  time.Duration
 	http     *http.Client
+	log      *slog.Logger
+	slots    chan struct{} // one for each attempt that may be under way
 	limiter  *rate.Limiter
 	tokens   tokens
 	requests atomic.Int64
@@ -94,13 +98,19 @@ func New(config Config) (*Client, error) {
 	if timeout <= 0 {
 		timeout = 60 * time.Second
 	}
+	log := config.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	return &Client{
+		log:  log,
 		base: base, key: config.Key, secret: config.Secret, tier: config.Tier, timeout: timeout,
 		http: &http.Client{
 			Transport: through,
 			// A redirect may send a POST again (307, 308): it is a reply like any other, and a malformed one.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+		slots:   make(chan struct{}, workers),
 		limiter: limiter(config.Rate),
 		tokens:  tokens{turn: make(chan struct{}, 1)},
 	}, nil
@@ -115,12 +125,20 @@ func checkURL(base string) error {
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return errors.New("the API's address must hold no user, query or fragment")
 	}
-	if u.Scheme == "http" && u.Hostname() != "localhost" {
-		if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
-			return errors.New("plain http would send the credentials in the clear: use https (http is for loopback addresses only)")
-		}
+	if u.Scheme == "http" && !Loopback(base) {
+		return errors.New("plain http would send the credentials in the clear: use https (http is for loopback addresses only)")
 	}
 	return nil
+}
+
+// Loopback reports whether the address of an API is on this machine.
+func Loopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // transport keeps one connection alive for each worker. HTTP/1.1 only: what HTTP/2 sends again by itself is harder to know.
@@ -240,6 +258,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 // attempt sends the call once. The end of ctx stops it while it waits for its turn; once it is on its way, only
 // a call that looks is broken off.
 func (c *Client) attempt(ctx context.Context, k call, token string, body []byte, reply any) *Error {
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return &Error{Op: k.op(), Kind: Stopped, Err: context.Cause(ctx)}
+	}
 	if err := c.limiter.Wait(ctx); err != nil {
 		return &Error{Op: k.op(), Kind: Stopped, Err: context.Cause(ctx)}
 	}
@@ -257,13 +281,37 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 		return &Error{Op: k.op(), Kind: Stopped, Err: err}
 	}
 	c.requests.Add(1)
+	started := time.Now()
+	fault := c.exchange(k, request, &written, reply)
+	if c.log.Enabled(ctx, slog.LevelDebug) {
+		c.log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(started))...)
+	}
+	return fault
+}
+
+// exchange sends the request and reads the reply.
+func (c *Client) exchange(k call, request *http.Request, written *atomic.Bool, reply any) *Error {
 	response, err := c.http.Do(request)
 	if err != nil {
 		return unanswered(k, err, written.Load())
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxReply+1))
-	return classify(k, response, text, err, reply)
+	var text bytes.Buffer
+	if n := response.ContentLength; n > 0 && n <= maxReply {
+		text.Grow(int(n) + bytes.MinRead) // so much that ReadFrom need not grow it
+	}
+	_, err = text.ReadFrom(io.LimitReader(response.Body, maxReply+1))
+	return classify(k, response, text.Bytes(), err, reply)
+}
+
+// attributes tell of an attempt without its URL, its body or the API's words, which may name people; e is nil for one
+// that succeeded.
+func (e *Error) attributes(k call, took time.Duration) []slog.Attr {
+	attributes := []slog.Attr{slog.String("op", k.op()), slog.Duration("took", took)}
+	if e != nil {
+		attributes = append(attributes, slog.String("kind", string(e.Kind)), slog.Int("status", e.Status), slog.Int("code", e.Code))
+	}
+	return attributes
 }
 
 func (c *Client) build(ctx context.Context, k call, token string, body []byte) (*http.Request, error) {
@@ -313,51 +361,64 @@ func unanswered(k call, err error, written bool) *Error {
 
 // envelope is what every reply is wrapped in.
 type envelope struct {
-	Code     *int            `json:"code"`
-	Message  Text            `json:"message"`
-	Response json.RawMessage `json:"response"`
+	Code     *int `json:"code"`
+	Message  Text `json:"message"`
+	Response any  `json:"response"` // holds a pointer to decode into, and nothing after a null
 }
 
 // classify turns a reply into a value or one typed error. The envelope's code decides, not the HTTP status, except
 // that a 5xx is never believed: a gateway may have answered for a server that goes on working.
 func classify(k call, response *http.Response, text []byte, readErr error, reply any) *Error {
 	fault := &Error{Op: k.op(), Status: response.StatusCode}
+	var wrapped envelope
+	switch response.StatusCode {
+	case http.StatusUnauthorized:
+		fault.Kind = Unauthorized
+	case http.StatusTooManyRequests:
+		fault.Kind, fault.RetryAfter = RateLimited, retryAfter(response.Header)
+	default:
+		if response.StatusCode >= 500 {
+			fault.Kind = ServerError
+		} else {
+			wrapped.Response = reply
+		}
+	}
 	if readErr != nil {
-		fault.Kind, fault.Err = NoReply, readErr
+		if fault.Kind == "" {
+			fault.Kind, fault.Err = NoReply, readErr
+		}
 		return fault
 	}
-	var wrapped envelope
 	parseErr := json.Unmarshal(text, &wrapped)
-	if parseErr == nil && wrapped.Code != nil {
+	if wrapped.Code != nil {
 		fault.Code, fault.Message = *wrapped.Code, string(wrapped.Message)
 	}
+	malformed := func(what string) *Error {
+		fault.Kind, fault.Err = Malformed, errors.New(what)
+		return fault
+	}
+	_, torn := errors.AsType[*json.SyntaxError](parseErr)
 	switch {
-	case response.StatusCode == http.StatusUnauthorized:
-		fault.Kind = Unauthorized
-	case response.StatusCode == http.StatusTooManyRequests:
-		fault.Kind, fault.RetryAfter = RateLimited, retryAfter(response.Header)
-	case response.StatusCode >= 500:
-		fault.Kind = ServerError
+	case fault.Kind != "":
+		return fault
 	case len(text) > maxReply:
-		fault.Kind, fault.Err = Malformed, fmt.Errorf("the reply is longer than %d bytes", maxReply)
-	case parseErr != nil:
-		fault.Kind, fault.Err = Malformed, errors.New("the reply is not JSON")
+		return malformed(fmt.Sprintf("the reply is longer than %d bytes", maxReply))
+	case torn:
+		return malformed("the reply is not JSON")
 	case wrapped.Code == nil:
-		fault.Kind, fault.Err = Malformed, errors.New("the reply has no code")
+		return malformed("the reply has no code")
 	case *wrapped.Code != 0 && response.StatusCode == http.StatusNotFound:
 		fault.Kind = NotFound
+		return fault
 	case *wrapped.Code != 0:
 		fault.Kind = Refused
-	case len(wrapped.Response) == 0 || string(wrapped.Response) == "null":
-		fault.Kind, fault.Err = Malformed, errors.New("the reply says success and holds nothing")
-	default:
-		if err := json.Unmarshal(wrapped.Response, reply); err != nil {
-			fault.Kind, fault.Err = Malformed, errors.New("the reply's response has an unexpected shape")
-			return fault
-		}
-		return nil
+		return fault
+	case parseErr != nil:
+		return malformed("the reply's response has an unexpected shape")
+	case wrapped.Response == nil || !bytes.Contains(text, []byte(`"response"`)): // null, or not there at all
+		return malformed("the reply says success and holds nothing")
 	}
-	return fault
+	return nil
 }
 
 // retryAfter reads seconds or an HTTP date, the latter against the server's own Date; 0 when there is neither.

@@ -15,10 +15,11 @@ const tokenMargin = 30 * time.Second
 type tokens struct {
 	turn chan struct{}
 
-	mu    sync.Mutex
-	value string
-	until time.Time     // by the local monotonic clock
-	ahead time.Duration // how far the server's clock is ahead of ours
+	mu     sync.Mutex
+	value  string
+	until  time.Time // by the local monotonic clock
+	server time.Time // the server's clock at the last refresh
+	local  time.Time // ours at that moment, monotonic
 }
 
 func (t *tokens) get() string {
@@ -39,11 +40,11 @@ func (t *tokens) drop(value string) {
 	}
 }
 
-func (t *tokens) set(value string, life, ahead time.Duration) {
+func (t *tokens) set(value string, life time.Duration, server time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.value, t.ahead = value, ahead
-	t.until = time.Now().Add(life - min(tokenMargin, life/2))
+	t.value, t.server, t.local = value, server, time.Now()
+	t.until = t.local.Add(life - min(tokenMargin, life/2))
 }
 
 // token returns a token with some life left, from the API if need be.
@@ -76,7 +77,7 @@ func (c *Client) token(ctx context.Context) (string, error) {
 		return "", &Error{Op: op, Kind: NotWritten, Err: errMissingToken}
 	}
 	life := time.Duration(reply.ExpiredAt-reply.Now) * time.Second // both by the server's clock
-	c.tokens.set(string(reply.AccessToken), max(life, 2*time.Second), time.Until(time.Unix(int64(reply.Now), 0)))
+	c.tokens.set(string(reply.AccessToken), max(life, 2*time.Second), time.Unix(int64(reply.Now), 0))
 	return string(reply.AccessToken), nil
 }
 
@@ -103,10 +104,14 @@ func (c *Client) Authenticate(ctx context.Context) error {
 	return err
 }
 
-// ServerTime returns the server's time as of its last token reply, carried on by the local clock; the local time
-// before the first. It is good to a second or two.
+// ServerTime returns the server's time as of its last token reply, carried on by the monotonic clock, so that a local
+// clock that is wrong, or set while a run is under way, does no harm. Before the first token it is the local time.
+// It is good to a second or two.
 func (c *Client) ServerTime() time.Time {
 	c.tokens.mu.Lock()
 	defer c.tokens.mu.Unlock()
-	return time.Now().Add(c.tokens.ahead)
+	if c.tokens.local.IsZero() {
+		return time.Now()
+	}
+	return c.tokens.server.Add(time.Since(c.tokens.local))
 }

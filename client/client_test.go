@@ -1,0 +1,349 @@
+package client_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vbankbatch/client"
+)
+
+const tokenReply = `{"code":0,"message":null,"response":{"access_token":"token","now":1767225600,"expired_at":1767227400}}`
+
+// serve answers getToken well and everything else with handle, on a real socket.
+func serve(t *testing.T, handle http.HandlerFunc) *client.Client {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /users/getToken", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, tokenReply) })
+	mux.HandleFunc("/", handle)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return connect(t, client.Config{BaseURL: server.URL, Timeout: 300 * time.Millisecond})
+}
+
+func connect(t *testing.T, config client.Config) *client.Client {
+	t.Helper()
+	config.Key, config.Secret = "key", "secret"
+	c, err := client.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func reply(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+// hangUp closes the connection, with a reset or quietly, after writing text.
+func hangUp(reset bool, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		io.WriteString(conn, text)
+		if reset {
+			conn.(*net.TCPConn).SetLinger(0)
+		}
+		conn.Close()
+	}
+}
+
+const good = `{"code":0,"message":null,"response":{"imp_uid":"imp_1","merchant_uid":"A-1","amount":1000,"vbank_num":"01234567890123","status":"ready"}}`
+
+// TestReplies sorts every way in which an issue can end by whether the server can have acted.
+func TestReplies(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		handle  http.HandlerFunc
+		kind    client.Kind
+		inDoubt bool
+		sent    int64 // POSTs that arrived
+	}{
+		{"success", reply(200, good), "", false, 1},
+		{"created", reply(201, good), "", false, 1},
+		{"refused by the PG", reply(200, `{"code":1,"message":"[A107] 입금예정일이 지났습니다","response":null}`), client.Refused, false, 1},
+		{"refused as 400", reply(400, `{"code":-1,"message":"amount 파라메터가 누락되었습니다.","response":null}`), client.Refused, false, 1},
+		{"refused without response", reply(200, `{"code":-1,"message":"no"}`), client.Refused, false, 1},
+		{"not found", reply(404, `{"code":-1,"message":"존재하지 않는 결제정보입니다.","response":null}`), client.NotFound, false, 1},
+		{"401 twice", reply(401, `{"code":-1,"message":"Unauthorized","response":null}`), client.Unauthorized, false, 2},
+		{"429 again and again", reply(429, ``), client.RateLimited, false, 4},
+		{"500 with the envelope", reply(500, `{"code":-1,"message":"The payment agency failed to process","response":null}`), client.ServerError, true, 1},
+		{"500 that says success", reply(500, good), client.ServerError, true, 1},
+		{"502 HTML", reply(502, `<html><h1>Bad Gateway</h1></html>`), client.ServerError, true, 1},
+		{"200 HTML", reply(200, `<html>maintenance</html>`), client.Malformed, true, 1},
+		{"403 HTML", reply(403, `<html>forbidden</html>`), client.Malformed, true, 1},
+		{"404 HTML", reply(404, `<html>not found</html>`), client.Malformed, true, 1},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }, client.Malformed, true, 1},
+		{"empty body", reply(200, ``), client.Malformed, true, 1},
+		{"no code", reply(200, `{"message":null,"response":{}}`), client.Malformed, true, 1},
+		{"code is text", reply(200, `{"code":"zero","response":{}}`), client.Malformed, true, 1},
+		{"success without response", reply(200, `{"code":0,"message":null,"response":null}`), client.Malformed, true, 1},
+		{"success without imp_uid", reply(200, `{"code":0,"response":{"merchant_uid":"A-1"}}`), client.Malformed, true, 1},
+		{"response is a list", reply(200, `{"code":0,"response":[]}`), client.Malformed, true, 1},
+		{"amount is no number", reply(200, strings.Replace(good, "1000", `"many"`, 1)), client.Malformed, true, 1},
+		{"JSON cut short, connection kept", reply(200, good[:40]), client.Malformed, true, 1},
+		{"another order's reply", reply(200, strings.Replace(good, "A-1", "A-2", 1)), client.Mismatch, true, 1},
+		{"longer than any reply", func(w http.ResponseWriter, _ *http.Request) {
+			w.Write(make([]byte, 9<<20))
+		}, client.Malformed, true, 1},
+		{"reset before a reply", hangUp(true, ""), client.NoReply, true, 1},
+		{"closed before a reply", hangUp(false, ""), client.NoReply, true, 1},
+		{"closed within the headers", hangUp(false, "HTTP/1.1 200 OK\r\nContent-Le"), client.NoReply, true, 1},
+		{"closed within the body", hangUp(false, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"+good), client.NoReply, true, 1},
+		{"not HTTP", hangUp(false, "SSH-2.0-OpenSSH\r\n\r\n"), client.NoReply, true, 1},
+		{"time-out before the headers", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, client.NoReply, true, 1},
+		{"time-out in the body", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "500")
+			io.WriteString(w, good)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, client.NoReply, true, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var sent atomic.Int64
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				sent.Add(1)
+				io.Copy(io.Discard, r.Body)
+				test.handle(w, r)
+			})
+			payment, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000})
+			if got := client.KindOf(err); got != test.kind {
+				t.Errorf("kind %q, want %q: %v", got, test.kind, err)
+			}
+			if got := client.InDoubt(err); got != test.inDoubt {
+				t.Errorf("in doubt: %v, want %v: %v", got, test.inDoubt, err)
+			}
+			if got := sent.Load(); got != test.sent {
+				t.Errorf("%d POSTs arrived, want %d", got, test.sent)
+			}
+			if test.kind == "" && payment.VbankNum != "01234567890123" {
+				t.Errorf("account %q", payment.VbankNum)
+			}
+		})
+	}
+}
+
+// broken is a network that breaks where a test wants it to.
+type broken func(*http.Request) (*http.Response, error)
+
+func (b broken) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/getToken") {
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(tokenReply))}, nil
+	}
+	return b(r)
+}
+
+// TestNotSent has the ways in which an issue ends before it is written: they may be tried again, and are.
+func TestNotSent(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	tries := 0
+	c := connect(t, client.Config{Through: broken(func(*http.Request) (*http.Response, error) {
+		if tries++; tries < 3 {
+			return nil, refused
+		}
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(good))}, nil
+	})})
+	if _, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1"}); err != nil || tries != 3 {
+		t.Errorf("after %d tries: %v", tries, err)
+	}
+	c = connect(t, client.Config{Through: broken(func(*http.Request) (*http.Response, error) { return nil, errors.New("reset by peer") })})
+	_, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1"})
+	if client.KindOf(err) != client.NotWritten || client.InDoubt(err) {
+		t.Errorf("broken before writing: %v", err)
+	}
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close() // nobody listens there now
+	c = connect(t, client.Config{BaseURL: "http://" + listener.Addr().String()})
+	_, err = c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1"})
+	if client.KindOf(err) != client.NotConnected || client.InDoubt(err) {
+		t.Errorf("nobody listens: %v", err)
+	}
+
+	unknown := httptest.NewTLSServer(reply(200, good)) // with a certificate that nobody has signed
+	unknown.Config.ErrorLog = nil
+	unknown.TLS.MinVersion = tls.VersionTLS12
+	defer unknown.Close()
+	c = connect(t, client.Config{BaseURL: unknown.URL})
+	_, err = c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1"})
+	if err == nil || client.InDoubt(err) {
+		t.Errorf("untrusted certificate: %v", err)
+	}
+
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errors.New("stopped by a signal"))
+	c = serve(t, reply(200, good))
+	_, err = c.Issue(ctx, client.IssueRequest{MerchantUID: "A-1"})
+	if client.KindOf(err) != client.Stopped || client.InDoubt(err) {
+		t.Errorf("stopped beforehand: %v", err)
+	}
+}
+
+// TestStopWhileSent shows that an issue on its way is not broken off.
+func TestStopWhileSent(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		cancel()
+		time.Sleep(20 * time.Millisecond)
+		io.WriteString(w, good)
+	})
+	if _, err := c.Issue(ctx, client.IssueRequest{MerchantUID: "A-1"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for name, header := range map[string]string{"seconds": "1", "date": "Thu, 01 Jan 2026 00:00:01 GMT"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var tries atomic.Int64
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if tries.Add(1) == 1 {
+					w.Header().Set("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
+					w.Header().Set("Retry-After", header)
+					w.WriteHeader(429)
+					return
+				}
+				io.WriteString(w, good)
+			})
+			started := time.Now()
+			if _, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1"}); err != nil {
+				t.Fatal(err)
+			}
+			if waited := time.Since(started); waited < time.Second {
+				t.Errorf("waited %v of the second that was asked for", waited)
+			}
+		})
+	}
+}
+
+func TestLookUpsAreRepeated(t *testing.T) {
+	var tries atomic.Int64
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if tries.Add(1) < 3 {
+			w.WriteHeader(500)
+			return
+		}
+		io.WriteString(w, good)
+	})
+	if _, err := c.Payment(context.Background(), "imp_1"); err != nil || tries.Load() != 3 {
+		t.Errorf("after %d tries: %v", tries.Load(), err)
+	}
+}
+
+// TestNoSecretInErrors breaks calls that carry secrets in every way at hand and looks for them.
+func TestNoSecretInErrors(t *testing.T) {
+	const secret = "very-secret-key"
+	for _, handle := range []http.HandlerFunc{hangUp(true, ""), reply(500, ""), reply(200, "{"), reply(200, `{"code":1,"message":"hashData 불일치"}`)} {
+		c := serve(t, handle)
+		_, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1", PGAPIKey: secret})
+		_, err2 := c.Revoke(context.Background(), "imp_1", secret)
+		for _, err := range []error{err, err2} {
+			for text := range func(yield func(string) bool) {
+				for e := err; e != nil; e = errors.Unwrap(e) {
+					if !yield(fmt.Sprintf("%v %+v %#v", e, e, e)) {
+						return
+					}
+				}
+			} {
+				if strings.Contains(text, secret) {
+					t.Errorf("the secret stands in %s", text)
+				}
+			}
+		}
+	}
+	if text := fmt.Sprintf("%v %+v %#v %s %q", client.Secret(secret), client.Config{Key: secret}, client.Config{Secret: secret},
+		client.Secret(secret), client.Secret(secret)); strings.Contains(text, secret) {
+		t.Errorf("the secret stands in %s", text)
+	}
+}
+
+// TestToken counts refreshes: one for many workers, one more after a 401, and a new one when half a margin is left.
+func TestToken(t *testing.T) {
+	var tokens, refused atomic.Int64
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /users/getToken", func(w http.ResponseWriter, _ *http.Request) {
+		n := tokens.Add(1)
+		time.Sleep(10 * time.Millisecond)
+		// the server's clock is ten years off, and a token lives for two seconds of it
+		fmt.Fprintf(w, `{"code":0,"message":null,"response":{"access_token":"token-%d","now":1451606400,"expired_at":1451606402}}`, n)
+	})
+	mux.HandleFunc("POST /vbanks", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer token-1" {
+			refused.Add(1)
+			reply(401, `{"code":-1,"message":"Unauthorized","response":null}`)(w, r)
+			return
+		}
+		io.WriteString(w, good)
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	c := connect(t, client.Config{BaseURL: server.URL, Workers: 16})
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() {
+			if _, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if got := tokens.Load(); got != 2 {
+		t.Errorf("%d tokens fetched by 16 workers, want one and one more after the 401s", got)
+	}
+	if refused.Load() == 0 {
+		t.Error("no 401 was met")
+	}
+	if off := c.ServerTime().Sub(time.Unix(1451606400, 0)); off < 0 || off > 5*time.Second {
+		t.Errorf("the server's time is off by %v", off)
+	}
+	time.Sleep(1100 * time.Millisecond) // past the half of its life: the clocks' difference plays no part
+	if _, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1"}); err != nil || tokens.Load() != 3 {
+		t.Errorf("%d tokens: %v", tokens.Load(), err)
+	}
+}
+
+func TestCredentialsRefused(t *testing.T) {
+	server := httptest.NewServer(reply(401, `{"code":-1,"message":"인증에 실패하였습니다. API키와 secret을 확인하세요.","response":null}`))
+	defer server.Close()
+	c := connect(t, client.Config{BaseURL: server.URL})
+	err := c.Authenticate(context.Background())
+	if client.KindOf(err) != client.Unauthorized || !strings.Contains(err.Error(), "API키와 secret") {
+		t.Error(err)
+	}
+	if c.Requests() != 1 {
+		t.Errorf("%d requests, want 1", c.Requests())
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for address, good := range map[string]bool{
+		"https://api.iamport.kr": true, "": true, "http://127.0.0.1:80": true, "http://[::1]:80/": true, "http://localhost": true,
+		"http://api.iamport.kr": false, "http://127.0.0.1.example.com": false, "ftp://x": false, "api.iamport.kr": false,
+		"https://user@api.iamport.kr": false, "https://api.iamport.kr?x=1": false, "https://": false,
+	} {
+		if _, err := client.New(client.Config{BaseURL: address}); (err == nil) != good {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}
