@@ -1,0 +1,336 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"unicode/utf16"
+
+	"vbankbatch/client"
+)
+
+// Payment is what the sandbox keeps of a virtual account: the fields of the API's PaymentAnnotation that can differ
+// from one account to the next, by the same names. Text that is empty is null on the wire.
+type Payment struct {
+	ImpUID        string `json:"imp_uid"`
+	MerchantUID   string `json:"merchant_uid"`
+	PGProvider    string `json:"pg_provider"`
+	PGID          string `json:"pg_id"`
+	PGTid         string `json:"pg_tid"`
+	VbankCode     string `json:"vbank_code"` // KFTC, three digits
+	VbankName     string `json:"vbank_name"`
+	VbankNum      string `json:"vbank_num"` // 14 digits
+	VbankHolder   string `json:"vbank_holder"`
+	VbankDate     int64  `json:"vbank_date"`      // due, UNIX seconds
+	VbankIssuedAt int64  `json:"vbank_issued_at"` // UNIX seconds
+	Name          string `json:"name"`
+	Amount        int64  `json:"amount"` // won
+	BuyerName     string `json:"buyer_name"`
+	BuyerEmail    string `json:"buyer_email"`
+	BuyerTel      string `json:"buyer_tel"`
+	BuyerAddr     string `json:"buyer_addr"`
+	BuyerPostcode string `json:"buyer_postcode"`
+	CustomData    string `json:"custom_data"` // JSON
+	Status        string `json:"status"`      // one of the client's Status constants
+	StartedAt     int64  `json:"started_at"`  // UNIX seconds
+	PaidAt        int64  `json:"paid_at"`     // UNIX seconds, or 0
+	FailedAt      int64  `json:"failed_at"`   // UNIX seconds, or 0
+	FailReason    string `json:"fail_reason"`
+	Sandbox       bool   `json:"sandbox"` // a test channel's
+}
+
+// constant is what the annotation of every virtual account of the sandbox holds.
+const constant = `,"pay_method":"vbank","channel":"api","currency":"KRW","user_agent":"sorry_not_supported_anymore",` +
+	`"emb_pg_provider":null,"escrow":false,"apply_num":null,"bank_code":null,"bank_name":null,"card_code":null,` +
+	`"card_name":null,"card_quota":0,"card_number":null,"card_type":null,"card_issuer_code":null,` +
+	`"card_issuer_name":null,"card_publisher_code":null,"card_publisher_name":null,"cancel_amount":0,` +
+	`"cancelled_at":0,"cancel_reason":null,"cancel_history":[],"cancel_receipt_urls":[],"cash_receipt_issued":false,` +
+	`"customer_uid":null,"customer_uid_usage":null,"receipt_url":null,"deposit_history":[],"promotion":null`
+
+// append writes the payment as JSON: whole, as the API's annotation, or only what is not empty, for the state file.
+func (p *Payment) append(b []byte, whole bool) []byte {
+	o := object{buf: b, sparse: !whole}
+	o.text("imp_uid", p.ImpUID)
+	o.text("merchant_uid", p.MerchantUID)
+	o.text("pg_provider", p.PGProvider)
+	o.text("pg_id", p.PGID)
+	o.text("pg_tid", p.PGTid)
+	o.text("vbank_code", p.VbankCode)
+	o.text("vbank_name", p.VbankName)
+	o.text("vbank_num", p.VbankNum)
+	o.text("vbank_holder", p.VbankHolder)
+	o.number("vbank_date", p.VbankDate)
+	o.number("vbank_issued_at", p.VbankIssuedAt)
+	o.text("name", p.Name)
+	o.number("amount", p.Amount)
+	o.text("buyer_name", p.BuyerName)
+	o.text("buyer_email", p.BuyerEmail)
+	o.text("buyer_tel", p.BuyerTel)
+	o.text("buyer_addr", p.BuyerAddr)
+	o.text("buyer_postcode", p.BuyerPostcode)
+	o.text("custom_data", p.CustomData)
+	o.text("status", p.Status)
+	o.number("started_at", p.StartedAt)
+	o.number("paid_at", p.PaidAt)
+	o.number("failed_at", p.FailedAt)
+	o.text("fail_reason", p.FailReason)
+	o.flag("sandbox", p.Sandbox)
+	if whole {
+		o.buf = append(o.buf, constant...)
+	}
+	return o.end()
+}
+
+// object writes a JSON object behind what buf holds, by hand because issuing is measured in thousands a second.
+type object struct {
+	buf    []byte
+	sparse bool // leave out what is empty
+	open   bool
+}
+
+func (o *object) name(name string) {
+	if o.open {
+		o.buf = append(o.buf, ',')
+	} else {
+		o.buf, o.open = append(o.buf, '{'), true
+	}
+	o.buf = append(o.buf, '"')
+	o.buf = append(o.buf, name...)
+	o.buf = append(o.buf, '"', ':')
+}
+
+func (o *object) text(name, value string) {
+	if value != "" || !o.sparse {
+		o.name(name)
+		o.buf = appendText(o.buf, value)
+	}
+}
+
+func (o *object) number(name string, value int64) {
+	if value != 0 || !o.sparse {
+		o.name(name)
+		o.buf = strconv.AppendInt(o.buf, value, 10)
+	}
+}
+
+func (o *object) flag(name string, value bool) {
+	if value || !o.sparse {
+		o.name(name)
+		o.buf = strconv.AppendBool(o.buf, value)
+	}
+}
+
+func (o *object) end() []byte { return append(o.buf, '}') }
+
+// appendText quotes as the API does: ASCII alone, slashes escaped too. "" is null.
+func appendText(b []byte, text string) []byte {
+	if text == "" {
+		return append(b, "null"...)
+	}
+	b = append(b, '"')
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\' || c == '/':
+			b = append(b, '\\', byte(c))
+		case c >= ' ' && c < 0x7f:
+			b = append(b, byte(c))
+		case c > 0xffff:
+			high, low := utf16.EncodeRune(c)
+			b = appendEscape(appendEscape(b, high), low)
+		default:
+			b = appendEscape(b, c)
+		}
+	}
+	return append(b, '"')
+}
+
+func appendEscape(b []byte, c rune) []byte {
+	const digits = "0123456789abcdef"
+	return append(b, '\\', 'u', digits[c>>12&15], digits[c>>8&15], digits[c>>4&15], digits[c&15])
+}
+
+func appendList(b []byte, list []*Payment) []byte {
+	b = append(b, '[')
+	for i, p := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = p.append(b, true)
+	}
+	return append(b, ']')
+}
+
+// put writes a new or changed payment to the state file and then keeps it. The caller holds mu.
+func (s *Sandbox) put(p *Payment) error {
+	if s.journal != nil {
+		if err := s.journal.append(p); err != nil {
+			return err
+		}
+	}
+	s.index(p)
+	return nil
+}
+
+func (s *Sandbox) index(p *Payment) {
+	if i, found := s.byImpUID[p.ImpUID]; found {
+		s.payments[i] = p
+		return
+	}
+	i := len(s.payments)
+	s.payments = append(s.payments, p)
+	s.byImpUID[p.ImpUID] = i
+	s.byMerchantUID[p.MerchantUID] = append(s.byMerchantUID[p.MerchantUID], i)
+}
+
+func (s *Sandbox) snapshot() []*Payment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.payments)
+}
+
+// isPaid reports whether an order has a paid payment. The caller holds mu.
+func (s *Sandbox) isPaid(merchantUID string) bool {
+	return slices.ContainsFunc(s.byMerchantUID[merchantUID], func(i int) bool { return s.payments[i].Status == client.StatusPaid })
+}
+
+func (s *Sandbox) byID(impUID string) *Payment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i, found := s.byImpUID[impUID]; found {
+		return s.payments[i]
+	}
+	return nil
+}
+
+// ofOrder returns an order's payments, the newest first; status "" or "all" means any.
+func (s *Sandbox) ofOrder(merchantUID, status string) []*Payment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*Payment
+	for _, i := range slices.Backward(s.byMerchantUID[merchantUID]) {
+		if p := s.payments[i]; status == "" || status == "all" || p.Status == status {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// getPayment hides the payments of a test channel unless asked: GET /payments/{imp_uid}.
+func (s *Sandbox) getPayment(q *request) reply {
+	p := s.byID(q.impUID)
+	if p == nil || p.Sandbox && q.query.Get("include_sandbox") != "true" {
+		return failure(ErrNotFound)
+	}
+	return reply{status: http.StatusOK, payment: p}
+}
+
+// find is the newest payment of an order: GET /payments/find/{merchant_uid}[/{status}].
+func (s *Sandbox) find(q *request) reply {
+	list := s.ofOrder(q.merchantUID, q.status)
+	if len(list) == 0 {
+		return failure(ErrNotFound)
+	}
+	return reply{status: http.StatusOK, payment: list[0]}
+}
+
+// findAll is a page of an order's payments: GET /payments/findAll/{merchant_uid}[/{status}].
+func (s *Sandbox) findAll(q *request) reply {
+	page, limit := 1, 20
+	for name, value := range map[string]*int{"page": &page, "limit": &limit} {
+		if text := q.query.Get(name); text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 || name == "limit" && n > 1000 {
+				return failure(invalid(name + " 파라메터가 올바르지 않습니다."))
+			}
+			*value = n
+		}
+	}
+	list := s.ofOrder(q.merchantUID, q.status)
+	if len(list) == 0 {
+		return failure(ErrNotFound)
+	}
+	if q.query.Get("sorting") == "started" {
+		slices.Reverse(list)
+	}
+	total, next := len(list), 0
+	pages := (total + limit - 1) / limit
+	if page < pages {
+		next = page + 1
+	}
+	if page > pages {
+		list = nil
+	} else {
+		list = list[(page-1)*limit : min(page*limit, total)]
+	}
+	o := object{}
+	o.number("total", int64(total))
+	o.number("previous", int64(page-1))
+	o.number("next", int64(next))
+	o.name("list")
+	o.buf = appendList(o.buf, list)
+	return ok(o.end())
+}
+
+// getPayments looks up to 100 ids up at once, in no order: GET /payments. Of an order with several payments it tells
+// of the newest alone, since the API promises no more.
+func (s *Sandbox) getPayments(q *request) reply {
+	orders, ids := q.query["merchant_uid[]"], q.query["imp_uid[]"]
+	if n := len(orders) + len(ids); n == 0 || n > 100 {
+		return failure(invalid("imp_uid[], merchant_uid[]는 1개 이상 100개 이하여야 합니다."))
+	}
+	var list []*Payment
+	missing := false
+	add := func(p *Payment) {
+		if p == nil {
+			missing = true
+		} else if !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	for _, uid := range orders {
+		add(first(s.ofOrder(uid, "")))
+	}
+	for _, id := range ids {
+		add(s.byID(id))
+	}
+	if len(list) == 0 {
+		return failure(ErrNotFound)
+	}
+	// The same question gets the same order.
+	shuffle := rand.New(rand.NewPCG(s.config.Faults.Seed, hash(0, list[0].ImpUID, "")))
+	shuffle.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	out := ok(appendList(nil, list))
+	if missing {
+		out.status = http.StatusMultiStatus
+	}
+	return out
+}
+
+func first(list []*Payment) *Payment {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[0]
+}
+
+// getChannels lists the channels: GET /users/pg.
+func (s *Sandbox) getChannels(*request) reply {
+	list, err := json.Marshal(s.config.Channels)
+	if err != nil {
+		return failure(err)
+	}
+	return ok(list)
+}
+
+func defaultChannels(test bool) []client.Channel {
+	var list []client.Channel
+	for _, provider := range []string{"settle", "nice", inicis, "tosspayments"} {
+		list = append(list, client.Channel{
+			PGProvider: client.Text(provider), PGID: client.Text(mid(provider)), Sandbox: client.Flag(test),
+			Type: "PAYMENT", ChannelName: client.Text("sandbox " + provider), ChannelKey: client.Text("channel-key-sandbox-" + provider),
+		})
+	}
+	return list
+}

@@ -1,0 +1,102 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// reply is an answer before it is on its way.
+type reply struct {
+	status     int
+	payment    *Payment // in place of body
+	body       []byte
+	html       bool
+	retryAfter string
+	cut        bool // send half of the body
+}
+
+var unauthorized = problem(http.StatusUnauthorized, -1, "Unauthorized")
+
+func ok(response []byte) reply { return reply{status: http.StatusOK, body: envelope(0, "", response)} }
+
+func problem(status, code int, message string) reply {
+	return reply{status: status, body: envelope(code, message, []byte("null"))}
+}
+
+// page is what a gateway in front of the API answers.
+func page(status int) reply {
+	text := fmt.Sprintf("%d %s", status, http.StatusText(status))
+	return reply{status: status, html: true, body: []byte("<html><head><title>" + text + "</title></head><body><h1>" + text + "</h1></body></html>\n")}
+}
+
+func tooMany(retryAfter string) reply {
+	out := page(http.StatusTooManyRequests)
+	out.retryAfter = retryAfter
+	return out
+}
+
+func envelope(code int, message string, response []byte) []byte {
+	b := append(make([]byte, 0, len(response)+len(message)*3+64), `{"code":`...)
+	b = strconv.AppendInt(b, int64(code), 10)
+	b = append(b, `,"message":`...)
+	b = appendText(b, message)
+	b = append(b, `,"response":`...)
+	b = append(b, response...)
+	return append(b, '}')
+}
+
+func (out reply) send(w http.ResponseWriter) {
+	if out.payment != nil {
+		out.body = envelope(0, "", out.payment.append(make([]byte, 0, 2048), true))
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json; charset=UTF-8")
+	if out.html {
+		header.Set("Content-Type", "text/html; charset=UTF-8")
+	}
+	if out.retryAfter != "" {
+		header.Set("Retry-After", out.retryAfter)
+	}
+	header.Set("Content-Length", strconv.Itoa(len(out.body)))
+	w.WriteHeader(out.status)
+	if out.cut {
+		out.body = out.body[:len(out.body)/2] // net/http closes a connection whose Content-Length was not met
+	}
+	w.Write(out.body)
+}
+
+// What stands in the way of an effect. ErrNotFound and ErrNotReady are of [Sandbox.Pay] too.
+var (
+	// ErrNotFound is returned for an imp_uid that no payment has.
+	ErrNotFound = errors.New("no such payment")
+	// ErrNotReady is returned for an account that does not wait for a deposit any more.
+	ErrNotReady = errors.New("the account is not ready")
+)
+
+// invalid is a request that the API itself turns down, refused one that a PG does; both in the words to answer with.
+type (
+	invalid string
+	refused string
+)
+
+func (e invalid) Error() string { return string(e) }
+func (e refused) Error() string { return string(e) }
+
+// failure is the reply that an error gets.
+func failure(err error) reply {
+	if text, ok := errors.AsType[invalid](err); ok {
+		return problem(http.StatusBadRequest, -1, string(text))
+	}
+	if text, ok := errors.AsType[refused](err); ok {
+		return problem(http.StatusOK, 1, string(text))
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return problem(http.StatusNotFound, -1, "존재하지 않는 결제정보입니다.")
+	case errors.Is(err, ErrNotReady):
+		return problem(http.StatusBadRequest, -1, "입금을 기다리는 가상계좌가 아닙니다.")
+	}
+	return problem(http.StatusInternalServerError, -1, err.Error())
+}
