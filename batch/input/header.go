@@ -1,0 +1,341 @@
+package input
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"vbankbatch/client/pg"
+)
+
+// columns are the cells of a row by the API's name of their field, as gocsv fills them in. All are text: gocsv reads
+// 010 as 8 into an integer, and nothing at all as 0.
+type columns struct {
+	Action                     string `csv:"action"`
+	ImpUID                     string `csv:"imp_uid"`
+	MerchantUID                string `csv:"merchant_uid"`
+	Amount                     string `csv:"amount"`
+	VbankCode                  string `csv:"vbank_code"`
+	VbankDue                   string `csv:"vbank_due"`
+	VbankHolder                string `csv:"vbank_holder"`
+	Name                       string `csv:"name"`
+	BuyerName                  string `csv:"buyer_name"`
+	BuyerEmail                 string `csv:"buyer_email"`
+	BuyerTel                   string `csv:"buyer_tel"`
+	BuyerAddr                  string `csv:"buyer_addr"`
+	BuyerPostcode              string `csv:"buyer_postcode"`
+	PG                         string `csv:"pg"`
+	ChannelKey                 string `csv:"channel_key"`
+	NoticeURL                  string `csv:"notice_url"`
+	CustomData                 string `csv:"custom_data"`
+	VbankNum                   string `csv:"vbank_num"`
+	VbankKey                   string `csv:"vbank_key"`
+	ProductType                string `csv:"product_type"`
+	BusinessRegistrationNumber string `csv:"business_registration_number"`
+	TaxFree                    string `csv:"tax_free"`
+	VatAmount                  string `csv:"vat_amount"`
+	ProductCount               string `csv:"product_count"`
+	EscrowPassword             string `csv:"escrow_password"`
+	FixedUnlimitedVbank        string `csv:"fixed_unlimited_vbank"`
+}
+
+// fields are the names in columns, in its order.
+var fields = func() (names []string) {
+	for f := range reflect.TypeFor[columns]().Fields() {
+		names = append(names, f.Tag.Get("csv"))
+	}
+	return names
+}()
+
+// Fields returns the names that Options.Map and Options.Set take.
+func Fields() []string { return slices.Clone(fields) }
+
+// aliases are the headers people's programs write, by field. Those behind the bar count only where none before it is
+// there. Headers such as 공급가액, 배송비, 환불은행, 입금계좌 or 주문일자 mean something else and stand nowhere here.
+var aliases = map[string]string{
+	"action":         "처리 작업",
+	"merchant_uid":   "order_id orderno 주문번호 청구번호 고지번호 전표번호 문서번호 계약번호 접수번호 관리번호 일자-no | 상품주문번호",
+	"amount":         "청구금액 청구액 입금금액 입금액 입금예정금액 결제금액 총결제금액 결제예정금액 납부금액 납부할금액 납기내금액 합계금액 합계 총금액 총액 변경금액 | 금액 잔액 미수금",
+	"vbank_code":     "bank bank_code 은행 은행명 은행코드 입금은행 가상계좌은행",
+	"vbank_due":      "due due_date netduedate 입금기한 입금마감일 납부기한 납부마감일 납기일 마감일 만료일 지급기한 변경입금기한",
+	"vbank_holder":   "예금주 예금주명 계좌주",
+	"name":           "order_name 주문명 품목명 품목명(요약) 품명 상품명 청구내용",
+	"buyer_name":     "주문자 주문자명 주문자이름 구매자명 고객명 거래처명 거래처 상호 회사명 회원명 성명 이름 학생명 납부자명 세대주",
+	"buyer_tel":      "phone mobile 연락처 휴대폰 휴대폰번호 휴대전화 핸드폰번호 주문자핸드폰번호 구매자연락처 학부모연락처 | 전화번호",
+	"buyer_email":    "email e-mail 이메일 메일 주문자e-mail",
+	"buyer_addr":     "주소 주문자주소",
+	"buyer_postcode": "우편번호",
+	"imp_uid":        "포트원거래번호 거래고유번호",
+	"vbank_num":      "고정계좌번호 전용계좌번호 가상계좌번호",
+	"vbank_key":      "고객키 계좌고유키",
+}
+
+// meaning is the field that a header stands for; a lower rank goes before a higher one.
+type meaning struct {
+	field string
+	rank  int // 0 the API's own name, 1 an alias, 2 a weak one
+}
+
+var meanings = func() map[string]meaning {
+	m := make(map[string]meaning)
+	for _, field := range fields {
+		strong, weak, _ := strings.Cut(aliases[field], "|")
+		for _, name := range strings.Fields(weak) {
+			m[fold(name)] = meaning{field, 2}
+		}
+		for _, name := range strings.Fields(strong) {
+			m[fold(name)] = meaning{field, 1}
+		}
+		m[fold(field)] = meaning{field, 0}
+	}
+	return m
+}()
+
+// resultColumns are those of a results file that say what became of a row. Read back as input they mean nothing: an
+// imp_uid among them does not make an update of the row.
+var resultColumns = []string{"line", "status", "error_code", "error_message", "imp_uid", "vbank_num", "vbank_name", "pg_provider", "issued_at", "attempts"}
+
+var remarks = strings.NewReplacer("(원)", "", "(필수)", "", "[원]", "", "[필수]", "")
+
+// fold makes two spellings of a header equal: case, spaces, punctuation, (원) and (필수) do not count.
+func fold(header string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, remarks.Replace(strings.Join(strings.Fields(norm.NFKC.String(header)), "")))
+}
+
+// Mapped says which column a field is read from.
+type Mapped struct {
+	Field  string
+	Header string
+	Column int // from 1
+}
+
+// header is the line that names the columns, and what the options make of it.
+type header struct {
+	path   string
+	line   int
+	record int // how many records stand before it
+	titles int // how many of those are not blank
+	names  []string
+	folded []string
+	result bool // of a results file
+}
+
+func newHeader(path string, r record) header {
+	h := header{path: path, line: r.line}
+	for _, cell := range r.cells {
+		name := clean(strings.TrimPrefix(cell, bom))
+		h.names, h.folded = append(h.names, name), append(h.folded, fold(name))
+	}
+	h.result = true
+	for _, name := range []string{"status", "error_code", "imp_uid", "attempts"} {
+		h.result = h.result && slices.Contains(h.folded, fold(name))
+	}
+	return h
+}
+
+// meaning is that of column i by its name.
+func (h header) meaning(i int) (meaning, bool) {
+	m, ok := meanings[h.folded[i]]
+	if ok && h.result && m.rank == 0 && slices.Contains(resultColumns, m.field) {
+		return meaning{}, false
+	}
+	return m, ok
+}
+
+// score is how many of the columns are recognised.
+func (h header) score(o Options) (n int) {
+	asked := make(map[string]bool)
+	for _, name := range o.Map {
+		asked[fold(name)] = true
+	}
+	for _, w := range o.Where {
+		asked[fold(w.Header)] = true
+	}
+	for i, name := range h.folded {
+		if _, ok := h.meaning(i); ok || name != "" && asked[name] {
+			n++
+		}
+	}
+	return n
+}
+
+const (
+	headerLines = 20      // the header is among so many lines that are not blank
+	maxColumns  = 1 << 14 // Excel's own limit
+)
+
+// findHeader tries each separator and takes the line on which most columns are recognised.
+func (f *File) findHeader(encoding string, o Options) (best header, comma rune, err error) {
+	commas := []rune{',', '\t', ';', '|'}
+	if o.Delimiter != 0 {
+		commas = []rune{o.Delimiter}
+	}
+	var score int
+	var widest header
+	for _, c := range commas {
+		scan, lines := f.scan(encoding, c), 0
+		for n := 0; lines < headerLines; n++ {
+			r, err := scan.read()
+			if err == io.EOF {
+				break
+			} else if err != nil {
+				return best, 0, err
+			}
+			if blank(r.cells) {
+				continue
+			}
+			lines++
+			h := newHeader(f.Path, r)
+			h.record, h.titles = n, lines-1
+			if s := h.score(o); s > score && (s >= 2 || lines == 1) && !r.torn {
+				best, comma, score = h, c, s
+			}
+			if lines == 1 && len(h.names) > len(widest.names) {
+				widest = h
+			}
+		}
+	}
+	switch {
+	case widest.names == nil:
+		return best, 0, &Error{Path: f.Path, Message: "is empty"}
+	case score == 0:
+		return best, 0, widest.failed(fmt.Sprintf("no header was found in the first %d lines; the first one holds %s", headerLines, widest.list()),
+			"the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER")
+	case len(best.names) > maxColumns:
+		return best, 0, best.failed(fmt.Sprintf("the header has %d columns, more than %d", len(best.names), maxColumns), "")
+	}
+	return best, comma, nil
+}
+
+func (h header) failed(message, hint string) *Error {
+	return &Error{Path: h.path, Line: h.line, Message: message, Hint: hint}
+}
+
+// list names the headers that are there.
+func (h header) list() string {
+	const most = 40
+	var names []string
+	for _, name := range h.names {
+		if name != "" {
+			names = append(names, "“"+shorten(name)+"”")
+		}
+	}
+	if len(names) > most {
+		names = append(names[:most], fmt.Sprintf("and %d more", len(names)-most))
+	}
+	return strings.Join(names, ", ")
+}
+
+// column finds the one column that a person means by name: the same text, else the same when folded.
+func (h header) column(flag, name string) (int, error) {
+	name = clean(name)
+	for _, c := range []struct {
+		in   []string
+		name string
+	}{{h.names, name}, {h.folded, fold(name)}} {
+		i := slices.Index(c.in, c.name)
+		if i < 0 || c.name == "" {
+			continue
+		}
+		if j := slices.Index(c.in[i+1:], c.name); j >= 0 {
+			return 0, h.failed(fmt.Sprintf("%s names “%s”, and columns %d and %d are both called so", flag, name, i+1, i+j+2), "rename one of them in the file")
+		}
+		return i, nil
+	}
+	return 0, h.failed(fmt.Sprintf("%s names “%s”, and there is no such column among %s", flag, name, h.list()), "write the header as it stands in the file")
+}
+
+// mapping decides which column each field is read from: Options.Map first, then the names.
+func (h header) mapping(o Options) ([]Mapped, error) {
+	var mapped []Mapped
+	taken := make(map[int]bool) // what the user has given a meaning has no other
+	for _, field := range fields {
+		name, ok := o.Map[field]
+		if !ok {
+			continue
+		}
+		i, err := h.column("--map "+field, name)
+		if err != nil {
+			return nil, err
+		}
+		taken[i] = true
+		mapped = append(mapped, Mapped{field, h.names[i], i + 1})
+	}
+	for _, field := range fields {
+		if _, ok := o.Map[field]; ok || field == "merchant_uid" && o.Key != "" {
+			continue
+		}
+		best, other, rank := -1, -1, 3
+		for i := range h.names {
+			m, ok := h.meaning(i)
+			switch {
+			case !ok || m.field != field || taken[i] || m.rank > rank:
+			case m.rank < rank:
+				best, other, rank = i, -1, m.rank
+			case other < 0:
+				other = i
+			}
+		}
+		if other >= 0 && h.names[best] == h.names[other] {
+			return nil, h.failed(fmt.Sprintf("columns %d and %d are both called “%s”, which is %s", best+1, other+1, h.names[best], field), "rename one of them in the file")
+		} else if other >= 0 {
+			return nil, h.failed(fmt.Sprintf("both “%s” and “%s” can be %s", h.names[best], h.names[other], field),
+				fmt.Sprintf("choose one: --map '%s=%s' or --map '%s=%s'", field, h.names[best], field, h.names[other]))
+		} else if best >= 0 {
+			mapped = append(mapped, Mapped{field, h.names[best], best + 1})
+		}
+	}
+	slices.SortStableFunc(mapped, func(a, b Mapped) int { return a.Column - b.Column })
+	return mapped, h.missing(mapped, o)
+}
+
+func has(mapped []Mapped, field string) bool {
+	return slices.ContainsFunc(mapped, func(m Mapped) bool { return m.Field == field })
+}
+
+// missing reports the columns without which no row of the file could be done.
+func (h header) missing(mapped []Mapped, o Options) error {
+	given := func(field string) bool { return o.Set[field] != "" || has(mapped, field) }
+	var lacking, hints []string
+	need := func(field, hint string) {
+		if !given(field) {
+			lacking = append(lacking, field)
+			hints = append(hints, hint)
+		}
+	}
+	updates := has(mapped, "imp_uid")
+	if o.Key == "" && !updates {
+		need("merchant_uid", "--map merchant_uid=HEADER, or --key TEMPLATE such as '{동}-{호}-202611'")
+	}
+	switch {
+	case given("action"):
+	case updates && !given("amount"):
+		need("vbank_due", "--map vbank_due=HEADER or --map amount=HEADER")
+	case !updates:
+		need("amount", "--map amount=HEADER")
+		need("vbank_code", "--bank, or --map vbank_code=HEADER")
+		need("vbank_due", "--due, or --map vbank_due=HEADER")
+		if !given("pg") || o.Set["pg"] != "" && !pg.IgnoresHolder(o.Set["pg"]) {
+			need("vbank_holder", "--holder, or --map vbank_holder=HEADER")
+		}
+	}
+	if lacking == nil {
+		return nil
+	}
+	return h.failed(fmt.Sprintf("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), "give "+strings.Join(hints, "; "))
+}
+
+// blank reports a record with nothing in it.
+func blank(cells []string) bool {
+	return !slices.ContainsFunc(cells, func(c string) bool { return trim(c) != "" })
+}

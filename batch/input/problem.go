@@ -1,0 +1,142 @@
+package input
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Problem is one thing that is wrong, or with Warning only worth knowing, about one row.
+type Problem struct {
+	Column  int    // from 1; 0 when the row has no such column
+	Header  string // that column's header
+	Field   string // the API's name of the field; "" for the row as a whole
+	Code    Code
+	Text    string // the text at fault, shortened; always empty for personal fields
+	Message string // what it is and what to do
+	Warning bool
+}
+
+// Code names a kind of problem. Codes are stable: they stand in the results and scripts may rely on them.
+type Code string
+
+// The codes of problems.
+const (
+	ActionUnknown       Code = "ACTION_UNKNOWN"
+	AmountAmbiguous     Code = "AMOUNT_AMBIGUOUS"
+	AmountFraction      Code = "AMOUNT_FRACTION"
+	AmountInvalid       Code = "AMOUNT_INVALID"
+	AmountMissing       Code = "AMOUNT_MISSING"
+	AmountNegative      Code = "AMOUNT_NEGATIVE"
+	AmountTooLarge      Code = "AMOUNT_TOO_LARGE"
+	AmountZero          Code = "AMOUNT_ZERO"
+	BankMissing         Code = "BANK_MISSING"
+	BankNotListed       Code = "BANK_NOT_LISTED"
+	BankUnknown         Code = "BANK_UNKNOWN"
+	BankZerosRestored   Code = "BANK_ZEROS_RESTORED"
+	ColumnCount         Code = "COLUMN_COUNT"
+	CurrencyUnsupported Code = "CURRENCY_UNSUPPORTED"
+	CustomDataInvalid   Code = "CUSTOM_DATA_INVALID"
+	DateInvalid         Code = "DATE_INVALID"
+	DateNoYear          Code = "DATE_NO_YEAR"
+	DueMissing          Code = "DUE_MISSING"
+	DuePast             Code = "DUE_PAST"
+	FlagInvalid         Code = "FLAG_INVALID"
+	HolderMissing       Code = "HOLDER_MISSING"
+	ImpUIDMissing       Code = "IMP_UID_MISSING"
+	KeyDamagedByExcel   Code = "KEY_DAMAGED_BY_EXCEL"
+	KeyDigitsLost       Code = "KEY_DIGITS_LOST"
+	KeyInvalid          Code = "KEY_INVALID"
+	KeyMissing          Code = "KEY_MISSING"
+	NothingToChange     Code = "NOTHING_TO_CHANGE"
+	NoticeURLInvalid    Code = "NOTICE_URL_INVALID"
+	PGUnknown           Code = "PG_UNKNOWN"
+	PhoneZeroRestored   Code = "PHONE_ZERO_RESTORED"
+	TooLong             Code = "TOO_LONG"
+	UnreadableRow       Code = "UNREADABLE_ROW"
+)
+
+// The reasons of Row.Skip.
+const (
+	Filtered    = "FILTERED"     // Options.Where does not hold
+	ZeroBalance = "ZERO_BALANCE" // the amount to collect is zero
+)
+
+// Sentences says of every code of a problem what it means and what to do about it.
+var Sentences = map[Code]string{
+	ActionUnknown:       "the action is none of issue, update, revoke (발급, 변경, 말소)",
+	AmountAmbiguous:     "the amount can be read in two ways; write it in digits alone",
+	AmountFraction:      "won have no fraction; write a whole amount",
+	AmountInvalid:       "the amount is not a number; write it in digits",
+	AmountMissing:       "the amount is missing",
+	AmountNegative:      "the amount is negative; an account cannot collect it",
+	AmountTooLarge:      "the amount has more than 12 digits; check that the column is right",
+	AmountZero:          "the amount is zero; leave it empty to keep it as it is",
+	BankMissing:         "the bank is missing; fill it in or give --bank",
+	BankNotListed:       "the PG's published table does not name this bank",
+	BankUnknown:         "no bank has this name or code; vbankbatch banks lists them",
+	BankZerosRestored:   "the bank code had lost its leading zeros; they were restored",
+	ColumnCount:         "the row has another number of columns than the header; look for a separator too many or too few",
+	CurrencyUnsupported: "the amount is not in won; only won can be collected",
+	CustomDataInvalid:   "custom_data begins like JSON and is not valid JSON",
+	DateInvalid:         "the due date cannot be read, or there is no such day; write it as 2026-12-31",
+	DateNoYear:          "the due date has no year; write it as 2026-12-31",
+	DueMissing:          "the due date is missing; fill it in or give --due",
+	DuePast:             "the due date has passed",
+	FlagInvalid:         "the value is neither yes (true, Y, 1) nor no (false, N, 0)",
+	HolderMissing:       "the account holder is missing; fill it in or give --holder",
+	ImpUIDMissing:       "there is neither imp_uid nor merchant_uid to tell which account is meant",
+	KeyDamagedByExcel:   "Excel has turned the number into an exponent and its digits are lost; export it again with that column as text",
+	KeyDigitsLost:       "the number has more than 15 digits and ends in zeros, as Excel leaves it when digits are lost; compare it with the source",
+	KeyInvalid:          "the number holds a line break, a control character or a character that was lost in a conversion",
+	KeyMissing:          "the order number is missing",
+	NothingToChange:     "the row changes neither amount nor due date",
+	NoticeURLInvalid:    "notice_url is not an http or https address",
+	PGUnknown:           "no PG has this name, and the API would silently use the default one; write its code, such as nice or settle.MID",
+	PhoneZeroRestored:   "the phone number had lost its leading zero; it was restored",
+	TooLong:             "the text is longer than the API takes",
+	UnreadableRow:       "the line is not readable as CSV: a quotation mark is opened and never closed, or is followed by other text",
+}
+
+// warnings are the codes of problems that do not keep a row from being done.
+var warnings = map[Code]bool{BankZerosRestored: true, KeyDigitsLost: true, PhoneZeroRestored: true}
+
+// personal are the fields whose text must reach no message.
+var personal = map[string]bool{"vbank_holder": true, "buyer_name": true, "buyer_email": true, "buyer_tel": true, "buyer_addr": true,
+	"buyer_postcode": true, "vbank_num": true, "vbank_key": true, "business_registration_number": true, "escrow_password": true, "custom_data": true}
+
+// Error is what keeps a whole file from being read. Nothing of it has been acted on.
+type Error struct {
+	Path    string
+	Line    int // physical, from 1; 0 when it is no line's fault
+	Column  int // in characters from 1; 0 when it is no column's
+	Message string
+	Hint    string // what to do, if that can be said
+	Err     error  // the cause, if there is one
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Path)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ": line %d", e.Line)
+	}
+	if e.Column > 0 {
+		fmt.Fprintf(&b, ", column %d", e.Column)
+	}
+	b.WriteString(": " + e.Message)
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+func shorten(s string) string {
+	const most = 40
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most-1]) + "…"
+}

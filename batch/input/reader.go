@@ -1,0 +1,367 @@
+package input
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gocarina/gocsv"
+
+	"vbankbatch/client/pg"
+)
+
+// Options say how a file is to be read where it does not say so itself.
+type Options struct {
+	Encoding  string            // utf-8 or cp949; "" detects
+	Delimiter rune              // 0 detects , tab ; or |
+	Map       map[string]string // field → header; goes before what the names say
+	Set       map[string]string // field → value for issue rows that have none; action, pg and channel_key for every row
+	Key       string            // makes the order number from columns: "{동}-{호}-202611"; "" takes it from its own
+	Where     []Where           // all must hold, or the row is skipped as Filtered
+	Now       time.Time         // what due dates are measured by; the zero time is the clock's
+}
+
+// Where keeps the rows whose cell under Header is Value, both without the spaces around them.
+type Where struct{ Header, Value string }
+
+// Stats counts what a pass has met so far, rows and what it passed over.
+type Stats struct {
+	Rows    int // those that Next returned
+	Titles  int // lines above the header
+	Headers int // the header, met again
+	Blank   int // lines with nothing in them, among the records and between them
+}
+
+const (
+	batchRows  = 256
+	batchCells = 1 << 16
+	batchBytes = 1 << 18
+)
+
+// A batch is what the decoding goroutine hands over at once. One at a time would cost a third of the speed.
+type batch struct {
+	rows  []raw
+	cells []*columns // the mapped cells of rows[i]
+	stats Stats      // up to here
+	err   error      // what ended the pass, after these rows
+}
+
+// raw is a row before it is parsed.
+type raw struct {
+	record
+	width int // its own number of cells
+}
+
+// table hands records that were read already to gocsv.
+type table [][]string
+
+func (t table) GetCSVRows() ([][]string, error) { return t, nil }
+
+// Reader is one pass over a file. It is for one goroutine; what Next returns is the caller's to keep.
+type Reader struct {
+	header   header
+	mapped   []Mapped
+	where    []whereColumn
+	key      []keyPart
+	updates  bool // a row without an action is an update, with or without its imp_uid
+	defaults columns
+	now      time.Time
+	banks    map[[2]string]bankCode
+	lastDue  dueText
+
+	scan    *scanner
+	batches chan batch
+	quit    chan struct{}
+	done    sync.WaitGroup
+	close   func()
+
+	current batch
+	at      int
+	stats   Stats
+}
+
+type whereColumn struct {
+	column int
+	value  string
+}
+
+// keyPart is a piece of Options.Key: text, or the cell of a column.
+type keyPart struct {
+	text   string
+	column int // -1 for text
+}
+
+// Read begins a pass. It finds the header and settles the columns, or returns an *Error that names what is missing
+// and what was found. The Reader must be closed.
+func (f *File) Read(o Options) (*Reader, error) {
+	encoding, err := f.encoding(o.Encoding)
+	if err != nil {
+		return nil, err
+	}
+	h, comma, err := f.findHeader(encoding, o)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{header: h, now: o.Now, banks: make(map[[2]string]bankCode)}
+	if r.now.IsZero() {
+		r.now = time.Now()
+	}
+	if r.mapped, err = h.mapping(o); err != nil {
+		return nil, err
+	}
+	r.updates = has(r.mapped, "imp_uid") && !has(r.mapped, "vbank_code") // without a bank it can be nothing else
+	for _, w := range o.Where {
+		i, err := h.column("--where", w.Header)
+		if err != nil {
+			return nil, err
+		}
+		r.where = append(r.where, whereColumn{i, clean(w.Value)})
+	}
+	if r.key, err = h.keyParts(o.Key); err != nil {
+		return nil, err
+	}
+	if err := r.setDefaults(o.Set); err != nil {
+		return nil, err
+	}
+
+	r.scan = f.scan(encoding, comma)
+	for range h.record + 1 {
+		if _, err := r.scan.read(); err != nil {
+			return nil, err
+		}
+	}
+	r.stats.Titles = h.titles
+	r.batches, r.quit = make(chan batch, 2), make(chan struct{})
+	r.close = sync.OnceFunc(func() { close(r.quit) })
+	r.done.Go(r.decode)
+	return r, nil
+}
+
+// keyParts cuts a template at its braces.
+func (h header) keyParts(template string) (parts []keyPart, err error) {
+	if template == "" {
+		return nil, nil
+	}
+	columns := 0
+	for rest := template; rest != ""; {
+		text, after, open := strings.Cut(rest, "{")
+		if text != "" {
+			parts = append(parts, keyPart{text, -1})
+		}
+		name, after, closed := strings.Cut(after, "}")
+		if open && !closed {
+			return nil, h.failed("--key "+template+" opens a brace and does not close it", "")
+		} else if open {
+			i, err := h.column("--key", name)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, keyPart{column: i})
+			columns++
+		}
+		rest = after
+	}
+	if columns == 0 {
+		return nil, h.failed("--key "+template+" names no column, so that every row would have the same order number", "write the columns in braces: '{동}-{호}-202611'")
+	}
+	return parts, nil
+}
+
+// setDefaults takes Options.Set, after trying each value as if it stood in a row.
+func (r *Reader) setDefaults(set map[string]string) error {
+	if len(set) == 0 {
+		return nil
+	}
+	var names, values []string
+	for _, field := range fields {
+		if value, ok := set[field]; ok {
+			names, values = append(names, field), append(values, clean(value))
+		}
+	}
+	if len(names) < len(set) || slices.Contains(names, "merchant_uid") || slices.Contains(names, "imp_uid") {
+		return r.header.failed("a value is set for what is no field, or for an id that no two rows can share", "--set takes "+strings.Join(fields[3:], ", "))
+	}
+	var decoded []*columns
+	if err := gocsv.UnmarshalDecoder(table{names, values}, &decoded); err != nil {
+		return err
+	}
+	r.defaults = *decoded[0]
+	trial := r.parse(&columns{}, Row{})
+	for _, p := range trial.Problems {
+		if set[p.Field] != "" && !p.Warning {
+			return &Error{Path: r.header.path, Message: fmt.Sprintf("the value given for every row's %s is refused (%s): %s", p.Field, p.Code, p.Message)}
+		}
+	}
+	return nil
+}
+
+// Header returns the header's cells, without the spaces around them.
+func (r *Reader) Header() []string { return r.header.names }
+
+// Mapping returns which columns are read, in their order.
+func (r *Reader) Mapping() []Mapped { return r.mapped }
+
+// Stats returns the counts up to the last row returned; after io.EOF they are those of the file.
+func (r *Reader) Stats() Stats { return r.stats }
+
+// Close ends the pass, wherever it is, and waits for its goroutine.
+func (r *Reader) Close() error {
+	r.close()
+	r.done.Wait()
+	return nil
+}
+
+// Next returns the next row, problems and all. It ends with io.EOF, or with an *Error when no more can be read.
+func (r *Reader) Next() (*Row, error) {
+	for r.at == len(r.current.rows) {
+		if r.current.err != nil {
+			return nil, r.current.err
+		}
+		b, ok := <-r.batches
+		if !ok {
+			return nil, errors.New("input: Next after Close")
+		}
+		b.stats.Rows = r.stats.Rows
+		r.current, r.at, r.stats = b, 0, b.stats
+	}
+	raw, cells := r.current.rows[r.at], r.current.cells[r.at]
+	r.current.cells[r.at] = nil
+	r.at++
+	r.stats.Rows++
+	return r.row(raw, cells)
+}
+
+// decode reads the records of the pass and lets gocsv sort their cells into fields.
+func (r *Reader) decode() {
+	defer close(r.batches)
+	names := make([]string, len(r.mapped))
+	for i, m := range r.mapped {
+		names[i] = m.Field
+	}
+	width := len(names)
+	picked := make([]string, batchRows*width)
+	records := append(make(table, 0, batchRows+1), names)
+	stats := r.stats
+	for ended := false; !ended; {
+		var b batch
+		records = records[:1]
+		b.rows = make([]raw, 0, batchRows)
+		for cells, bytes := 0, 0; len(b.rows) < batchRows && cells < batchCells && bytes < batchBytes; {
+			rec, err := r.scan.read()
+			if err != nil {
+				b.err, ended = err, true
+				break
+			}
+			bytes += rec.bytes
+			switch r.header.kind(rec) {
+			case blankLine:
+				stats.Blank++
+				continue
+			case headerLine:
+				stats.Headers++
+				continue
+			}
+			full := make([]string, len(r.header.names))
+			copy(full, rec.cells)
+			pick := picked[len(b.rows)*width:][:width:width]
+			for i, m := range r.mapped {
+				pick[i] = full[m.Column-1]
+			}
+			records = append(records, pick)
+			b.rows = append(b.rows, raw{record{full, rec.line, rec.bytes, rec.torn}, r.header.count(rec.cells)})
+			cells += len(full)
+		}
+		if len(b.rows) > 0 {
+			if err := gocsv.UnmarshalDecoder(records, &b.cells); err != nil {
+				b = batch{err: err}
+				ended = true
+			}
+		}
+		b.stats = stats
+		b.stats.Blank += r.scan.src.blank
+		select {
+		case r.batches <- b:
+		case <-r.quit:
+			return
+		}
+	}
+}
+
+type lineKind int
+
+const (
+	rowLine lineKind = iota
+	blankLine
+	headerLine
+)
+
+// kind tells rows from the lines between them.
+func (h header) kind(r record) lineKind {
+	switch {
+	case blank(r.cells):
+		return blankLine
+	case h.repeated(r.cells):
+		return headerLine
+	}
+	return rowLine
+}
+
+// repeated reports the header standing in the file once more, where files were joined.
+func (h header) repeated(cells []string) bool {
+	for i, name := range h.names {
+		cell := ""
+		if i < len(cells) {
+			cell = cells[i]
+		}
+		if i == 0 {
+			cell = strings.TrimPrefix(cell, bom)
+		}
+		if cell != name && clean(cell) != name {
+			return false
+		}
+	}
+	return len(cells) <= len(h.names) || blank(cells[len(h.names):])
+}
+
+// count is how many cells a record has for the columns of the header, where columns without a name need none and
+// cells with nothing in them may be too many.
+func (h header) count(cells []string) int {
+	n := len(cells)
+	for n > len(h.names) && trim(cells[n-1]) == "" {
+		n--
+	}
+	for n < len(h.names) && h.names[n] == "" {
+		n++
+	}
+	return n
+}
+
+// dueText is the date read last; the rows of a file often share one.
+type dueText struct {
+	text     string
+	due      int64
+	relative bool
+	code     Code
+}
+
+// bankCode is what became of a bank's name for one PG. Files name few banks, many times over.
+type bankCode struct {
+	kftc, code    string
+	known, listed bool
+}
+
+func (r *Reader) bank(gateway, text string) bankCode {
+	key := [2]string{gateway, text}
+	b, ok := r.banks[key]
+	if !ok {
+		b.kftc, b.known = pg.BankByName(text)
+		b.code, b.listed = pg.VbankCode(gateway, b.kftc)
+		if len(r.banks) < 1000 {
+			r.banks[key] = b
+		}
+	}
+	return b
+}

@@ -1,0 +1,251 @@
+package input
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/csv"
+	"errors"
+	"hash"
+	"io"
+	"strings"
+
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/transform"
+)
+
+// maxRecord is how long a record may be, in bytes. It bounds what one quotation mark without its partner can swallow.
+const maxRecord = 1 << 20
+
+var errTooLong = errors.New("record too long")
+
+// source decodes the file and keeps the text of the record being read, so that it can be looked at again, and read
+// again in another way.
+type source struct {
+	file    *File
+	r       io.Reader
+	hash    hash.Hash // over the bytes as they are in the file
+	decoded bool      // by a decoder, which marks what it cannot decode with U+FFFD
+	buf     []byte
+	start   int   // buf[start:] begins with the current record
+	next    int   // buf[next:] is still to be handed on
+	line    int   // of buf[start]
+	passed  int64 // bytes before buf[start] since the csv.Reader began
+	blank   int   // empty lines so far
+}
+
+func (f *File) source(encoding string) *source {
+	s := &source{file: f, hash: sha256.New(), line: 1, decoded: encoding == cp949Name}
+	s.r = io.TeeReader(io.NewSectionReader(f.file, 0, f.Size), s.hash)
+	if f.bom {
+		io.CopyN(io.Discard, s.r, int64(len(bom))) // a failure shows again at the next read
+	}
+	if s.decoded {
+		s.r = transform.NewReader(s.r, korean.EUCKR.NewDecoder()) // in x/text this is CP949, all of it
+	}
+	return s
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.next == len(s.buf) {
+		if err := s.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, s.buf[s.next:])
+	s.next += n
+	return n, nil
+}
+
+// fill reads more behind what is kept.
+func (s *source) fill() error {
+	s.skipBlank()
+	if len(s.buf)-s.start > maxRecord {
+		return errTooLong
+	}
+	s.buf = append(s.buf[:0], s.buf[s.start:]...)
+	s.start, s.next = 0, len(s.buf)
+	if cap(s.buf)-len(s.buf) < 32<<10 {
+		s.buf = append(make([]byte, 0, 2*cap(s.buf)+64<<10), s.buf...)
+	}
+	n, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
+	fresh := max(len(s.buf)-len("\uFFFD")+1, 0)
+	s.buf = s.buf[:len(s.buf)+n]
+	if s.decoded {
+		if i := bytes.Index(s.buf[fresh:], []byte("\uFFFD")); i >= 0 {
+			at := place{line: s.line}
+			at.pass(s.buf[:fresh+i])
+			return &Error{Path: s.file.Path, Line: at.line, Column: at.column + 1, Message: "holds a byte that is neither UTF-8 nor CP949",
+				Hint: "export the file again as CSV UTF-8, or give its --encoding"}
+		}
+	}
+	switch {
+	case n > 0:
+		return nil
+	case err == io.EOF && [sha256.Size]byte(s.hash.Sum(nil)) != s.file.Digest:
+		return &Error{Path: s.file.Path, Message: "was changed while it was being read", Hint: "run it again when nothing writes to it"}
+	case err == io.EOF || err == nil:
+		return err
+	}
+	return s.file.failed("cannot be read", err)
+}
+
+// skipBlank moves on to the first line that is not empty, among those handed on already.
+func (s *source) skipBlank() {
+	for {
+		rest := s.buf[s.start:s.next]
+		switch {
+		case bytes.HasPrefix(rest, []byte("\n")):
+			s.take(1)
+		case bytes.HasPrefix(rest, []byte("\r\n")):
+			s.take(2)
+		default:
+			return
+		}
+		s.blank++
+	}
+}
+
+// take moves past n bytes.
+func (s *source) take(n int) {
+	s.line += bytes.Count(s.buf[s.start:s.start+n], []byte{'\n'})
+	s.start += n
+	s.passed += int64(n)
+}
+
+// record is one CSV record as it stands in the file.
+type record struct {
+	cells []string
+	line  int // physical, where it starts
+	bytes int
+	torn  bool // not readable as CSV; cells are a rough cut of its first line
+}
+
+// scanner reads records. Quotation marks are taken strictly, as RFC 4180 has them, so that none swallows a line
+// unseen; a line that breaks those rules is read again on its own, with split, and reported if that fails too.
+type scanner struct {
+	src   *source
+	csv   *csv.Reader
+	comma rune
+}
+
+func (f *File) scan(encoding string, comma rune) *scanner {
+	s := &scanner{src: f.source(encoding), comma: comma}
+	s.restart()
+	return s
+}
+
+// restart reads on from the source's current record.
+func (s *scanner) restart() {
+	s.src.next, s.src.passed = s.src.start, 0
+	s.csv = csv.NewReader(s.src)
+	s.csv.Comma = s.comma
+	s.csv.FieldsPerRecord = -1
+	s.csv.ReuseRecord = true
+}
+
+// read returns the next record, past empty lines; its cells are valid until the next call. It ends with io.EOF or an
+// *Error.
+func (s *scanner) read() (record, error) {
+	cells, err := s.csv.Read()
+	s.src.skipBlank()
+	line, n := s.src.line, int(s.csv.InputOffset()-s.src.passed)
+	if err == nil {
+		s.src.take(n)
+		return record{cells: cells, line: line, bytes: n}, nil
+	}
+	var parse *csv.ParseError
+	switch {
+	case errors.As(err, &parse):
+	case errors.Is(err, errTooLong):
+		n = s.src.next - s.src.start
+	default:
+		return record{}, err
+	}
+	raw := s.src.buf[s.src.start:][:n]
+	first := n
+	if i := bytes.IndexByte(raw, '\n'); i >= 0 {
+		first = i + 1
+	} else if parse == nil {
+		return record{}, &Error{Path: s.src.file.Path, Line: line, Message: "the line is longer than 1 MiB", Hint: "look for line ends that are missing, or for a file that is not CSV"}
+	}
+	if first == n || errors.Is(err, csv.ErrBareQuote) {
+		if cells, ok := split(lineText(raw), string(s.comma)); ok {
+			s.src.take(n)
+			return record{cells: cells, line: line, bytes: n}, nil
+		}
+	}
+	torn := record{cells: strings.Split(lineText(raw[:first]), string(s.comma)), line: line, bytes: first, torn: true}
+	s.src.take(first)
+	if first < n {
+		s.restart() // a quotation mark has swallowed the lines after the first: they are read on their own
+	}
+	return torn, nil
+}
+
+func lineText(raw []byte) string { return strings.TrimRight(string(raw), "\r\n") }
+
+// split cuts a line that breaks the rules of quotation marks and can still be read in one way: a mark inside a cell
+// is part of its text, and a formula keeps the separators within its parentheses (=HYPERLINK("http://a","b")).
+func split(line, comma string) (cells []string, ok bool) {
+	for {
+		var cell string
+		if strings.HasPrefix(line, `"`) {
+			end := closing(line, comma)
+			if end < 0 {
+				return nil, false
+			}
+			cell, line = strings.ReplaceAll(line[1:end], `""`, `"`), line[end+1:]
+		} else {
+			end := unquoted(line, comma)
+			if cell, line = line[:end], line[end:]; strings.Contains(cell, "\n") {
+				return nil, false
+			}
+		}
+		cells = append(cells, cell)
+		if line == "" {
+			return cells, true
+		}
+		line = line[len(comma):]
+	}
+}
+
+// closing finds the quotation mark that ends the cell at the front of line.
+func closing(line, comma string) int {
+	for i := 1; i < len(line); i++ {
+		switch rest := line[i:]; {
+		case rest[0] != '"':
+		case strings.HasPrefix(rest, `""`):
+			i++
+		case len(rest) == 1 || strings.HasPrefix(rest[1:], comma):
+			return i
+		}
+	}
+	return -1
+}
+
+// unquoted finds the end of the cell at the front of line.
+func unquoted(line, comma string) int {
+	if line != "" && strings.ContainsRune("=+-@", rune(line[0])) {
+		depth, quoted := 0, false
+		for i := range len(line) {
+			switch {
+			case line[i] == '"':
+				quoted = !quoted
+			case quoted:
+			case line[i] == '(':
+				depth++
+			case line[i] == ')':
+				depth--
+			case depth <= 0 && strings.HasPrefix(line[i:], comma):
+				return i
+			}
+		}
+		if depth <= 0 && !quoted {
+			return len(line)
+		}
+	}
+	if i := strings.Index(line, comma); i >= 0 {
+		return i
+	}
+	return len(line)
+}

@@ -1,0 +1,369 @@
+package input
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"vbankbatch/client"
+	"vbankbatch/client/pg"
+)
+
+// Action is what a row asks for.
+type Action string
+
+// The actions.
+const (
+	Issue  Action = "issue"
+	Update Action = "update"
+	Revoke Action = "revoke"
+)
+
+var actions = map[string]Action{"issue": Issue, "발급": Issue, "update": Update, "변경": Update, "revoke": Revoke, "말소": Revoke}
+
+// Row is one row of the input. Of an update Request holds the order number, the new amount and due date (0 leaves them
+// as they are) and the PG; of a revocation the order number and the PG.
+type Row struct {
+	Line        int      // physical, from 1, where it starts
+	Cells       []string // as they stand in the file, as many as the header has
+	Action      Action
+	Request     client.IssueRequest // VbankCode in the form that its PG takes
+	Bank        string              // KFTC's code
+	ImpUID      string
+	RelativeDue bool      // the due date was a span from now: no part of what makes two requests the same
+	Skip        string    // why the row is not to be done, Filtered or ZeroBalance; such a row has no problems
+	Problems    []Problem // in the order of their columns, then those without one
+}
+
+// Invalid reports whether a problem keeps the row from being done.
+func (r *Row) Invalid() bool {
+	return slices.ContainsFunc(r.Problems, func(p Problem) bool { return !p.Warning })
+}
+
+// row makes a Row of a record: the whole row at once if its columns cannot be told apart, else field by field.
+func (r *Reader) row(raw raw, c *columns) (*Row, error) {
+	row := Row{Line: raw.line, Cells: raw.cells}
+	if raw.torn {
+		row.Problems = []Problem{{Code: UnreadableRow, Message: Sentences[UnreadableRow], Text: ""}}
+		return &row, nil
+	}
+	row = r.parse(c, row)
+	for _, p := range row.Problems {
+		if p.Code == AmountInvalid && newHeader("", raw.record).score(Options{}) > 1 {
+			return nil, &Error{Path: r.header.path, Line: raw.line, Message: fmt.Sprintf("is another header than the one on line %d", r.header.line),
+				Hint: "files with different columns cannot be read as one; run each on its own"}
+		}
+	}
+	if raw.width != len(r.header.names) { // then any cell may stand in another's place
+		row.Problems = []Problem{{Code: ColumnCount, Message: fmt.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}}
+		return &row, nil
+	}
+	for _, w := range r.where {
+		if clean(row.Cells[w.column]) != w.value {
+			row.Skip = Filtered
+		}
+	}
+	if row.Skip != "" {
+		row.Problems = nil
+	}
+	return &row, nil
+}
+
+// parse fills in a row and says all that is wrong with it.
+func (r *Reader) parse(c *columns, into Row) Row {
+	p := parser{r: r, row: into}
+	d := &r.defaults
+	p.action(c)
+	req := &p.row.Request
+	switch {
+	case r.key == nil:
+		req.MerchantUID = p.id("merchant_uid", c.MerchantUID, 40)
+	case into.Cells != nil:
+		req.MerchantUID = p.composed()
+	}
+	req.PG = p.gateway(p.text("pg", c.PG, d.PG, 0))
+	req.ChannelKey = p.text("channel_key", c.ChannelKey, d.ChannelKey, 0)
+	switch p.row.Action {
+	case Issue:
+		p.issue(c, d)
+	default:
+		if req.MerchantUID == "" && p.row.ImpUID == "" {
+			p.add(ImpUIDMissing, "imp_uid", "")
+		}
+		if p.row.Action == Update {
+			p.update(c)
+		}
+	}
+	if len(p.row.Problems) > 1 {
+		slices.SortStableFunc(p.row.Problems, func(a, b Problem) int { return cmp.Compare(uint(a.Column)-1, uint(b.Column)-1) })
+	}
+	return p.row
+}
+
+// parser is a row in the making.
+type parser struct {
+	r   *Reader
+	row Row
+}
+
+// add notes a problem with a field; the text is what stands there.
+func (p *parser) add(code Code, field, text string) *Problem {
+	problem := Problem{Field: field, Code: code, Message: Sentences[code], Warning: warnings[code]}
+	for _, m := range p.r.mapped {
+		if m.Field == field {
+			problem.Column, problem.Header = m.Column, m.Header
+		}
+	}
+	if !personal[field] {
+		problem.Text = shorten(text)
+	}
+	p.row.Problems = append(p.row.Problems, problem)
+	return &p.row.Problems[len(p.row.Problems)-1]
+}
+
+func (p *parser) action(c *columns) {
+	p.row.ImpUID = p.id("imp_uid", c.ImpUID, 0)
+	text := cmp.Or(clean(c.Action), p.r.defaults.Action)
+	p.row.Action = Issue
+	if p.row.ImpUID != "" || p.r.updates {
+		p.row.Action = Update
+	}
+	if text == "" {
+		return
+	}
+	if action, ok := actions[fold(text)]; ok {
+		p.row.Action = action
+	} else {
+		p.add(ActionUnknown, "action", text)
+	}
+}
+
+func (p *parser) issue(c, d *columns) {
+	req := &p.row.Request
+	if req.MerchantUID == "" && !slices.ContainsFunc(p.row.Problems, func(p Problem) bool { return p.Field == "merchant_uid" }) {
+		p.add(KeyMissing, "merchant_uid", "")
+	}
+	amount := cmp.Or(clean(c.Amount), d.Amount)
+	won, code := ParseAmount(amount)
+	if code == AmountZero {
+		p.row.Skip = ZeroBalance
+	} else if code != "" {
+		p.add(code, "amount", amount)
+	}
+	req.Amount = won
+	p.bank(cmp.Or(clean(c.VbankCode), d.VbankCode))
+	p.due(cmp.Or(clean(c.VbankDue), d.VbankDue))
+	if req.VbankHolder = p.text("vbank_holder", c.VbankHolder, d.VbankHolder, 16); req.VbankHolder == "" && !pg.IgnoresHolder(req.PG) {
+		p.add(HolderMissing, "vbank_holder", "")
+	}
+	req.Name = p.text("name", c.Name, d.Name, 40)
+	req.BuyerName = p.text("buyer_name", c.BuyerName, d.BuyerName, 16)
+	req.BuyerEmail = p.text("buyer_email", c.BuyerEmail, d.BuyerEmail, 64)
+	req.BuyerTel = p.phone(cmp.Or(clean(c.BuyerTel), d.BuyerTel))
+	req.BuyerAddr = p.text("buyer_addr", c.BuyerAddr, d.BuyerAddr, 128)
+	req.BuyerPostcode = p.text("buyer_postcode", c.BuyerPostcode, d.BuyerPostcode, 8)
+	req.NoticeURL = p.addresses(p.text("notice_url", c.NoticeURL, d.NoticeURL, 0))
+	req.CustomData = p.json(cmp.Or(clean(c.CustomData), d.CustomData))
+	req.VbankNum = p.id("vbank_num", cmp.Or(c.VbankNum, d.VbankNum), 0)
+	req.VbankKey = p.id("vbank_key", cmp.Or(c.VbankKey, d.VbankKey), 13)
+	req.ProductType = p.text("product_type", c.ProductType, d.ProductType, 0)
+	number := strings.ReplaceAll(cmp.Or(clean(c.BusinessRegistrationNumber), d.BusinessRegistrationNumber), "-", "")
+	req.BusinessRegistrationNumber = p.text("business_registration_number", number, "", 10)
+	req.TaxFree = p.optional("tax_free", cmp.Or(clean(c.TaxFree), d.TaxFree))
+	req.VatAmount = p.optional("vat_amount", cmp.Or(clean(c.VatAmount), d.VatAmount))
+	req.ProductCount = p.optional("product_count", cmp.Or(clean(c.ProductCount), d.ProductCount))
+	req.EscrowPassword = p.text("escrow_password", c.EscrowPassword, d.EscrowPassword, 0)
+	req.FixedUnlimitedVbank = p.flag(cmp.Or(clean(c.FixedUnlimitedVbank), d.FixedUnlimitedVbank))
+}
+
+// update takes no defaults: they would change what the row does not mention.
+func (p *parser) update(c *columns) {
+	amount, due := clean(c.Amount), clean(c.VbankDue)
+	if amount == "" && due == "" {
+		p.add(NothingToChange, "", "")
+		return
+	}
+	if amount != "" {
+		won, code := ParseAmount(amount)
+		if p.row.Request.Amount = won; code != "" {
+			p.add(code, "amount", amount)
+		}
+	}
+	if due != "" {
+		p.due(due)
+	}
+}
+
+// text reads a field on one line, of at most so many characters; 0 is no limit.
+func (p *parser) text(field, cell, otherwise string, most int) string {
+	s := oneLine(cmp.Or(clean(cell), otherwise))
+	return p.atMost(field, s, most)
+}
+
+// atMost cuts a text that only describes, with a warning; any other that is too long is refused.
+func (p *parser) atMost(field, s string, most int) string {
+	if most == 0 || len(s) <= most {
+		return s
+	}
+	n := utf8.RuneCountInString(s)
+	if n <= most {
+		return s
+	}
+	problem := p.add(TooLong, field, s)
+	problem.Message = fmt.Sprintf("%s has %d characters, the API takes at most %d", field, n, most)
+	if field == "name" || field == "buyer_name" || field == "buyer_addr" {
+		problem.Warning = true
+		problem.Message += "; the rest is left out"
+		s = strings.TrimSpace(string([]rune(s)[:most]))
+	}
+	return s
+}
+
+// id reads what identifies something and therefore must be exactly as it was written.
+func (p *parser) id(field, cell string, most int) string {
+	s := clean(cell)
+	p.checkID(field, s)
+	return p.atMost(field, s, most)
+}
+
+func (p *parser) checkID(field, s string) {
+	switch {
+	case control(s) || strings.ContainsRune(s, utf8.RuneError):
+		p.add(KeyInvalid, field, oneLine(s))
+	case exponent(s):
+		p.add(KeyDamagedByExcel, field, s)
+	case digitsLost(s):
+		p.add(KeyDigitsLost, field, s)
+	}
+}
+
+// composed makes the order number of Options.Key. None of its cells may be empty.
+func (p *parser) composed() string {
+	var b strings.Builder
+	for _, part := range p.r.key {
+		if part.column < 0 {
+			b.WriteString(part.text)
+			continue
+		}
+		cell := clean(p.row.Cells[part.column])
+		if cell == "" {
+			problem := p.add(KeyMissing, "merchant_uid", "")
+			problem.Column, problem.Header = part.column+1, p.r.header.names[part.column]
+			problem.Message = "the order number is made of this column, and it is empty"
+			return ""
+		}
+		p.checkID("merchant_uid", cell)
+		b.WriteString(cell)
+	}
+	return p.atMost("merchant_uid", b.String(), 40)
+}
+
+func (p *parser) gateway(text string) string {
+	if text == "" {
+		return ""
+	}
+	if _, _, known := pg.Name(text); !known {
+		p.add(PGUnknown, "pg", text)
+	}
+	return pg.Value(text)
+}
+
+func (p *parser) bank(text string) {
+	if text == "" {
+		p.add(BankMissing, "vbank_code", "")
+		return
+	}
+	b := p.r.bank(p.row.Request.PG, text)
+	if !b.known {
+		p.add(BankUnknown, "vbank_code", text)
+		return
+	}
+	p.row.Bank, p.row.Request.VbankCode = b.kftc, b.code
+	if !b.listed {
+		p.add(BankNotListed, "vbank_code", text).Warning = b.code != "" // else there is nothing to send
+	}
+	if len(text) < 3 && digits(text) && text != b.code {
+		p.add(BankZerosRestored, "vbank_code", text)
+	}
+}
+
+func (p *parser) due(text string) {
+	d := &p.r.lastDue
+	if d.text != text {
+		d.text = text
+		if d.due, d.relative, d.code = ParseDue(text, p.r.now); d.code == "" && d.due <= p.r.now.Unix() {
+			d.code = DuePast
+		}
+	}
+	if d.code != "" {
+		p.add(d.code, "vbank_due", text)
+	}
+	p.row.Request.VbankDue, p.row.RelativeDue = d.due, d.relative
+}
+
+func (p *parser) phone(text string) string {
+	if exponent(text) {
+		p.add(KeyDamagedByExcel, "buyer_tel", text)
+	}
+	number, restored := phone(text)
+	if restored {
+		p.add(PhoneZeroRestored, "buyer_tel", text)
+	}
+	return p.text("buyer_tel", number, "", 16)
+}
+
+// optional reads an amount that may be zero, and is not the same as none then.
+func (p *parser) optional(field, text string) *int64 {
+	if text == "" {
+		return nil
+	}
+	won, code := ParseAmount(text)
+	if code != "" && code != AmountZero {
+		p.add(code, field, text)
+		return nil
+	}
+	return &won
+}
+
+func (p *parser) flag(text string) bool {
+	switch strings.ToLower(text) {
+	case "true", "yes", "y", "1":
+		return true
+	case "", "false", "no", "n", "0":
+	default:
+		p.add(FlagInvalid, "fixed_unlimited_vbank", text)
+	}
+	return false
+}
+
+// addresses reads one address or several, with spaces or semicolons between them.
+func (p *parser) addresses(text string) client.NoticeURL {
+	if text == "" {
+		return nil
+	}
+	list := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ';' })
+	for _, address := range list {
+		if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			p.add(NoticeURLInvalid, "notice_url", address)
+		}
+	}
+	return list
+}
+
+// json passes an object or array on as it is, and makes a JSON string of any other text.
+func (p *parser) json(text string) json.RawMessage {
+	switch {
+	case text == "":
+		return nil
+	case text[0] != '{' && text[0] != '[':
+		quoted, _ := json.Marshal(text) // text always has a JSON form
+		return quoted
+	case !json.Valid([]byte(text)):
+		p.add(CustomDataInvalid, "custom_data", text)
+	}
+	return json.RawMessage(text)
+}

@@ -1,0 +1,48 @@
+package input
+
+import (
+	"strings"
+	"time"
+)
+
+// Complaint joins what is wrong with the row: codes and messages, each with "; " between them. Warnings are told only
+// of a row that has nothing worse.
+func (r *Row) Complaint() (codes, messages string) {
+	invalid := r.Invalid()
+	var code, message []string
+	for _, p := range r.Problems {
+		if p.Warning && invalid {
+			continue
+		}
+		text := p.Message
+		if p.Header != "" {
+			text = p.Header + ": " + text
+		}
+		code, message = append(code, string(p.Code)), append(message, text)
+	}
+	return strings.Join(code, ";"), strings.Join(message, "; ")
+}
+
+// FormatDue writes a due date for people, in Korea's time: 2026-12-31 23:59.
+func FormatDue(unix int64) string {
+	if unix == 0 {
+		return "-"
+	}
+	return time.Unix(unix, 0).In(KST).Format("2006-01-02 15:04")
+}
+
+// Layout is how a pass reads the file's bytes.
+type Layout struct {
+	Encoding   string // utf-8 or cp949
+	Delimiter  rune
+	HeaderLine int // physical, from 1
+}
+
+// Layout returns what was detected, or what the options say.
+func (r *Reader) Layout() Layout {
+	layout := Layout{Encoding: utf8Name, Delimiter: r.scan.comma, HeaderLine: r.header.line}
+	if r.scan.src.decoded {
+		layout.Encoding = cp949Name
+	}
+	return layout
+}

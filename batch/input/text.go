@@ -1,0 +1,145 @@
+package input
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// clean is a cell as it was meant: without the spaces around it, without Excel's ways to keep text text (="004" and
+// a leading '), and with its Hangul composed.
+func clean(s string) string {
+	s = trim(s)
+	if s == "" {
+		return ""
+	}
+	switch s[0] {
+	case '=':
+		if inner, ok := strings.CutPrefix(s, `="`); ok && strings.HasSuffix(inner, `"`) {
+			s = trim(strings.ReplaceAll(inner[:len(inner)-1], `""`, `"`))
+		}
+	case '\'':
+		s = trim(s[1:])
+	}
+	if composed(s) {
+		return s
+	}
+	return norm.NFC.String(s)
+}
+
+// composed is a quick look that most text passes: nothing in it but ASCII, whole syllables and CJK signs, which
+// composition leaves alone.
+func composed(s string) bool {
+	for _, r := range s {
+		if r >= utf8.RuneSelf && (r < '가' || r > '힣') && (r < '一' || r > '\u9fff') {
+			return false
+		}
+	}
+	return true
+}
+
+// plain is a number or date ready to be parsed: compatibility forms such as full-width digits folded, lower case.
+func plain(s string) string {
+	s = trim(s)
+	if !ascii(s) {
+		s = trim(norm.NFKC.String(s))
+	}
+	return strings.ToLower(s)
+}
+
+// trim drops spaces of every width, including those that show as nothing.
+func trim(s string) string {
+	if s == "" {
+		return s
+	}
+	first, _ := utf8.DecodeRuneInString(s)
+	last, _ := utf8.DecodeLastRuneInString(s)
+	if !space(first) && !space(last) {
+		return s
+	}
+	return strings.TrimFunc(s, space)
+}
+
+func space(r rune) bool {
+	if r > ' ' && r < utf8.RuneSelf-1 || r >= '가' && r <= '힣' {
+		return false // nearly all there is
+	}
+	return unicode.IsSpace(r) || r == '\ufeff' || r == '\u200b'
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// control reports a line break or another control character.
+func control(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return true
+		}
+	}
+	return false
+}
+
+// oneLine puts a space in place of each line break or other control character, and of the spaces around it.
+func oneLine(s string) string {
+	if !control(s) {
+		return s
+	}
+	parts := strings.FieldsFunc(s, unicode.IsControl)
+	for i, p := range parts {
+		parts[i] = trim(p)
+	}
+	return strings.Join(parts, " ")
+}
+
+// exponent reports a long number as Excel shows it, 2.02611E+15.
+func exponent(s string) bool {
+	mantissa, power, ok := strings.Cut(s, "+")
+	if !ok || len(mantissa) < 2 || mantissa[len(mantissa)-1]|' ' != 'e' {
+		return false
+	}
+	whole, fraction, pointed := strings.Cut(mantissa[:len(mantissa)-1], ".")
+	return digits(power) && len(whole) == 1 && digits(whole) && (!pointed || digits(fraction))
+}
+
+// digitsLost reports a number that may have had more than the fifteen digits Excel keeps: it puts zeros for the rest.
+func digitsLost(s string) bool {
+	return len(s) > 15 && digits(s) && strings.Trim(s[15:], "0") == ""
+}
+
+var hyphens = strings.NewReplacer("-", "", " ", "")
+
+// phone puts a number into the form used within Korea: +82 10 becomes 010, and the zero that Excel takes away comes
+// back. Numbers of eight digits, such as 1588-0000, have none.
+func phone(s string) (number string, restored bool) {
+	if rest, ok := strings.CutPrefix(s, "+82"); ok {
+		rest = strings.TrimLeft(rest, " -.)")
+		rest = strings.TrimPrefix(strings.TrimPrefix(rest, "(0)"), "0")
+		return "0" + rest, false
+	}
+	if s == "" || s[0] < '1' || s[0] > '7' {
+		return s, false
+	}
+	bare := hyphens.Replace(s)
+	if (len(bare) == 9 || len(bare) == 10) && digits(bare) {
+		return "0" + s, true
+	}
+	return s, false
+}
