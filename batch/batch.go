@@ -1,0 +1,62 @@
+// Package batch takes a file of orders through its three passes: [Preflight] reads and checks it whole, [Run] issues,
+// updates or revokes an account for every row, and the results are the input read once more beside the ledger's
+// outcomes ([Results]). Each pass streams; memory does not grow with the accounts issued.
+//
+// The promise: an order gets one account, whatever happens to the process, the network or the API. The rule behind
+// it: before an issue is sent its intent is durable in the ledger, and an issue that may have reached the API is
+// never sent again before the API has been asked ([Run], resolve.go). What cannot be known is said to be unknown.
+//
+// Package batch does not read bytes (batch/input does), speak HTTP (client) or write reports (report).
+package batch
+
+import (
+	"context"
+	"time"
+
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+)
+
+// API is what a run asks of the PortOne API; *client.Client is one. Its errors are *client.Error.
+type API interface {
+	Issue(context.Context, client.IssueRequest) (client.Payment, error)
+	Update(ctx context.Context, impUID string, request client.UpdateRequest) (client.Payment, error)
+	Revoke(ctx context.Context, impUID string, pgAPIKey client.Secret) (client.Payment, error)
+	LookUp
+}
+
+// LookUp is the part of the API that changes nothing.
+type LookUp interface {
+	Payment(ctx context.Context, impUID string) (client.Payment, error)
+	Payments(ctx context.Context, merchantUIDs []string) (map[string][]client.Payment, error)
+	FindAll(ctx context.Context, merchantUID, status string) ([]client.Payment, error)
+	ServerTime() time.Time
+}
+
+// Ledger is what a run asks of the ledger; *ledger.Ledger is one.
+type Ledger interface {
+	Begin(context.Context, ledger.Run) (ledger.Run, error)
+	Finish(ctx context.Context, run int64, at time.Time) error
+	Intend(context.Context, ledger.Order) error
+	Record(context.Context, ...ledger.Entry) error
+	Known
+}
+
+// Known is the part of the ledger that only reads.
+type Known interface {
+	Orders(ctx context.Context, merchantUIDs []string) (map[string]ledger.Order, error)
+	OrdersOf(ctx context.Context, impUIDs []string) (map[string]ledger.Order, error)
+	InDoubt(context.Context) ([]ledger.Order, error)
+	Outcomes(ctx context.Context, run, first, last int64) ([]ledger.Outcome, error)
+}
+
+// Options are what a run is told.
+type Options struct {
+	Workers     int           // rows in flight
+	DoubtWait   time.Duration // since an intent, before "not found" is believed
+	SettleTime  time.Duration // for settling rows in doubt after the run was told to stop
+	RemoteCheck bool          // ask the API for orders that the ledger does not know as issued
+	MaxFailures Limit         // stop once this many rows were refused by the API
+	PGAPIKey    client.Secret // for KG Inicis
+	Counts      *Counts       // bumped as rows get done; may be nil
+}

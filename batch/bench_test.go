@@ -1,0 +1,136 @@
+package batch_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/sandbox"
+)
+
+// orders writes a file of n orders with 15 columns.
+func orders(tb testing.TB, n int) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "orders.csv")
+	file, err := os.Create(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := bufio.NewWriter(file)
+	fmt.Fprintln(w, "주문번호,주문일자,주문자명,연락처,이메일,주소,우편번호,상품명,수량,공급가액,결제금액,은행,예금주,입금기한,비고")
+	for i := range n {
+		fmt.Fprintf(w, "ORD-%08d,2026-11-03,홍길동,010-0000-%04d,hong%d@example.com,서울시 중구 세종대로 110,04524,머그컵 외 2건,1,%d,\"%d,000\",국민은행,한빛상사,2099-12-31,\n",
+			i, i%10000, i, 10000+i%1000, 1+i%999)
+	}
+	if err := w.Flush(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// BenchmarkRun is the whole way of a row: the sandbox over loopback HTTP, 16 workers, no rate limit, a durable ledger.
+// "bare" is the same client in a loop, without batch and ledger.
+func BenchmarkRun(b *testing.B) {
+	const rows = 5000
+	path := orders(b, rows)
+	setUp := func(b *testing.B) *client.Client {
+		api, err := sandbox.New(sandbox.Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(api)
+		server.Config.ConnState = func(net.Conn, http.ConnState) {}
+		server.Start()
+		b.Cleanup(func() { server.Close(); api.Close() })
+		c, err := client.New(client.Config{BaseURL: server.URL, Key: "k", Secret: "s", Workers: 16})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(c.Close)
+		return c
+	}
+	b.Run("batch", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			c := setUp(b)
+			book, err := ledger.Open(filepath.Join(b.TempDir(), "ledger.db"), "bench")
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+			file, err := input.Open(path, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			plan, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			var counts batch.Counts
+			_, err = batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts})
+			if err != nil || counts.Done.Load() != rows || counts.Failed.Load() != 0 {
+				b.Fatalf("%d rows done, %d failed: %v", counts.Done.Load(), counts.Failed.Load(), err)
+			}
+			b.StopTimer()
+			file.Close()
+			book.Close()
+			b.StartTimer()
+		}
+		b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	})
+	b.Run("bare", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			c := setUp(b)
+			var group errgroup.Group
+			group.SetLimit(16)
+			b.StartTimer()
+			for i := range rows {
+				group.Go(func() error {
+					_, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: fmt.Sprintf("ORD-%08d", i), Amount: 1000,
+						VbankCode: "004", VbankDue: 4102412399, VbankHolder: "한빛상사", BuyerName: "홍길동"})
+					return err
+				})
+			}
+			if err := group.Wait(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	})
+}
+
+// BenchmarkPreflight reads and checks a million rows of 15 columns.
+func BenchmarkPreflight(b *testing.B) {
+	const rows = 1_000_000
+	path := orders(b, rows)
+	b.ReportAllocs()
+	for b.Loop() {
+		file, err := input.Open(path, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		plan, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now()})
+		if err != nil || plan.ToDo() != rows {
+			b.Fatal(plan, err)
+		}
+		file.Close()
+	}
+	b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}

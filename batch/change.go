@@ -1,0 +1,174 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/pg"
+)
+
+// maxTries is how often an update, a revocation or an issue is sent when every answer is lost.
+const maxTries = 3
+
+// Updates and revocations may be sent twice without harm. An answer that is lost is looked up by imp_uid all the
+// same: what is done already need not be asked for again.
+
+func (r *run) update(ctx context.Context, j *job) {
+	request := client.UpdateRequest{Amount: j.row.Request.Amount, VbankDue: j.row.Request.VbankDue}
+	r.change(ctx, j, change{
+		status: Updated,
+		send:   func(impUID string) (client.Payment, error) { return r.api.Update(ctx, impUID, request) },
+		done:   func() bool { return unchanged(j.row, &j.order) },
+		keep: func() {
+			if request.Amount != 0 {
+				j.order.Amount = request.Amount
+			}
+			if request.VbankDue != 0 {
+				j.order.Due = request.VbankDue
+			}
+		},
+	})
+}
+
+func (r *run) revoke(ctx context.Context, j *job) {
+	r.change(ctx, j, change{
+		status: Revoked,
+		send: func(impUID string) (client.Payment, error) {
+			var key client.Secret
+			if pg.NeedsAPIKey(j.order.PGProvider) {
+				key = r.options.PGAPIKey
+			}
+			return r.api.Revoke(ctx, impUID, key)
+		},
+		done: func() bool { return j.order.State == ledger.Revoked },
+		keep: func() { j.order.State = ledger.Revoked },
+	})
+}
+
+// change is what an update and a revocation do differently.
+type change struct {
+	status Status
+	send   func(impUID string) (client.Payment, error)
+	done   func() bool // the account is as the row asks
+	keep   func()      // put what was asked into the order
+}
+
+// change finds the account, sees whether it needs changing, and changes it.
+func (r *run) change(ctx context.Context, j *job, c change) {
+	j.foreign = j.order.State == ""
+	impUID, ok := r.account(ctx, j)
+	if !ok {
+		return
+	}
+	if j.foreign || j.order.ImpUID == "" || j.again { // not the ledger's account, or perhaps changed by a try that was lost
+		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
+			return
+		}
+	}
+	// From here on a try may have reached the API although the process dies: the run that continues must know.
+	if err := r.ledger.Record(ctx, ledger.Entry{Run: r.id, Outcome: new(j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt]))}); err != nil {
+		r.stop(err)
+		return
+	}
+	for {
+		j.sent++
+		payment, err := c.send(impUID)
+		switch {
+		case err == nil:
+			c.keep()
+			j.order.Account = accountOf(payment)
+			j.order.MerchantUID = string(payment.MerchantUID)
+			if c.status == Updated && int64(payment.Amount) != j.order.Amount && j.row.Request.Amount != 0 {
+				j.order.Amount = int64(payment.Amount)
+				r.settle(j, j.result(Conflict, CodeReplyDiffers,
+					fmt.Sprintf("asked for %d won, the API has %d", j.row.Request.Amount, payment.Amount)))
+				return
+			}
+			j.order.Amount = int64(payment.Amount)
+			r.settle(j, j.result(c.status, "", ""))
+			return
+		case !client.InDoubt(err):
+			r.record(j, r.refusal(j, err))
+			return
+		}
+		j.again = true
+		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
+			return
+		}
+		if j.sent >= maxTries || ctx.Err() != nil {
+			r.record(j, j.result(Unknown, CodeInDoubt, err.Error()))
+			return
+		}
+	}
+}
+
+// account returns the imp_uid of the account to change: the row's, the ledger's, or that of the one account of the
+// order that is ready at the API.
+func (r *run) account(ctx context.Context, j *job) (string, bool) {
+	if j.row.ImpUID != "" {
+		return j.row.ImpUID, true
+	}
+	if j.order.ImpUID != "" {
+		return j.order.ImpUID, true
+	}
+	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, client.StatusReady)
+	if err != nil {
+		r.record(j, r.refusal(j, err))
+		return "", false
+	}
+	live, _ := living(payments)
+	switch len(live) {
+	case 1:
+		return string(live[0].ImpUID), true
+	case 0:
+		r.record(j, j.result(Rejected, CodeNotFound, "the API has no account of this order that waits for a deposit"))
+	default:
+		r.record(j, j.result(Conflict, CodeSeveralAccounts, "name one by its imp_uid: "+impUIDs(live)))
+	}
+	return "", false
+}
+
+// look asks the API how the account stands. found: the row is settled by that. ok is false when it could not be had.
+func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found, ok bool) {
+	payment, err := r.api.Payment(ctx, impUID)
+	if err != nil {
+		result := r.refusal(j, err)
+		if j.again && result.Status == NotSent {
+			result = j.result(Unknown, CodeInDoubt, err.Error())
+		}
+		r.record(j, result)
+		return false, false
+	}
+	if uid := j.row.Request.MerchantUID; uid != "" && uid != string(payment.MerchantUID) {
+		r.record(j, j.result(Conflict, CodeOrderDiffers, fmt.Sprintf("%s belongs to the order %s", impUID, payment.MerchantUID)))
+		return true, true
+	}
+	j.order.MerchantUID, j.order.Account = string(payment.MerchantUID), accountOf(payment)
+	j.order.Amount, j.order.State = int64(payment.Amount), ledger.Issued
+	if j.order.Due == 0 || j.again {
+		j.order.Due = int64(payment.VbankDate)
+	}
+	switch {
+	case payment.Status == client.StatusFailed:
+		j.order.State = ledger.Revoked
+		if c.status == Updated {
+			r.settle(j, j.result(Rejected, CodeNotReady, "the account is failed: "+string(payment.FailReason)))
+			return true, true
+		}
+	case payment.Status != client.StatusReady:
+		r.settle(j, j.result(Rejected, CodeNotReady, fmt.Sprintf("the account is %s", payment.Status)))
+		return true, true
+	}
+	if !c.done() {
+		return false, true
+	}
+	status := Unchanged
+	if j.again { // a try whose answer was lost did it
+		status = c.status
+		c.keep()
+	}
+	r.settle(j, j.result(status, "", ""))
+	return true, true
+}

@@ -1,0 +1,180 @@
+package batch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"vbankbatch/batch/input"
+)
+
+// Plan is what the preflight found: the file whole, before anything is sent.
+type Plan struct {
+	File    *input.File
+	Options input.Options
+	Layout  input.Layout
+	Header  []string       // the input's own
+	Mapping []input.Mapped // which column is which field
+	Totals
+
+	repeats map[int]repeat // by line
+}
+
+// Totals are a file's figures.
+type Totals struct {
+	Rows     int                  // data rows
+	Skipped  int                  // filtered, zero balance, repeated
+	Invalid  int                  // rows with an error
+	Actions  map[input.Action]int // rows to be sent
+	Won      int64                // sum of the amounts to be issued
+	Least    int64                // smallest amount to be issued, won; 0 without one
+	Most     int64                // largest
+	FirstDue int64                // earliest due date to be issued, UNIX seconds; 0 without one
+	LastDue  int64                // latest
+	Banks    map[string]int       // rows to be issued, by KFTC code
+	Codes    map[string]int       // rows by problem code, warnings included
+}
+
+// ToDo is the number of rows that are to be sent.
+func (t *Totals) ToDo() int { return t.Rows - t.Skipped - t.Invalid }
+
+func (t *Totals) add(row *input.Row) {
+	t.Rows++
+	for _, problem := range row.Problems {
+		t.Codes[string(problem.Code)]++
+	}
+	switch {
+	case row.Invalid():
+		t.Invalid++
+		return
+	case row.Skip != "":
+		t.Skipped++
+		return
+	}
+	t.Actions[row.Action]++
+	if row.Action != input.Issue {
+		return
+	}
+	amount, due := row.Request.Amount, row.Request.VbankDue
+	first := t.Actions[input.Issue] == 1
+	t.Won += amount
+	t.Most, t.LastDue = max(t.Most, amount), max(t.LastDue, due)
+	if first || amount < t.Least {
+		t.Least = amount
+	}
+	if first || due < t.FirstDue {
+		t.FirstDue = due
+	}
+	t.Banks[row.Bank]++
+}
+
+// Preflight reads the whole file and checks it; nothing is sent. Its error is the file's (an *input.Error), not a
+// row's. To find orders that stand in several rows it keeps some 40 bytes a row until it is done; a file that has
+// such orders is read twice.
+func Preflight(ctx context.Context, file *input.File, options input.Options) (*Plan, error) {
+	p := &Plan{File: file, Options: options}
+	var index repeatIndex
+	count := func(also func(*input.Row)) error {
+		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), Codes: make(map[string]int)}
+		return p.Each(ctx, func(row *input.Row) error {
+			p.add(row)
+			also(row)
+			return nil
+		})
+	}
+	if err := count(index.add); err != nil {
+		return nil, err
+	}
+	if p.repeats = index.resolve(); len(p.repeats) > 0 {
+		if err := count(func(*input.Row) {}); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Each reads the file once more and calls do for every data row, with what the preflight found about its order in
+// other rows added to it. The row's Cells are valid during the call only.
+func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
+	reader, err := p.File.Read(p.Options)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	p.Layout, p.Header, p.Mapping = reader.Layout(), reader.Header(), reader.Mapping()
+	for {
+		row, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if found, ok := p.repeats[row.Line]; ok {
+			found.tell(row)
+		}
+		if err := do(row); err != nil {
+			return err
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// Digest is the SHA-256 of the file's bytes, in hex.
+func (p *Plan) Digest() string { return hex.EncodeToString(p.File.Digest[:]) }
+
+// Settings is a digest of the options that decide what the rows of a file mean. A run that was interrupted is
+// continued by one with the same settings over the same bytes.
+func (p *Plan) Settings() string {
+	options := p.Options
+	options.Now = time.Time{}
+	text, err := json.Marshal(options) // maps come out sorted
+	if err != nil {
+		panic("options without a JSON form: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Guards are what a caller knows about a file beforehand. A zero guard guards nothing. The tags are for the command
+// line.
+type Guards struct {
+	Strict      bool  `help:"Any invalid row stops the run before anything is sent."`
+	ExpectRows  int   `placeholder:"N" help:"Stop before anything is sent unless N rows are to be done."`
+	ExpectTotal int64 `placeholder:"WON" help:"Likewise, unless WON are to be issued."`
+	MaxRows     int   `placeholder:"N" help:"Likewise, if more rows are to be done."`
+	MaxTotal    int64 `placeholder:"WON" help:"Likewise, if more won are to be issued."`
+	MaxAmount   int64 `placeholder:"WON" help:"Likewise, if one row asks for more."`
+}
+
+// Check compares the totals with what the caller knows, and returns every difference.
+func (g Guards) Check(t *Totals) error {
+	var all []error
+	fail := func(format string, values ...any) { all = append(all, fmt.Errorf(format, values...)) }
+	if g.ExpectRows > 0 && t.ToDo() != g.ExpectRows {
+		fail("%d rows are to be done, --expect-rows says %d", t.ToDo(), g.ExpectRows)
+	}
+	if g.ExpectTotal > 0 && t.Won != g.ExpectTotal {
+		fail("%d won are to be issued, --expect-total says %d", t.Won, g.ExpectTotal)
+	}
+	if g.MaxRows > 0 && t.ToDo() > g.MaxRows {
+		fail("%d rows are to be done, --max-rows allows %d", t.ToDo(), g.MaxRows)
+	}
+	if g.MaxTotal > 0 && t.Won > g.MaxTotal {
+		fail("%d won are to be issued, --max-total allows %d", t.Won, g.MaxTotal)
+	}
+	if g.MaxAmount > 0 && t.Most > g.MaxAmount {
+		fail("one row asks for %d won, --max-amount allows %d", t.Most, g.MaxAmount)
+	}
+	if g.Strict && t.Invalid > 0 {
+		fail("%d rows are invalid, and --strict allows none", t.Invalid)
+	}
+	return errors.Join(all...)
+}

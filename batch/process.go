@@ -1,0 +1,267 @@
+package batch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/pg"
+)
+
+// job is a row with what is known of its order before it is its turn.
+type job struct {
+	row   *input.Row
+	order ledger.Order // the ledger's; its State is "" for an order, or an account, that it has never seen
+	seen  bool         // the look-up ahead found payments of the order at the API
+	again bool         // an earlier try of this update or revocation may have reached the API
+	sent  int          // issues, updates or revocations sent for the row in this run
+
+	foreign bool // the account to change is not the ledger's, and what is learnt of it is not kept
+}
+
+// The life of a row has two halves. judge says what needs no request, or "" when the row must be sent; process sends
+// it and records what came of it. Both read from top to bottom.
+
+// judge decides a row by itself and by what the ledger knows of its order.
+func (r *run) judge(j *job) Result {
+	row, order := j.row, &j.order
+	switch {
+	case row.Invalid():
+		code, message := row.Complaint()
+		return j.result(Invalid, code, message)
+	case row.Skip != "":
+		return j.result(Skipped, row.Skip, j.whySkipped())
+	case order.State == "":
+		return Result{}
+	case row.ImpUID != "" && row.Request.MerchantUID != "" && order.MerchantUID != row.Request.MerchantUID:
+		return j.result(Conflict, CodeOrderDiffers, fmt.Sprintf("%s belongs to the order %s", row.ImpUID, order.MerchantUID))
+	}
+	switch {
+	case row.Action == input.Issue && order.State == ledger.Issued:
+		if differs := differences(row, order); differs != "" {
+			return j.result(Conflict, CodeFiguresDiffer, differs+"; to change it use a row with the action update")
+		}
+		return j.result(AlreadyIssued, "", "")
+	case row.Action == input.Update && order.State == ledger.Issued && unchanged(row, order):
+		return j.result(Unchanged, "", "")
+	case row.Action == input.Update && order.State == ledger.Revoked:
+		return j.result(Rejected, CodeNotReady, "the account was revoked")
+	case row.Action == input.Revoke && order.State == ledger.Revoked:
+		return j.result(Unchanged, "", "")
+	case row.Action != input.Issue && order.State == ledger.Intended:
+		return j.result(NotSent, CodeInDoubt, "the order's issue is in doubt itself; vbankbatch reconcile settles it")
+	}
+	return Result{}
+}
+
+// whySkipped is the sentence of the row's Skip, or what was found about it.
+func (j *job) whySkipped() string {
+	_, note := j.row.Complaint()
+	return cmp.Or(note, Codes[j.row.Skip], input.Sentences[input.Code(j.row.Skip)])
+}
+
+// differences names the figures in which an order was issued otherwise than the row asks, both of each; "" if none.
+func differences(row *input.Row, order *ledger.Order) string {
+	request := &row.Request
+	switch {
+	case request.Amount != order.Amount:
+		return fmt.Sprintf("issued for %d won, the row says %d", order.Amount, request.Amount)
+	case !row.RelativeDue && order.Due != 0 && request.VbankDue != order.Due && request.VbankDue != order.VbankDue:
+		return fmt.Sprintf("issued until %s, the row says %s", input.FormatDue(order.Due), input.FormatDue(request.VbankDue))
+	case order.Bank != "" && row.Bank != order.Bank:
+		return fmt.Sprintf("issued at bank %s, the row says %s", order.Bank, row.Bank)
+	}
+	return ""
+}
+
+// unchanged reports whether the order already has what the update asks for.
+func unchanged(row *input.Row, order *ledger.Order) bool {
+	amount, due := row.Request.Amount, row.Request.VbankDue
+	return (amount == 0 || amount == order.Amount) && (due == 0 || due == order.Due || due == order.VbankDue)
+}
+
+// process sends a row that judge could not decide, and records what came of it.
+func (r *run) process(ctx context.Context, j *job) {
+	if ctx.Err() != nil {
+		return // surely not sent; the results say so of every row without an outcome
+	}
+	defer func() {
+		if crash := recover(); crash != nil { // an intent that was made stays in the ledger, in doubt
+			r.stop(fmt.Errorf("line %d: internal error: %v", j.row.Line, crash))
+		}
+	}()
+	switch {
+	case j.row.Action == input.Update:
+		r.update(ctx, j)
+	case j.row.Action == input.Revoke:
+		r.revoke(ctx, j)
+	case j.order.State == ledger.Intended:
+		r.park(j) // an earlier run sent it, and nobody knows what came of it
+	case j.seen:
+		r.takeOver(ctx, j)
+	default:
+		r.issue(ctx, j)
+	}
+}
+
+// issue sends a row whose order surely has no account: intent, request, outcome.
+func (r *run) issue(ctx context.Context, j *job) {
+	request := j.row.Request
+	if pg.NeedsAPIKey(request.PG) {
+		request.PGAPIKey = r.options.PGAPIKey
+	}
+	j.sent++
+	j.order = ledger.Order{
+		MerchantUID: request.MerchantUID, State: ledger.Intended, Run: r.id, Line: int64(j.row.Line),
+		Attempts: j.order.Attempts + 1, IntentAt: r.api.ServerTime(), Amount: request.Amount, Due: request.VbankDue, Bank: j.row.Bank,
+	}
+	if err := r.ledger.Intend(ctx, j.order); err != nil {
+		j.sent--
+		r.stop(err) // no durable intent, no request
+		return
+	}
+	payment, err := r.api.Issue(ctx, request)
+	switch {
+	case client.InDoubt(err):
+		r.park(j)
+	case err != nil:
+		j.order.State = ledger.Vacant
+		r.settle(j, r.refusal(j, err))
+	default:
+		r.settle(j, issued(j, payment))
+	}
+}
+
+// issued takes a payment as the account that the row's intent asked for.
+func issued(j *job, payment client.Payment) Result {
+	j.order.State, j.order.Account = ledger.Issued, accountOf(payment)
+	if payment.Status == client.StatusFailed {
+		j.order.State, j.order.Account = ledger.Vacant, ledger.Account{}
+		return j.result(Rejected, CodePGRefused, string(payment.FailReason))
+	}
+	if asked := j.order.Amount; int64(payment.Amount) != asked {
+		j.order.Amount = int64(payment.Amount)
+		return j.result(Conflict, CodeReplyDiffers, fmt.Sprintf("asked for %d won, the API issued %d", asked, payment.Amount))
+	}
+	return j.result(Issued, "", "")
+}
+
+// takeOver decides an order for which the look-up ahead found payments that this ledger does not know: another
+// program made them, or the ledger was lost.
+func (r *run) takeOver(ctx context.Context, j *job) {
+	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, "")
+	if err != nil {
+		r.record(j, r.refusal(j, err))
+		return
+	}
+	live, paid := living(payments)
+	conflict := func(with *client.Payment, code, message string) {
+		result := j.result(Conflict, code, message)
+		if with != nil {
+			result.Amount, result.Account = int64(with.Amount), accountOf(*with)
+		}
+		r.record(j, result)
+	}
+	switch {
+	case paid != nil:
+		conflict(paid, CodeOrderPaid, fmt.Sprintf("%s is paid already", paid.ImpUID))
+	case len(live) == 0:
+		r.issue(ctx, j)
+	case len(live) > 1:
+		conflict(nil, CodeSeveralAccounts, "ready at the API: "+impUIDs(live))
+	case int64(live[0].Amount) != j.row.Request.Amount:
+		conflict(&live[0], CodeFiguresDiffer,
+			fmt.Sprintf("the API has %s for %d won, the row says %d", live[0].ImpUID, live[0].Amount, j.row.Request.Amount))
+	default:
+		j.order = ledger.Order{
+			MerchantUID: j.row.Request.MerchantUID, State: ledger.Issued, Attempts: j.order.Attempts, IntentAt: r.api.ServerTime(),
+			Amount: int64(live[0].Amount), Due: int64(live[0].VbankDate), Bank: j.row.Bank, Account: accountOf(live[0]),
+		}
+		r.settle(j, j.result(AlreadyIssued, "", ""))
+	}
+}
+
+// living returns the virtual accounts among an order's payments that are, or may be, open for a deposit, and one
+// payment that is paid, if any. Failed and cancelled ones are no obstacle; a status of the future is taken for living.
+func living(payments []client.Payment) (live []client.Payment, paid *client.Payment) {
+	for i, p := range payments {
+		switch p.Status {
+		case client.StatusFailed, client.StatusCancelled:
+		case client.StatusPaid:
+			paid = &payments[i]
+		default:
+			live = append(live, p)
+		}
+	}
+	return live, paid
+}
+
+func impUIDs(payments []client.Payment) string {
+	list := ""
+	for i, p := range payments {
+		if i > 0 {
+			list += " "
+		}
+		list += string(p.ImpUID)
+	}
+	return list
+}
+
+// refusal is the result of a request that surely had no effect, or of a look-up that failed before one. It stops the
+// run if no other row would fare better.
+func (r *run) refusal(j *job, err error) Result {
+	if reason := EndsRun(err); reason != nil {
+		r.stop(reason)
+	}
+	fault, ok := errors.AsType[*client.Error](err)
+	if !ok {
+		return j.result(NotSent, CodeStopped, err.Error())
+	}
+	switch fault.Kind {
+	case client.Stopped:
+		return j.result(NotSent, CodeStopped, Codes[CodeStopped])
+	case client.RateLimited:
+		return j.result(NotSent, CodeAPIBusy, Codes[CodeAPIBusy])
+	case client.Unauthorized:
+		return j.result(NotSent, CodeUnauthorized, fault.Error())
+	case client.NotFound:
+		return j.result(Rejected, CodeNotFound, fault.Message)
+	case client.Refused:
+		return j.result(Rejected, CodePGRefused, fault.Message)
+	}
+	return j.result(NotSent, CodeAPIUnreachable, fault.Error())
+}
+
+// EndsRun returns why an error of the API ends the whole run, or nil when it is one row's.
+func EndsRun(err error) error {
+	switch client.KindOf(err) {
+	case client.Refused, client.NotFound, client.RateLimited, client.Stopped:
+		return nil
+	case client.Unauthorized:
+		return &StopError{CodeUnauthorized, err}
+	}
+	return &StopError{CodeAPIUnreachable, err}
+}
+
+// result fills in what the results tell of the row and its account.
+func (j *job) result(status Status, code, message string) Result {
+	result := Result{
+		Line: int64(j.row.Line), Status: status, ErrorCode: code, ErrorMessage: message,
+		Action: string(j.row.Action), MerchantUID: j.row.Request.MerchantUID, Amount: j.row.Request.Amount,
+		Attempts: j.sent, Account: j.order.Account,
+	}
+	if result.MerchantUID == "" {
+		result.MerchantUID = j.order.MerchantUID
+	}
+	if result.ImpUID == "" {
+		result.ImpUID = j.row.ImpUID
+	}
+	if result.Amount == 0 || status == Conflict && j.order.Amount != 0 {
+		result.Amount = j.order.Amount
+	}
+	return result
+}

@@ -1,0 +1,148 @@
+package batch
+
+import (
+	"cmp"
+	"fmt"
+	"hash/maphash"
+	"slices"
+
+	"vbankbatch/batch/input"
+)
+
+// CodeRepeated rows are skipped and CodeDuplicateConflict rows invalid; repeat says which, for one line.
+type repeat struct {
+	first    int  // the line whose row stands for all
+	conflict bool // the rows disagree, and none is done
+}
+
+func (r repeat) tell(row *input.Row) {
+	switch {
+	case r.conflict:
+		row.Problems = append(row.Problems, input.Problem{
+			Code:    CodeDuplicateConflict,
+			Message: fmt.Sprintf("other rows for this order say something else (the first is on line %d), so none was sent; leave the right one and run again", r.first),
+		})
+	case r.first != row.Line && row.Skip == "":
+		row.Skip = CodeRepeated
+		row.Problems = []input.Problem{{
+			Code: CodeRepeated, Warning: true,
+			Message: fmt.Sprintf("line %d has the same order with the same figures and stands for this one", r.first),
+		}}
+	}
+}
+
+// repeatIndex finds the orders and accounts that stand in several rows. It keeps hashes, not the rows.
+type repeatIndex struct {
+	entries []entry
+}
+
+// entry is one row's claim on an order or on an account.
+type entry struct {
+	key     uint64 // of the merchant_uid, or of the imp_uid
+	figures uint64 // of all that must agree
+	line    uint32
+	by      claim
+}
+
+// figures are what two rows for one order must have in common to be one row said twice. The order's name is not among
+// them: exports repeat an order for each of its items.
+type figures struct {
+	action                      input.Action
+	invalid                     bool
+	amount, due                 int64
+	holder, bank                string
+	pg, channelKey              string
+	fixedNum, fixedKey          string
+	buyerName, buyerTel, impUID string
+}
+
+// name is an order's or an account's.
+type name struct {
+	ofAccount bool
+	id        string
+}
+
+type claim uint8
+
+const (
+	byOrder      claim = iota // an issue, or an update or revocation that names the order alone
+	byOrderToo                // an update or revocation that names the order beside its imp_uid
+	byAccount                 // an update or revocation that names the imp_uid
+	issueByOrder              // an issue
+)
+
+var repeatSeed = maphash.MakeSeed()
+
+func (x *repeatIndex) add(row *input.Row) {
+	if row.Skip != "" {
+		return
+	}
+	r := &row.Request
+	due := r.VbankDue
+	if row.RelativeDue {
+		due = -1 // two rows read around midnight mean the same
+	}
+	hash := maphash.Comparable(repeatSeed, figures{row.Action, row.Invalid(), r.Amount, due, r.VbankHolder, r.VbankCode,
+		r.PG, r.ChannelKey, r.VbankNum, r.VbankKey, r.BuyerName, r.BuyerTel, row.ImpUID})
+	put := func(by claim, id string) {
+		key := maphash.Comparable(repeatSeed, name{by == byAccount, id})
+		x.entries = append(x.entries, entry{key: key, figures: hash, line: uint32(row.Line), by: by})
+	}
+	switch {
+	case row.Action == input.Issue && r.MerchantUID != "":
+		put(issueByOrder, r.MerchantUID)
+	case row.Action != input.Issue && row.ImpUID != "":
+		put(byAccount, row.ImpUID)
+		if r.MerchantUID != "" {
+			put(byOrderToo, r.MerchantUID)
+		}
+	case row.Action != input.Issue && r.MerchantUID != "":
+		put(byOrder, r.MerchantUID)
+	}
+}
+
+// resolve returns what is to be said of each line whose order or account stands in another line too.
+func (x *repeatIndex) resolve() map[int]repeat {
+	slices.SortFunc(x.entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.line, b.line))
+	})
+	found := make(map[int]repeat)
+	for rest := x.entries; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].key == rest[0].key {
+			n++
+		}
+		if group := rest[:n]; n > 1 {
+			agree := agreeing(group)
+			for _, e := range group {
+				// A line can be in two groups, by its order and by its account: a conflict in either counts, and
+				// the account says which line it repeats.
+				if old, ok := found[int(e.line)]; (ok && old.conflict) || (agree && e.by == byOrderToo) {
+					continue
+				}
+				found[int(e.line)] = repeat{first: int(group[0].line), conflict: !agree}
+			}
+		}
+		rest = rest[n:]
+	}
+	x.entries = nil
+	return found
+}
+
+// agreeing reports whether the claims on one order, or one account, can stand together. Updates that name different
+// accounts of one order can; an issue beside an update or a revocation cannot.
+func agreeing(group []entry) bool {
+	apart := true
+	for _, e := range group {
+		apart = apart && e.by == byOrderToo
+	}
+	if apart {
+		return true
+	}
+	for _, e := range group[1:] {
+		if e.figures != group[0].figures || e.by != group[0].by {
+			return false
+		}
+	}
+	return true
+}

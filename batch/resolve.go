@@ -1,0 +1,352 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+)
+
+// An issue is in doubt when it may have reached the API and no answer says so. Its row is parked and its worker takes
+// the next one. Parked rows are looked up, many to a request, until the account is found or the doubt wait has passed
+// since the intent: an account may still be being made at the bank when it is first asked for. Only then is "not
+// found" believed, and only after the look-up that shows every account of the order says it too.
+
+// clockSlack is how much earlier than its intent an account may seem to be made: the clocks of the API, the PG and
+// the bank are not one.
+const clockSlack = 2 * time.Minute
+
+// maxLookUps is how many look-ups may fail in a row before a doubt is left for the next run.
+const maxLookUps = 3
+
+// doubt is an order in doubt on its way to being settled.
+type doubt struct {
+	order ledger.Order
+	job   *job      // the row that waits for it; nil without an input file
+	ripe  time.Time // from then on "not found" is believed
+	next  time.Time // when to ask next
+	fails int       // look-ups that failed, in a row
+}
+
+// newDoubt starts the wait of an intent. The age of an intent counts by the server's clock, since it may be another
+// process's; the rest of the wait by the monotonic one.
+func newDoubt(order ledger.Order, j *job, wait time.Duration, serverTime time.Time) *doubt {
+	now := time.Now()
+	age := min(max(serverTime.Sub(order.IntentAt), 0), wait)
+	d := &doubt{order: order, job: j, ripe: now.Add(wait - age)}
+	d.next = now.Add((wait - age) / 8)
+	return d
+}
+
+// later puts the next look-up half-way to the end of the wait, or to its very end when that is near.
+func (d *doubt) later(wait time.Duration) {
+	now := time.Now()
+	left := d.ripe.Sub(now)
+	switch {
+	case left <= 0:
+		d.next = now.Add(wait / 8)
+	case left < wait/8:
+		d.next = d.ripe
+	default:
+		d.next = now.Add(left / 2)
+	}
+}
+
+// finding is what a look-up says of an order in doubt.
+type finding int
+
+const (
+	stillOpen finding = iota // not found yet, and too early to say that there is none
+	adopted                  // found: the order holds its account now
+	absent                   // surely no account
+	unclear                  // several accounts, or one that does not match: for a person
+	unasked                  // the look-up could not be had
+)
+
+// ask looks the orders up, at most 100 in one request, and reports what it found of each through tell.
+func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note string)) {
+	uids := make([]string, len(doubts))
+	for i, d := range doubts {
+		uids[i] = d.order.MerchantUID
+	}
+	known, err := api.Payments(ctx, uids)
+	for _, d := range doubts {
+		if err != nil {
+			tell(d, unasked, err.Error())
+			continue
+		}
+		ripe := !time.Now().Before(d.ripe)
+		if len(known[d.order.MerchantUID]) == 0 && !ripe {
+			tell(d, stillOpen, "")
+			continue
+		}
+		all, err := api.FindAll(ctx, d.order.MerchantUID, "")
+		if err != nil {
+			tell(d, unasked, err.Error())
+			continue
+		}
+		found, note := d.decide(all, ripe)
+		tell(d, found, note)
+	}
+}
+
+// decide reads what the API has of the order. One account that was made for the intent is it; the customer may have
+// paid into it already.
+func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
+	live, paid := living(payments)
+	if paid != nil {
+		live = append(live, *paid)
+	}
+	switch {
+	case len(live) == 0 && ripe:
+		return absent, ""
+	case len(live) == 0:
+		return stillOpen, ""
+	case len(live) > 1:
+		return unclear, "the API has several accounts for the order: " + impUIDs(live)
+	}
+	account := accountOf(live[0])
+	madeBefore := account.IssuedAt != 0 && time.Unix(account.IssuedAt, 0).Before(d.order.IntentAt.Add(-clockSlack))
+	switch {
+	case int64(live[0].Amount) != d.order.Amount:
+		return unclear, fmt.Sprintf("the API has %s for %d won, %d were asked for", live[0].ImpUID, live[0].Amount, d.order.Amount)
+	case madeBefore:
+		return unclear, fmt.Sprintf("the API has %s, made before the request that is in doubt", live[0].ImpUID)
+	}
+	d.order.State, d.order.Account = ledger.Issued, account
+	return adopted, ""
+}
+
+// parking holds orders in doubt until they are settled. Its zero value is ready.
+type parking struct {
+	mu     sync.Mutex
+	doubts []*doubt
+	again  []*job // looked up, surely without an account: to be sent once more
+}
+
+func (p *parking) put(d *doubt) (parked int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubts = append(p.doubts, d)
+	return len(p.doubts)
+}
+
+func (p *parking) sendAgain(j *job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.again = append(p.again, j)
+}
+
+// take removes and returns the doubts whose next look-up is due, at most one request's worth, and the rows to send
+// again.
+func (p *parking) take(now time.Time) (due []*doubt, again []*job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	again, p.again = p.again, nil
+	p.doubts = slices.DeleteFunc(p.doubts, func(d *doubt) bool {
+		if len(due) == chunkRows || d.next.After(now) {
+			return false
+		}
+		due = append(due, d)
+		return true
+	})
+	return due, again
+}
+
+// next tells when there is something to take; ok is false when nothing is parked.
+func (p *parking) next() (next time.Time, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.again) > 0 {
+		return time.Time{}, true
+	}
+	for i, d := range p.doubts {
+		if i == 0 || d.next.Before(next) {
+			next = d.next
+		}
+	}
+	return next, len(p.doubts) > 0
+}
+
+// park puts a row in doubt aside.
+func (r *run) park(j *job) {
+	if r.parked.put(newDoubt(j.order, j, r.options.DoubtWait, r.api.ServerTime())) >= maxParked {
+		r.stop(&StopError{CodeTooManyInDoubt, fmt.Errorf("%d rows have lost their answer and wait to be looked up", maxParked)})
+	}
+}
+
+// settleDue gives the pool what is due among the parked rows.
+func (r *run) settleDue(working, asking context.Context, pool *errgroup.Group) {
+	due, again := r.parked.take(time.Now())
+	if len(due) > 0 {
+		pool.Go(func() error {
+			ask(asking, r.api, due, func(d *doubt, found finding, note string) { r.conclude(working, d, found, note) })
+			return nil
+		})
+	}
+	for _, j := range again {
+		pool.Go(func() error {
+			r.process(working, j)
+			return nil
+		})
+	}
+}
+
+// settleParked waits for the rows that are still in doubt after the last row was taken, until asking ends. What is
+// left then stays in doubt.
+func (r *run) settleParked(working, asking context.Context) {
+	var pool errgroup.Group
+	pool.SetLimit(max(r.options.Workers, 1))
+	for asking.Err() == nil {
+		r.settleDue(working, asking, &pool)
+		pool.Wait()
+		next, ok := r.parked.next()
+		if !ok {
+			return
+		}
+		pause(asking, time.Until(next))
+	}
+	for _, d := range r.parked.doubts {
+		r.conclude(working, d, unasked, "there was no time left to ask")
+	}
+}
+
+// conclude acts on what a look-up found of a parked row.
+func (r *run) conclude(working context.Context, d *doubt, found finding, note string) {
+	j := d.job
+	switch found {
+	case stillOpen:
+		d.later(r.options.DoubtWait)
+		r.parked.put(d)
+	case unasked:
+		if d.fails++; d.fails < maxLookUps && working.Err() == nil {
+			d.later(r.options.DoubtWait)
+			r.parked.put(d)
+			return
+		}
+		r.record(j, j.result(Unknown, CodeInDoubt, note))
+	case unclear:
+		r.record(j, j.result(Unknown, CodeOtherAccount, note))
+	case adopted:
+		origin := entryOf(d.order, Issued, "", "")
+		j.order = d.order
+		result := j.result(Issued, "", "")
+		if differs := differences(j.row, &j.order); differs != "" {
+			result = j.result(Conflict, CodeFiguresDiffer, differs)
+		}
+		r.outcomes <- []ledger.Entry{{Run: r.id, Outcome: &result, Order: &j.order}, origin}
+	case absent:
+		j.order = vacated(d.order)
+		origin := entryOf(j.order, NotSent, CodeNoAccount, Codes[CodeNoAccount])
+		if j.sent < maxTries && working.Err() == nil {
+			if err := r.ledger.Record(working, origin); err != nil {
+				r.stop(err)
+				return
+			}
+			r.parked.sendAgain(j)
+			return
+		}
+		result := j.result(NotSent, CodeNoAccount, Codes[CodeNoAccount])
+		if j.sent >= maxTries {
+			result = j.result(Rejected, CodeAPIFailed, Codes[CodeAPIFailed])
+		}
+		r.settle(j, result)
+	}
+}
+
+// entryOf is what a settled order changes in the ledger: the order, and the outcome of the line that its intent came
+// from, so that the results of that run tell the truth too.
+func entryOf(order ledger.Order, status Status, code, message string) ledger.Entry {
+	result := Result{Line: order.Line, Status: status, ErrorCode: code, ErrorMessage: message, Action: "issue",
+		MerchantUID: order.MerchantUID, Amount: order.Amount, Attempts: order.Attempts, Account: order.Account}
+	return ledger.Entry{Run: order.Run, Outcome: &result, Order: &order}
+}
+
+func vacated(order ledger.Order) ledger.Order {
+	order.State, order.Account = ledger.Vacant, ledger.Account{}
+	return order
+}
+
+// Settled is an order in doubt and what asking the API said of it.
+type Settled struct {
+	Order  ledger.Order
+	Status Status // Issued: found and adopted. NotSent: surely no account, free to be issued. Unknown: still in doubt
+	Note   string // why it is still in doubt
+}
+
+// Reconcile settles every order in doubt of the merchant, waiting until "not found" can be believed, and calls tell
+// for each. It issues nothing: an order without an account is issued by the next run of its file.
+func Reconcile(ctx context.Context, api LookUp, book Ledger, doubtWait time.Duration, tell func(Settled)) error {
+	return reconcile(ctx, api, book, doubtWait, true, tell)
+}
+
+// reconcile is Reconcile; when it is not patient it leaves alone what would have to be waited for.
+func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration, patient bool, tell func(Settled)) error {
+	orders, err := book.InDoubt(ctx)
+	if err != nil {
+		return err
+	}
+	var parked parking
+	for _, order := range orders {
+		parked.put(newDoubt(order, nil, wait, api.ServerTime()))
+	}
+	var failed error
+	conclude := func(d *doubt, found finding, note string) {
+		entry := entryOf(d.order, Issued, "", "")
+		switch found {
+		case stillOpen:
+			d.later(wait)
+			parked.put(d)
+			return
+		case unasked:
+			if d.fails++; patient && d.fails < maxLookUps {
+				d.later(wait)
+				parked.put(d)
+				return
+			}
+			entry = entryOf(d.order, Unknown, CodeInDoubt, note)
+		case unclear:
+			entry = entryOf(d.order, Unknown, CodeOtherAccount, note)
+		case absent:
+			entry = entryOf(vacated(d.order), NotSent, CodeNoAccount, Codes[CodeNoAccount])
+		}
+		if err := book.Record(ctx, entry); err != nil {
+			failed = err
+			return
+		}
+		tell(Settled{Order: *entry.Order, Status: entry.Outcome.Status, Note: note})
+	}
+	for failed == nil {
+		due, _ := parked.take(time.Now())
+		if len(due) > 0 {
+			ask(ctx, api, due, conclude)
+			continue
+		}
+		next, ok := parked.next()
+		if !ok || !patient {
+			break
+		}
+		if err := pause(ctx, time.Until(next)); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// pause waits for d, or for the end of ctx, whose cause it returns.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,141 @@
+package batch
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+)
+
+// Status says what became of a row.
+type Status = string
+
+// The statuses. All but NotSent and Unknown are final: a run that continues leaves such rows alone.
+const (
+	Issued        Status = "issued"         // an account was made for the order in this run
+	AlreadyIssued Status = "already_issued" // it had one; repeated, nothing sent
+	Updated       Status = "updated"        // amount or due date changed
+	Unchanged     Status = "unchanged"      // was so already
+	Revoked       Status = "revoked"        // the account was taken back
+	Skipped       Status = "skipped"        // not to be done: filtered, zero balance, a repeated line
+	Invalid       Status = "invalid"        // the row itself
+	Rejected      Status = "rejected"       // the API said no
+	Conflict      Status = "conflict"       // with an account that exists
+	Unknown       Status = "unknown"        // the API may have acted; not known yet
+	NotSent       Status = "not_sent"       // surely nothing was done
+)
+
+// Statuses lists them in the order in which a summary tells them.
+var Statuses = []Status{Issued, AlreadyIssued, Updated, Unchanged, Revoked, Skipped, Invalid, Rejected, Conflict, Unknown, NotSent}
+
+// Result is what the results say of one row.
+type Result = ledger.Outcome
+
+func final(status Status) bool { return status != NotSent && status != Unknown && status != "" }
+
+// The codes of what a run finds, beside those that batch/input finds in a row. Codes are stable.
+const (
+	CodeRepeated          = "REPEATED"           // skipped: the order's first row is done
+	CodeDuplicateConflict = "DUPLICATE_CONFLICT" // invalid: rows for one order that disagree
+	CodeFiguresDiffer     = "FIGURES_DIFFER"     // conflict: issued with other figures
+	CodeOrderPaid         = "ORDER_PAID"         // conflict: paid already
+	CodeSeveralAccounts   = "SEVERAL_ACCOUNTS"   // conflict, unknown: more than one account could be meant
+	CodeOtherAccount      = "OTHER_ACCOUNT"      // unknown, conflict: an account that does not match
+	CodeOrderDiffers      = "ORDER_DIFFERS"      // conflict: the imp_uid belongs to another order
+	CodePGRefused         = "PG_REFUSED"         // rejected: the API or the PG said no; its own words follow
+	CodeNotFound          = "NOT_FOUND"          // rejected: no such account
+	CodeNotReady          = "NOT_READY"          // rejected: the account does not wait for a deposit
+	CodeAPIFailed         = "API_FAILED"         // rejected: lost again and again, and surely no account
+	CodeInDoubt           = "IN_DOUBT"           // unknown: no answer, and none to be had by asking
+	CodeReplyDiffers      = "REPLY_DIFFERS"      // conflict: the API did something else than was asked
+	CodeAPIUnreachable    = "API_UNREACHABLE"    // not_sent: no connection
+	CodeAPIBusy           = "API_BUSY"           // not_sent: rate limited for too long
+	CodeUnauthorized      = "UNAUTHORIZED"       // not_sent: credentials or token refused
+	CodeNoAccount         = "NO_ACCOUNT"         // not_sent: the answer was lost, and asking showed that there is no account
+	CodeStopped           = "STOPPED"            // not_sent: the run ended before it was this row's turn
+)
+
+// Codes tells in a sentence what each of a run's codes means.
+var Codes = map[string]string{
+	CodeRepeated:          "the same row stands higher up in the file and was done there",
+	CodeDuplicateConflict: "rows for one order say different things, so none was sent; leave the right one and run again",
+	CodeFiguresDiffer:     "the order has an account with other figures; to change it use a row with the action update",
+	CodeOrderPaid:         "the order is paid already",
+	CodeSeveralAccounts:   "the API has several accounts for the order; a person must choose, and revoke the others",
+	CodeOtherAccount:      "the API has an account for the order that does not match the row; a person must look",
+	CodeOrderDiffers:      "the imp_uid belongs to another order than the row says",
+	CodePGRefused:         "the API or the PG refused; its own words follow",
+	CodeNotFound:          "the API knows no such account",
+	CodeNotReady:          "the account does not wait for a deposit any more",
+	CodeAPIFailed:         "the API failed every time; it was asked, and there is no account",
+	CodeInDoubt:           "the request may have reached the API and no answer says so; run again, or vbankbatch reconcile",
+	CodeReplyDiffers:      "the API did something else than was asked; a person must look",
+	CodeAPIUnreachable:    "no connection to the API; run again",
+	CodeAPIBusy:           "the API said too many requests for too long; run again with a lower --rate",
+	CodeUnauthorized:      "the API refused the credentials or the token",
+	CodeNoAccount:         "the answer was lost; the API was asked, and there is no account; run again",
+	CodeStopped:           "the run ended before it was this row's turn; run again",
+}
+
+// Counts are bumped while a run is under way, for whoever shows its progress.
+type Counts struct {
+	Done   atomic.Int64 // rows with an outcome, those of an interrupted run included
+	Failed atomic.Int64 // of them, rows that were not done
+	Parked atomic.Int64 // rows in doubt that wait to be settled
+}
+
+func (c *Counts) done(status Status) {
+	if c == nil {
+		return
+	}
+	c.Done.Add(1)
+	switch status {
+	case Invalid, Rejected, Conflict, Unknown, NotSent:
+		c.Failed.Add(1)
+	}
+}
+
+// Limit is a number of rows, or a share of them that counts from 100 rows on. The zero Limit is never reached.
+type Limit struct {
+	Rows    int64
+	Percent float64
+}
+
+// ParseLimit reads "25" or "10%"; "100%" is never reached.
+func ParseLimit(text string) (Limit, error) {
+	if share, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.ParseFloat(share, 64)
+		if err != nil || !(percent > 0 && percent <= 100) {
+			return Limit{}, fmt.Errorf("%q is no share between 0%% and 100%%", text)
+		}
+		return Limit{Percent: percent}, nil
+	}
+	rows, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || rows < 1 {
+		return Limit{}, fmt.Errorf("%q is neither a number of rows, such as 25, nor a share, such as 10%%", text)
+	}
+	return Limit{Rows: rows}, nil
+}
+
+// reached reports whether failed rows out of all that were tried are too many.
+func (l Limit) reached(failed, tried int64) bool {
+	if l.Rows > 0 {
+		return failed >= l.Rows
+	}
+	return l.Percent > 0 && l.Percent < 100 && tried >= 100 && float64(failed) >= l.Percent/100*float64(tried)
+}
+
+// accountOf takes from a payment what the ledger and the results tell of an account.
+func accountOf(p client.Payment) ledger.Account {
+	issuedAt := p.VbankIssuedAt
+	if issuedAt == 0 {
+		issuedAt = p.StartedAt
+	}
+	return ledger.Account{
+		ImpUID: string(p.ImpUID), VbankCode: string(p.VbankCode), VbankName: string(p.VbankName), VbankNum: string(p.VbankNum),
+		VbankHolder: string(p.VbankHolder), VbankDue: int64(p.VbankDate), PGProvider: string(p.PGProvider), IssuedAt: int64(issuedAt),
+	}
+}

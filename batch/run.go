@@ -1,0 +1,323 @@
+package batch
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+)
+
+// Sizes of what is read ahead of the workers: a block of rows shares one look-up in the ledger, a chunk of rows to
+// be sent shares one look-up at the API.
+const (
+	blockRows = 1024
+	chunkRows = 100
+)
+
+// maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down.
+const maxParked = 1000
+
+// StopError is why a run ended before its last row. Its rows without an outcome are not_sent, and the same command
+// continues it.
+type StopError struct {
+	Code string // CodeUnauthorized, CodeAPIUnreachable, CodeTooManyFailures, CodeTooManyInDoubt
+	Err  error  // what led to it, or nil
+}
+
+// The reasons to stop beside CodeUnauthorized and CodeAPIUnreachable.
+const (
+	CodeTooManyFailures = "TOO_MANY_FAILURES" // --max-failures
+	CodeTooManyInDoubt  = "TOO_MANY_IN_DOUBT" // more rows lost their answer than can be waited for
+)
+
+// Error tells the reason and what led to it.
+func (e *StopError) Error() string {
+	if e.Err == nil {
+		return e.Code
+	}
+	return e.Code + ": " + e.Err.Error()
+}
+
+// Unwrap returns what led to it.
+func (e *StopError) Unwrap() error { return e.Err }
+
+// run is one pass of a plan's rows through the workers.
+type run struct {
+	id       int64
+	plan     *Plan
+	api      API
+	ledger   Ledger
+	options  Options
+	stop     context.CancelCauseFunc
+	failures failures
+	parked   parking
+	outcomes chan []ledger.Entry // to be recorded; see recorder
+}
+
+// Run takes every row of the plan that has no outcome yet to one, and returns the ledger's run, whose outcomes are
+// the results. A run over the same bytes with the same settings that was interrupted is continued.
+//
+// The error says why it ended early: a *StopError, the cause of ctx (then no more rows are taken, those in flight are
+// finished, and what is in doubt is settled for up to Options.SettleTime), or a failure of the ledger or the file. The
+// run returned is usable all the same unless its ID is 0.
+func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options) (ledger.Run, error) {
+	found, err := book.Begin(ctx, ledger.Run{
+		Digest: plan.Digest(), Settings: plan.Settings(), File: plan.File.Path, Started: time.Now()})
+	if err != nil {
+		return ledger.Run{}, err
+	}
+	// working ends when the run is to stop, whoever says so; asking goes on for SettleTime after that.
+	working, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(working, func() { time.AfterFunc(options.SettleTime, cancel) })()
+	r := &run{id: found.ID, plan: plan, api: api, ledger: book, options: options, stop: stop,
+		failures: failures{limit: options.MaxFailures}, outcomes: make(chan []ledger.Entry, 256)}
+
+	if err := reconcile(working, api, book, options.DoubtWait, false, func(Settled) {}); err != nil {
+		r.stop(err)
+	}
+	var recording errgroup.Group
+	recording.Go(r.recorder)
+	r.rows(working, asking)
+	r.settleParked(working, asking)
+	close(r.outcomes)
+	recording.Wait() // its errors went to stop
+	if err := context.Cause(working); err != nil {
+		return found, err
+	}
+	return found, book.Finish(ctx, r.id, time.Now())
+}
+
+// rows hands every row that has to be sent to a pool of workers. The pool's limit is the back-pressure.
+func (r *run) rows(working, asking context.Context) {
+	var pool, reading errgroup.Group
+	pool.SetLimit(2 * max(r.options.Workers, 1)) // while one half has its requests under way, the other makes intents durable
+	chunks := make(chan []*job, 1)
+	reading.Go(func() error {
+		defer close(chunks)
+		return r.readAhead(working, chunks)
+	})
+	for chunk := range chunks {
+		for _, j := range chunk {
+			r.settleDue(working, asking, &pool)
+			pool.Go(func() error {
+				r.process(working, j)
+				return nil
+			})
+		}
+	}
+	pool.Wait() // workers return no error: what ends the run goes to stop
+	if err := reading.Wait(); err != nil {
+		r.stop(err)
+	}
+}
+
+// readAhead reads the rows, settles those that need no request, and hands on the others in chunks, just ahead of the
+// workers.
+func (r *run) readAhead(ctx context.Context, chunks chan<- []*job) error {
+	block := make([]*job, 0, blockRows)
+	var toSend []*job
+	hand := func() error {
+		for len(toSend) > 0 {
+			n := min(len(toSend), chunkRows)
+			chunk := toSend[:n:n]
+			toSend = toSend[n:]
+			if err := r.lookAhead(ctx, chunk); err != nil {
+				return err
+			}
+			select {
+			case chunks <- chunk:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	}
+	sift := func() error {
+		left, err := r.sift(ctx, block)
+		if err != nil {
+			return err
+		}
+		block, toSend = block[:0], left
+		return hand()
+	}
+	err := r.plan.Each(ctx, func(row *input.Row) error {
+		block = append(block, &job{row: row})
+		if len(block) < blockRows {
+			return nil
+		}
+		return sift()
+	})
+	if err != nil {
+		return err
+	}
+	return sift()
+}
+
+// sift adds what the ledger knows to a block of rows, records the outcome of those that need no request, and returns
+// the others. Rows that have a final outcome in this run already are dropped.
+func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
+	if len(block) == 0 {
+		return nil, nil
+	}
+	before, err := r.ledger.Outcomes(ctx, r.id, int64(block[0].row.Line), int64(block[len(block)-1].row.Line))
+	if err != nil {
+		return nil, err
+	}
+	earlier := make(map[int64]Status, len(before))
+	for _, outcome := range before {
+		earlier[outcome.Line] = outcome.Status
+	}
+	var open []*job
+	var orders, accounts []string
+	for _, j := range block {
+		if status := earlier[int64(j.row.Line)]; final(status) {
+			r.options.Counts.done(status)
+			continue
+		} else if status == Unknown {
+			j.again = true
+		}
+		open = append(open, j)
+		switch {
+		case j.row.Invalid() || j.row.Skip != "":
+		case j.row.ImpUID != "":
+			accounts = append(accounts, j.row.ImpUID)
+		default:
+			orders = append(orders, j.row.Request.MerchantUID)
+		}
+	}
+	byOrder, err := r.ledger.Orders(ctx, orders)
+	if err != nil {
+		return nil, err
+	}
+	byAccount, err := r.ledger.OrdersOf(ctx, accounts)
+	if err != nil {
+		return nil, err
+	}
+	var entries []ledger.Entry
+	var toSend []*job
+	for _, j := range open {
+		if j.row.ImpUID != "" {
+			j.order = byAccount[j.row.ImpUID]
+		} else {
+			j.order = byOrder[j.row.Request.MerchantUID]
+		}
+		if result := r.judge(j); result.Status != "" {
+			entries = append(entries, ledger.Entry{Run: r.id, Outcome: &result})
+		} else {
+			toSend = append(toSend, j)
+		}
+	}
+	if len(entries) > 0 {
+		if err := r.ledger.Record(ctx, entries...); err != nil {
+			return nil, err
+		}
+	}
+	for _, entry := range entries {
+		r.options.Counts.done(entry.Outcome.Status)
+	}
+	return toSend, nil
+}
+
+// lookAhead asks the API, in one request, for the orders of a chunk that are to be issued: another program may have
+// issued them, or this ledger may not be the one that did.
+func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
+	if !r.options.RemoteCheck {
+		return nil
+	}
+	var ask []string
+	for _, j := range chunk {
+		if j.row.Action == input.Issue && j.order.State != ledger.Intended {
+			ask = append(ask, j.row.Request.MerchantUID)
+		}
+	}
+	if len(ask) == 0 {
+		return nil
+	}
+	found, err := r.api.Payments(ctx, ask)
+	refused := client.KindOf(err) == client.Refused // over one of the orders, perhaps: each asks for itself
+	if err != nil && !refused {
+		return cmp.Or(EndsRun(err), err)
+	}
+	for _, j := range chunk {
+		j.seen = refused || len(found[j.row.Request.MerchantUID]) > 0
+	}
+	return nil
+}
+
+// record hands a row's outcome to the recorder.
+func (r *run) record(j *job, result Result) {
+	r.outcomes <- []ledger.Entry{{Run: r.id, Outcome: &result}}
+}
+
+// settle is record together with what became of the order.
+func (r *run) settle(j *job, result Result) {
+	entry := ledger.Entry{Run: r.id, Outcome: &result, Order: &j.order}
+	if j.foreign {
+		entry.Order = nil
+	}
+	r.outcomes <- []ledger.Entry{entry}
+}
+
+// recorder makes outcomes durable, as many at a time as have queued up. Workers do not wait for it: an outcome that
+// is lost leaves its intent behind, and the order in doubt. A ledger that cannot take one ends the run.
+func (r *run) recorder() error {
+	broken := false
+	for first := range r.outcomes {
+		rows, entries := [][]ledger.Entry{first}, slices.Clone(first)
+		for len(r.outcomes) > 0 && len(entries) < cap(r.outcomes) {
+			next := <-r.outcomes
+			rows, entries = append(rows, next), append(entries, next...)
+		}
+		if broken {
+			continue // what comes after a lost outcome is lost too, so that the ledger never has a later one alone
+		}
+		if err := r.ledger.Record(context.Background(), entries...); err != nil {
+			r.stop(err)
+			broken = true
+			continue
+		}
+		for _, row := range rows {
+			r.count(row[0].Outcome.Status)
+		}
+	}
+	return nil
+}
+
+// count adds a row that is done to the figures, and stops the run when too many were refused.
+func (r *run) count(status Status) {
+	r.options.Counts.done(status)
+	if refused := r.failures.add(status); refused > 0 {
+		r.stop(&StopError{CodeTooManyFailures, fmt.Errorf("%d rows were refused", refused)})
+	}
+}
+
+// failures counts what the API refused among what it was sent.
+type failures struct {
+	limit         Limit
+	refused, sent atomic.Int64
+}
+
+// add counts one row, and returns how many were refused once that is too many.
+func (f *failures) add(status Status) (tooMany int64) {
+	switch status {
+	case Issued, Updated, Revoked:
+		f.sent.Add(1)
+	case Rejected:
+		refused, sent := f.refused.Add(1), f.sent.Add(1)
+		if f.limit.reached(refused, sent) {
+			return refused
+		}
+	}
+	return 0
+}
