@@ -1,0 +1,89 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"vbankbatch/batch"
+)
+
+// How often progress is shown: on a terminal, and as plain lines elsewhere.
+const (
+	barEvery  = 250 * time.Millisecond
+	lineEvery = 30 * time.Second
+)
+
+// Mode is how progress is shown.
+type Mode int
+
+// The modes.
+const (
+	Silent Mode = iota
+	Lines       // a plain line now and then
+	Bar         // on a terminal
+)
+
+// Progress shows how far a run is until Stop. Workers only bump the counts: a terminal that blocks holds up nobody
+// but the one goroutine that draws.
+type Progress struct {
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// ShowProgress starts to show counts against total rows on w.
+func ShowProgress(w io.Writer, mode Mode, total int, counts *batch.Counts) *Progress {
+	p := &Progress{stop: make(chan struct{})}
+	if mode == Silent {
+		return p
+	}
+	show, every := line(w, total, counts), lineEvery
+	var clear func()
+	if mode == Bar {
+		bar := progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionFullWidth(), progressbar.OptionSetDescription("rows"))
+		show = func() {
+			if failed := counts.Failed.Load(); failed > 0 {
+				bar.Describe(fmt.Sprintf("rows (%s not done)", thousands(failed)))
+			}
+			bar.Set64(min(counts.Done.Load(), int64(total)))
+		}
+		every, clear = barEvery, func() { bar.Clear() }
+	}
+	p.done.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				show()
+			case <-p.stop:
+				if clear != nil {
+					clear()
+				}
+				return
+			}
+		}
+	})
+	return p
+}
+
+// Stop takes the bar away and waits until nothing more is drawn.
+func (p *Progress) Stop() {
+	close(p.stop)
+	p.done.Wait()
+}
+
+func line(w io.Writer, total int, counts *batch.Counts) func() {
+	return func() {
+		text := fmt.Sprintf("%s of %s rows", thousands(counts.Done.Load()), thousands(int64(total)))
+		if failed := counts.Failed.Load(); failed > 0 {
+			text += fmt.Sprintf(", %s not done", thousands(failed))
+		}
+		fmt.Fprintln(w, text)
+	}
+}

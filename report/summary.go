@@ -1,0 +1,109 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+)
+
+// Summary counts a run's results as they are written.
+type Summary struct {
+	Rows     int
+	Statuses map[batch.Status]int
+	Codes    map[string]int // rows by error code
+	Issued   int64          // won of the rows issued in this run
+}
+
+// Add counts one result.
+func (s *Summary) Add(result *batch.Result) {
+	if s.Statuses == nil {
+		s.Statuses, s.Codes = make(map[batch.Status]int), make(map[string]int)
+	}
+	s.Rows++
+	s.Statuses[result.Status]++
+	for code := range strings.SplitSeq(result.ErrorCode, ";") {
+		if code != "" {
+			s.Codes[code]++
+		}
+	}
+	if result.Status == batch.Issued {
+		s.Issued += result.Amount
+	}
+}
+
+// Failed is the number of rows that were not done.
+func (s *Summary) Failed() int {
+	return s.Statuses[batch.Invalid] + s.Statuses[batch.Rejected] + s.Statuses[batch.Conflict] + s.Statuses[batch.NotSent]
+}
+
+// Effort is what a run took.
+type Effort struct {
+	Elapsed  time.Duration
+	Requests int64
+}
+
+// Print tells the summary to a person: rows by status, won issued, the commonest reasons, and what it took if that is
+// known.
+func (s *Summary) Print(w io.Writer, effort *Effort) {
+	fmt.Fprintf(w, "%s rows", thousands(int64(s.Rows)))
+	if effort != nil {
+		seconds := effort.Elapsed.Seconds()
+		fmt.Fprintf(w, " in %.1f s (%.0f rows/s), %s requests", seconds, float64(s.Rows)/max(seconds, 0.001), thousands(effort.Requests))
+	}
+	fmt.Fprintln(w)
+	for _, status := range batch.Statuses {
+		if n := s.Statuses[status]; n > 0 {
+			fmt.Fprintf(w, "  %-14s %9s", status, thousands(int64(n)))
+			if status == batch.Issued {
+				fmt.Fprintf(w, "   %s won", thousands(s.Issued))
+			}
+			fmt.Fprintln(w)
+		}
+	}
+	printCodes(w, s.Codes)
+}
+
+// printCodes lists the reasons, the commonest first, with their sentences.
+func printCodes(w io.Writer, codes map[string]int) {
+	if len(codes) == 0 {
+		return
+	}
+	const most = 10
+	names := slices.SortedFunc(maps.Keys(codes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(codes[b], codes[a]), cmp.Compare(a, b))
+	})
+	fmt.Fprintln(w, "reasons:")
+	for i, code := range names {
+		if i == most {
+			fmt.Fprintf(w, "  and %d others\n", len(names)-most)
+			break
+		}
+		fmt.Fprintf(w, "  %-22s %5s  %s\n", code, thousands(int64(codes[code])), Sentence(code))
+	}
+}
+
+// Sentence says what an error code means, "" for one that does not exist.
+func Sentence(code string) string {
+	return cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)])
+}
+
+// thousands writes 1234567 as 1,234,567.
+func thousands(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	start := 0
+	if n < 0 {
+		start = 1
+	}
+	for i := len(text) - 3; i > start; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
