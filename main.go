@@ -1,0 +1,763 @@
+// Command vbankbatch issues, updates and revokes Korean virtual bank accounts for a CSV of orders through the PortOne
+// V1 API. README.md tells how to use it and how to read its source; this file is the command line alone.
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/pg"
+	"vbankbatch/client/sandbox"
+	"vbankbatch/report"
+)
+
+// What is printed where: results to their file, what a program may read to standard output, everything else to
+// standard error, in lower case and without a full stop, first "error:", then "hint:".
+
+// Exit statuses.
+const (
+	exitDone    = 0 // every row done
+	exitFailed  = 1 // finished, some rows not done
+	exitUsage   = 2 // command line or configuration
+	exitInput   = 3 // input refused, nothing sent
+	exitUnknown = 4 // some rows are unknown
+	exitStopped = 5 // stopped early
+	exitLocked  = 6 // another run holds the lock
+	exitSignal  = 128
+)
+
+type commands struct {
+	Run       runCommand       `cmd:"" help:"Issue, update or revoke an account for every row of a file."`
+	Check     checkCommand     `cmd:"" help:"Read and check a file as run would. Sends nothing and needs no credentials."`
+	Report    reportCommand    `cmd:"" help:"Write the results of a file's last run again, from the ledger."`
+	Reconcile reconcileCommand `cmd:"" help:"Ask the API what came of every order in doubt. Issues nothing."`
+	Banks     banksCommand     `cmd:"" help:"Print the bank codes of a PG, or of all."`
+	Sandbox   sandboxCommand   `cmd:"" help:"Serve the API's sandbox on this machine."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+// inputFlags say how a file is read.
+type inputFlags struct {
+	File       string            `arg:"" help:"The CSV of orders; - is standard input."`
+	Map        map[string]string `placeholder:"FIELD=HEADER" help:"Which column is which field."`
+	Set        map[string]string `placeholder:"FIELD=VALUE" help:"A field's value for rows that have none."`
+	Due        string            `placeholder:"DATE|+7d" help:"vbank_due for rows that have none."`
+	Holder     string            `help:"vbank_holder for rows that have none."`
+	Bank       string            `help:"vbank_code for rows that have none."`
+	PG         string            `name:"pg" help:"pg for rows that have none: nice, nice.MID, inicis.MID, …"`
+	ChannelKey string            `help:"channel_key for rows that have none."`
+	Key        string            `placeholder:"TEMPLATE" help:"Order numbers made of columns: '{동}-{호}-202611'."`
+	Where      []string          `placeholder:"HEADER=VALUE" sep:"none" help:"Only the rows in which this holds; repeatable."`
+	Encoding   string            `enum:"auto,utf-8,cp949" default:"auto" help:"auto, utf-8 or cp949."`
+	Delimiter  string            `default:"auto" help:"auto, comma, tab, semicolon, pipe or the character itself."`
+}
+
+// merchantFlags say whose orders these are, and where what is known of them is kept.
+type merchantFlags struct {
+	Sandbox bool   `help:"Use the sandbox in this process, with a ledger of its own. Needs no credentials."`
+	APIURL  string `name:"api-url" default:"https://api.iamport.kr" help:"The API's address; plain http only to this machine."`
+	Tier    string `help:"The Tier header for sub-merchants."`
+	Ledger  string `placeholder:"FILE" help:"The ledger. Default: $XDG_STATE_HOME/vbankbatch/ledger.db."`
+}
+
+// requestFlags say how the API is called.
+type requestFlags struct {
+	Rate      float64       `default:"10" help:"HTTP requests a second, all together; fractions allowed, 0 for no limit."`
+	Workers   int           `default:"8" help:"Rows in flight."`
+	Timeout   time.Duration `default:"60s" help:"For one request, and for settling rows in doubt after a signal."`
+	DoubtWait time.Duration `default:"30s" help:"How long after a lost request 'not found' is not believed."`
+	LockWait  time.Duration `default:"0s" help:"Wait so long for another run's lock."`
+}
+
+// logFlags say what is told on standard error.
+type logFlags struct {
+	Quiet     bool   `help:"Only errors."`
+	LogFormat string `enum:"text,json" default:"text" help:"text or json."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"warn" help:"debug tells of every request."`
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, time.Now)) }
+
+// app is what every command is given.
+type app struct {
+	ctx            context.Context
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	now            func() time.Time // for due dates; everything else goes by the real clock
+}
+
+// failure is an error with its exit status and a hint.
+type failure struct {
+	error
+	exit int
+	hint string
+}
+
+func (f *failure) Unwrap() error { return f.error }
+
+func usage(hint, format string, values ...any) error {
+	return &failure{fmt.Errorf(format, values...), exitUsage, hint}
+}
+
+// rowsNotDone is how a command ends that did its work and has nothing more to say: the results tell the rest.
+type rowsNotDone int // the exit status
+
+func (rowsNotDone) Error() string { return "some rows were not done" }
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ syscall.Signal }
+
+func (i interrupted) Error() string { return "stopped by " + i.String() }
+
+// run parses the command line, carries the command out and returns the exit status. The first SIGINT or SIGTERM ends
+// the context; the second one leaves at once.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() time.Time) (status int) {
+	type helped struct{}
+	defer func() { // kong calls Exit after --help, and would go on if it returned
+		if r := recover(); r != nil {
+			if _, ok := r.(helped); !ok {
+				panic(r)
+			}
+			status = exitDone
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(interrupted{s.(syscall.Signal)})
+		case <-ctx.Done():
+		}
+	}()
+
+	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, stderr), kong.Resolvers(environment{}),
+		kong.Description(description), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(int) { panic(helped{}) }))
+	if err != nil {
+		panic(err)
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		err = &failure{err, exitUsage, "vbankbatch --help, or vbankbatch COMMAND --help"}
+	} else {
+		err = command.Run(&app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now})
+	}
+	return exitStatus(err, stderr)
+}
+
+// exitStatus prints an error with its hint and turns it into an exit status.
+func exitStatus(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitDone
+	}
+	if rows, ok := errors.AsType[rowsNotDone](err); ok {
+		return int(rows)
+	}
+	status, hint := exitStopped, ""
+	if f, ok := errors.AsType[*failure](err); ok {
+		status, hint = f.exit, f.hint
+	} else if file, ok := errors.AsType[*input.Error](err); ok {
+		status, hint = exitInput, file.Hint
+	} else if signal, ok := errors.AsType[interrupted](err); ok {
+		status, hint = exitSignal+int(signal.Signal), "run the same command again to go on"
+	}
+	fmt.Fprintln(stderr, "error:", err)
+	if hint != "" {
+		fmt.Fprintln(stderr, "hint:", hint)
+	}
+	return status
+}
+
+const description = `Issues Korean virtual bank accounts for a CSV of orders through the PortOne V1 API, one order one account.
+
+Every flag can also be set in the environment: --doubt-wait as VBANKBATCH_DOUBT_WAIT. Credentials are read from
+IMP_KEY, IMP_SECRET and, for KG Inicis, IMP_PG_API_KEY, or from the files that IMP_KEY_FILE and so on name.
+
+  vbankbatch check orders.csv
+  vbankbatch run --sandbox orders.csv
+  vbankbatch run --due +7d --holder 한빛상사 orders.csv`
+
+// environment gives a flag the value of its variable; one that is empty counts as not set.
+type environment struct{}
+
+func (environment) Validate(*kong.Application) error { return nil }
+
+func (environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	value := os.Getenv("VBANKBATCH_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_")))
+	if value == "" || flag.Name == "help" {
+		return nil, nil
+	}
+	return value, nil
+}
+
+// log returns the logger that the flags ask for. It is given neither names nor numbers of people or accounts.
+func (f *logFlags) log(stderr io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+		panic(err) // the flag's enum has let it through
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if f.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(stderr, options))
+}
+
+// options turns the flags into what package input takes.
+func (f *inputFlags) options(now time.Time) (input.Options, error) {
+	o := input.Options{Map: f.Map, Set: map[string]string{}, Key: f.Key, Now: now}
+	if f.Encoding != "auto" {
+		o.Encoding = f.Encoding
+	}
+	for flag, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey} {
+		if value != "" {
+			o.Set[flag] = value
+		}
+	}
+	for field, value := range f.Set {
+		if o.Set[field] != "" && o.Set[field] != value {
+			return o, usage("give it once", "--set %s and the flag of its own disagree", field)
+		}
+		o.Set[field] = value
+	}
+	for _, condition := range f.Where {
+		header, value, ok := strings.Cut(condition, "=")
+		if !ok || header == "" {
+			return o, usage("for example --where 결제방법=가상계좌", "--where %q is not HEADER=VALUE", condition)
+		}
+		o.Where = append(o.Where, input.Where{Header: header, Value: value})
+	}
+	named := map[string]rune{"auto": 0, "comma": ',', "tab": '\t', "semicolon": ';', "pipe": '|'}
+	delimiter, ok := named[f.Delimiter]
+	if runes := []rune(f.Delimiter); !ok && len(runes) == 1 {
+		delimiter, ok = runes[0], true
+	}
+	if !ok {
+		return o, usage("auto, comma, tab, semicolon, pipe or one character", "--delimiter %q is no delimiter", f.Delimiter)
+	}
+	o.Delimiter = delimiter
+	return o, nil
+}
+
+// open reads and checks the file; the caller closes the plan's File.
+func (f *inputFlags) open(a *app) (*batch.Plan, error) {
+	options, err := f.options(a.now())
+	if err != nil {
+		return nil, err
+	}
+	file, err := input.Open(f.File, a.stdin)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := batch.Preflight(a.ctx, file, options)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return plan, nil
+}
+
+// out is the path of the results: FILE without its ending and .results.csv, standard output for standard input.
+func (f *inputFlags) out(asked string) string {
+	if asked != "" || f.File == "-" {
+		return cmp.Or(asked, "-")
+	}
+	return strings.TrimSuffix(f.File, filepath.Ext(f.File)) + ".results.csv"
+}
+
+// merchant is what the merchant flags lead to: the credentials, the ledger's place, and the sandbox if asked for.
+type merchant struct {
+	client.Credentials
+	name   string // in the ledger
+	url    string
+	ledger string
+	state  string // the sandbox's
+}
+
+func (f *merchantFlags) find() (*merchant, error) {
+	m := &merchant{url: f.APIURL, ledger: f.Ledger}
+	if m.ledger == "" {
+		home, err := os.UserHomeDir()
+		state := os.Getenv("XDG_STATE_HOME")
+		if state == "" && err != nil {
+			return nil, usage("set HOME, or give --ledger", "there is no place for the ledger")
+		}
+		name := map[bool]string{false: "ledger.db", true: "sandbox.db"}[f.Sandbox]
+		m.ledger = filepath.Join(cmp.Or(state, filepath.Join(home, ".local", "state")), "vbankbatch", name)
+	}
+	if f.Sandbox {
+		if f.APIURL != client.DefaultURL {
+			return nil, usage("leave one of them out", "--sandbox and --api-url say different things")
+		}
+		m.Key, m.Secret, m.PGAPIKey = "sandbox", "sandbox", "sandbox"
+		m.url, m.state = "sandbox", m.ledger+".sandbox.jsonl"
+	} else {
+		var err error
+		if m.Credentials, err = client.Environment(); err != nil {
+			return nil, usage("", "%w", err)
+		}
+		if err := m.Complete(); err != nil {
+			return nil, usage("set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none", "%w", err)
+		}
+	}
+	m.name = ledger.Merchant(m.url, string(m.Key), f.Tier)
+	return m, nil
+}
+
+// book opens the ledger.
+func (m *merchant) book() (*ledger.Ledger, error) {
+	book, err := ledger.Open(m.ledger, m.name)
+	if err != nil {
+		return nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
+	}
+	return book, nil
+}
+
+// locked opens the ledger for a command that changes it.
+func (m *merchant) locked(ctx context.Context, wait time.Duration) (*ledger.Ledger, func() error, error) {
+	unlock, err := ledger.Lock(ctx, m.ledger, wait)
+	if errors.Is(err, ledger.ErrLocked) {
+		return nil, nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, "wait for it to end, here with --lock-wait 10m"}
+	}
+	if err != nil {
+		return nil, nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
+	}
+	book, err := m.book()
+	if err != nil {
+		return nil, nil, errors.Join(err, unlock())
+	}
+	return book, func() error { return errors.Join(book.Close(), unlock()) }, nil
+}
+
+// connect makes the client, with the sandbox behind it if asked for, and sees that the credentials are good.
+func (m *merchant) connect(a *app, f *requestFlags, tier string, log *slog.Logger) (api *client.Client, close func() error, err error) {
+	close = func() error { return nil }
+	address := m.url
+	if m.state != "" {
+		if address, close, err = a.serve(m); err != nil {
+			return nil, nil, err
+		}
+	}
+	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Tier: tier, Log: log,
+		Rate: f.Rate, Workers: f.Workers, Timeout: f.Timeout})
+	if err != nil {
+		return nil, nil, errors.Join(usage("", "--api-url: %w", err), close())
+	}
+	if err := api.Authenticate(a.ctx); err != nil {
+		reason := batch.EndsRun(err)
+		return nil, nil, errors.Join(&failure{cmp.Or(reason, err), exitStopped, "nothing was sent"}, close())
+	}
+	return api, close, nil
+}
+
+// serve runs the sandbox in this process until it is closed.
+func (a *app) serve(m *merchant) (address string, close func() error, err error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- sandbox.Serve(ctx, "127.0.0.1:0", sandbox.Config{State: m.state}, func(url string) { ready <- url })
+	}()
+	select {
+	case address = <-ready:
+		return address, func() error { cancel(); return <-ended }, nil
+	case err := <-ended:
+		cancel()
+		return "", nil, usage("", "the sandbox: %w", err)
+	}
+}
+
+type runCommand struct {
+	inputFlags    `embed:""`
+	merchantFlags `embed:""`
+	requestFlags  `embed:""`
+	batch.Guards  `embed:""`
+	logFlags      `embed:""`
+	Out           string `placeholder:"FILE" help:"The results; - is standard output. Default: FILE without its ending + .results.csv."`
+	RemoteCheck   bool   `default:"true" negatable:"" help:"Ask the API for orders that the ledger does not know, before issuing them."`
+	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
+	Yes           bool   `help:"Ask no question."`
+}
+
+func (runCommand) Help() string {
+	return `Checks the whole file first, then issues (or updates, or revokes) an account for every row, and writes the results.
+The same command again goes on where an interrupted run ended; after a finished one it sends nothing and repeats the accounts.
+
+  vbankbatch run --sandbox testdata/orders.csv
+  IMP_KEY_FILE=key IMP_SECRET_FILE=secret vbankbatch run --rate 5 --due +7d orders.csv`
+}
+
+// Run is the main job: everything that can be refused is refused first, then the file runs, then the results are
+// written, whatever happened in between.
+func (c *runCommand) Run(a *app) (err error) {
+	started := time.Now()
+	limit, err := batch.ParseLimit(c.MaxFailures)
+	if err != nil {
+		return usage("", "--max-failures: %w", err)
+	}
+	if c.Rate < 0 || c.Workers < 1 || c.Timeout <= 0 || c.DoubtWait < 0 {
+		return usage("--rate 0 means no limit", "--rate, --doubt-wait, --workers and --timeout must be positive")
+	}
+	m, err := c.find()
+	if err != nil {
+		return err
+	}
+	path := c.out(c.Out)
+	if err := distinct(c.File, path, m.ledger); err != nil {
+		return err
+	}
+	book, release, err := m.locked(a.ctx, c.LockWait)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	plan, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	defer plan.File.Close()
+	if !c.Quiet {
+		report.PrintPlan(a.stderr, plan)
+	}
+	if err := c.Check(&plan.Totals); err != nil {
+		return &failure{err, exitInput, "nothing was sent; vbankbatch check shows the rows"}
+	}
+	results, err := report.Create(path, a.stdout)
+	if err != nil {
+		return usage("nothing was sent; name a place that can be written with --out", "the results: %w", err)
+	}
+	defer results.Close()
+	if err := c.confirm(a, plan); err != nil {
+		return err
+	}
+	api, disconnect, err := m.connect(a, &c.requestFlags, c.Tier, c.log(a.stderr))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, disconnect()) }()
+
+	var counts batch.Counts
+	progress := report.ShowProgress(a.stderr, c.mode(a.stderr), plan.Rows, &counts)
+	found, ended := batch.Run(a.ctx, plan, api, book, batch.Options{Workers: c.Workers, DoubtWait: c.DoubtWait, SettleTime: c.Timeout,
+		RemoteCheck: c.RemoteCheck, MaxFailures: limit, PGAPIKey: m.PGAPIKey, Counts: &counts})
+	progress.Stop()
+	if found.ID == 0 {
+		return ended
+	}
+	summary, err := writeResults(a, plan, book, found.ID, results)
+	if err != nil {
+		return errors.Join(ended, &failure{fmt.Errorf("the results could not be written: %w", err), exitStopped,
+			"nothing is lost: vbankbatch report writes them again"})
+	}
+	if !c.Quiet {
+		summary.Print(a.stderr, &report.Effort{Elapsed: time.Since(started), Requests: api.Requests()})
+		fmt.Fprintln(a.stderr, "results:", path)
+	}
+	return cmp.Or(ended, outcome(summary))
+}
+
+// mode is how progress is shown on w.
+func (f *logFlags) mode(w io.Writer) report.Mode {
+	file, ok := w.(*os.File)
+	switch {
+	case f.Quiet:
+		return report.Silent
+	case ok && term.IsTerminal(int(file.Fd())):
+		return report.Bar
+	}
+	return report.Lines
+}
+
+// distinct refuses to write over the input or the ledger.
+func distinct(in, out, ledger string) error {
+	names := []string{"the input", "the results", "the ledger"}
+	paths := []string{in, out, ledger}
+	for i := range paths {
+		for j := range i {
+			if paths[i] != "-" && paths[j] != "-" && same(paths[i], paths[j]) {
+				return usage("give --out or --ledger another name", "%s and %s are the same file: %s", names[j], names[i], paths[i])
+			}
+		}
+	}
+	return nil
+}
+
+func same(a, b string) bool {
+	if infoA, err := os.Stat(a); err == nil {
+		if infoB, err := os.Stat(b); err == nil {
+			return os.SameFile(infoA, infoB)
+		}
+	}
+	a, errA := filepath.Abs(a)
+	b, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && a == b
+}
+
+// confirm asks before anything is sent to the live API, if there is somebody to ask.
+func (c *runCommand) confirm(a *app, plan *batch.Plan) error {
+	stdin, ok := a.stdin.(*os.File)
+	if c.Yes || c.merchantFlags.Sandbox || plan.ToDo() == 0 || client.Loopback(c.APIURL) ||
+		!ok || !term.IsTerminal(int(stdin.Fd())) || c.mode(a.stderr) == report.Lines {
+		return nil
+	}
+	fmt.Fprintf(a.stderr, "send these to %s? [y/N] ", c.APIURL)
+	answer, err := bufio.NewReader(stdin).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || (answer != "y" && answer != "yes") {
+		return &failure{errors.New("not confirmed"), exitInput, "nothing was sent"}
+	}
+	return nil
+}
+
+// writeResults joins the input with the ledger's outcomes. It is done even after a signal.
+func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results *report.Results) (*report.Summary, error) {
+	summary := new(report.Summary)
+	if err := results.Header(plan.Header); err != nil {
+		return nil, err
+	}
+	err := batch.Results(context.WithoutCancel(a.ctx), plan, book, run, func(row *input.Row, result *batch.Result) error {
+		summary.Add(result)
+		return results.Write(row.Cells, result)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return summary, results.Commit()
+}
+
+// outcome is the exit status of a run that reached its end.
+func outcome(s *report.Summary) error {
+	switch {
+	case s.Statuses[batch.Unknown] > 0:
+		return rowsNotDone(exitUnknown)
+	case s.Failed() > 0:
+		return rowsNotDone(exitFailed)
+	}
+	return nil
+}
+
+type checkCommand struct {
+	inputFlags   `embed:""`
+	batch.Guards `embed:""`
+}
+
+func (checkCommand) Help() string {
+	return `Prints what was understood, the control totals, and every problem of every row. Exit status 0: all rows are good,
+1: some are not, 3: the file was refused.
+
+  vbankbatch check --due +7d --holder 한빛상사 orders.csv`
+}
+
+func (c *checkCommand) Run(a *app) error {
+	plan, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	defer plan.File.Close()
+	if err := report.Check(a.ctx, a.stdout, plan); err != nil {
+		return err
+	}
+	if err := c.Check(&plan.Totals); err != nil {
+		return &failure{err, exitInput, ""}
+	}
+	if plan.Invalid > 0 {
+		return rowsNotDone(exitFailed)
+	}
+	return nil
+}
+
+type reportCommand struct {
+	inputFlags    `embed:""`
+	merchantFlags `embed:""`
+	logFlags      `embed:""`
+	Out           string `placeholder:"FILE" help:"The results; - is standard output. Default: as run has it."`
+}
+
+func (reportCommand) Help() string {
+	return `Writes the results of the newest run over the same bytes again, as the ledger knows them now. Give the flags of
+that run that say how the file is read.
+
+  vbankbatch report --sandbox testdata/orders.csv`
+}
+
+func (c *reportCommand) Run(a *app) (err error) {
+	m, err := c.find()
+	if err != nil {
+		return err
+	}
+	path := c.out(c.Out)
+	if err := distinct(c.File, path, m.ledger); err != nil {
+		return err
+	}
+	plan, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	defer plan.File.Close()
+	book, err := m.book()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	found, err := book.LastRun(a.ctx, plan.Digest())
+	if errors.Is(err, sql.ErrNoRows) {
+		return &failure{fmt.Errorf("%s holds no run of this file", m.ledger), exitInput, "the file may have changed since, or the run had another --ledger, --api-url, key or --tier"}
+	}
+	if err != nil {
+		return err
+	}
+	results, err := report.Create(path, a.stdout)
+	if err != nil {
+		return usage("", "the results: %w", err)
+	}
+	defer results.Close()
+	summary, err := writeResults(a, plan, book, found.ID, results)
+	if err != nil {
+		return err
+	}
+	if !c.Quiet {
+		fmt.Fprintf(a.stderr, "run of %s\n", found.Started.Format(time.DateTime))
+		summary.Print(a.stderr, nil)
+		fmt.Fprintln(a.stderr, "results:", path)
+	}
+	return outcome(summary)
+}
+
+type reconcileCommand struct {
+	merchantFlags `embed:""`
+	requestFlags  `embed:""`
+	logFlags      `embed:""`
+}
+
+func (reconcileCommand) Help() string {
+	return `For every order whose request may have reached the API without an answer: looks it up, takes its account into the
+ledger, or frees it for the next run. Prints order, status, imp_uid and a note, separated by tabs.
+
+  vbankbatch reconcile`
+}
+
+func (c *reconcileCommand) Run(a *app) (err error) {
+	m, err := c.find()
+	if err != nil {
+		return err
+	}
+	book, release, err := m.locked(a.ctx, c.LockWait)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	api, disconnect, err := m.connect(a, &c.requestFlags, c.Tier, c.log(a.stderr))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, disconnect()) }()
+	settled, unknown := 0, 0
+	err = batch.Reconcile(a.ctx, api, book, c.DoubtWait, func(s batch.Settled) {
+		settled++
+		if s.Status == batch.Unknown {
+			unknown++
+		}
+		fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\n", s.Order.MerchantUID, s.Status, s.Order.ImpUID, s.Note)
+	})
+	if err != nil {
+		return err
+	}
+	if !c.Quiet {
+		fmt.Fprintf(a.stderr, "%d orders were in doubt, %d still are\n", settled, unknown)
+	}
+	if unknown > 0 {
+		return rowsNotDone(exitUnknown)
+	}
+	return nil
+}
+
+type banksCommand struct {
+	PG string `name:"pg" help:"Only this PG's: nice, kcp, inicis, …"`
+}
+
+func (banksCommand) Help() string {
+	return `Prints the PG, the KFTC code, the PG's own code and the bank's name, separated by tabs. In a file any of them will do.
+
+  vbankbatch banks --pg kcp`
+}
+
+func (c *banksCommand) Run(a *app) error {
+	pgs := pg.PGs()
+	if c.PG != "" {
+		name, _, known := pg.Name(c.PG)
+		if !known {
+			return usage("one of "+strings.Join(pgs, " "), "no PG is called %q", c.PG)
+		}
+		pgs = []string{name}
+	}
+	for _, name := range pgs {
+		for _, bank := range pg.Banks(name) {
+			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\n", name, bank.KFTC, bank.Code, bank.Name)
+		}
+	}
+	return nil
+}
+
+type sandboxCommand struct {
+	Listen         string        `default:"127.0.0.1:8787" help:"Where to listen; port 0 takes any free one."`
+	State          string        `placeholder:"FILE" help:"Keep the accounts in a file; by default they are gone at the end."`
+	TokenLife      time.Duration `default:"30m" help:"How long a token lives."`
+	DefaultPG      string        `name:"default-pg" default:"settle" help:"For requests that name no PG."`
+	sandbox.Faults `embed:"" group:"Faults: shares from 0 to 1 of POST, PUT and DELETE /vbanks, unless it says otherwise"`
+}
+
+func (sandboxCommand) Help() string {
+	return `Serves the API's sandbox until it is stopped, and prints its address. It takes any credentials, or only those in
+IMP_KEY, IMP_SECRET and IMP_PG_API_KEY if they are set. GET /_sandbox/accounts lists the accounts it has made.
+
+  vbankbatch sandbox --listen 127.0.0.1:8787 --drop-after 0.01
+  IMP_KEY=any IMP_SECRET=any vbankbatch run --api-url http://127.0.0.1:8787 orders.csv`
+}
+
+func (c *sandboxCommand) Run(a *app) error {
+	credentials, err := client.Environment()
+	if err != nil {
+		return usage("", "%w", err)
+	}
+	err = sandbox.Serve(a.ctx, c.Listen, sandbox.Config{
+		Key: string(credentials.Key), Secret: string(credentials.Secret), PGAPIKey: string(credentials.PGAPIKey),
+		State: c.State, TokenLife: c.TokenLife, DefaultPG: c.DefaultPG, Faults: c.Faults,
+	}, func(url string) { fmt.Fprintln(a.stdout, url) })
+	if err != nil {
+		return usage("", "the sandbox: %w", err)
+	}
+	return nil
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(a *app) error {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = fmt.Sprintf("%s, %s", info.Main.Version, info.GoVersion)
+	}
+	_, err := fmt.Fprintln(a.stdout, "vbankbatch", version)
+	return err
+}
