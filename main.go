@@ -96,7 +96,10 @@ type logFlags struct {
 	LogLevel  string `enum:"debug,info,warn,error" default:"warn" help:"debug tells of every request."`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, time.Now)) }
+func main() {
+	debug.SetGCPercent(400) // little is alive at any time: a few MB more buy a fifth of the processor's time
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, time.Now))
+}
 
 // app is what every command is given.
 type app struct {

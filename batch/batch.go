@@ -1,6 +1,6 @@
 // Package batch takes a file of orders through its three passes: [Preflight] reads and checks it whole, [Run] issues,
 // updates or revokes an account for every row, and the results are the input read once more beside the ledger's
-// outcomes ([Results]). Each pass streams; memory does not grow with the accounts issued.
+// entries ([Results]). Each pass streams; memory does not grow with the accounts issued.
 //
 // The promise: an order gets one account, whatever happens to the process, the network or the API. The rule behind
 // it: before an issue is sent its intent is durable in the ledger, and an issue that may have reached the API is
@@ -37,17 +37,16 @@ type LookUp interface {
 type Ledger interface {
 	Begin(context.Context, ledger.Run) (ledger.Run, error)
 	Finish(ctx context.Context, run int64, at time.Time) error
-	Intend(context.Context, ledger.Order) error
+	Intend(context.Context, ...ledger.Entry) error
 	Record(context.Context, ...ledger.Entry) error
 	Known
 }
 
 // Known is the part of the ledger that only reads.
 type Known interface {
-	Orders(ctx context.Context, merchantUIDs []string) (map[string]ledger.Order, error)
-	OrdersOf(ctx context.Context, impUIDs []string) (map[string]ledger.Order, error)
-	InDoubt(context.Context) ([]ledger.Order, error)
-	Outcomes(ctx context.Context, run, first, last int64) ([]ledger.Outcome, error)
+	Orders(ctx context.Context, merchantUIDs []string) (map[string]ledger.Entry, error)
+	InDoubt(context.Context) ([]ledger.Entry, error)
+	Entries(ctx context.Context, run, first, last int64) ([]ledger.Entry, error)
 }
 
 // Options are what a run is told.

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -22,12 +23,8 @@ func (r *run) update(ctx context.Context, j *job) {
 		send:   func(impUID string) (client.Payment, error) { return r.api.Update(ctx, impUID, request) },
 		done:   func() bool { return unchanged(j.row, &j.order) },
 		keep: func() {
-			if request.Amount != 0 {
-				j.order.Amount = request.Amount
-			}
-			if request.VbankDue != 0 {
-				j.order.Due = request.VbankDue
-			}
+			j.order.NowAmount = cmp.Or(request.Amount, j.order.NowAmount)
+			j.order.NowDue = cmp.Or(request.VbankDue, j.order.NowDue)
 		},
 	})
 }
@@ -57,18 +54,19 @@ type change struct {
 
 // change finds the account, sees whether it needs changing, and changes it.
 func (r *run) change(ctx context.Context, j *job, c change) {
-	j.foreign = j.order.State == ""
 	impUID, ok := r.account(ctx, j)
 	if !ok {
 		return
 	}
-	if j.foreign || j.order.ImpUID == "" || j.again { // not the ledger's account, or perhaps changed by a try that was lost
+	if j.order.State == ledger.Vacant || j.again { // not the ledger's account, or perhaps changed by a try that was lost
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}
 	}
 	// From here on a try may have reached the API although the process dies: the run that continues must know.
-	if err := r.ledger.Record(ctx, ledger.Entry{Run: r.id, Outcome: new(j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt]))}); err != nil {
+	intent := j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])
+	intent.Run = r.id
+	if err := r.ledger.Record(ctx, intent); err != nil {
 		r.stop(err)
 		return
 	}
@@ -78,19 +76,16 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 		switch {
 		case err == nil:
 			c.keep()
-			j.order.Account = accountOf(payment)
-			j.order.MerchantUID = string(payment.MerchantUID)
-			if c.status == Updated && int64(payment.Amount) != j.order.Amount && j.row.Request.Amount != 0 {
-				j.order.Amount = int64(payment.Amount)
-				r.settle(j, j.result(Conflict, CodeReplyDiffers,
-					fmt.Sprintf("asked for %d won, the API has %d", j.row.Request.Amount, payment.Amount)))
+			j.order.Account, j.order.MerchantUID = accountOf(payment), string(payment.MerchantUID)
+			j.order.NowAmount = int64(payment.Amount)
+			if asked := j.row.Request.Amount; c.status == Updated && asked != 0 && asked != j.order.NowAmount {
+				r.changed(j, j.result(Conflict, CodeReplyDiffers, fmt.Sprintf("asked for %d won, the API has %d", asked, payment.Amount)))
 				return
 			}
-			j.order.Amount = int64(payment.Amount)
-			r.settle(j, j.result(c.status, "", ""))
+			r.changed(j, j.result(c.status, "", ""))
 			return
 		case !client.InDoubt(err):
-			r.record(j, r.refusal(j, err))
+			r.record(r.refusal(j, err))
 			return
 		}
 		j.again = true
@@ -98,7 +93,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			return
 		}
 		if j.sent >= maxTries || ctx.Err() != nil {
-			r.record(j, j.result(Unknown, CodeInDoubt, err.Error()))
+			r.record(j.result(Unknown, CodeInDoubt, err.Error()))
 			return
 		}
 	}
@@ -115,7 +110,7 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 	}
 	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, client.StatusReady)
 	if err != nil {
-		r.record(j, r.refusal(j, err))
+		r.record(r.refusal(j, err))
 		return "", false
 	}
 	live, _ := living(payments)
@@ -123,9 +118,9 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 	case 1:
 		return string(live[0].ImpUID), true
 	case 0:
-		r.record(j, j.result(Rejected, CodeNotFound, "the API has no account of this order that waits for a deposit"))
+		r.record(j.result(Rejected, CodeNotFound, "the API has no account of this order that waits for a deposit"))
 	default:
-		r.record(j, j.result(Conflict, CodeSeveralAccounts, "name one by its imp_uid: "+impUIDs(live)))
+		r.record(j.result(Conflict, CodeSeveralAccounts, "name one by its imp_uid: "+impUIDs(live)))
 	}
 	return "", false
 }
@@ -138,27 +133,28 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 		if j.again && result.Status == NotSent {
 			result = j.result(Unknown, CodeInDoubt, err.Error())
 		}
-		r.record(j, result)
+		r.record(result)
 		return false, false
 	}
 	if uid := j.row.Request.MerchantUID; uid != "" && uid != string(payment.MerchantUID) {
-		r.record(j, j.result(Conflict, CodeOrderDiffers, fmt.Sprintf("%s belongs to the order %s", impUID, payment.MerchantUID)))
+		r.record(j.result(Conflict, CodeOrderDiffers, fmt.Sprintf("%s belongs to the order %s", impUID, payment.MerchantUID)))
 		return true, true
 	}
-	j.order.MerchantUID, j.order.Account = string(payment.MerchantUID), accountOf(payment)
-	j.order.Amount, j.order.State = int64(payment.Amount), ledger.Issued
-	if j.order.Due == 0 || j.again {
-		j.order.Due = int64(payment.VbankDate)
+	if err := r.know(ctx, j, string(payment.MerchantUID), impUID); err != nil {
+		r.stop(err)
+		return false, false
 	}
+	j.order.Account, j.order.State = accountOf(payment), ledger.Issued
+	j.order.NowAmount, j.order.NowDue = int64(payment.Amount), int64(payment.VbankDate)
 	switch {
 	case payment.Status == client.StatusFailed:
 		j.order.State = ledger.Revoked
 		if c.status == Updated {
-			r.settle(j, j.result(Rejected, CodeNotReady, "the account is failed: "+string(payment.FailReason)))
+			r.changed(j, j.result(Rejected, CodeNotReady, "the account is failed: "+string(payment.FailReason)))
 			return true, true
 		}
 	case payment.Status != client.StatusReady:
-		r.settle(j, j.result(Rejected, CodeNotReady, fmt.Sprintf("the account is %s", payment.Status)))
+		r.changed(j, j.result(Rejected, CodeNotReady, fmt.Sprintf("the account is %s", payment.Status)))
 		return true, true
 	}
 	if !c.done() {
@@ -169,6 +165,27 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 		status = c.status
 		c.keep()
 	}
-	r.settle(j, j.result(status, "", ""))
+	r.changed(j, j.result(status, "", ""))
 	return true, true
+}
+
+// know fetches the ledger's entry for an account that the row named by its imp_uid alone, if it has one.
+func (r *run) know(ctx context.Context, j *job, merchantUID, impUID string) error {
+	if j.order.State != ledger.Vacant {
+		return nil
+	}
+	known, err := r.ledger.Orders(ctx, []string{merchantUID})
+	if j.order = known[merchantUID]; j.order.ImpUID != impUID {
+		j.order = ledger.Entry{MerchantUID: merchantUID}
+	}
+	return err
+}
+
+// changed records a row's outcome and, if the ledger knows the account, how it stands now.
+func (r *run) changed(j *job, result Result) {
+	if j.order.Run == 0 {
+		r.record(result)
+		return
+	}
+	r.record(result, j.order)
 }

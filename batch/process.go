@@ -15,12 +15,11 @@ import (
 // job is a row with what is known of its order before it is its turn.
 type job struct {
 	row   *input.Row
-	order ledger.Order // the ledger's; its State is "" for an order, or an account, that it has never seen
+	order ledger.Entry // the order's live entry; its State is Vacant where the ledger knows of no account
 	seen  bool         // the look-up ahead found payments of the order at the API
 	again bool         // an earlier try of this update or revocation may have reached the API
+	meant bool         // its intent is durable, and the issue is not sent yet
 	sent  int          // issues, updates or revocations sent for the row in this run
-
-	foreign bool // the account to change is not the ledger's, and what is learnt of it is not kept
 }
 
 // The life of a row has two halves. judge says what needs no request, or "" when the row must be sent; process sends
@@ -35,12 +34,6 @@ func (r *run) judge(j *job) Result {
 		return j.result(Invalid, code, message)
 	case row.Skip != "":
 		return j.result(Skipped, row.Skip, j.whySkipped())
-	case order.State == "":
-		return Result{}
-	case row.ImpUID != "" && row.Request.MerchantUID != "" && order.MerchantUID != row.Request.MerchantUID:
-		return j.result(Conflict, CodeOrderDiffers, fmt.Sprintf("%s belongs to the order %s", row.ImpUID, order.MerchantUID))
-	}
-	switch {
 	case row.Action == input.Issue && order.State == ledger.Issued:
 		if differs := differences(row, order); differs != "" {
 			return j.result(Conflict, CodeFiguresDiffer, differs+"; to change it use a row with the action update")
@@ -65,29 +58,37 @@ func (j *job) whySkipped() string {
 }
 
 // differences names the figures in which an order was issued otherwise than the row asks, both of each; "" if none.
-func differences(row *input.Row, order *ledger.Order) string {
+func differences(row *input.Row, order *ledger.Entry) string {
 	request := &row.Request
+	amount, due := current(order)
 	switch {
-	case request.Amount != order.Amount:
-		return fmt.Sprintf("issued for %d won, the row says %d", order.Amount, request.Amount)
-	case !row.RelativeDue && order.Due != 0 && request.VbankDue != order.Due && request.VbankDue != order.VbankDue:
-		return fmt.Sprintf("issued until %s, the row says %s", input.FormatDue(order.Due), input.FormatDue(request.VbankDue))
+	case request.Amount != amount:
+		return fmt.Sprintf("the account is for %d won, the row says %d", amount, request.Amount)
+	case !row.RelativeDue && due != 0 && request.VbankDue != due && request.VbankDue != order.VbankDue:
+		return fmt.Sprintf("the account is due %s, the row says %s", input.FormatDue(due), input.FormatDue(request.VbankDue))
 	case order.Bank != "" && row.Bank != order.Bank:
-		return fmt.Sprintf("issued at bank %s, the row says %s", order.Bank, row.Bank)
+		return fmt.Sprintf("the account is at bank %s, the row says %s", order.Bank, row.Bank)
 	}
 	return ""
 }
 
+// current is an order's amount and due date as last asked for.
+func current(order *ledger.Entry) (amount, due int64) {
+	return cmp.Or(order.NowAmount, order.Amount), cmp.Or(order.NowDue, order.Due)
+}
+
 // unchanged reports whether the order already has what the update asks for.
-func unchanged(row *input.Row, order *ledger.Order) bool {
-	amount, due := row.Request.Amount, row.Request.VbankDue
-	return (amount == 0 || amount == order.Amount) && (due == 0 || due == order.Due || due == order.VbankDue)
+func unchanged(row *input.Row, order *ledger.Entry) bool {
+	wantAmount, wantDue := row.Request.Amount, row.Request.VbankDue
+	amount, due := current(order)
+	return (wantAmount == 0 || wantAmount == amount) && (wantDue == 0 || wantDue == due || wantDue == order.VbankDue)
 }
 
 // process sends a row that judge could not decide, and records what came of it.
 func (r *run) process(ctx context.Context, j *job) {
 	if ctx.Err() != nil {
-		return // surely not sent; the results say so of every row without an outcome
+		r.drop(j)
+		return
 	}
 	defer func() {
 		if crash := recover(); crash != nil { // an intent that was made stays in the ledger, in doubt
@@ -99,7 +100,7 @@ func (r *run) process(ctx context.Context, j *job) {
 		r.update(ctx, j)
 	case j.row.Action == input.Revoke:
 		r.revoke(ctx, j)
-	case j.order.State == ledger.Intended:
+	case j.order.State == ledger.Intended && !j.meant:
 		r.park(j) // an earlier run sent it, and nobody knows what came of it
 	case j.seen:
 		r.takeOver(ctx, j)
@@ -108,46 +109,79 @@ func (r *run) process(ctx context.Context, j *job) {
 	}
 }
 
-// issue sends a row whose order surely has no account: intent, request, outcome.
+// drop gives up a row that was not sent. The results say so of every row without an entry; a durable intent must be
+// taken back.
+func (r *run) drop(j *job) {
+	if j.meant {
+		j.sent--
+		r.record(j.result(NotSent, CodeStopped, Codes[CodeStopped]))
+	}
+}
+
+// intend makes the intents of those rows durable that are to be issued, in one write. Without it nothing may be sent.
+func (r *run) intend(ctx context.Context, jobs ...*job) error {
+	var entries []ledger.Entry
+	for _, j := range jobs {
+		if j.row.Action != input.Issue || j.order.State == ledger.Intended || j.seen {
+			continue
+		}
+		j.sent++
+		j.order = ledger.Entry{}
+		j.order = j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])
+		j.order.Run, j.order.State, j.order.IntentAt = r.id, ledger.Intended, r.api.ServerTime()
+		entries = append(entries, j.order)
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if err := r.ledger.Intend(ctx, entries...); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		j.meant = j.order.State == ledger.Intended && j.order.Run == r.id && j.sent > 0
+	}
+	return nil
+}
+
+// issue sends a row whose order surely has no account: intent, request, outcome. Most rows come with their intent
+// made; a row that is sent again, or that was looked up first, makes its own.
 func (r *run) issue(ctx context.Context, j *job) {
+	if !j.meant {
+		j.seen = false
+		if err := r.intend(ctx, j); err != nil {
+			r.stop(err)
+			return
+		}
+	}
+	j.meant = false
 	request := j.row.Request
 	if pg.NeedsAPIKey(request.PG) {
 		request.PGAPIKey = r.options.PGAPIKey
-	}
-	j.sent++
-	j.order = ledger.Order{
-		MerchantUID: request.MerchantUID, State: ledger.Intended, Run: r.id, Line: int64(j.row.Line),
-		Attempts: j.order.Attempts + 1, IntentAt: r.api.ServerTime(), Amount: request.Amount, Due: request.VbankDue, Bank: j.row.Bank,
-	}
-	if err := r.ledger.Intend(ctx, j.order); err != nil {
-		j.sent--
-		r.stop(err) // no durable intent, no request
-		return
 	}
 	payment, err := r.api.Issue(ctx, request)
 	switch {
 	case client.InDoubt(err):
 		r.park(j)
 	case err != nil:
-		j.order.State = ledger.Vacant
-		r.settle(j, r.refusal(j, err))
+		r.record(r.refusal(j, err))
 	default:
-		r.settle(j, issued(j, payment))
+		r.record(issued(j, payment))
 	}
 }
 
 // issued takes a payment as the account that the row's intent asked for.
 func issued(j *job, payment client.Payment) Result {
-	j.order.State, j.order.Account = ledger.Issued, accountOf(payment)
 	if payment.Status == client.StatusFailed {
-		j.order.State, j.order.Account = ledger.Vacant, ledger.Account{}
 		return j.result(Rejected, CodePGRefused, string(payment.FailReason))
 	}
-	if asked := j.order.Amount; int64(payment.Amount) != asked {
-		j.order.Amount = int64(payment.Amount)
-		return j.result(Conflict, CodeReplyDiffers, fmt.Sprintf("asked for %d won, the API issued %d", asked, payment.Amount))
+	j.order.Account = accountOf(payment)
+	result := j.result(Issued, "", "")
+	if amount := int64(payment.Amount); amount != j.order.Amount {
+		result = j.result(Conflict, CodeReplyDiffers, fmt.Sprintf("asked for %d won, the API issued %d", j.order.Amount, amount))
+		result.NowAmount = amount
 	}
-	return j.result(Issued, "", "")
+	result.State = ledger.Issued
+	return result
 }
 
 // takeOver decides an order for which the look-up ahead found payments that this ledger does not know: another
@@ -155,7 +189,7 @@ func issued(j *job, payment client.Payment) Result {
 func (r *run) takeOver(ctx context.Context, j *job) {
 	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, "")
 	if err != nil {
-		r.record(j, r.refusal(j, err))
+		r.record(r.refusal(j, err))
 		return
 	}
 	live, paid := living(payments)
@@ -164,7 +198,7 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		if with != nil {
 			result.Amount, result.Account = int64(with.Amount), accountOf(*with)
 		}
-		r.record(j, result)
+		r.record(result)
 	}
 	switch {
 	case paid != nil:
@@ -177,11 +211,10 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		conflict(&live[0], CodeFiguresDiffer,
 			fmt.Sprintf("the API has %s for %d won, the row says %d", live[0].ImpUID, live[0].Amount, j.row.Request.Amount))
 	default:
-		j.order = ledger.Order{
-			MerchantUID: j.row.Request.MerchantUID, State: ledger.Issued, Attempts: j.order.Attempts, IntentAt: r.api.ServerTime(),
-			Amount: int64(live[0].Amount), Due: int64(live[0].VbankDate), Bank: j.row.Bank, Account: accountOf(live[0]),
-		}
-		r.settle(j, j.result(AlreadyIssued, "", ""))
+		j.order.Account = accountOf(live[0])
+		result := j.result(AlreadyIssued, "", "")
+		result.State, result.NowDue = ledger.Issued, j.order.VbankDue
+		r.record(result)
 	}
 }
 
@@ -247,21 +280,17 @@ func EndsRun(err error) error {
 	return &StopError{CodeAPIUnreachable, err}
 }
 
-// result fills in what the results tell of the row and its account.
+// result fills in what the results tell of the row and its account. Its State is Vacant: whoever knows that the order
+// is held by this line says so.
 func (j *job) result(status Status, code, message string) Result {
 	result := Result{
 		Line: int64(j.row.Line), Status: status, ErrorCode: code, ErrorMessage: message,
-		Action: string(j.row.Action), MerchantUID: j.row.Request.MerchantUID, Amount: j.row.Request.Amount,
-		Attempts: j.sent, Account: j.order.Account,
+		Action: string(j.row.Action), MerchantUID: cmp.Or(j.row.Request.MerchantUID, j.order.MerchantUID),
+		Amount: j.row.Request.Amount, Due: j.row.Request.VbankDue, Bank: j.row.Bank, Attempts: j.sent, Account: j.order.Account,
 	}
-	if result.MerchantUID == "" {
-		result.MerchantUID = j.order.MerchantUID
-	}
-	if result.ImpUID == "" {
-		result.ImpUID = j.row.ImpUID
-	}
-	if result.Amount == 0 || status == Conflict && j.order.Amount != 0 {
-		result.Amount = j.order.Amount
+	result.ImpUID = cmp.Or(result.ImpUID, j.row.ImpUID)
+	if amount, _ := current(&j.order); result.Amount == 0 || status == Conflict && amount != 0 {
+		result.Amount = amount
 	}
 	return result
 }

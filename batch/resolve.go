@@ -27,21 +27,24 @@ const maxLookUps = 3
 
 // doubt is an order in doubt on its way to being settled.
 type doubt struct {
-	order ledger.Order
+	order ledger.Entry
 	job   *job      // the row that waits for it; nil without an input file
 	ripe  time.Time // from then on "not found" is believed
 	next  time.Time // when to ask next
 	fails int       // look-ups that failed, in a row
 }
 
-// newDoubt starts the wait of an intent. The age of an intent counts by the server's clock, since it may be another
-// process's; the rest of the wait by the monotonic one.
-func newDoubt(order ledger.Order, j *job, wait time.Duration, serverTime time.Time) *doubt {
+// longAgo is the age from which another process's intent needs no more waiting for.
+const longAgo = time.Hour
+
+// newDoubt starts the wait of an order in doubt. It counts from now, not from the intent: the request may have been
+// written long after that, having waited for its turn, and nobody knows when another process died.
+func newDoubt(order ledger.Entry, j *job, wait time.Duration, serverTime time.Time) *doubt {
+	if serverTime.Sub(order.IntentAt) > longAgo {
+		wait = 0
+	}
 	now := time.Now()
-	age := min(max(serverTime.Sub(order.IntentAt), 0), wait)
-	d := &doubt{order: order, job: j, ripe: now.Add(wait - age)}
-	d.next = now.Add((wait - age) / 8)
-	return d
+	return &doubt{order: order, job: j, ripe: now.Add(wait), next: now.Add(wait / 8)}
 }
 
 // later puts the next look-up half-way to the end of the wait, or to its very end when that is near.
@@ -224,58 +227,61 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note st
 	case stillOpen:
 		d.later(r.options.DoubtWait)
 		r.parked.put(d)
+		return
 	case unasked:
 		if d.fails++; d.fails < maxLookUps && working.Err() == nil {
 			d.later(r.options.DoubtWait)
 			r.parked.put(d)
 			return
 		}
-		r.record(j, j.result(Unknown, CodeInDoubt, note))
-	case unclear:
-		r.record(j, j.result(Unknown, CodeOtherAccount, note))
-	case adopted:
-		origin := entryOf(d.order, Issued, "", "")
-		j.order = d.order
-		result := j.result(Issued, "", "")
-		if differs := differences(j.row, &j.order); differs != "" {
-			result = j.result(Conflict, CodeFiguresDiffer, differs)
-		}
-		r.outcomes <- []ledger.Entry{{Run: r.id, Outcome: &result, Order: &j.order}, origin}
-	case absent:
-		j.order = vacated(d.order)
-		origin := entryOf(j.order, NotSent, CodeNoAccount, Codes[CodeNoAccount])
+	}
+	// The entry that holds the order is this row's own, or that of the run which sent the issue.
+	holder, own := d.settled(found, note), d.order.Run == r.id && d.order.Line == int64(j.row.Line)
+	j.order = holder
+	if found == absent {
 		if j.sent < maxTries && working.Err() == nil {
-			if err := r.ledger.Record(working, origin); err != nil {
+			if err := r.ledger.Record(working, holder); err != nil {
 				r.stop(err)
 				return
 			}
 			r.parked.sendAgain(j)
 			return
 		}
-		result := j.result(NotSent, CodeNoAccount, Codes[CodeNoAccount])
-		if j.sent >= maxTries {
-			result = j.result(Rejected, CodeAPIFailed, Codes[CodeAPIFailed])
+		if own && j.sent >= maxTries {
+			holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, Codes[CodeAPIFailed]
 		}
-		r.settle(j, result)
 	}
+	if own {
+		r.record(holder)
+		return
+	}
+	result := j.result(holder.Status, holder.ErrorCode, holder.ErrorMessage)
+	if differs := differences(j.row, &holder); found == adopted && differs != "" {
+		result = j.result(Conflict, CodeFiguresDiffer, differs)
+	}
+	r.record(result, holder)
 }
 
-// entryOf is what a settled order changes in the ledger: the order, and the outcome of the line that its intent came
-// from, so that the results of that run tell the truth too.
-func entryOf(order ledger.Order, status Status, code, message string) ledger.Entry {
-	result := Result{Line: order.Line, Status: status, ErrorCode: code, ErrorMessage: message, Action: "issue",
-		MerchantUID: order.MerchantUID, Amount: order.Amount, Attempts: order.Attempts, Account: order.Account}
-	return ledger.Entry{Run: order.Run, Outcome: &result, Order: &order}
-}
-
-func vacated(order ledger.Order) ledger.Order {
-	order.State, order.Account = ledger.Vacant, ledger.Account{}
-	return order
+// settled is the entry of an order in doubt after a look-up. What is still not known stays in doubt.
+func (d *doubt) settled(found finding, note string) ledger.Entry {
+	e := d.order
+	switch found {
+	case adopted:
+		e.Status, e.ErrorCode, e.ErrorMessage = Issued, "", ""
+	case absent:
+		e.State = ledger.Vacant
+		e.Status, e.ErrorCode, e.ErrorMessage = NotSent, CodeNoAccount, Codes[CodeNoAccount]
+	case unclear:
+		e.Status, e.ErrorCode, e.ErrorMessage = Unknown, CodeOtherAccount, note
+	default:
+		e.Status, e.ErrorCode, e.ErrorMessage = Unknown, CodeInDoubt, note
+	}
+	return e
 }
 
 // Settled is an order in doubt and what asking the API said of it.
 type Settled struct {
-	Order  ledger.Order
+	Order  ledger.Entry
 	Status Status // Issued: found and adopted. NotSent: surely no account, free to be issued. Unknown: still in doubt
 	Note   string // why it is still in doubt
 }
@@ -298,29 +304,22 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 	}
 	var failed error
 	conclude := func(d *doubt, found finding, note string) {
-		entry := entryOf(d.order, Issued, "", "")
-		switch found {
-		case stillOpen:
+		again := found == stillOpen
+		if found == unasked {
+			d.fails++
+			again = patient && d.fails < maxLookUps
+		}
+		if again {
 			d.later(wait)
 			parked.put(d)
 			return
-		case unasked:
-			if d.fails++; patient && d.fails < maxLookUps {
-				d.later(wait)
-				parked.put(d)
-				return
-			}
-			entry = entryOf(d.order, Unknown, CodeInDoubt, note)
-		case unclear:
-			entry = entryOf(d.order, Unknown, CodeOtherAccount, note)
-		case absent:
-			entry = entryOf(vacated(d.order), NotSent, CodeNoAccount, Codes[CodeNoAccount])
 		}
+		entry := d.settled(found, note)
 		if err := book.Record(ctx, entry); err != nil {
 			failed = err
 			return
 		}
-		tell(Settled{Order: *entry.Order, Status: entry.Outcome.Status, Note: note})
+		tell(Settled{Order: entry, Status: entry.Status, Note: note})
 	}
 	for failed == nil {
 		due, _ := parked.take(time.Now())

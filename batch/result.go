@@ -31,8 +31,8 @@ const (
 // Statuses lists them in the order in which a summary tells them.
 var Statuses = []Status{Issued, AlreadyIssued, Updated, Unchanged, Revoked, Skipped, Invalid, Rejected, Conflict, Unknown, NotSent}
 
-// Result is what the results say of one row.
-type Result = ledger.Outcome
+// Result is what the results say of one row: the ledger's entry for its line.
+type Result = ledger.Entry
 
 func final(status Status) bool { return status != NotSent && status != Unknown && status != "" }
 

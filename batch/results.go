@@ -4,32 +4,22 @@ import (
 	"context"
 
 	"vbankbatch/batch/input"
-	"vbankbatch/batch/ledger"
 )
 
-// windowLines is how many lines' outcomes are read from the ledger at once.
+// windowLines is how many lines' entries are read from the ledger at once.
 const windowLines = 2048
 
-// Results reads the plan's file once more beside the outcomes of a run, and calls do with every data row and what
+// Results reads the plan's file once more beside the entries of a run, and calls do with every data row and what
 // became of it, in input order. The row and the result are valid during the call only.
 func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*input.Row, *Result) error) error {
-	doubts, err := book.InDoubt(ctx)
-	if err != nil {
-		return err
-	}
-	inDoubt := make(map[int64]ledger.Order)
-	for _, order := range doubts {
-		if order.Run == run {
-			inDoubt[order.Line] = order
-		}
-	}
 	var window []Result
 	last := int64(0)
 	return plan.Each(ctx, func(row *input.Row) error {
 		line := int64(row.Line)
 		if line > last {
+			var err error
 			last = line + windowLines - 1
-			if window, err = book.Outcomes(ctx, run, line, last); err != nil {
+			if window, err = book.Entries(ctx, run, line, last); err != nil {
 				return err
 			}
 		}
@@ -40,15 +30,11 @@ func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*in
 			return do(row, &window[0])
 		}
 		result := unrecorded(row)
-		if order, ok := inDoubt[line]; ok {
-			j := job{row: row, order: order, sent: order.Attempts}
-			result = j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])
-		}
 		return do(row, &result)
 	})
 }
 
-// unrecorded is the result of a row for which the ledger has no outcome: its own fault, or not reached.
+// unrecorded is the result of a row for which the ledger has no entry: its own fault, or not reached.
 func unrecorded(row *input.Row) Result {
 	j := job{row: row}
 	switch {

@@ -22,6 +22,9 @@ const (
 	chunkRows = 100
 )
 
+// recordLinger is how long an outcome waits for others to be recorded with it, in one fsync.
+const recordLinger = 2 * time.Millisecond
+
 // maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down.
 const maxParked = 1000
 
@@ -101,14 +104,14 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 // rows hands every row that has to be sent to a pool of workers. The pool's limit is the back-pressure.
 func (r *run) rows(working, asking context.Context) {
 	var pool, reading errgroup.Group
-	pool.SetLimit(2 * max(r.options.Workers, 1)) // while one half has its requests under way, the other makes intents durable
-	chunks := make(chan []*job, 1)
+	pool.SetLimit(max(r.options.Workers, 1))
+	groups := make(chan []*job, 1)
 	reading.Go(func() error {
-		defer close(chunks)
-		return r.readAhead(working, chunks)
+		defer close(groups)
+		return r.readAhead(working, groups)
 	})
-	for chunk := range chunks {
-		for _, j := range chunk {
+	for group := range groups {
+		for _, j := range group {
 			r.settleDue(working, asking, &pool)
 			pool.Go(func() error {
 				r.process(working, j)
@@ -122,23 +125,28 @@ func (r *run) rows(working, asking context.Context) {
 	}
 }
 
-// readAhead reads the rows, settles those that need no request, and hands on the others in chunks, just ahead of the
-// workers.
-func (r *run) readAhead(ctx context.Context, chunks chan<- []*job) error {
+// readAhead reads the rows, settles those that need no request, and hands on the others just ahead of the workers, in
+// groups of one for each: a group's intents are durable in one write, and a kill leaves a few groups in doubt at most.
+func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 	block := make([]*job, 0, blockRows)
 	var toSend []*job
 	hand := func() error {
-		for len(toSend) > 0 {
-			n := min(len(toSend), chunkRows)
-			chunk := toSend[:n:n]
-			toSend = toSend[n:]
+		for chunk := range slices.Chunk(toSend, chunkRows) {
 			if err := r.lookAhead(ctx, chunk); err != nil {
 				return err
 			}
-			select {
-			case chunks <- chunk:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			for group := range slices.Chunk(chunk, max(r.options.Workers, 1)) {
+				if err := r.intend(ctx, group...); err != nil {
+					return err
+				}
+				select {
+				case groups <- group:
+				case <-ctx.Done():
+					for _, j := range group {
+						r.drop(j)
+					}
+					return context.Cause(ctx)
+				}
 			}
 		}
 		return nil
@@ -170,50 +178,42 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 	if len(block) == 0 {
 		return nil, nil
 	}
-	before, err := r.ledger.Outcomes(ctx, r.id, int64(block[0].row.Line), int64(block[len(block)-1].row.Line))
+	before, err := r.ledger.Entries(ctx, r.id, int64(block[0].row.Line), int64(block[len(block)-1].row.Line))
 	if err != nil {
 		return nil, err
 	}
 	earlier := make(map[int64]Status, len(before))
-	for _, outcome := range before {
-		earlier[outcome.Line] = outcome.Status
+	for _, entry := range before {
+		earlier[entry.Line] = entry.Status
 	}
 	var open []*job
-	var orders, accounts []string
+	var uids []string
 	for _, j := range block {
-		if status := earlier[int64(j.row.Line)]; final(status) {
+		status := earlier[int64(j.row.Line)]
+		if final(status) {
 			r.options.Counts.done(status)
 			continue
-		} else if status == Unknown {
-			j.again = true
 		}
+		j.again = status == Unknown
 		open = append(open, j)
-		switch {
-		case j.row.Invalid() || j.row.Skip != "":
-		case j.row.ImpUID != "":
-			accounts = append(accounts, j.row.ImpUID)
-		default:
-			orders = append(orders, j.row.Request.MerchantUID)
+		if uid := j.row.Request.MerchantUID; uid != "" && !j.row.Invalid() && j.row.Skip == "" {
+			uids = append(uids, uid)
 		}
 	}
-	byOrder, err := r.ledger.Orders(ctx, orders)
-	if err != nil {
-		return nil, err
-	}
-	byAccount, err := r.ledger.OrdersOf(ctx, accounts)
+	orders, err := r.ledger.Orders(ctx, uids)
 	if err != nil {
 		return nil, err
 	}
 	var entries []ledger.Entry
 	var toSend []*job
 	for _, j := range open {
-		if j.row.ImpUID != "" {
-			j.order = byAccount[j.row.ImpUID]
-		} else {
-			j.order = byOrder[j.row.Request.MerchantUID]
+		j.order = orders[j.row.Request.MerchantUID]
+		if j.row.ImpUID != "" && j.row.ImpUID != j.order.ImpUID {
+			j.order = ledger.Entry{} // of another account
 		}
 		if result := r.judge(j); result.Status != "" {
-			entries = append(entries, ledger.Entry{Run: r.id, Outcome: &result})
+			result.Run = r.id
+			entries = append(entries, result)
 		} else {
 			toSend = append(toSend, j)
 		}
@@ -224,7 +224,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		}
 	}
 	for _, entry := range entries {
-		r.options.Counts.done(entry.Outcome.Status)
+		r.options.Counts.done(entry.Status)
 	}
 	return toSend, nil
 }
@@ -255,18 +255,10 @@ func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
 	return nil
 }
 
-// record hands a row's outcome to the recorder.
-func (r *run) record(j *job, result Result) {
-	r.outcomes <- []ledger.Entry{{Run: r.id, Outcome: &result}}
-}
-
-// settle is record together with what became of the order.
-func (r *run) settle(j *job, result Result) {
-	entry := ledger.Entry{Run: r.id, Outcome: &result, Order: &j.order}
-	if j.foreign {
-		entry.Order = nil
-	}
-	r.outcomes <- []ledger.Entry{entry}
+// record hands a row's outcome to the recorder, and with it the entry that holds the row's order, if that is another.
+func (r *run) record(result Result, holder ...ledger.Entry) {
+	result.Run = r.id
+	r.outcomes <- append([]ledger.Entry{result}, holder...)
 }
 
 // recorder makes outcomes durable, as many at a time as have queued up. Workers do not wait for it: an outcome that
@@ -274,6 +266,7 @@ func (r *run) settle(j *job, result Result) {
 func (r *run) recorder() error {
 	broken := false
 	for first := range r.outcomes {
+		time.Sleep(recordLinger)
 		rows, entries := [][]ledger.Entry{first}, slices.Clone(first)
 		for len(r.outcomes) > 0 && len(entries) < cap(r.outcomes) {
 			next := <-r.outcomes
@@ -288,7 +281,7 @@ func (r *run) recorder() error {
 			continue
 		}
 		for _, row := range rows {
-			r.count(row[0].Outcome.Status)
+			r.count(row[0].Status)
 		}
 	}
 	return nil

@@ -211,12 +211,15 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		if fault == nil {
 			return nil
 		}
-		if fault.Kind == Unauthorized && !k.bare && !renewed {
-			renewed = true // the fresh token may be the same one: the API says so
-			c.tokens.drop(token)
-			continue
+		if fault.Kind == Unauthorized && !k.bare && attempt < 2*maxAttempts {
+			// One more try, with a fresh token, which may be the same one: the API says so. A token that another
+			// caller has replaced already does not count as the try.
+			if current := c.tokens.drop(token); !current || !renewed {
+				renewed = renewed || current
+				continue
+			}
 		}
-		if attempt == maxAttempts || !repeatable(k, fault) {
+		if attempt >= maxAttempts || !repeatable(k, fault) {
 			return fault
 		}
 		if err := sleep(ctx, backoff(attempt, fault.RetryAfter)); err != nil {

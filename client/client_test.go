@@ -89,7 +89,9 @@ func TestReplies(t *testing.T) {
 		{"200 HTML", reply(200, `<html>maintenance</html>`), client.Malformed, true, 1},
 		{"403 HTML", reply(403, `<html>forbidden</html>`), client.Malformed, true, 1},
 		{"404 HTML", reply(404, `<html>not found</html>`), client.Malformed, true, 1},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) }, client.Malformed, true, 1},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, client.Malformed, true, 1},
 		{"empty body", reply(200, ``), client.Malformed, true, 1},
 		{"no code", reply(200, `{"message":null,"response":{}}`), client.Malformed, true, 1},
 		{"code is text", reply(200, `{"code":"zero","response":{}}`), client.Malformed, true, 1},

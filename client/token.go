@@ -31,13 +31,15 @@ func (t *tokens) get() string {
 	return ""
 }
 
-// drop forgets the token that a 401 came back for, unless another caller has replaced it meanwhile.
-func (t *tokens) drop(value string) {
+// drop forgets the token that a 401 came back for. It reports false if another caller has replaced it meanwhile.
+func (t *tokens) drop(value string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.value == value {
-		t.value, t.until = "", time.Time{}
+	if t.value != value {
+		return false
 	}
+	t.value, t.until = "", time.Time{}
+	return true
 }
 
 func (t *tokens) set(value string, life time.Duration, server time.Time) {

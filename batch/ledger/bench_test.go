@@ -22,13 +22,12 @@ func BenchmarkIssue(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			i := n.Add(1)
-			order := Order{MerchantUID: fmt.Sprintf("order-%09d", i), State: Intended, Run: 1, Line: i, IntentAt: time.Now(), Amount: 1000}
-			if err := l.Intend(ctx, order); err != nil {
+			e := Entry{Run: 1, Line: i, MerchantUID: fmt.Sprintf("order-%09d", i), State: Intended, Status: "unknown", Attempts: 1, IntentAt: time.Now(), Amount: 1000}
+			if err := l.Intend(ctx, e); err != nil {
 				b.Fatal(err)
 			}
-			order.State, order.Account = Issued, Account{ImpUID: fmt.Sprintf("imp_%012d", i), VbankNum: "01234567890123", VbankCode: "004", VbankName: "국민은행"}
-			outcome := Outcome{Line: i, Status: "issued", MerchantUID: order.MerchantUID, Account: order.Account}
-			if err := l.Record(ctx, Entry{Run: 1, Outcome: &outcome, Order: &order}); err != nil {
+			e.State, e.Status, e.Account = Issued, "issued", Account{ImpUID: fmt.Sprintf("imp_%012d", i), VbankNum: "01234567890123", VbankCode: "004", VbankName: "국민은행"}
+			if err := l.Record(ctx, e); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,10 +1,10 @@
 // Package ledger remembers durably what was meant and what came of it, so that one order gets one account whatever
 // happens to the process in between. Start with [Open]; a run takes [Lock] first.
 //
-// Four nouns carry it. A run is one pass over one input. An order is what the merchant knows by merchant_uid: it is
-// vacant (no account, for sure), intended (an issue may have been sent; nobody knows yet), issued, or revoked. An
-// intent is the record that an issue is about to be sent, durable before it is. An outcome is what a run's results
-// say of one line.
+// Three nouns carry it. A run is one pass over one input. An entry is what is known of one line of a run: what the
+// results say of it and, if it asked for an account, how the order stands. An intent is an entry that says that an
+// issue is about to be sent, durable before it is. Of all entries for an order at most one is live, the one whose
+// issue may have made, or has made, the order's account; the database itself sees to that.
 //
 // A write that returned nil survives kill -9 and power loss; one that returned an error may or may not have
 // happened. Writes that wait at the same time share one transaction and one fsync. Orders and runs are kept apart by
@@ -34,28 +34,35 @@ var ErrTaken = errors.New("the order is taken: it has an account, or an issue in
 // ErrClosed is returned by every method after Close.
 var ErrClosed = errors.New("the ledger is closed")
 
-// State is what is known of an order.
+// State is how the order of an entry stands.
 type State string
 
-// The states of an order.
+// The states. An entry with one of the last three is live.
 const (
-	Vacant   State = "vacant"  // surely without an account: never sent, refused, or looked up and not found
+	Vacant   State = ""        // the entry asked for no account, or surely got none: never sent, refused, not found
 	Intended State = "intent"  // an issue may have been sent
-	Issued   State = "issued"  // has the account that stands beside it
-	Revoked  State = "revoked" // had that account, which was taken back
+	Issued   State = "issued"  // the order has the entry's account
+	Revoked  State = "revoked" // it had that account, which was taken back
 )
 
-// Order is an order and the account it got, if any.
-type Order struct {
-	MerchantUID string
-	State       State
-	Run, Line   int64     // where the last intent came from; Line 0: not from a file
-	Attempts    int       // issues sent or about to be, over all runs
-	IntentAt    time.Time // by the server's clock; microseconds are kept
-	Amount      int64     // won, as asked for and later updated
-	Due         int64     // UNIX seconds, as asked for and later updated; 0: not known
-	Bank        string    // KFTC code asked for, "" when not known
+// Entry is one line of one run: its outcome, as the results tell it, and the order it asked an account for, if any.
+type Entry struct {
+	Run, Line    int64
+	Status       string
+	ErrorCode    string
+	ErrorMessage string
+	Action       string
+	MerchantUID  string
+	Amount       int64 // won, as asked for
+	Attempts     int   // issues, updates or revocations sent in this run
 	Account
+
+	State     State
+	Due       int64     // UNIX seconds, as asked for; 0: not known
+	Bank      string    // KFTC code, as asked for; "" when not known
+	IntentAt  time.Time // of the last intent, by the server's clock; microseconds are kept
+	NowAmount int64     // won, since an update; 0: as asked for
+	NowDue    int64     // UNIX seconds, since an update; 0: as asked for
 }
 
 // Account is a virtual account as the API told of it.
@@ -68,19 +75,6 @@ type Account struct {
 	VbankDue    int64 // UNIX seconds
 	PGProvider  string
 	IssuedAt    int64 // UNIX seconds
-}
-
-// Outcome is what a run's results say of one line.
-type Outcome struct {
-	Line         int64
-	Status       string
-	ErrorCode    string
-	ErrorMessage string
-	Action       string
-	MerchantUID  string
-	Amount       int64 // won
-	Attempts     int   // issues, updates or revocations sent
-	Account
 }
 
 // Run is one pass over one input.
@@ -135,7 +129,7 @@ func Open(path, merchant string) (*Ledger, error) {
 		return nil, err
 	}
 	l.write.SetMaxOpenConns(1)
-	if err := l.prepare(merchant); err != nil {
+	if err := l.migrate(merchant); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s is no usable ledger: %w", path, err), l.write.Close())
 	}
 	if l.read, err = connect(absolute, "query_only(1)", "busy_timeout(5000)"); err != nil {
@@ -164,30 +158,27 @@ var schema = []string{
 	`CREATE TABLE IF NOT EXISTS runs (
 		id INTEGER PRIMARY KEY,
 		merchant BIGINT NOT NULL, digest TEXT NOT NULL, settings TEXT NOT NULL, file TEXT NOT NULL,
-		started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL DEFAULT 0)`,
+		started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL DEFAULT 0,
+		settled INTEGER NOT NULL DEFAULT 0)`,
 	`CREATE INDEX IF NOT EXISTS runs_digest ON runs (merchant, digest)`,
-	`CREATE TABLE IF NOT EXISTS orders (
-		merchant BIGINT NOT NULL, merchant_uid TEXT NOT NULL,
-		state TEXT NOT NULL, run BIGINT NOT NULL, line BIGINT NOT NULL,
-		attempts BIGINT NOT NULL, intent_at BIGINT NOT NULL,
-		amount BIGINT NOT NULL, due BIGINT NOT NULL, bank TEXT NOT NULL,
-		imp_uid TEXT NOT NULL, vbank_code TEXT NOT NULL, vbank_name TEXT NOT NULL, vbank_num TEXT NOT NULL,
-		vbank_holder TEXT NOT NULL, vbank_due BIGINT NOT NULL, pg_provider TEXT NOT NULL, issued_at BIGINT NOT NULL,
-		PRIMARY KEY (merchant, merchant_uid)) WITHOUT ROWID`,
-	`CREATE INDEX IF NOT EXISTS orders_intent ON orders (merchant, intent_at) WHERE state = 'intent'`,
-	`CREATE INDEX IF NOT EXISTS orders_imp_uid ON orders (merchant, imp_uid) WHERE imp_uid <> ''`,
-	`CREATE TABLE IF NOT EXISTS outcomes (
-		run BIGINT NOT NULL, line BIGINT NOT NULL,
+	`CREATE INDEX IF NOT EXISTS runs_unsettled ON runs (merchant) WHERE settled = 0`,
+	`CREATE TABLE IF NOT EXISTS entries (
+		run BIGINT NOT NULL, line BIGINT NOT NULL, merchant BIGINT NOT NULL,
+		merchant_uid TEXT NOT NULL, live INTEGER NOT NULL, state TEXT NOT NULL,
 		status TEXT NOT NULL, error_code TEXT NOT NULL, error_message TEXT NOT NULL, action TEXT NOT NULL,
-		merchant_uid TEXT NOT NULL, amount BIGINT NOT NULL, attempts BIGINT NOT NULL,
-		imp_uid TEXT NOT NULL, vbank_code TEXT NOT NULL, vbank_name TEXT NOT NULL, vbank_num TEXT NOT NULL,
-		vbank_holder TEXT NOT NULL, vbank_due BIGINT NOT NULL, pg_provider TEXT NOT NULL, issued_at BIGINT NOT NULL,
+		amount BIGINT NOT NULL, due BIGINT NOT NULL, bank TEXT NOT NULL, attempts BIGINT NOT NULL, intent_at BIGINT NOT NULL,
+		imp_uid TEXT NOT NULL DEFAULT '', vbank_code TEXT NOT NULL DEFAULT '', vbank_name TEXT NOT NULL DEFAULT '',
+		vbank_num TEXT NOT NULL DEFAULT '', vbank_holder TEXT NOT NULL DEFAULT '', vbank_due BIGINT NOT NULL DEFAULT 0,
+		pg_provider TEXT NOT NULL DEFAULT '', issued_at BIGINT NOT NULL DEFAULT 0,
+		now_amount BIGINT NOT NULL DEFAULT 0, now_due BIGINT NOT NULL DEFAULT 0,
 		PRIMARY KEY (run, line)) WITHOUT ROWID`,
+	// never two: the order's one live entry
+	`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, merchant_uid) WHERE live = 1`,
 }
 
-// prepare brings the schema up and finds the merchant's number, in one transaction: a write that fails here means
+// migrate brings the schema up and finds the merchant's number, in one transaction: a write that fails here means
 // that nothing can be recorded and so nothing may be sent.
-func (l *Ledger) prepare(merchant string) error {
+func (l *Ledger) migrate(merchant string) error {
 	var version int
 	if err := l.write.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
 		return err
@@ -234,11 +225,14 @@ func (l *Ledger) Begin(ctx context.Context, run Run) (Run, error) {
 	err := l.read.QueryRowContext(ctx, `SELECT id, started_at FROM runs
 		WHERE merchant = $1 AND digest = $2 AND settings = $3 AND finished_at = 0
 		ORDER BY id DESC LIMIT 1`, l.merchant, run.Digest, run.Settings).Scan(&run.ID, &started)
-	if err == nil {
+	switch {
+	case err == nil:
 		run.Started, run.Continued = time.UnixMicro(started), true
-		return run, nil
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
+		return run, l.commit(func(s *statements) error {
+			_, err := s.reopen.Exec(run.ID)
+			return err
+		})
+	case !errors.Is(err, sql.ErrNoRows):
 		return Run{}, err
 	}
 	return run, l.commit(func(s *statements) error {
@@ -272,148 +266,151 @@ func (l *Ledger) LastRun(ctx context.Context, digest string) (Run, error) {
 	return run, err
 }
 
-// Intend records that an issue for the order is about to be sent. It returns ErrTaken, and records nothing, when the
-// order has an account, or an issue in doubt: that one must be looked up, and the order recorded as vacant, first.
-func (l *Ledger) Intend(ctx context.Context, order Order) error {
-	var changed int64
+// Intend records that an issue is about to be sent for the order of each entry; states and statuses are the caller's
+// to set, to Intended and to what the results say while nobody knows more. It returns ErrTaken when an order has an
+// account, or an issue in doubt (that one must be looked up, and recorded as vacant, first): then none of the issues
+// may be sent, although some of the intents may be recorded.
+func (l *Ledger) Intend(ctx context.Context, entries ...Entry) error {
+	taken := false
 	err := l.commit(func(s *statements) error {
-		result, err := s.intend.Exec(l.orderValues(order)...)
-		if err == nil {
-			changed, err = result.RowsAffected()
+		taken = false
+		for i := range entries {
+			n, err := l.intend(s, &entries[i])
+			if err != nil {
+				return err
+			}
+			taken = taken || n == 0
 		}
-		return err
+		return nil
 	})
-	if err == nil && changed == 0 {
+	if err == nil && taken {
 		return ErrTaken
 	}
 	return err
 }
 
-// Entry is one thing to record: a line's outcome, the order's new state, or both, together or not at all.
-type Entry struct {
-	Run     int64
-	Outcome *Outcome
-	Order   *Order
+func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
+	values := l.intentValues(e)
+	n, err := changed(s.intend.Exec(values...))
+	if err != nil || n > 0 {
+		return n, err
+	}
+	// The order is taken, or has a revoked account, or the line has an entry from before that is not live.
+	if _, err := s.release.Exec(l.merchant, e.MerchantUID); err != nil {
+		return 0, err
+	}
+	if n, err = changed(s.intendAgain.Exec(values...)); err == nil && n == 0 {
+		n, err = changed(s.intend.Exec(values...))
+	}
+	return n, err
 }
 
-// Record makes the entries durable, all or none of them.
+func changed(result sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Record makes the entries durable, all or none of them. An entry replaces the one for the same line of the same run.
 func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 	return l.commit(func(s *statements) error {
-		for _, entry := range entries {
-			if entry.Order != nil {
-				if _, err := s.order.Exec(l.orderValues(*entry.Order)...); err != nil {
+		for i := range entries {
+			e := &entries[i]
+			if e.State != Vacant && e.Attempts > 0 { // there was an intent, and the entry stays live
+				n, err := changed(s.settle.Exec(e.Run, e.Line, string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
+					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue))
+				if err != nil {
 					return err
+				}
+				if n > 0 {
+					continue
 				}
 			}
-			if entry.Outcome != nil {
-				if _, err := s.outcome.Exec(outcomeValues(entry.Run, entry.Outcome)...); err != nil {
-					return err
-				}
+			if _, err := s.record.Exec(append(l.intentValues(e), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder,
+				e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue)...); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
 }
 
-const orderColumns = `merchant_uid, state, run, line, attempts, intent_at, amount, due, bank,
-	imp_uid, vbank_code, vbank_name, vbank_num, vbank_holder, vbank_due, pg_provider, issued_at`
-
-func (l *Ledger) orderValues(o Order) []any {
-	return []any{l.merchant, o.MerchantUID, string(o.State), o.Run, o.Line, o.Attempts, o.IntentAt.UnixMicro(), o.Amount, o.Due, o.Bank,
-		o.ImpUID, o.VbankCode, o.VbankName, o.VbankNum, o.VbankHolder, o.VbankDue, o.PGProvider, o.IssuedAt}
-}
-
-func scanOrder(rows *sql.Rows) (Order, error) {
-	var o Order
-	var intentAt int64
-	err := rows.Scan(&o.MerchantUID, &o.State, &o.Run, &o.Line, &o.Attempts, &intentAt, &o.Amount, &o.Due, &o.Bank,
-		&o.ImpUID, &o.VbankCode, &o.VbankName, &o.VbankNum, &o.VbankHolder, &o.VbankDue, &o.PGProvider, &o.IssuedAt)
-	o.IntentAt = time.UnixMicro(intentAt)
-	return o, err
-}
-
-const outcomeColumns = `line, status, error_code, error_message, action, merchant_uid, amount, attempts,
-	imp_uid, vbank_code, vbank_name, vbank_num, vbank_holder, vbank_due, pg_provider, issued_at`
-
-func outcomeValues(run int64, o *Outcome) []any {
-	return []any{run, o.Line, o.Status, o.ErrorCode, o.ErrorMessage, o.Action, o.MerchantUID, o.Amount, o.Attempts,
-		o.ImpUID, o.VbankCode, o.VbankName, o.VbankNum, o.VbankHolder, o.VbankDue, o.PGProvider, o.IssuedAt}
-}
-
-// Orders returns what is known of the named orders; those that the ledger has never seen are missing.
-func (l *Ledger) Orders(ctx context.Context, merchantUIDs []string) (map[string]Order, error) {
-	return l.orders(ctx, "merchant_uid", merchantUIDs, func(o Order) string { return o.MerchantUID })
-}
-
-// OrdersOf is Orders by the imp_uid of their accounts.
-func (l *Ledger) OrdersOf(ctx context.Context, impUIDs []string) (map[string]Order, error) {
-	return l.orders(ctx, "imp_uid", impUIDs, func(o Order) string { return o.ImpUID })
-}
-
-func (l *Ledger) orders(ctx context.Context, column string, ids []string, key func(Order) string) (map[string]Order, error) {
-	found := make(map[string]Order)
-	if len(ids) == 0 {
-		return found, nil
+// live is 1 for an entry whose order is taken by it.
+func live(state State) int {
+	if state == Vacant {
+		return 0
 	}
-	values := make([]any, 0, len(ids)+1)
+	return 1
+}
+
+const (
+	intentColumns  = `run, line, merchant, merchant_uid, live, state, status, error_code, error_message, action, amount, due, bank, attempts, intent_at`
+	accountColumns = `imp_uid, vbank_code, vbank_name, vbank_num, vbank_holder, vbank_due, pg_provider, issued_at, now_amount, now_due`
+)
+
+func (l *Ledger) intentValues(e *Entry) []any {
+	return []any{e.Run, e.Line, l.merchant, e.MerchantUID, live(e.State), string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Action,
+		e.Amount, e.Due, e.Bank, e.Attempts, e.IntentAt.UnixMicro()}
+}
+
+const selectEntries = `SELECT run, line, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,
+	intent_at, ` + accountColumns + ` FROM entries `
+
+// Orders returns the live entries of the named orders; an order that the ledger does not know of, or knows to have no
+// account, is missing.
+func (l *Ledger) Orders(ctx context.Context, merchantUIDs []string) (map[string]Entry, error) {
+	if len(merchantUIDs) == 0 {
+		return nil, nil
+	}
+	var query strings.Builder
+	query.WriteString(selectEntries + `WHERE live = 1 AND merchant = $1 AND merchant_uid IN (`)
+	values := make([]any, 0, len(merchantUIDs)+1)
 	values = append(values, l.merchant)
-	for _, id := range ids {
-		values = append(values, id)
+	for i, uid := range merchantUIDs {
+		if i > 0 {
+			query.WriteByte(',')
+		}
+		fmt.Fprintf(&query, "$%d", i+2)
+		values = append(values, uid)
 	}
-	query := `SELECT ` + orderColumns + ` FROM orders WHERE merchant = $1 AND imp_uid <> '' AND imp_uid IN (`
-	if column == "merchant_uid" {
-		query = `SELECT ` + orderColumns + ` FROM orders WHERE merchant = $1 AND merchant_uid IN (`
-	}
-	orders, err := collect(ctx, l.read, scanOrder, query+placeholders(2, len(ids))+`)`, values...)
-	for _, order := range orders {
-		found[key(order)] = order
+	query.WriteByte(')')
+	entries, err := l.collect(ctx, query.String(), values...)
+	found := make(map[string]Entry, len(entries))
+	for _, e := range entries {
+		found[e.MerchantUID] = e
 	}
 	return found, err
 }
 
-// placeholders writes "$from,$from+1,…", n of them, numbered in order of appearance.
-func placeholders(from, n int) string {
-	var list strings.Builder
-	for i := range n {
-		if i > 0 {
-			list.WriteByte(',')
-		}
-		fmt.Fprintf(&list, "$%d", from+i)
-	}
-	return list.String()
+// InDoubt returns the entries whose issue may have been sent and whose outcome is not known, oldest run first.
+func (l *Ledger) InDoubt(ctx context.Context) ([]Entry, error) {
+	return l.collect(ctx, selectEntries+`WHERE state = 'intent' AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
+		ORDER BY run, line`, l.merchant)
 }
 
-// InDoubt returns the orders whose issue may have been sent and whose outcome is not known, oldest intent first.
-func (l *Ledger) InDoubt(ctx context.Context) ([]Order, error) {
-	return collect(ctx, l.read, scanOrder, `SELECT `+orderColumns+` FROM orders
-		WHERE merchant = $1 AND state = 'intent' ORDER BY intent_at`, l.merchant)
+// Entries returns a run's entries from line first to line last, both included, in the order of lines.
+func (l *Ledger) Entries(ctx context.Context, run, first, last int64) ([]Entry, error) {
+	return l.collect(ctx, selectEntries+`WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last)
 }
 
-// Outcomes returns a run's outcomes from line first to line last, both included, in the order of lines.
-func (l *Ledger) Outcomes(ctx context.Context, run, first, last int64) ([]Outcome, error) {
-	scan := func(rows *sql.Rows) (Outcome, error) {
-		var o Outcome
-		err := rows.Scan(&o.Line, &o.Status, &o.ErrorCode, &o.ErrorMessage, &o.Action, &o.MerchantUID, &o.Amount, &o.Attempts,
-			&o.ImpUID, &o.VbankCode, &o.VbankName, &o.VbankNum, &o.VbankHolder, &o.VbankDue, &o.PGProvider, &o.IssuedAt)
-		return o, err
-	}
-	return collect(ctx, l.read, scan, `SELECT `+outcomeColumns+` FROM outcomes
-		WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last)
-}
-
-func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, values ...any) ([]T, error) {
-	rows, err := db.QueryContext(ctx, query, values...)
+func (l *Ledger) collect(ctx context.Context, query string, values ...any) ([]Entry, error) {
+	rows, err := l.read.QueryContext(ctx, query, values...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var all []T
+	var all []Entry
 	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
+		var e Entry
+		var intentAt int64
+		if err := rows.Scan(&e.Run, &e.Line, &e.MerchantUID, &e.State, &e.Status, &e.ErrorCode, &e.ErrorMessage, &e.Action, &e.Amount, &e.Due,
+			&e.Bank, &e.Attempts, &intentAt, &e.ImpUID, &e.VbankCode, &e.VbankName, &e.VbankNum, &e.VbankHolder, &e.VbankDue, &e.PGProvider,
+			&e.IssuedAt, &e.NowAmount, &e.NowDue); err != nil {
 			return nil, err
 		}
-		all = append(all, one)
+		e.IntentAt = time.UnixMicro(intentAt)
+		all = append(all, e)
 	}
 	return all, rows.Err()
 }

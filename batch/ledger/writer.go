@@ -17,34 +17,49 @@ type job struct {
 
 // statements are prepared once on the writer's connection.
 type statements struct {
-	begin, finish, intend, order, outcome *sql.Stmt
+	begin, reopen, finish                        *sql.Stmt
+	intend, release, intendAgain, settle, record *sql.Stmt
 }
 
-const orderInsert = `INSERT INTO orders (merchant, ` + orderColumns + `)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-	ON CONFLICT (merchant, merchant_uid) DO UPDATE SET
-		state = excluded.state, run = excluded.run, line = excluded.line, attempts = excluded.attempts,
-		intent_at = excluded.intent_at, amount = excluded.amount, due = excluded.due, bank = excluded.bank,
-		imp_uid = excluded.imp_uid, vbank_code = excluded.vbank_code, vbank_name = excluded.vbank_name,
-		vbank_num = excluded.vbank_num, vbank_holder = excluded.vbank_holder, vbank_due = excluded.vbank_due,
-		pg_provider = excluded.pg_provider, issued_at = excluded.issued_at`
+const (
+	intentInsert = `INSERT INTO entries (` + intentColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 
-func (l *Ledger) prepareStatements(conn *sql.Conn) (*statements, error) {
+	beginRun  = `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`
+	reopenRun = `UPDATE runs SET settled = 0 WHERE id = $1`
+	finishRun = `UPDATE runs SET finished_at = $1,
+		settled = NOT EXISTS (SELECT 1 FROM entries WHERE run = $2 AND state = 'intent') WHERE id = $2`
+
+	// a first intent; nothing happens if the line has an entry, or the order a live one
+	intend = intentInsert + ` ON CONFLICT DO NOTHING`
+	// the order's account was revoked, and another may be made
+	release = `UPDATE entries SET live = 0 WHERE merchant = $1 AND merchant_uid = $2 AND live = 1 AND state = 'revoked'`
+	// another intent of a line whose entry is not live
+	intendAgain = `UPDATE entries SET live = $5, state = $6, status = $7, error_code = $8, error_message = $9, action = $10,
+			amount = $11, due = $12, bank = $13, attempts = $14, intent_at = $15
+		WHERE run = $1 AND line = $2 AND live = 0
+			AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND merchant_uid = $4 AND live = 1)`
+	// what came of an intent; live stays 1 and is not named, since that would cost its index an update
+	settle = `UPDATE entries SET state = $3, status = $4, error_code = $5, error_message = $6, attempts = $7,
+			imp_uid = $8, vbank_code = $9, vbank_name = $10, vbank_num = $11, vbank_holder = $12, vbank_due = $13,
+			pg_provider = $14, issued_at = $15, now_amount = $16, now_due = $17
+		WHERE run = $1 AND line = $2`
+	record = `INSERT INTO entries (` + intentColumns + `, ` + accountColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
+		ON CONFLICT (run, line) DO UPDATE SET merchant_uid = excluded.merchant_uid,
+			live = excluded.live, state = excluded.state, status = excluded.status, error_code = excluded.error_code,
+			error_message = excluded.error_message, action = excluded.action, amount = excluded.amount, due = excluded.due,
+			bank = excluded.bank, attempts = excluded.attempts, intent_at = excluded.intent_at, imp_uid = excluded.imp_uid,
+			vbank_code = excluded.vbank_code, vbank_name = excluded.vbank_name, vbank_num = excluded.vbank_num,
+			vbank_holder = excluded.vbank_holder, vbank_due = excluded.vbank_due, pg_provider = excluded.pg_provider,
+			issued_at = excluded.issued_at, now_amount = excluded.now_amount, now_due = excluded.now_due`
+)
+
+func prepare(conn *sql.Conn) (*statements, error) {
 	s := new(statements)
 	for target, query := range map[**sql.Stmt]string{
-		&s.begin:  `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`,
-		&s.finish: `UPDATE runs SET finished_at = $1 WHERE id = $2`,
-		&s.intend: orderInsert + `
-			WHERE orders.state NOT IN ('issued', 'intent')`,
-		&s.order: orderInsert,
-		&s.outcome: `INSERT INTO outcomes (run, ` + outcomeColumns + `)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-			ON CONFLICT (run, line) DO UPDATE SET
-				status = excluded.status, error_code = excluded.error_code, error_message = excluded.error_message,
-				action = excluded.action, merchant_uid = excluded.merchant_uid, amount = excluded.amount,
-				attempts = excluded.attempts, imp_uid = excluded.imp_uid, vbank_code = excluded.vbank_code,
-				vbank_name = excluded.vbank_name, vbank_num = excluded.vbank_num, vbank_holder = excluded.vbank_holder,
-				vbank_due = excluded.vbank_due, pg_provider = excluded.pg_provider, issued_at = excluded.issued_at`,
+		&s.begin: beginRun, &s.reopen: reopenRun, &s.finish: finishRun,
+		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.record: record,
 	} {
 		var err error
 		if *target, err = conn.PrepareContext(context.Background(), query); err != nil {
@@ -85,7 +100,7 @@ func (l *Ledger) writer(ready chan<- error) {
 		return
 	}
 	defer conn.Close()
-	s, err := l.prepareStatements(conn)
+	s, err := prepare(conn)
 	ready <- err
 	if err != nil {
 		return
