@@ -3,13 +3,19 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -90,4 +96,23 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	address, err := bufio.NewReader(out).ReadString('\n')
 	ts.Check(err)
 	ts.Setenv("API", strings.TrimSpace(address))
+}
+
+// TestReadme holds the README to the program: every error code stands in it, with its sentence.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	codes := maps.Clone(batch.Codes)
+	for code, sentence := range input.Sentences {
+		codes[string(code)] = sentence
+	}
+	for _, code := range slices.Sorted(maps.Keys(codes)) {
+		fmt.Fprintf(&table, "| `%s` | %s |\n", code, codes[code])
+	}
+	if !strings.Contains(string(readme), table.String()) {
+		t.Errorf("the README's table of error codes should be\n%s", table.String())
+	}
 }

@@ -55,6 +55,8 @@ const (
 	CodeAPIBusy           = "API_BUSY"           // not_sent: rate limited for too long
 	CodeUnauthorized      = "UNAUTHORIZED"       // not_sent: credentials or token refused
 	CodeNoAccount         = "NO_ACCOUNT"         // not_sent: the answer was lost, and asking showed that there is no account
+	CodeTooManyFailures   = "TOO_MANY_FAILURES"  // ends the run: --max-failures
+	CodeTooManyInDoubt    = "TOO_MANY_IN_DOUBT"  // ends the run: more rows lost their answer than can be waited for
 	CodeStopped           = "STOPPED"            // not_sent: the run ended before it was this row's turn
 )
 
@@ -77,6 +79,8 @@ var Codes = map[string]string{
 	CodeAPIBusy:           "the API said too many requests for too long; run again with a lower --rate",
 	CodeUnauthorized:      "the API refused the credentials or the token",
 	CodeNoAccount:         "the answer was lost; the API was asked, and there is no account; run again",
+	CodeTooManyFailures:   "the API refused more rows than --max-failures allows, and the run was stopped",
+	CodeTooManyInDoubt:    "the API lost more answers than can be waited for, and the run was stopped; run again when it is well",
 	CodeStopped:           "the run ended before it was this row's turn; run again",
 }
 

@@ -35,12 +35,6 @@ type StopError struct {
 	Err  error  // what led to it, or nil
 }
 
-// The reasons to stop beside CodeUnauthorized and CodeAPIUnreachable.
-const (
-	CodeTooManyFailures = "TOO_MANY_FAILURES" // --max-failures
-	CodeTooManyInDoubt  = "TOO_MANY_IN_DOUBT" // more rows lost their answer than can be waited for
-)
-
 // Error tells the reason and what led to it.
 func (e *StopError) Error() string {
 	if e.Err == nil {

@@ -1,0 +1,293 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var ctx = context.Background()
+
+func open(t testing.TB, path, merchant string) *Ledger {
+	t.Helper()
+	l, err := Open(path, merchant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func place(t testing.TB) string { return filepath.Join(t.TempDir(), "deep", "ledger.db") }
+
+func begin(t testing.TB, l *Ledger) Run {
+	t.Helper()
+	run, err := l.Begin(ctx, Run{Digest: "digest", Settings: "settings", File: "orders.csv", Started: time.UnixMicro(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func intent(run Run, line int64, uid string) Entry {
+	return Entry{Run: run.ID, Line: line, MerchantUID: uid, State: Intended, Status: "unknown", Action: "issue",
+		Amount: 1000, Due: 4102412399, Bank: "004", Attempts: 1, IntentAt: time.UnixMicro(1767225600_000001)}
+}
+
+var account = Account{ImpUID: "imp_1", VbankCode: "004", VbankName: "국민은행", VbankNum: "01234567890123", VbankHolder: "한빛",
+	VbankDue: 4102412399, PGProvider: "settle", IssuedAt: 1767225601}
+
+// TestOneLiveEntry is the rule that the whole program stands on: an order that may have an account gets no second intent.
+func TestOneLiveEntry(t *testing.T) {
+	l := open(t, place(t), "merchant")
+	run := begin(t, l)
+	first := intent(run, 2, "A-1")
+	if err := l.Intend(ctx, first, intent(run, 3, "A-2")); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, e Entry) {
+		t.Helper()
+		if err := l.Intend(ctx, e); !errors.Is(err, ErrTaken) {
+			t.Errorf("%s: %v, want ErrTaken", what, err)
+		}
+	}
+	allowed := func(what string, e Entry) {
+		t.Helper()
+		if err := l.Intend(ctx, e); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	record := func(e Entry) {
+		t.Helper()
+		if err := l.Record(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused("in doubt, another line", intent(run, 9, "A-1"))
+	refused("in doubt, the same line", first)
+	refused("in doubt, another run", Entry{Run: run.ID + 1, Line: 2, MerchantUID: "A-1", State: Intended})
+
+	vacant := first
+	vacant.State, vacant.Status = Vacant, "not_sent"
+	record(vacant)
+	allowed("vacant, the same line", first)
+	record(vacant)
+	allowed("vacant, another line", intent(run, 9, "A-1"))
+
+	issued := intent(run, 9, "A-1")
+	issued.State, issued.Status, issued.Account = Issued, "issued", account
+	record(issued)
+	refused("issued, another line", intent(run, 10, "A-1"))
+	refused("issued, the same line", intent(run, 9, "A-1"))
+
+	revoked := issued
+	revoked.State = Revoked
+	record(revoked)
+	known, err := l.Orders(ctx, []string{"A-1", "A-2", "A-3"})
+	if err != nil || known["A-1"].State != Revoked || known["A-2"].State != Intended || len(known) != 2 {
+		t.Errorf("%+v, %v", known, err)
+	}
+	allowed("revoked, another line", intent(run, 10, "A-1"))
+	refused("issued anew", intent(run, 11, "A-1"))
+
+	// the database itself refuses what the statements above might let through
+	if err := l.Record(ctx, Entry{Run: 7, Line: 7, MerchantUID: "A-1", State: Issued}); err == nil {
+		t.Error("a second live entry was recorded")
+	}
+}
+
+func TestSurvivesReopening(t *testing.T) {
+	path := place(t)
+	l := open(t, path, "merchant")
+	run := begin(t, l)
+	want := intent(run, 2, "A-1")
+	if err := l.Intend(ctx, want, intent(run, 3, "A-2")); err != nil {
+		t.Fatal(err)
+	}
+	want.State, want.Status, want.Account, want.NowAmount, want.NowDue = Issued, "issued", account, 2000, 4102412300
+	other := Entry{Run: run.ID, Line: 4, MerchantUID: "A-4", Status: "invalid", ErrorCode: "A;B", ErrorMessage: "it's, \"wrong\"\n", Action: "update",
+		Amount: 5, IntentAt: time.UnixMicro(0)}
+	if err := l.Record(ctx, want, other); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Record(ctx, other); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+
+	for _, file := range []string{path, path + "-wal", path + "-shm", filepath.Dir(path)} {
+		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s can be read by others: %v", file, info.Mode())
+		}
+	}
+	l = open(t, path, "merchant")
+	got, err := l.Entries(ctx, run.ID, 2, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Entry{want, intent(run, 3, "A-2"), other}, got); diff != "" {
+		t.Error(diff)
+	}
+	if doubts, err := l.InDoubt(ctx); err != nil || len(doubts) != 1 || doubts[0].MerchantUID != "A-2" {
+		t.Errorf("in doubt: %+v, %v", doubts, err)
+	}
+	stranger := open(t, path, "another merchant")
+	if known, err := stranger.Orders(ctx, []string{"A-1"}); err != nil || len(known) != 0 {
+		t.Errorf("another merchant knows %+v, %v", known, err)
+	}
+	if doubts, err := stranger.InDoubt(ctx); err != nil || len(doubts) != 0 {
+		t.Errorf("another merchant doubts %+v, %v", doubts, err)
+	}
+}
+
+func TestRuns(t *testing.T) {
+	l := open(t, place(t), "merchant")
+	first := begin(t, l)
+	if again := begin(t, l); again.ID != first.ID || !again.Continued || !again.Started.Equal(first.Started) {
+		t.Errorf("an interrupted run is not continued: %+v", again)
+	}
+	if other, err := l.Begin(ctx, Run{Digest: "digest", Settings: "others"}); err != nil || other.ID == first.ID {
+		t.Errorf("other settings continue a run: %+v, %v", other, err)
+	}
+	if err := l.Finish(ctx, first.ID, time.UnixMicro(5)); err != nil {
+		t.Fatal(err)
+	}
+	if last, err := l.LastRun(ctx, "digest"); err != nil || last.Settings != "others" {
+		t.Errorf("%+v, %v", last, err)
+	}
+	if next := begin(t, l); next.ID == first.ID || next.Continued {
+		t.Errorf("a finished run is continued: %+v", next)
+	}
+	if _, err := l.LastRun(ctx, "unknown"); !errors.Is(err, sql.ErrNoRows) {
+		t.Error(err)
+	}
+}
+
+// TestDoubtsOutliveRuns finishes a run with an order in doubt: it is still known as such.
+func TestDoubtsOutliveRuns(t *testing.T) {
+	l := open(t, place(t), "merchant")
+	run := begin(t, l)
+	e := intent(run, 2, "A-1")
+	if err := errors.Join(l.Intend(ctx, e), l.Finish(ctx, run.ID, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if doubts, err := l.InDoubt(ctx); err != nil || len(doubts) != 1 {
+		t.Fatalf("%+v, %v", doubts, err)
+	}
+	e.State, e.Status = Issued, "issued"
+	if err := errors.Join(l.Record(ctx, e), l.Finish(ctx, run.ID, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if doubts, err := l.InDoubt(ctx); err != nil || len(doubts) != 0 {
+		t.Fatalf("%+v, %v", doubts, err)
+	}
+}
+
+// TestManyWriters has more writers than a group takes; each gets its own answer.
+func TestManyWriters(t *testing.T) {
+	l := open(t, place(t), "merchant")
+	run := begin(t, l)
+	var group sync.WaitGroup
+	for i := range int64(1000) {
+		group.Go(func() {
+			uid := fmt.Sprintf("A-%d", i/2) // every order twice: one of the two is refused
+			e := intent(run, i+2, uid)
+			err := l.Intend(ctx, e)
+			if err != nil && !errors.Is(err, ErrTaken) {
+				t.Error(err)
+			}
+			if err == nil {
+				e.State, e.Status, e.Account = Issued, "issued", account
+				if err := l.Record(ctx, e); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	entries, err := l.Entries(ctx, run.ID, 0, 2000)
+	if err != nil || len(entries) != 500 {
+		t.Errorf("%d entries, want 500: %v", len(entries), err)
+	}
+}
+
+func TestUnusableLedgers(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text.db")
+	if err := os.WriteFile(text, []byte("this is no database, although it is long enough to be one, or so it seems"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	newer := filepath.Join(dir, "newer.db")
+	l := open(t, newer, "merchant")
+	l.Close()
+	db, err := sql.Open("sqlite", "file:"+newer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	for _, path := range []string{text, newer, dir, filepath.Join(text, "below.db")} {
+		if l, err := Open(path, "merchant"); err == nil {
+			l.Close()
+			t.Errorf("%s was opened", path)
+		}
+	}
+}
+
+func TestLock(t *testing.T) {
+	path := place(t)
+	unlock, err := Lock(ctx, path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(ctx, path, 0); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second lock at once: %v", err)
+	}
+	if _, err := Lock(ctx, path, 120*time.Millisecond); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second lock after a wait: %v", err)
+	}
+	stopped, cancel := context.WithCancelCause(ctx)
+	cancel(errors.New("stopped"))
+	if _, err := Lock(stopped, path, time.Hour); err == nil || errors.Is(err, ErrLocked) {
+		t.Errorf("stopped while waiting: %v", err)
+	}
+	time.AfterFunc(60*time.Millisecond, func() { unlock() })
+	again, err := Lock(ctx, path, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
+
+func ExampleOpen() {
+	dir, _ := os.MkdirTemp("", "")
+	defer os.RemoveAll(dir)
+	book, err := Open(filepath.Join(dir, "ledger.db"), Merchant("https://api.iamport.kr", "imp_key", ""))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer book.Close()
+	run, _ := book.Begin(context.Background(), Run{Digest: "…", Settings: "…", File: "orders.csv", Started: time.Now()})
+	intent := Entry{Run: run.ID, Line: 2, MerchantUID: "A-1", State: Intended, Status: "unknown"}
+	fmt.Println(book.Intend(context.Background(), intent))
+	fmt.Println(book.Intend(context.Background(), intent))
+	// Output:
+	// <nil>
+	// the order is taken: it has an account, or an issue in doubt
+}

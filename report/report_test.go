@@ -1,0 +1,195 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/ledger"
+)
+
+var result = batch.Result{Line: 2, Status: batch.Issued, Action: "issue", MerchantUID: "A-1", Amount: 35000, Attempts: 1,
+	Account: ledger.Account{ImpUID: "imp_1", VbankCode: "004", VbankName: "국민은행", VbankNum: "00234567890123", VbankHolder: "한빛",
+		VbankDue: 1767193199, PGProvider: "settle", IssuedAt: 1767150000}}
+
+func write(t *testing.T, path string, stdout io.Writer, rows int) error {
+	t.Helper()
+	w, err := Create(path, stdout)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := w.Header([]string{"주문번호", "amount", "비고"}); err != nil {
+		return err
+	}
+	cells := []string{"A-1", "35,000", "두 줄\n\"인용\""}
+	for range rows {
+		if err := w.Write(cells, &result); err != nil {
+			return err
+		}
+	}
+	return w.Commit()
+}
+
+func TestResults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "orders.results.csv")
+	if err := write(t, path, nil, 1); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "\uFEFF주문번호,비고," + strings.Join(Columns, ",") + "\r\n" +
+		"A-1,\"두 줄\n\"\"인용\"\"\",2,issued,,,issue,A-1,imp_1,35000,004,국민은행,00234567890123,한빛,2025-12-31T23:59:59+09:00,settle,2025-12-31T12:00:00+09:00,1\r\n"
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Error(diff)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode(), err)
+	}
+	var out bytes.Buffer
+	if err := write(t, "-", &out, 1); err != nil || out.String() != want {
+		t.Error(out.String(), err)
+	}
+}
+
+// TestResultsInBatches writes more rows than are marshalled at once, and none.
+func TestResultsInBatches(t *testing.T) {
+	for _, rows := range []int{0, 1, batchRows, 2*batchRows + 1} {
+		var out bytes.Buffer
+		if err := write(t, "-", &out, rows); err != nil {
+			t.Fatal(err)
+		}
+		read, err := csv.NewReader(&out).ReadAll()
+		if err != nil || len(read) != rows+1 {
+			t.Errorf("%d lines for %d rows: %v", len(read), rows, err)
+		}
+	}
+}
+
+// TestResultsReplace leaves the old file alone until the new one is whole.
+func TestResultsReplace(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "orders.results.csv")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Create(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Header(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(nil, &result); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil { // without Commit
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "old" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if err := write(t, path, nil, 1); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if _, err := Create(dir, nil); err == nil {
+		t.Error("results were created over a directory")
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestResultsOnAFullDisk(t *testing.T) {
+	if err := write(t, "-", full{}, 3); err == nil || !strings.Contains(err.Error(), "no space") {
+		t.Error(err)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	var s Summary
+	for _, r := range []batch.Result{
+		result, result,
+		{Status: batch.Invalid, ErrorCode: "AMOUNT_NEGATIVE;DUE_PAST"},
+		{Status: batch.Unknown, ErrorCode: batch.CodeInDoubt},
+		{Status: batch.NotSent, ErrorCode: batch.CodeStopped},
+	} {
+		s.Add(&r)
+	}
+	if s.Failed() != 2 || s.Issued != 70000 || s.Codes["DUE_PAST"] != 1 {
+		t.Errorf("%+v", s)
+	}
+	var out strings.Builder
+	s.Print(&out, &Effort{Elapsed: 2 * time.Second, Requests: 1234})
+	for _, line := range []string{
+		"5 rows in 2.0 s (2 rows/s), 1,234 requests\n",
+		"  issued                 2   70,000 won\n",
+		"  AMOUNT_NEGATIVE            1  the amount is negative; an account cannot collect it\n",
+	} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("no %q in\n%s", line, out.String())
+		}
+	}
+}
+
+func TestThousands(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -999: "-999"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestProgressLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		var counts batch.Counts
+		p := ShowProgress(&out, Lines, 1500, &counts)
+		counts.Done.Store(10)
+		time.Sleep(lineEvery + time.Second)
+		counts.Done.Store(1200)
+		counts.Failed.Store(3)
+		time.Sleep(lineEvery)
+		p.Stop()
+		if want := "10 of 1,500 rows\n1,200 of 1,500 rows, 3 not done\n"; out.String() != want {
+			t.Errorf("%q", out.String())
+		}
+	})
+}
+
+func TestSilentProgress(t *testing.T) {
+	ShowProgress(nil, Silent, 1, new(batch.Counts)).Stop()
+}
+
+func ExampleSummary() {
+	var s Summary
+	s.Add(&batch.Result{Status: batch.Issued, Amount: 35000})
+	s.Add(&batch.Result{Status: batch.Invalid, ErrorCode: "BANK_UNKNOWN"})
+	s.Print(os.Stdout, nil)
+	// Output:
+	// 2 rows
+	//   issued                 1   35,000 won
+	//   invalid                1
+	// reasons:
+	//   BANK_UNKNOWN               1  no bank has this name or code; vbankbatch banks lists them
+}
