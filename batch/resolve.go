@@ -72,13 +72,19 @@ const (
 	unasked                  // the look-up could not be had
 )
 
-// ask looks the orders up, at most 100 in one request, and reports what it found of each through tell.
+// askers is how many orders that a look-up found are looked at closely at once.
+const askers = 8
+
+// ask looks the orders up, at most 100 in one request, and reports what it found of each through tell, which must be
+// safe for concurrent use.
 func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note string)) {
 	uids := make([]string, len(doubts))
 	for i, d := range doubts {
 		uids[i] = d.order.MerchantUID
 	}
 	known, err := api.Payments(ctx, uids)
+	var closely errgroup.Group
+	closely.SetLimit(askers)
 	for _, d := range doubts {
 		if err != nil {
 			tell(d, unasked, err.Error())
@@ -89,14 +95,18 @@ func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, f
 			tell(d, stillOpen, "")
 			continue
 		}
-		all, err := api.FindAll(ctx, d.order.MerchantUID, "")
-		if err != nil {
-			tell(d, unasked, err.Error())
-			continue
-		}
-		found, note := d.decide(all, ripe)
-		tell(d, found, note)
+		closely.Go(func() error {
+			all, err := api.FindAll(ctx, d.order.MerchantUID, "")
+			if err != nil {
+				tell(d, unasked, err.Error())
+				return nil
+			}
+			found, note := d.decide(all, ripe)
+			tell(d, found, note)
+			return nil
+		})
 	}
+	closely.Wait()
 }
 
 // decide reads what the API has of the order. One account that was made for the intent is it; the customer may have
@@ -302,8 +312,11 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 	for _, order := range orders {
 		parked.put(newDoubt(order, nil, wait, api.ServerTime()))
 	}
+	var mu sync.Mutex
 	var failed error
 	conclude := func(d *doubt, found finding, note string) {
+		mu.Lock()
+		defer mu.Unlock()
 		again := found == stillOpen
 		if found == unasked {
 			d.fails++
