@@ -181,7 +181,7 @@ func exitStatus(err error, stderr io.Writer) int {
 	if rows, ok := errors.AsType[rowsNotDone](err); ok {
 		return int(rows)
 	}
-	status, hint := exitStopped, ""
+	status, hint := exitStopped, "run the same command again to go on"
 	if f, ok := errors.AsType[*failure](err); ok {
 		status, hint = f.exit, f.hint
 	} else if file, ok := errors.AsType[*input.Error](err); ok {
@@ -474,6 +474,11 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err != nil {
 		return errors.Join(ended, &failure{fmt.Errorf("the results could not be written: %w", err), exitStopped,
 			"nothing is lost: vbankbatch report writes them again"})
+	}
+	if ended == nil {
+		if err := book.Finish(a.ctx, found.ID, time.Now()); err != nil {
+			return err
+		}
 	}
 	if !c.Quiet {
 		summary.Print(a.stderr, &report.Effort{Elapsed: time.Since(started), Requests: api.Requests()})

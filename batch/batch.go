@@ -36,7 +36,6 @@ type LookUp interface {
 // Ledger is what a run asks of the ledger; *ledger.Ledger is one.
 type Ledger interface {
 	Begin(context.Context, ledger.Run) (ledger.Run, error)
-	Finish(ctx context.Context, run int64, at time.Time) error
 	Intend(context.Context, ...ledger.Entry) error
 	Record(context.Context, ...ledger.Entry) error
 	Known

@@ -50,7 +50,6 @@ func (forgetful) Begin(_ context.Context, run ledger.Run) (ledger.Run, error) {
 	run.ID = 1
 	return run, nil
 }
-func (forgetful) Finish(context.Context, int64, time.Time) error  { return nil }
 func (forgetful) Intend(context.Context, ...ledger.Entry) error   { return nil }
 func (forgetful) Record(context.Context, ...ledger.Entry) error   { return nil }
 func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error) { return nil, nil }

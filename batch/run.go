@@ -62,6 +62,9 @@ type run struct {
 // Run takes every row of the plan that has no outcome yet to one, and returns the ledger's run, whose outcomes are
 // the results. A run over the same bytes with the same settings that was interrupted is continued.
 //
+// The caller writes the results and then marks the run as finished (Ledger.Finish), unless it ended early; killed
+// before that, the same command continues it and writes them again.
+//
 // The error says why it ended early: a *StopError, the cause of ctx (then no more rows are taken, those in flight are
 // finished, and what is in doubt is settled for up to Options.SettleTime), or a failure of the ledger or the file. The
 // run returned is usable all the same unless its ID is 0.
@@ -89,10 +92,7 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	r.settleParked(working, asking)
 	close(r.outcomes)
 	recording.Wait() // its errors went to stop
-	if err := context.Cause(working); err != nil {
-		return found, err
-	}
-	return found, book.Finish(ctx, r.id, time.Now())
+	return found, context.Cause(working)
 }
 
 // rows hands every row that has to be sent to a pool of workers. The pool's limit is the back-pressure.

@@ -96,6 +96,11 @@ func (w *world) runOn(ctx context.Context, p *batch.Plan, api batch.API, book ba
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if finisher, ok := book.(*ledger.Ledger); ok && ended == nil {
+		if err := finisher.Finish(ctx, found.ID, time.Now()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	return results, ended
 }
 

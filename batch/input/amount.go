@@ -147,11 +147,12 @@ func number(s string) (int64, Code) {
 
 // ungroup joins 1,234,000 where every group but the first has three digits.
 func ungroup(s, separator string) (string, bool) {
-	groups := strings.Split(s, separator)
-	for i, g := range groups {
-		if !digits(g) || len(g) > 3 || i > 0 && len(g) != 3 || i == 0 && len(groups) > 1 && g[0] == '0' {
-			return "", false
-		}
+	first, rest, more := strings.Cut(s, separator)
+	ok := digits(first) && len(first) <= 3 && (!more || first[0] != '0')
+	for more && ok {
+		var group string
+		group, rest, more = strings.Cut(rest, separator)
+		ok = len(group) == 3 && digits(group)
 	}
-	return strings.Join(groups, ""), true
+	return strings.ReplaceAll(s, separator, ""), ok
 }

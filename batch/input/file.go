@@ -44,35 +44,42 @@ type File struct {
 // else that can be read only once.
 func Open(path string, stdin io.Reader) (*File, error) {
 	f := &File{Path: path}
-	if path == "-" {
-		f.Path = "standard input"
-		if err := f.spoolFrom(stdin); err != nil {
-			return nil, err
-		}
-	} else {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, f.failed("cannot be opened", err)
-		}
-		f.file = file
-		info, err := file.Stat()
-		switch {
-		case err != nil:
-			err = f.failed("cannot be read", err)
-		case info.IsDir():
-			err = &Error{Path: path, Message: "is a directory", Hint: "name a CSV file, or - for standard input"}
-		case !info.Mode().IsRegular():
-			err = f.spoolFrom(file)
-			err = errors.Join(err, file.Close())
-		}
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
+	err := f.open(stdin)
+	if err == nil {
+		err = f.examine()
 	}
-	if err := f.examine(); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err != nil {
+		if f.file != nil {
+			f.Close() // the first error says more
+		}
+		return nil, err
 	}
 	return f, nil
+}
+
+func (f *File) open(stdin io.Reader) error {
+	if f.Path == "-" {
+		f.Path = "standard input"
+		return f.spoolFrom(stdin)
+	}
+	file, err := os.Open(f.Path)
+	if err != nil {
+		return f.failed("cannot be opened", err)
+	}
+	info, err := file.Stat()
+	switch {
+	case err == nil && info.Mode().IsRegular():
+		f.file = file
+		return nil
+	case err != nil:
+		err = f.failed("cannot be read", err)
+	case info.IsDir():
+		err = &Error{Path: f.Path, Message: "is a directory", Hint: "name a CSV file, or - for standard input"}
+	default:
+		err = f.spoolFrom(file)
+	}
+	file.Close() // read only
+	return err
 }
 
 // spoolFrom copies what can be read only once to a file that nobody else can read. Where the system lets an open
@@ -87,22 +94,21 @@ func (f *File) spoolFrom(r io.Reader) error {
 		f.spool = spool.Name()
 	}
 	if _, err := io.Copy(spool, r); err != nil {
-		return errors.Join(f.failed("cannot be copied to a temporary file", err), f.Close())
+		return f.failed("cannot be copied to a temporary file", err)
 	}
 	return nil
 }
 
-// Close closes the file and removes what Open has copied.
+// Close closes the file and removes what Open has copied. Passes are to be closed before.
 func (f *File) Close() error {
 	err := f.file.Close()
 	if f.spool != "" {
 		err = errors.Join(err, os.Remove(f.spool))
-		f.spool = ""
 	}
 	return err
 }
 
-func (f *File) failed(message string, err error) *Error {
+func (f *File) failed(message string, err error) error {
 	if cause := (*os.PathError)(nil); errors.As(err, &cause) {
 		err = cause.Err // the path is said already
 	}

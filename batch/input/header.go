@@ -257,6 +257,11 @@ func (h header) column(flag, name string) (int, error) {
 
 // mapping decides which column each field is read from: Options.Map first, then the names.
 func (h header) mapping(o Options) ([]Mapped, error) {
+	for field := range o.Map {
+		if !slices.Contains(fields, field) {
+			return nil, h.failed("--map "+field+" names no field", "the fields are "+strings.Join(fields, ", "))
+		}
+	}
 	var mapped []Mapped
 	taken := make(map[int]bool) // what the user has given a meaning has no other
 	for _, field := range fields {

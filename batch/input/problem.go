@@ -99,7 +99,7 @@ var Sentences = map[Code]string{
 }
 
 // warnings are the codes of problems that do not keep a row from being done.
-var warnings = map[Code]bool{BankZerosRestored: true, KeyDigitsLost: true, PhoneZeroRestored: true}
+var warnings = map[Code]bool{PGUnknown: true, BankZerosRestored: true, KeyDigitsLost: true, PhoneZeroRestored: true}
 
 // personal are the fields whose text must reach no message.
 var personal = map[string]bool{"vbank_holder": true, "buyer_name": true, "buyer_email": true, "buyer_tel": true, "buyer_addr": true,

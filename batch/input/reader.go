@@ -105,7 +105,7 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{header: h, now: o.Now, banks: make(map[[2]string]bankCode)}
+	r := &Reader{header: h, now: o.Now, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing}}
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
@@ -189,7 +189,8 @@ func (r *Reader) setDefaults(set map[string]string) error {
 		return err
 	}
 	r.defaults = *decoded[0]
-	trial := r.parse(&columns{}, Row{})
+	var trial Row
+	r.parse(&columns{}, &trial)
 	for _, p := range trial.Problems {
 		if set[p.Field] != "" && !p.Warning {
 			return &Error{Path: r.header.path, Message: fmt.Sprintf("the value given for every row's %s is refused (%s): %s", p.Field, p.Code, p.Message)}
@@ -241,15 +242,16 @@ func (r *Reader) decode() {
 	for i, m := range r.mapped {
 		names[i] = m.Field
 	}
-	width := len(names)
-	picked := make([]string, batchRows*width)
+	most, width := min(batchRows, 1+batchCells/len(r.header.names)), len(names)
+	picked := make([]string, most*width)
 	records := append(make(table, 0, batchRows+1), names)
 	stats := r.stats
 	for ended := false; !ended; {
 		var b batch
 		records = records[:1]
-		b.rows = make([]raw, 0, batchRows)
-		for cells, bytes := 0, 0; len(b.rows) < batchRows && cells < batchCells && bytes < batchBytes; {
+		b.rows = make([]raw, 0, most)
+		cells := make([]string, most*len(r.header.names))
+		for bytes := 0; len(b.rows) < most && bytes < batchBytes; {
 			rec, err := r.scan.read()
 			if err != nil {
 				b.err, ended = err, true
@@ -264,7 +266,9 @@ func (r *Reader) decode() {
 				stats.Headers++
 				continue
 			}
-			full := make([]string, len(r.header.names))
+			n := len(r.header.names)
+			full := cells[:n:n]
+			cells = cells[n:]
 			copy(full, rec.cells)
 			pick := picked[len(b.rows)*width:][:width:width]
 			for i, m := range r.mapped {
@@ -272,7 +276,6 @@ func (r *Reader) decode() {
 			}
 			records = append(records, pick)
 			b.rows = append(b.rows, raw{record{full, rec.line, rec.bytes, rec.torn}, r.header.count(rec.cells)})
-			cells += len(full)
 		}
 		if len(b.rows) > 0 {
 			if err := gocsv.UnmarshalDecoder(records, &b.cells); err != nil {

@@ -176,7 +176,7 @@ func (s *scanner) read() (record, error) {
 	}
 	torn := record{cells: strings.Split(lineText(raw[:first]), string(s.comma)), line: line, bytes: first, torn: true}
 	s.src.take(first)
-	if first < n {
+	if first < n || parse == nil {
 		s.restart() // a quotation mark has swallowed the lines after the first: they are read on their own
 	}
 	return torn, nil

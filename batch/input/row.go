@@ -46,12 +46,12 @@ func (r *Row) Invalid() bool {
 
 // row makes a Row of a record: the whole row at once if its columns cannot be told apart, else field by field.
 func (r *Reader) row(raw raw, c *columns) (*Row, error) {
-	row := Row{Line: raw.line, Cells: raw.cells}
+	row := &Row{Line: raw.line, Cells: raw.cells}
 	if raw.torn {
-		row.Problems = []Problem{{Code: UnreadableRow, Message: Sentences[UnreadableRow], Text: ""}}
-		return &row, nil
+		row.Problems = []Problem{{Code: UnreadableRow, Message: Sentences[UnreadableRow]}}
+		return row, nil
 	}
-	row = r.parse(c, row)
+	r.parse(c, row)
 	for _, p := range row.Problems {
 		if p.Code == AmountInvalid && newHeader("", raw.record).score(Options{}) > 1 {
 			return nil, &Error{Path: r.header.path, Line: raw.line, Message: fmt.Sprintf("is another header than the one on line %d", r.header.line),
@@ -59,8 +59,9 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 		}
 	}
 	if raw.width != len(r.header.names) { // then any cell may stand in another's place
+		row.Skip = ""
 		row.Problems = []Problem{{Code: ColumnCount, Message: fmt.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}}
-		return &row, nil
+		return row, nil
 	}
 	for _, w := range r.where {
 		if clean(row.Cells[w.column]) != w.value {
@@ -70,44 +71,43 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 	if row.Skip != "" {
 		row.Problems = nil
 	}
-	return &row, nil
+	return row, nil
 }
 
 // parse fills in a row and says all that is wrong with it.
-func (r *Reader) parse(c *columns, into Row) Row {
-	p := parser{r: r, row: into}
+func (r *Reader) parse(c *columns, row *Row) {
+	p := parser{r: r, row: row}
 	d := &r.defaults
 	p.action(c)
-	req := &p.row.Request
+	req := &row.Request
 	switch {
 	case r.key == nil:
 		req.MerchantUID = p.id("merchant_uid", c.MerchantUID, 40)
-	case into.Cells != nil:
+	case row.Cells != nil:
 		req.MerchantUID = p.composed()
 	}
 	req.PG = p.gateway(p.text("pg", c.PG, d.PG, 0))
 	req.ChannelKey = p.text("channel_key", c.ChannelKey, d.ChannelKey, 0)
-	switch p.row.Action {
+	switch row.Action {
 	case Issue:
 		p.issue(c, d)
 	default:
-		if req.MerchantUID == "" && p.row.ImpUID == "" {
+		if req.MerchantUID == "" && row.ImpUID == "" {
 			p.add(ImpUIDMissing, "imp_uid", "")
 		}
-		if p.row.Action == Update {
+		if row.Action == Update {
 			p.update(c)
 		}
 	}
-	if len(p.row.Problems) > 1 {
-		slices.SortStableFunc(p.row.Problems, func(a, b Problem) int { return cmp.Compare(uint(a.Column)-1, uint(b.Column)-1) })
+	if len(row.Problems) > 1 {
+		slices.SortStableFunc(row.Problems, func(a, b Problem) int { return cmp.Compare(uint(a.Column)-1, uint(b.Column)-1) })
 	}
-	return p.row
 }
 
 // parser is a row in the making.
 type parser struct {
 	r   *Reader
-	row Row
+	row *Row
 }
 
 // add notes a problem with a field; the text is what stands there.

@@ -1,7 +1,6 @@
 package input
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -142,5 +141,3 @@ func TestSamples(t *testing.T) {
 		})
 	}
 }
-
-var _ = errors.New

@@ -291,3 +291,32 @@ func ExampleOpen() {
 	// <nil>
 	// the order is taken: it has an account, or an issue in doubt
 }
+
+// TestCloseLetsGo opens and closes a ledger again and again: no file stays open, and no log is left to be merged.
+func TestCloseLetsGo(t *testing.T) {
+	path := place(t)
+	files := func() int {
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("no list of open files on this system")
+		}
+		return len(open)
+	}
+	before := 0
+	for i := range 10 {
+		l := open(t, path, "merchant")
+		begin(t, l)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			before = files()
+		}
+	}
+	if after := files(); after > before {
+		t.Errorf("%d files are open, %d were", after, before)
+	}
+	if _, err := os.Stat(path + "-wal"); err == nil {
+		t.Error("the write-ahead log is left behind")
+	}
+}

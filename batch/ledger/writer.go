@@ -55,18 +55,31 @@ const (
 			issued_at = excluded.issued_at, now_amount = excluded.now_amount, now_due = excluded.now_due`
 )
 
-func prepare(conn *sql.Conn) (*statements, error) {
-	s := new(statements)
-	for target, query := range map[**sql.Stmt]string{
+// queries pairs every statement with its SQL.
+func (s *statements) queries() map[**sql.Stmt]string {
+	return map[**sql.Stmt]string{
 		&s.begin: beginRun, &s.reopen: reopenRun, &s.finish: finishRun,
 		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.record: record,
-	} {
+	}
+}
+
+func (s *statements) prepare(conn *sql.Conn) error {
+	for statement, query := range s.queries() {
 		var err error
-		if *target, err = conn.PrepareContext(context.Background(), query); err != nil {
-			return nil, err
+		if *statement, err = conn.PrepareContext(context.Background(), query); err != nil {
+			return err
 		}
 	}
-	return s, nil
+	return nil
+}
+
+// close lets the statements go; SQLite keeps a connection's files open as long as it has any.
+func (s *statements) close() {
+	for statement := range s.queries() {
+		if *statement != nil {
+			(*statement).Close()
+		}
+	}
 }
 
 // commit hands a write to the writer and waits until it is durable, or has failed. It does not heed a context: a
@@ -100,7 +113,9 @@ func (l *Ledger) writer(ready chan<- error) {
 		return
 	}
 	defer conn.Close()
-	s, err := prepare(conn)
+	s := new(statements)
+	defer s.close()
+	err = s.prepare(conn)
 	ready <- err
 	if err != nil {
 		return

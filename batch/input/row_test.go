@@ -1,0 +1,126 @@
+package input
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestPhones(t *testing.T) {
+	for text, want := range map[string]string{
+		"010-1234-5678": "010-1234-5678", "1012345678": "01012345678", "10-1234-5678": "010-1234-5678", "+82 10-0000-9999": "010-0000-9999",
+		"+821000009999": "01000009999", "21234567": "21234567", "0212345678": "0212345678", "212345678": "0212345678", "1588-0000": "1588-0000", "+82 (0)10 1234 5678": "010 1234 5678",
+	} {
+		if got, _ := phone(text); strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(want, " ", "") {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestIDs(t *testing.T) {
+	for _, c := range []struct {
+		cell string
+		uid  string
+		code Code
+	}{
+		{"A-1", "A-1", ""}, {`="004"`, "004", ""}, {"'0042", "0042", ""}, {"\u00a0A-1\u3000", "A-1", ""},
+		{"2.02611E+15", "2.02611E+15", KeyDamagedByExcel}, {"2E+15", "2E+15", KeyDamagedByExcel}, {"E+15", "E+15", ""},
+		{"2026110312345670", "2026110312345670", KeyDigitsLost}, {"2026110312345678", "2026110312345678", ""}, {"202611031234567", "202611031234567", ""},
+		{"\"A\n1\"", "A\n1", KeyInvalid}, {strings.Repeat("가", 41), strings.Repeat("가", 41), TooLong}, {strings.Repeat("가", 40), strings.Repeat("가", 40), ""},
+	} {
+		rows, _, err := read(t, "주문번호,금액,은행,입금기한,예금주\n"+c.cell+",1000,국민,2026-12-31,한빛\n", Options{})
+		if err != nil || len(rows) != 1 {
+			t.Errorf("%q: %v %v", c.cell, rows, err)
+			continue
+		}
+		var code Code
+		for _, p := range rows[0].Problems {
+			code = p.Code
+		}
+		if rows[0].Request.MerchantUID != c.uid || code != c.code {
+			t.Errorf("%q: %q %q, want %q %q", c.cell, rows[0].Request.MerchantUID, code, c.uid, c.code)
+		}
+	}
+}
+
+// TestEveryField fills in every field of an issue from its column.
+func TestEveryField(t *testing.T) {
+	rows, _, err := read(t, "merchant_uid,amount,vbank_code,vbank_due,vbank_holder,name,buyer_name,buyer_email,buyer_tel,buyer_addr,buyer_postcode,pg,channel_key,"+
+		"notice_url,custom_data,vbank_num,vbank_key,product_type,business_registration_number,tax_free,vat_amount,product_count,escrow_password,fixed_unlimited_vbank\n"+
+		`A-1,1000,국민,2026-12-31,한빛,물건,홍길동,h@example.com,010-0000-0000,서울,04524,nice.MID1,key,https://a.example https://b.example,"{""a"":1}",00123,k1,real,123-45-67890,0,91,2,pw,Y`+"\n", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rows[0].Request
+	if len(rows[0].Problems) > 0 {
+		t.Errorf("%+v", rows[0].Problems)
+	}
+	got := fmt.Sprint(r.MerchantUID, r.Amount, r.VbankCode, r.VbankHolder, r.Name, r.BuyerName, r.BuyerEmail, r.BuyerTel, r.BuyerAddr, r.BuyerPostcode, r.PG, r.ChannelKey,
+		r.NoticeURL, string(r.CustomData), r.VbankNum, r.VbankKey, r.ProductType, r.BusinessRegistrationNumber, *r.TaxFree, *r.VatAmount, *r.ProductCount, r.EscrowPassword, r.FixedUnlimitedVbank)
+	want := fmt.Sprint("A-1", int64(1000), "004", "한빛", "물건", "홍길동", "h@example.com", "010-0000-0000", "서울", "04524", "nice.MID1", "key",
+		[]string{"https://a.example", "https://b.example"}, `{"a":1}`, "00123", "k1", "real", "1234567890", int64(0), int64(91), int64(2), "pw", true)
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestRows looks at what a row is read as, and at every problem of it.
+func TestRows(t *testing.T) {
+	const header = "action,imp_uid,주문번호,금액,은행,입금기한,예금주,pg,연락처,notice_url,custom_data,fixed_unlimited_vbank,tax_free\n"
+	for _, c := range []struct{ cells, want string }{
+		{",,A-1,1000,국민,2026-12-31,한빛,,,,,,", "issue A-1 1000 004 2026-12-31T23:59:59"},
+		{"발급,,A-1,1000,4,2026-12-31,한빛,kcp,,,,,", "issue A-1 1000 BK04 2026-12-31T23:59:59 BANK_ZEROS_RESTORED"},
+		{",,A-1,1000,04,2026-12-31,한빛,inicis.M,,,,,", "issue A-1 1000 04 2026-12-31T23:59:59"},
+		{",,A-1,1000,신한,2026-12-31,한빛,daou,,,,,", "issue A-1 1000 10 2026-12-31T23:59:59"},
+		{",,A-1,1000,iM뱅크,2026-12-31,한빛,daou,,,,,", "issue A-1 1000  2026-12-31T23:59:59 BANK_NOT_LISTED"},
+		{",,A-1,1000,카카오뱅크,2026-12-31,한빛,nice_v2,,,,,", "issue A-1 1000 090 2026-12-31T23:59:59 BANK_NOT_LISTED"},
+		{",,A-1,1000,국민,2026-12-31,,tosspayments.M,,,,,", "issue A-1 1000 004 2026-12-31T23:59:59"},
+		{",,A-1,1000,국민,2026-12-31,,nice,,,,,", "issue A-1 1000 004 2026-12-31T23:59:59 HOLDER_MISSING"},
+		{",,A-1,1000,국민,2026-12-31,한빛,nobody,,,,,", "issue A-1 1000 004 2026-12-31T23:59:59 PG_UNKNOWN"},
+		{",,,,,,,,,,,,", ""},
+		{",,,,,,한빛,,,,,,", "issue  0  - KEY_MISSING AMOUNT_MISSING BANK_MISSING DUE_MISSING"},
+		{",,A-1,abc,행복,12/10,,,1012345678,ftp://x,{,maybe,-1",
+			"issue A-1 0  - AMOUNT_INVALID BANK_UNKNOWN DATE_NO_YEAR HOLDER_MISSING PHONE_ZERO_RESTORED NOTICE_URL_INVALID CUSTOM_DATA_INVALID FLAG_INVALID AMOUNT_NEGATIVE"},
+		{",,A-1, - ,국민,2026-12-31,한빛,,,,,,", "issue A-1 0 004 2026-12-31T23:59:59 skip:ZERO_BALANCE"},
+		{",,A-1,1000,국민,2026-11-04,한빛,,,,,,", "issue A-1 1000 004 2026-11-04T23:59:59 DUE_PAST"},
+		{",imp_1,A-1,2000,,,,,,,,,", "update A-1 2000  - imp_1"},
+		{",imp_1,,,,2026-12-31,,,,,,,", "update  0  2026-12-31T23:59:59 imp_1"},
+		{",imp_1,A-1,0,,,,,,,,,", "update A-1 0  - imp_1 AMOUNT_ZERO"},
+		{"변경,,A-1,2000,,,,,,,,,", "update A-1 2000  -"},
+		{"update,,,2000,,,,,,,,,", "update  2000  - IMP_UID_MISSING"},
+		{"update,imp_1,A-1,,,,,,,,,,", "update A-1 0  - imp_1 NOTHING_TO_CHANGE"},
+		{"말소,imp_1,,,,,,,,,,,", "revoke  0  - imp_1"},
+		{"revoke,,,,,,,,,,,,", "revoke  0  - IMP_UID_MISSING"},
+		{"delete,imp_1,A-1,2000,,,,,,,,,", "update A-1 2000  - imp_1 ACTION_UNKNOWN"},
+	} {
+		rows, _, err := read(t, header+c.cells+"\n", Options{})
+		got := strings.TrimPrefix(strings.Join(briefs(rows), "|"), "2 ")
+		if err != nil || got != c.want {
+			t.Errorf("%s\ngot  %s\nwant %s\n%v", c.cells, got, c.want, err)
+		}
+	}
+}
+
+// TestProblems sees where problems are said to be, and that no personal text is among them.
+func TestProblems(t *testing.T) {
+	const secret = "비밀비밀비밀비밀비밀비밀비밀비밀비밀" // longer than any of these may be
+	rows, _, err := read(t, "예금주,주문자,연락처,이메일,우편번호,가상계좌번호,custom_data,주문번호,금액,은행,입금기한\n"+
+		secret+","+secret+",10"+"00001234,"+strings.Repeat(secret, 4)+","+secret+",2.0E+15,{"+secret+",A-1,"+strings.Repeat("x", 90)+",국민,2026-12-31\n", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range rows[0].Problems {
+		got = append(got, fmt.Sprintf("%d %s %s", p.Column, p.Field, p.Code))
+		if p.Message == "" || personal[p.Field] && p.Text != "" || len(p.Text) > 60 || strings.Contains(fmt.Sprint(p), secret) || strings.Contains(fmt.Sprint(p), "00001234") {
+			t.Errorf("%+v", p)
+		}
+	}
+	want := "1 vbank_holder TOO_LONG|2 buyer_name TOO_LONG|3 buyer_tel PHONE_ZERO_RESTORED|4 buyer_email TOO_LONG|5 buyer_postcode TOO_LONG|6 vbank_num KEY_DAMAGED_BY_EXCEL|7 custom_data CUSTOM_DATA_INVALID|9 amount AMOUNT_INVALID"
+	if strings.Join(got, "|") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
+	}
+	if name := rows[0].Request.BuyerName; name != "비밀비밀비밀비밀비밀비밀비밀비밀" {
+		t.Errorf("buyer_name was cut to %q", name)
+	}
+}
