@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -438,5 +439,62 @@ func TestFullDisk(t *testing.T) {
 		command, stderr, _ = process(t, dir, api, 300)
 		finishStarted(t, command, stderr, 0)
 		checkAccounts(t, fmt.Sprintf("%d blocks", blocks), api, 300, results, []string{"issued"})
+	}
+}
+
+// TestPowerLoss watches the system calls of a run: when an issue is written to the network, the part of the ledger that
+// holds its intent has been synced, so that it is there after a power cut too.
+func TestPowerLoss(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("no strace to watch with")
+	}
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil)
+	const rows = 60
+	command, stderr, _ := process(t, dir, api, rows, "--workers", "2")
+	path, err := exec.LookPath(command.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace := filepath.Join(dir, "trace")
+	command.Path = strace
+	command.Args = append([]string{"strace", "-f", "-y", "-s", "8192", "-e", "trace=pwrite64,fsync,fdatasync,write", "-o", trace, path}, command.Args[1:]...)
+	if finishStarted(t, command, stderr, 0); t.Failed() {
+		return
+	}
+	file, err := os.Open(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	order := regexp.MustCompile(`R-\d{5}`)
+	written, syncing, synced := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	sent := 0
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		switch {
+		case strings.Contains(line, "pwrite64(") && strings.Contains(line, "ledger.db-wal"):
+			for _, uid := range order.FindAllString(line, -1) {
+				written[uid] = true
+			}
+		case strings.Contains(line, "sync(") && strings.Contains(line, "ledger.db-wal"):
+			maps.Copy(syncing, written)
+			if strings.Contains(line, " = 0") {
+				maps.Copy(synced, syncing)
+			}
+		case strings.Contains(line, "sync resumed>") && strings.Contains(line, " = 0"):
+			maps.Copy(synced, syncing)
+		case strings.Contains(line, "POST /vbanks"):
+			sent++
+			if uid := order.FindString(line); !synced[uid] {
+				t.Errorf("%s was sent before its intent was synced", uid)
+			}
+		}
+	}
+	if err := lines.Err(); err != nil || sent != rows {
+		t.Errorf("%d issues seen, want %d: %v", sent, rows, err)
 	}
 }
