@@ -152,3 +152,80 @@ func BenchmarkPreflight(b *testing.B) {
 	}
 	b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
+
+// BenchmarkResume runs a file of a million rows whose interrupted run has done them all, to the results; "open" is
+// the opening of its ledger alone.
+func BenchmarkResume(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as main does
+	const rows = 1_000_000
+	path, dir, ctx := orders(b, rows), b.TempDir(), context.Background()
+	file, err := input.Open(path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	plan, err := batch.Preflight(ctx, file, input.Options{Now: time.Now()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	open := func() *ledger.Ledger {
+		book, err := ledger.Open(filepath.Join(dir, "ledger.db"), "bench")
+		if err != nil {
+			b.Fatal(err)
+		}
+		return book
+	}
+	book := open()
+	run, err := book.Begin(ctx, ledger.Run{Digest: plan.Digest(), Settings: plan.Settings(), Started: time.Now()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var entries []ledger.Entry
+	for i := range int64(rows) {
+		entries = append(entries, ledger.Entry{Run: run.ID, Line: i + 2, Status: batch.Issued, Action: "issue", MerchantUID: fmt.Sprintf("ORD-%08d", i), Amount: 1000 * (1 + i%999),
+			State: ledger.Issued, Due: 4102412399, Bank: "004", IntentAt: time.Now(), Account: ledger.Account{ImpUID: fmt.Sprintf("imp_%012d", i), VbankCode: "004",
+				VbankName: "국민은행", VbankNum: fmt.Sprintf("%014d", i), VbankHolder: "한빛상사", VbankDue: 4102412399, PGProvider: "settle", IssuedAt: 1767225600}})
+		if len(entries) == 10_000 {
+			if err := book.Record(ctx, entries...); err != nil {
+				b.Fatal(err)
+			}
+			entries = entries[:0]
+		}
+	}
+	book.Close()
+	b.Run("open", func(b *testing.B) {
+		for b.Loop() {
+			open().Close()
+		}
+	})
+	b.Run("run", func(b *testing.B) {
+		for b.Loop() {
+			book := open()
+			plan, err := batch.Preflight(ctx, file, input.Options{Now: time.Now()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			var counts batch.Counts
+			found, err := batch.Run(ctx, plan, nobody{}, book, batch.Options{Workers: 8, RemoteCheck: true, Counts: &counts})
+			if err != nil || found.ID != run.ID || counts.Done.Load() != rows {
+				b.Fatal(found, err, counts.Done.Load())
+			}
+			n := 0
+			err = batch.Results(ctx, plan, book, found.ID, func(_ *input.Row, r *batch.Result) error {
+				if r.Status == batch.Issued {
+					n++
+				}
+				return nil
+			})
+			if err != nil || n != rows {
+				b.Fatal(n, err)
+			}
+			book.Close()
+		}
+	})
+}
+
+// nobody is an API that must not be asked for anything.
+type nobody struct{ batch.API }
+
+func (nobody) ServerTime() time.Time { return time.Now() }

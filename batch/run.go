@@ -23,7 +23,7 @@ const (
 )
 
 // recordLinger is how long an outcome waits for others to be recorded with it, in one fsync.
-const recordLinger = 2 * time.Millisecond
+const recordLinger = 5 * time.Millisecond
 
 // maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down.
 const maxParked = 1000
@@ -129,7 +129,7 @@ func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 			if err := r.lookAhead(ctx, chunk); err != nil {
 				return err
 			}
-			for group := range slices.Chunk(chunk, max(r.options.Workers, 1)) {
+			for group := range slices.Chunk(chunk, 2*max(r.options.Workers, 1)) {
 				if err := r.intend(ctx, group...); err != nil {
 					return err
 				}
@@ -253,6 +253,9 @@ func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
 func (r *run) record(result Result, holder ...ledger.Entry) {
 	result.Run = r.id
 	r.outcomes <- append([]ledger.Entry{result}, holder...)
+	if refused := r.failures.add(result.Status); refused > 0 {
+		r.stop(&StopError{CodeTooManyFailures, fmt.Errorf("%d rows were refused", refused)})
+	}
 }
 
 // recorder makes outcomes durable, as many at a time as have queued up. Workers do not wait for it: an outcome that
@@ -275,18 +278,10 @@ func (r *run) recorder() error {
 			continue
 		}
 		for _, row := range rows {
-			r.count(row[0].Status)
+			r.options.Counts.done(row[0].Status)
 		}
 	}
 	return nil
-}
-
-// count adds a row that is done to the figures, and stops the run when too many were refused.
-func (r *run) count(status Status) {
-	r.options.Counts.done(status)
-	if refused := r.failures.add(status); refused > 0 {
-		r.stop(&StopError{CodeTooManyFailures, fmt.Errorf("%d rows were refused", refused)})
-	}
 }
 
 // failures counts what the API refused among what it was sent.

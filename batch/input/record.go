@@ -31,6 +31,7 @@ type source struct {
 	line    int   // of buf[start]
 	passed  int64 // bytes before buf[start] since the csv.Reader began
 	blank   int   // empty lines so far
+	err     error // what stopped reading; csv.Reader may hide it behind a ParseError for the line that it cut
 }
 
 func (f *File) source(encoding string) *source {
@@ -47,8 +48,11 @@ func (f *File) source(encoding string) *source {
 
 func (s *source) Read(p []byte) (int, error) {
 	if s.next == len(s.buf) {
-		if err := s.fill(); err != nil {
-			return 0, err
+		if s.err == nil {
+			s.err = s.fill()
+		}
+		if s.err != nil {
+			return 0, s.err
 		}
 	}
 	n := copy(p, s.buf[s.next:])
@@ -136,7 +140,7 @@ func (f *File) scan(encoding string, comma rune) *scanner {
 
 // restart reads on from the source's current record.
 func (s *scanner) restart() {
-	s.src.next, s.src.passed = s.src.start, 0
+	s.src.next, s.src.passed, s.src.err = s.src.start, 0, nil
 	s.csv = csv.NewReader(s.src)
 	s.csv.Comma = s.comma
 	s.csv.FieldsPerRecord = -1
@@ -147,6 +151,9 @@ func (s *scanner) restart() {
 // *Error.
 func (s *scanner) read() (record, error) {
 	cells, err := s.csv.Read()
+	if s.src.err != nil && s.src.err != io.EOF {
+		err = s.src.err
+	}
 	s.src.skipBlank()
 	line, n := s.src.line, int(s.csv.InputOffset()-s.src.passed)
 	if err == nil {
@@ -168,7 +175,7 @@ func (s *scanner) read() (record, error) {
 	} else if parse == nil {
 		return record{}, &Error{Path: s.src.file.Path, Line: line, Message: "the line is longer than 1 MiB", Hint: "look for line ends that are missing, or for a file that is not CSV"}
 	}
-	if first == n || errors.Is(err, csv.ErrBareQuote) {
+	if parse != nil && (first == n || errors.Is(err, csv.ErrBareQuote)) {
 		if cells, ok := split(lineText(raw), string(s.comma)); ok {
 			s.src.take(n)
 			return record{cells: cells, line: line, bytes: n}, nil

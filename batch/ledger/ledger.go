@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -92,6 +93,7 @@ type Run struct {
 type Ledger struct {
 	write    *sql.DB // one connection, owned by the writer goroutine
 	read     *sql.DB
+	orders   *sql.Stmt // on read
 	merchant int64
 
 	queue   chan *job
@@ -134,6 +136,9 @@ func Open(path, merchant string) (*Ledger, error) {
 	}
 	if l.read, err = connect(absolute, "query_only(1)", "busy_timeout(5000)"); err != nil {
 		return nil, errors.Join(err, l.write.Close())
+	}
+	if err := l.prepareOrders(); err != nil {
+		return nil, errors.Join(err, l.read.Close(), l.write.Close())
 	}
 	ready := make(chan error)
 	go l.writer(ready)
@@ -214,7 +219,7 @@ func (l *Ledger) Close() error {
 	l.once.Do(func() {
 		close(l.closing)
 		<-l.done
-		err = errors.Join(l.read.Close(), l.write.Close())
+		err = errors.Join(l.orders.Close(), l.read.Close(), l.write.Close())
 	})
 	return err
 }
@@ -357,45 +362,57 @@ func (l *Ledger) intentValues(e *Entry) []any {
 const selectEntries = `SELECT run, line, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,
 	intent_at, ` + accountColumns + ` FROM entries `
 
+// ordersAtOnce is how many orders one query asks for; it is prepared once, and a shorter list is filled up.
+const ordersAtOnce = 128
+
 // Orders returns the live entries of the named orders; an order that the ledger does not know of, or knows to have no
 // account, is missing.
 func (l *Ledger) Orders(ctx context.Context, merchantUIDs []string) (map[string]Entry, error) {
-	if len(merchantUIDs) == 0 {
-		return nil, nil
-	}
-	var query strings.Builder
-	query.WriteString(selectEntries + `WHERE live = 1 AND merchant = $1 AND merchant_uid IN (`)
-	values := make([]any, 0, len(merchantUIDs)+1)
-	values = append(values, l.merchant)
-	for i, uid := range merchantUIDs {
-		if i > 0 {
-			query.WriteByte(',')
+	found := make(map[string]Entry)
+	values := make([]any, 1+ordersAtOnce)
+	values[0] = l.merchant
+	for uids := range slices.Chunk(merchantUIDs, ordersAtOnce) {
+		for i := range ordersAtOnce {
+			values[1+i] = uids[min(i, len(uids)-1)]
 		}
-		fmt.Fprintf(&query, "$%d", i+2)
-		values = append(values, uid)
+		rows, err := l.orders.QueryContext(ctx, values...)
+		entries, err := collect(rows, err)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			found[e.MerchantUID] = e
+		}
 	}
-	query.WriteByte(')')
-	entries, err := l.collect(ctx, query.String(), values...)
-	found := make(map[string]Entry, len(entries))
-	for _, e := range entries {
-		found[e.MerchantUID] = e
+	return found, nil
+}
+
+// prepareOrders prepares the query of Orders.
+func (l *Ledger) prepareOrders() (err error) {
+	var query strings.Builder
+	query.WriteString(selectEntries + `WHERE live = 1 AND merchant = $1 AND merchant_uid IN ($2`)
+	for i := range ordersAtOnce - 1 {
+		fmt.Fprintf(&query, ", $%d", i+3)
 	}
-	return found, err
+	l.orders, err = l.read.Prepare(query.String() + ")")
+	return err
 }
 
 // InDoubt returns the entries whose issue may have been sent and whose outcome is not known, oldest run first.
 func (l *Ledger) InDoubt(ctx context.Context) ([]Entry, error) {
-	return l.collect(ctx, selectEntries+`WHERE state = 'intent' AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
+	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE state = 'intent' AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
 		ORDER BY run, line`, l.merchant)
+	return collect(rows, err)
 }
 
 // Entries returns a run's entries from line first to line last, both included, in the order of lines.
 func (l *Ledger) Entries(ctx context.Context, run, first, last int64) ([]Entry, error) {
-	return l.collect(ctx, selectEntries+`WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last)
+	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last)
+	return collect(rows, err)
 }
 
-func (l *Ledger) collect(ctx context.Context, query string, values ...any) ([]Entry, error) {
-	rows, err := l.read.QueryContext(ctx, query, values...)
+// collect takes what a query returns.
+func collect(rows *sql.Rows, err error) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
