@@ -46,6 +46,7 @@ type Known interface {
 	Orders(ctx context.Context, merchantUIDs []string) (map[string]ledger.Entry, error)
 	InDoubt(context.Context) ([]ledger.Entry, error)
 	Entries(ctx context.Context, run, first, last int64) ([]ledger.Entry, error)
+	Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error)
 }
 
 // Options are what a run is told.

@@ -56,10 +56,19 @@ func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error) { return nil, 
 func (forgetful) Entries(context.Context, int64, int64, int64) ([]ledger.Entry, error) {
 	return nil, nil
 }
+func (forgetful) Statuses(context.Context, int64, int64, int64) (map[int64]string, error) {
+	return nil, nil
+}
 func (forgetful) Orders(context.Context, []string) (map[string]ledger.Entry, error) { return nil, nil }
 
+// intentsOnly is a ledger that keeps intents and no outcomes.
+type intentsOnly struct{ *ledger.Ledger }
+
+func (intentsOnly) Record(context.Context, ...ledger.Entry) error { return nil }
+
 // BenchmarkRun is the whole way of a row: the sandbox over loopback HTTP, 16 workers, no rate limit. "ledger" is the
-// real thing with a durable ledger, "forgetful" the same with one that keeps nothing, "bare" the client in a loop.
+// real thing with a durable ledger, "intents" has no durable outcomes, "forgetful" keeps nothing at all, and "bare" is
+// the client in a loop.
 func BenchmarkRun(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as main does
 	const rows = 5000
@@ -100,16 +109,16 @@ func BenchmarkRun(b *testing.B) {
 		}
 		b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	}
-	b.Run("ledger", func(b *testing.B) {
-		run(b, func() batch.Ledger {
-			book, err := ledger.Open(filepath.Join(b.TempDir(), "ledger.db"), "bench")
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { book.Close() })
-			return book
-		})
-	})
+	open := func() *ledger.Ledger {
+		book, err := ledger.Open(filepath.Join(b.TempDir(), "ledger.db"), "bench")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { book.Close() })
+		return book
+	}
+	b.Run("ledger", func(b *testing.B) { run(b, func() batch.Ledger { return open() }) })
+	b.Run("intents", func(b *testing.B) { run(b, func() batch.Ledger { return intentsOnly{open()} }) })
 	b.Run("forgetful", func(b *testing.B) { run(b, func() batch.Ledger { return forgetful{} }) })
 	b.Run("bare", func(b *testing.B) {
 		for b.Loop() {

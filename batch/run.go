@@ -120,7 +120,7 @@ func (r *run) rows(working, asking context.Context) {
 }
 
 // readAhead reads the rows, settles those that need no request, and hands on the others just ahead of the workers, in
-// groups of one for each: a group's intents are durable in one write, and a kill leaves a few groups in doubt at most.
+// groups of two for each: a group's intents are durable in one write, and a kill leaves three groups in doubt at most.
 func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 	block := make([]*job, 0, blockRows)
 	var toSend []*job
@@ -172,13 +172,9 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 	if len(block) == 0 {
 		return nil, nil
 	}
-	before, err := r.ledger.Entries(ctx, r.id, int64(block[0].row.Line), int64(block[len(block)-1].row.Line))
+	earlier, err := r.ledger.Statuses(ctx, r.id, int64(block[0].row.Line), int64(block[len(block)-1].row.Line))
 	if err != nil {
 		return nil, err
-	}
-	earlier := make(map[int64]Status, len(before))
-	for _, entry := range before {
-		earlier[entry.Line] = entry.Status
 	}
 	var open []*job
 	var uids []string
