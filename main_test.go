@@ -498,3 +498,43 @@ func TestPowerLoss(t *testing.T) {
 		t.Errorf("%d issues seen, want %d: %v", sent, rows, err)
 	}
 }
+
+// TestReconcileCommand has an API that loses every reply and cannot be asked; when it is well again, reconcile settles
+// what is in doubt, report writes the run's results anew, and run goes on.
+func TestReconcileCommand(t *testing.T) {
+	dir := t.TempDir()
+	state := filepath.Join(dir, "accounts.jsonl")
+	api, stop, err := spawnSandbox(dir, nil, "--state", state, "--drop-after", "1", "--look-drop", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command, stderr, results := process(t, dir, api, 6, "--no-remote-check", "--doubt-wait", "50ms")
+	finishStarted(t, command, stderr, 4)
+	if count := statuses(t, results); count["unknown"] != 6 {
+		t.Errorf("%v", count)
+	}
+	stop()
+	startSandbox(t, dir, nil, "--listen", strings.TrimPrefix(api, "http://"), "--state", state)
+
+	again := func(name string, status int, flags ...string) (stdout string) {
+		t.Helper()
+		other := exec.Command("vbankbatch", append([]string{name}, flags...)...)
+		other.Env = command.Env
+		var out, stderr bytes.Buffer
+		other.Stdout, other.Stderr = &out, &stderr
+		finishStarted(t, other, &stderr, status)
+		return out.String()
+	}
+	where := []string{"--api-url", api, "--ledger", filepath.Join(dir, "ledger.db")}
+	read := []string{"--due", "+7d", "--holder", "한빛", "--bank", "국민", filepath.Join(dir, "orders.csv")}
+	if out := again("reconcile", 0, append(where, "--doubt-wait", "50ms")...); strings.Count(out, "\tissued\timp_") != 6 {
+		t.Error(out)
+	}
+	if out := again("reconcile", 0, append(where, "--doubt-wait", "50ms")...); out != "" {
+		t.Error(out)
+	}
+	again("report", 0, append(where, read...)...)
+	checkAccounts(t, "report", api, 6, results, []string{"issued"})
+	again("run", 0, append(where, read...)...)
+	checkAccounts(t, "run", api, 6, results, []string{"already_issued"})
+}
