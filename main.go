@@ -59,8 +59,8 @@ type commands struct {
 // inputFlags say how a file is read.
 type inputFlags struct {
 	File       string            `arg:"" help:"The CSV of orders; - is standard input."`
-	Map        map[string]string `placeholder:"FIELD=HEADER" help:"Which column is which field."`
-	Set        map[string]string `placeholder:"FIELD=VALUE" help:"A field's value for rows that have none."`
+	Map        map[string]string `placeholder:"FIELD=HEADER" mapsep:"none" help:"Which column is which field."`
+	Set        map[string]string `placeholder:"FIELD=VALUE" mapsep:"none" help:"A field's value for rows that have none."`
 	Due        string            `placeholder:"DATE|+7d" help:"vbank_due for rows that have none."`
 	Holder     string            `help:"vbank_holder for rows that have none."`
 	Bank       string            `help:"vbank_code for rows that have none."`
