@@ -2,10 +2,10 @@ package client_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,12 +28,15 @@ func serve(t *testing.T, handle http.HandlerFunc) *client.Client {
 	mux.HandleFunc("/", handle)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return connect(t, client.Config{BaseURL: server.URL, Timeout: 300 * time.Millisecond})
+	return connect(t, client.Config{BaseURL: server.URL})
 }
 
 func connect(t *testing.T, config client.Config) *client.Client {
 	t.Helper()
 	config.Key, config.Secret = "key", "secret"
+	if strings.Contains(t.Name(), "time-out") {
+		config.Timeout = 200 * time.Millisecond
+	}
 	c, err := client.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -182,9 +185,9 @@ func TestNotSent(t *testing.T) {
 		t.Errorf("nobody listens: %v", err)
 	}
 
-	unknown := httptest.NewTLSServer(reply(200, good)) // with a certificate that nobody has signed
-	unknown.Config.ErrorLog = nil
-	unknown.TLS.MinVersion = tls.VersionTLS12
+	unknown := httptest.NewUnstartedServer(reply(200, good))
+	unknown.Config.ErrorLog = log.New(io.Discard, "", 0)
+	unknown.StartTLS() // with a certificate that nobody has signed
 	defer unknown.Close()
 	c = connect(t, client.Config{BaseURL: unknown.URL})
 	_, err = c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1"})
