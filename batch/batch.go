@@ -37,6 +37,7 @@ type LookUp interface {
 type Ledger interface {
 	Begin(context.Context, ledger.Run) (ledger.Run, error)
 	Intend(context.Context, ...ledger.Entry) error
+	Note(context.Context, ...ledger.Entry) error
 	Record(context.Context, ...ledger.Entry) error
 	Known
 }

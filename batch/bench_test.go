@@ -52,6 +52,7 @@ func (forgetful) Begin(_ context.Context, run ledger.Run) (ledger.Run, error) {
 }
 func (forgetful) Intend(context.Context, ...ledger.Entry) error   { return nil }
 func (forgetful) Record(context.Context, ...ledger.Entry) error   { return nil }
+func (forgetful) Note(context.Context, ...ledger.Entry) error     { return nil }
 func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error) { return nil, nil }
 func (forgetful) Entries(context.Context, int64, int64, int64) ([]ledger.Entry, error) {
 	return nil, nil

@@ -83,6 +83,10 @@ func (m mortalLedger) Intend(ctx context.Context, entries ...ledger.Entry) error
 	return m.write(func() error { return m.Ledger.Intend(ctx, entries...) })
 }
 
+func (m mortalLedger) Note(ctx context.Context, entries ...ledger.Entry) error {
+	return m.write(func() error { return m.Ledger.Note(ctx, entries...) })
+}
+
 func (m mortalLedger) Record(ctx context.Context, entries ...ledger.Entry) error {
 	return m.write(func() error { return m.Ledger.Record(ctx, entries...) })
 }

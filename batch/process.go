@@ -29,11 +29,17 @@ type job struct {
 func (r *run) judge(j *job) Result {
 	row, order := j.row, &j.order
 	switch {
+	case row.Action == input.Issue && order.State == ledger.Intended && row.Skip != CodeRepeated:
+		return Result{} // in doubt comes first: what is wrong with the row now says nothing of what was sent
+	case row.Action == input.Issue && order.State == ledger.Issued && row.OnlyLate():
+		// The day has passed since; the account is there all the same.
 	case row.Invalid():
 		code, message := row.Complaint()
 		return j.result(Invalid, code, message)
 	case row.Skip != "":
 		return j.result(Skipped, row.Skip, j.whySkipped())
+	}
+	switch {
 	case row.Action == input.Issue && order.State == ledger.Issued:
 		if differs := differences(row, order); differs != "" {
 			return j.result(Conflict, CodeFiguresDiffer, differs+"; to change it use a row with the action update")
@@ -95,6 +101,11 @@ func (r *run) process(ctx context.Context, j *job) {
 			r.stop(fmt.Errorf("line %d: internal error: %v", j.row.Line, crash))
 		}
 	}()
+	if j.row.Invalid() && j.order.State == ledger.Vacant { // it was in doubt, and surely has no account
+		code, message := j.row.Complaint()
+		r.record(j.result(Invalid, code, message))
+		return
+	}
 	switch {
 	case j.row.Action == input.Update:
 		r.update(ctx, j)

@@ -186,7 +186,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		}
 		j.again = status == Unknown
 		open = append(open, j)
-		if uid := j.row.Request.MerchantUID; uid != "" && !j.row.Invalid() && j.row.Skip == "" {
+		if uid := j.row.Request.MerchantUID; uid != "" {
 			uids = append(uids, uid)
 		}
 	}
@@ -209,7 +209,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		}
 	}
 	if len(entries) > 0 {
-		if err := r.ledger.Record(ctx, entries...); err != nil {
+		if err := r.ledger.Note(ctx, entries...); err != nil {
 			return nil, err
 		}
 	}

@@ -465,3 +465,39 @@ func TestGivesUpSending(t *testing.T) {
 		}
 	})
 }
+
+// TestDoubtOutlastsTheRow has a run die after an issue was sent, and the row be invalid when it is continued: the account
+// is found all the same, and a row that surely got none is invalid then.
+func TestDoubtOutlastsTheRow(t *testing.T) {
+	config := sandbox.Config{Fault: func(r *http.Request, id string, _ int) sandbox.Fault {
+		if r.URL.Path == "/vbanks" && id == "A-2" {
+			return sandbox.DropBefore
+		}
+		return ""
+	}}
+	faked(t, config, func(t *testing.T, w *world) {
+		w.opts.Workers = 1
+		time.Sleep(time.Until(time.Date(2026, 11, 5, 9, 0, 0, 0, time.UTC))) // dates before 2020 are not believed
+		due := time.Now().Add(10 * time.Minute).Format(time.RFC3339)
+		lines := []string{"주문번호,금액,입금기한", "A-1,1000," + due, "A-2,2000," + due, "A-3,3000," + due}
+		book := w.book()
+		end := &life{left: 4, after: true} // Begin, two groups of intents, and an account whose outcome is lost
+		w.runOn(t.Context(), plan(t, lines...), mortalAPI{w.client, end}, mortalLedger{book, end})
+		book.Close()
+		if n := len(w.api.Payments()); n != 1 {
+			t.Fatalf("%d accounts were made", n)
+		}
+		time.Sleep(30 * time.Minute)
+		late := plan(t, lines...)
+		got, err := w.run(t.Context(), late)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 issued", "A-2 invalid DUE_PAST", "A-3 invalid DUE_PAST")
+		got, err = w.run(t.Context(), late) // a new run: the account is told again
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 already_issued", "A-2 invalid DUE_PAST", "A-3 invalid DUE_PAST")
+	})
+}

@@ -23,6 +23,18 @@ func (r *Row) Complaint() (codes, messages string) {
 	return strings.Join(code, ";"), strings.Join(message, "; ")
 }
 
+// OnlyLate reports whether all that keeps the row from being done is that its due date has passed.
+func (r *Row) OnlyLate() bool {
+	late := false
+	for _, p := range r.Problems {
+		if !p.Warning && p.Code != DuePast {
+			return false
+		}
+		late = late || p.Code == DuePast
+	}
+	return late
+}
+
 // FormatDue writes a due date for people, in Korea's time: 2026-12-31 23:59.
 func FormatDue(unix int64) string {
 	if unix == 0 {

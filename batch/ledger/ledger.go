@@ -317,7 +317,29 @@ func changed(result sql.Result, err error) (int64, error) {
 	return result.RowsAffected()
 }
 
-// Record makes the entries durable, all or none of them. An entry replaces the one for the same line of the same run.
+// Note makes entries durable that hold no order, all or none of them: outcomes that needed no request. It returns
+// ErrTaken, and notes nothing for that line, where the line's entry is live.
+func (l *Ledger) Note(ctx context.Context, entries ...Entry) error {
+	taken := false
+	err := l.commit(func(s *statements) error {
+		taken = false
+		for i := range entries {
+			n, err := changed(s.note.Exec(l.values(&entries[i])...))
+			if err != nil {
+				return err
+			}
+			taken = taken || n == 0
+		}
+		return nil
+	})
+	if err == nil && taken {
+		return ErrTaken
+	}
+	return err
+}
+
+// Record makes the entries durable, all or none of them. An entry replaces the one for the same line of the same run,
+// and settles its intent.
 func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 	return l.commit(func(s *statements) error {
 		for i := range entries {
@@ -332,8 +354,7 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 					continue
 				}
 			}
-			if _, err := s.record.Exec(append(l.intentValues(e), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder,
-				e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue)...); err != nil {
+			if _, err := s.record.Exec(l.values(e)...); err != nil {
 				return err
 			}
 		}
@@ -357,6 +378,11 @@ const (
 func (l *Ledger) intentValues(e *Entry) []any {
 	return []any{e.Run, e.Line, l.merchant, e.MerchantUID, live(e.State), string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Action,
 		e.Amount, e.Due, e.Bank, e.Attempts, e.IntentAt.UnixMicro()}
+}
+
+func (l *Ledger) values(e *Entry) []any {
+	return append(l.intentValues(e), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder,
+		e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue)
 }
 
 const selectEntries = `SELECT run, line, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,

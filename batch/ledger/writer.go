@@ -17,8 +17,8 @@ type job struct {
 
 // statements are prepared once on the writer's connection.
 type statements struct {
-	begin, reopen, finish                        *sql.Stmt
-	intend, release, intendAgain, settle, record *sql.Stmt
+	begin, reopen, finish                              *sql.Stmt
+	intend, release, intendAgain, settle, note, record *sql.Stmt
 }
 
 const (
@@ -53,13 +53,14 @@ const (
 			vbank_code = excluded.vbank_code, vbank_name = excluded.vbank_name, vbank_num = excluded.vbank_num,
 			vbank_holder = excluded.vbank_holder, vbank_due = excluded.vbank_due, pg_provider = excluded.pg_provider,
 			issued_at = excluded.issued_at, now_amount = excluded.now_amount, now_due = excluded.now_due`
+	note = record + ` WHERE entries.live = 0`
 )
 
 // queries pairs every statement with its SQL.
 func (s *statements) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&s.begin: beginRun, &s.reopen: reopenRun, &s.finish: finishRun,
-		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.record: record,
+		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.note: note, &s.record: record,
 	}
 }
 
