@@ -276,11 +276,15 @@ func (l *Ledger) LastRun(ctx context.Context, digest string) (Run, error) {
 // account, or an issue in doubt (that one must be looked up, and recorded as vacant, first): then none of the issues
 // may be sent, although some of the intents may be recorded.
 func (l *Ledger) Intend(ctx context.Context, entries ...Entry) error {
+	return l.unlessTaken(entries, l.intend)
+}
+
+// unlessTaken writes each entry, and returns ErrTaken if a write changed nothing.
+func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (int64, error)) error {
 	taken := false
 	err := l.commit(func(s *statements) error {
-		taken = false
 		for i := range entries {
-			n, err := l.intend(s, &entries[i])
+			n, err := write(s, &entries[i])
 			if err != nil {
 				return err
 			}
@@ -320,22 +324,7 @@ func changed(result sql.Result, err error) (int64, error) {
 // Note makes entries durable that hold no order, all or none of them: outcomes that needed no request. It returns
 // ErrTaken, and notes nothing for that line, where the line's entry is live.
 func (l *Ledger) Note(ctx context.Context, entries ...Entry) error {
-	taken := false
-	err := l.commit(func(s *statements) error {
-		taken = false
-		for i := range entries {
-			n, err := changed(s.note.Exec(l.values(&entries[i])...))
-			if err != nil {
-				return err
-			}
-			taken = taken || n == 0
-		}
-		return nil
-	})
-	if err == nil && taken {
-		return ErrTaken
-	}
-	return err
+	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) { return changed(s.note.Exec(l.values(e)...)) })
 }
 
 // Record makes the entries durable, all or none of them. An entry replaces the one for the same line of the same run,
