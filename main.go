@@ -127,6 +127,14 @@ type rowsNotDone int // the exit status
 
 func (rowsNotDone) Error() string { return "some rows were not done" }
 
+// also adds what failed at the end to how a command ended; rows that were not done are told by the results.
+func also(err, last error) error {
+	if _, ok := err.(rowsNotDone); ok && last != nil {
+		return last
+	}
+	return cmp.Or(err, last)
+}
+
 // interrupted is the cause of a context that a signal ended.
 type interrupted struct{ syscall.Signal }
 
@@ -182,12 +190,12 @@ func exitStatus(err error, stderr io.Writer) int {
 		return int(rows)
 	}
 	status, hint := exitStopped, "run the same command again to go on"
-	if f, ok := errors.AsType[*failure](err); ok {
+	if signal, ok := errors.AsType[interrupted](err); ok {
+		status = exitSignal + int(signal.Signal)
+	} else if f, ok := errors.AsType[*failure](err); ok {
 		status, hint = f.exit, f.hint
 	} else if file, ok := errors.AsType[*input.Error](err); ok {
 		status, hint = exitInput, file.Hint
-	} else if signal, ok := errors.AsType[interrupted](err); ok {
-		status, hint = exitSignal+int(signal.Signal), "run the same command again to go on"
 	}
 	fmt.Fprintln(stderr, "error:", err)
 	if hint != "" {
@@ -302,7 +310,11 @@ type merchant struct {
 }
 
 func (f *merchantFlags) find() (*merchant, error) {
-	m := &merchant{url: f.APIURL, ledger: f.Ledger}
+	address, err := client.Address(f.APIURL)
+	if err != nil {
+		return nil, usage("", "--api-url: %w", err)
+	}
+	m := &merchant{url: address, ledger: f.Ledger}
 	if m.ledger == "" {
 		home, err := os.UserHomeDir()
 		state := os.Getenv("XDG_STATE_HOME")
@@ -313,13 +325,12 @@ func (f *merchantFlags) find() (*merchant, error) {
 		m.ledger = filepath.Join(cmp.Or(state, filepath.Join(home, ".local", "state")), "vbankbatch", name)
 	}
 	if f.Sandbox {
-		if f.APIURL != client.DefaultURL {
+		if address != client.DefaultURL {
 			return nil, usage("leave one of them out", "--sandbox and --api-url say different things")
 		}
 		m.Key, m.Secret, m.PGAPIKey = "sandbox", "sandbox", "sandbox"
 		m.url, m.state = "sandbox", m.ledger+".sandbox.jsonl"
 	} else {
-		var err error
 		if m.Credentials, err = client.Environment(); err != nil {
 			return nil, usage("", "%w", err)
 		}
@@ -343,6 +354,9 @@ func (m *merchant) book() (*ledger.Ledger, error) {
 // locked opens the ledger for a command that changes it.
 func (m *merchant) locked(ctx context.Context, wait time.Duration) (*ledger.Ledger, func() error, error) {
 	unlock, err := ledger.Lock(ctx, m.ledger, wait)
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
 	if errors.Is(err, ledger.ErrLocked) {
 		return nil, nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, "wait for it to end, here with --lock-wait 10m"}
 	}
@@ -371,6 +385,9 @@ func (m *merchant) connect(a *app, f *requestFlags, tier string, log *slog.Logge
 		return nil, nil, errors.Join(usage("", "--api-url: %w", err), close())
 	}
 	if err := api.Authenticate(a.ctx); err != nil {
+		if a.ctx.Err() != nil {
+			return nil, nil, errors.Join(context.Cause(a.ctx), close())
+		}
 		reason := batch.EndsRun(err)
 		return nil, nil, errors.Join(&failure{cmp.Or(reason, err), exitStopped, "nothing was sent"}, close())
 	}
@@ -421,6 +438,9 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err != nil {
 		return usage("", "--max-failures: %w", err)
 	}
+	if c.DoubtWait < 5*time.Second && !c.merchantFlags.Sandbox && !client.Loopback(c.APIURL) {
+		return usage("an account may appear seconds after its connection broke; leave it at 30s", "--doubt-wait under 5s would have 'not found' believed too soon")
+	}
 	if c.Rate < 0 || c.Workers < 1 || c.Timeout <= 0 || c.DoubtWait < 0 {
 		return usage("--rate 0 means no limit", "--rate, --doubt-wait, --workers and --timeout must be positive")
 	}
@@ -436,7 +456,7 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = also(err, release()) }()
 	plan, err := c.open(a)
 	if err != nil {
 		return err
@@ -460,7 +480,7 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, disconnect()) }()
+	defer func() { err = also(err, disconnect()) }()
 
 	var counts batch.Counts
 	progress := report.ShowProgress(a.stderr, c.mode(a.stderr), plan.Rows, &counts)
@@ -475,7 +495,8 @@ func (c *runCommand) Run(a *app) (err error) {
 		return errors.Join(ended, &failure{fmt.Errorf("the results could not be written: %w", err), exitStopped,
 			"nothing is lost: vbankbatch report writes them again"})
 	}
-	if ended == nil {
+	stop, _ := errors.AsType[*batch.StopError](ended)
+	if ended == nil || stop != nil && stop.Code == batch.CodeTooManyFailures { // then what was refused is tried again
 		if err := book.Finish(a.ctx, found.ID, time.Now()); err != nil {
 			return err
 		}
@@ -489,14 +510,19 @@ func (c *runCommand) Run(a *app) (err error) {
 
 // mode is how progress is shown on w.
 func (f *logFlags) mode(w io.Writer) report.Mode {
-	file, ok := w.(*os.File)
 	switch {
 	case f.Quiet:
 		return report.Silent
-	case ok && term.IsTerminal(int(file.Fd())):
+	case terminal(w):
 		return report.Bar
 	}
 	return report.Lines
+}
+
+// terminal reports whether a person sits at a stream.
+func terminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // distinct refuses to write over the input or the ledger.
@@ -526,13 +552,14 @@ func same(a, b string) bool {
 
 // confirm asks before anything is sent to the live API, if there is somebody to ask.
 func (c *runCommand) confirm(a *app, plan *batch.Plan) error {
-	stdin, ok := a.stdin.(*os.File)
-	if c.Yes || c.merchantFlags.Sandbox || plan.ToDo() == 0 || client.Loopback(c.APIURL) ||
-		!ok || !term.IsTerminal(int(stdin.Fd())) || c.mode(a.stderr) == report.Lines {
+	if c.Yes || c.merchantFlags.Sandbox || plan.ToDo() == 0 || client.Loopback(c.APIURL) || !terminal(a.stdin) {
 		return nil
 	}
+	if c.Quiet || !terminal(a.stderr) {
+		return usage("give --yes to go without asking", "nobody would see the question that is asked before anything is sent")
+	}
 	fmt.Fprintf(a.stderr, "send these to %s? [y/N] ", c.APIURL)
-	answer, err := bufio.NewReader(stdin).ReadString('\n')
+	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || (answer != "y" && answer != "yes") {
 		return &failure{errors.New("not confirmed"), exitInput, "nothing was sent"}
 	}
@@ -628,7 +655,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, book.Close()) }()
+	defer func() { err = also(err, book.Close()) }()
 	found, err := book.LastRun(a.ctx, plan.Digest())
 	if errors.Is(err, sql.ErrNoRows) {
 		return &failure{fmt.Errorf("%s holds no run of this file", m.ledger), exitInput, "the file may have changed since, or the run had another --ledger, --api-url, key or --tier"}
@@ -675,12 +702,12 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = also(err, release()) }()
 	api, disconnect, err := m.connect(a, &c.requestFlags, c.Tier, c.log(a.stderr))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, disconnect()) }()
+	defer func() { err = also(err, disconnect()) }()
 	settled, unknown := 0, 0
 	err = batch.Reconcile(a.ctx, api, book, c.DoubtWait, func(s batch.Settled) {
 		settled++

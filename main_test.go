@@ -541,3 +541,22 @@ func TestReconcileCommand(t *testing.T) {
 	again("run", 0, append(where, read...)...)
 	checkAccounts(t, "run", api, 6, results, []string{"already_issued"})
 }
+
+// TestTriedAgain stops a run over too many refusals; when their cause is mended, the same command tries those rows again.
+func TestTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	api, stop, err := spawnSandbox(dir, nil, "--refuse", "1", "--refuse-with", "가상계좌 계약이 필요합니다.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command, stderr, results := process(t, dir, api, 50, "--max-failures", "3", "--workers", "1")
+	finishStarted(t, command, stderr, 5)
+	if count := statuses(t, results); count["rejected"] < 3 || count["not_sent"] < 40 {
+		t.Errorf("%v", count)
+	}
+	stop()
+	startSandbox(t, dir, nil, "--listen", strings.TrimPrefix(api, "http://"))
+	command, stderr, results = process(t, dir, api, 50, "--max-failures", "3", "--workers", "1")
+	finishStarted(t, command, stderr, 0)
+	checkAccounts(t, "tried again", api, 50, results, []string{"issued"})
+}

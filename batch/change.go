@@ -58,15 +58,21 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 	if !ok {
 		return
 	}
-	if j.order.State == ledger.Vacant || j.again { // not the ledger's account, or perhaps changed by a try that was lost
+	if j.order.State != ledger.Issued || j.again { // not the ledger's account, or perhaps changed by a try that was lost
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}
 	}
-	// From here on a try may have reached the API although the process dies: the run that continues must know.
-	intent := j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])
-	intent.Run = r.id
-	if err := r.ledger.Record(ctx, intent); err != nil {
+	// From here on a try may have reached the API although the process dies: the run that continues must know, and
+	// whoever asks the ledger for the order.
+	intent := []ledger.Entry{j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])}
+	intent[0].Run = r.id
+	if j.order.Run != 0 {
+		holder := j.order
+		holder.State = ledger.Changing
+		intent = append(intent, holder)
+	}
+	if err := r.ledger.Record(ctx, intent...); err != nil {
 		r.stop(err)
 		return
 	}
@@ -75,6 +81,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 		payment, err := c.send(impUID)
 		switch {
 		case err == nil:
+			j.order.State = ledger.Issued
 			c.keep()
 			j.order.Account, j.order.MerchantUID = accountOf(payment), string(payment.MerchantUID)
 			j.order.NowAmount = int64(payment.Amount)
@@ -84,19 +91,45 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			}
 			r.changed(j, j.result(c.status, "", ""))
 			return
-		case !client.InDoubt(err):
-			r.record(r.refusal(j, err))
+		case !client.InDoubt(err) && !j.again:
+			r.changed(j, r.refusal(j, err))
 			return
 		}
+		// Lost, or refused after a try that was lost: how the account stands decides.
 		j.again = true
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}
-		if j.sent >= maxTries || ctx.Err() != nil {
+		if !client.InDoubt(err) || j.sent >= maxTries || ctx.Err() != nil {
 			r.record(j.result(Unknown, CodeInDoubt, err.Error()))
 			return
 		}
 	}
+}
+
+// refresh asks how the account of an order stands whose change is in doubt, and decides the row by that.
+func (r *run) refresh(ctx context.Context, j *job) {
+	payment, err := r.api.Payment(ctx, j.order.ImpUID)
+	if err != nil {
+		r.record(r.refusal(j, err))
+		return
+	}
+	j.order = refreshed(j.order, payment)
+	if result := j.judge(); result.Status != "" {
+		r.changed(j, result)
+		return
+	}
+	r.changed(j, j.result(Conflict, CodeNotReady, fmt.Sprintf("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
+}
+
+// refreshed is an order's entry with its account as the API tells of it now.
+func refreshed(order ledger.Entry, payment client.Payment) ledger.Entry {
+	order.State, order.Account = ledger.Issued, accountOf(payment)
+	order.NowAmount, order.NowDue = int64(payment.Amount), int64(payment.VbankDate)
+	if payment.Status == client.StatusFailed || payment.Status == client.StatusCancelled {
+		order.State = ledger.Revoked
+	}
+	return order
 }
 
 // account returns the imp_uid of the account to change: the row's, the ledger's, or that of the one account of the
@@ -144,28 +177,22 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 		r.stop(err)
 		return false, false
 	}
-	j.order.Account, j.order.State = accountOf(payment), ledger.Issued
-	j.order.NowAmount, j.order.NowDue = int64(payment.Amount), int64(payment.VbankDate)
+	j.order = refreshed(j.order, payment)
 	switch {
-	case payment.Status == client.StatusFailed:
-		j.order.State = ledger.Revoked
-		if c.status == Updated {
-			r.changed(j, j.result(Rejected, CodeNotReady, "the account is failed: "+string(payment.FailReason)))
-			return true, true
-		}
-	case payment.Status != client.StatusReady:
+	case j.order.State == ledger.Revoked && c.status == Updated:
+		r.changed(j, j.result(Rejected, CodeNotReady, "the account is failed: "+string(payment.FailReason)))
+		return true, true
+	case j.order.State != ledger.Revoked && payment.Status != client.StatusReady:
 		r.changed(j, j.result(Rejected, CodeNotReady, fmt.Sprintf("the account is %s", payment.Status)))
 		return true, true
 	}
 	if !c.done() {
 		return false, true
 	}
-	status := Unchanged
-	if j.again { // a try whose answer was lost did it
-		status = c.status
+	if j.again {
 		c.keep()
 	}
-	r.changed(j, j.result(status, "", ""))
+	r.changed(j, j.result(j.already(c.status), "", ""))
 	return true, true
 }
 

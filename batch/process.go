@@ -16,21 +16,32 @@ import (
 type job struct {
 	row   *input.Row
 	order ledger.Entry // the order's live entry; its State is Vacant where the ledger knows of no account
-	seen  bool         // the look-up ahead found payments of the order at the API
+	ask   bool         // the look-up ahead could not tell that the order has no payments: look closely
+	seen  bool         // it found some
 	again bool         // an earlier try of this update or revocation may have reached the API
 	meant bool         // its intent is durable, and the issue is not sent yet
 	sent  int          // issues, updates or revocations sent for the row in this run
+}
+
+// know takes what the ledger knows of the row's order. A row that names its account by imp_uid may mean another one.
+func (j *job) know(orders map[string]ledger.Entry) {
+	j.order = orders[j.row.Request.MerchantUID]
+	if j.row.Action != input.Issue && j.row.ImpUID != "" && j.row.ImpUID != j.order.ImpUID {
+		j.order = ledger.Entry{}
+	}
 }
 
 // The life of a row has two halves. judge says what needs no request, or "" when the row must be sent; process sends
 // it and records what came of it. Both read from top to bottom.
 
 // judge decides a row by itself and by what the ledger knows of its order.
-func (r *run) judge(j *job) Result {
+func (j *job) judge() Result {
 	row, order := j.row, &j.order
 	switch {
 	case row.Action == input.Issue && order.State == ledger.Intended && row.Skip != CodeRepeated:
 		return Result{} // in doubt comes first: what is wrong with the row now says nothing of what was sent
+	case row.Action == input.Issue && order.State == ledger.Changing && !row.Invalid() && row.Skip == "":
+		return Result{} // how its account stands must be asked for
 	case row.Action == input.Issue && order.State == ledger.Issued && row.OnlyLate():
 		// The day has passed since; the account is there all the same.
 	case row.Invalid():
@@ -46,11 +57,11 @@ func (r *run) judge(j *job) Result {
 		}
 		return j.result(AlreadyIssued, "", "")
 	case row.Action == input.Update && order.State == ledger.Issued && unchanged(row, order):
-		return j.result(Unchanged, "", "")
+		return j.result(j.already(Updated), "", "")
 	case row.Action == input.Update && order.State == ledger.Revoked:
 		return j.result(Rejected, CodeNotReady, "the account was revoked")
 	case row.Action == input.Revoke && order.State == ledger.Revoked:
-		return j.result(Unchanged, "", "")
+		return j.result(j.already(Revoked), "", "")
 	case row.Action != input.Issue && order.State == ledger.Intended:
 		return j.result(NotSent, CodeInDoubt, "the order's issue is in doubt itself; vbankbatch reconcile settles it")
 	}
@@ -61,6 +72,15 @@ func (r *run) judge(j *job) Result {
 func (j *job) whySkipped() string {
 	_, note := j.row.Complaint()
 	return cmp.Or(note, Codes[j.row.Skip], input.Sentences[input.Code(j.row.Skip)])
+}
+
+// already is the status of a change whose account is as the row asks: Unchanged, unless a try of this row that was lost
+// has made it so.
+func (j *job) already(changed Status) Status {
+	if j.again {
+		return changed
+	}
+	return Unchanged
 }
 
 // differences names the figures in which an order was issued otherwise than the row asks, both of each; "" if none.
@@ -107,13 +127,15 @@ func (r *run) process(ctx context.Context, j *job) {
 		return
 	}
 	switch {
+	case j.row.Action == input.Issue && j.order.State == ledger.Changing:
+		r.refresh(ctx, j)
 	case j.row.Action == input.Update:
 		r.update(ctx, j)
 	case j.row.Action == input.Revoke:
 		r.revoke(ctx, j)
 	case j.order.State == ledger.Intended && !j.meant:
 		r.park(j) // an earlier run sent it, and nobody knows what came of it
-	case j.seen:
+	case j.ask:
 		r.takeOver(ctx, j)
 	default:
 		r.issue(ctx, j)
@@ -133,7 +155,7 @@ func (r *run) drop(j *job) {
 func (r *run) intend(ctx context.Context, jobs ...*job) error {
 	var entries []ledger.Entry
 	for _, j := range jobs {
-		if j.row.Action != input.Issue || j.order.State == ledger.Intended || j.seen {
+		if j.row.Action != input.Issue || j.order.State == ledger.Intended || j.order.State == ledger.Changing || j.ask {
 			continue
 		}
 		j.sent++
@@ -158,7 +180,7 @@ func (r *run) intend(ctx context.Context, jobs ...*job) error {
 // made; a row that is sent again, or that was looked up first, makes its own.
 func (r *run) issue(ctx context.Context, j *job) {
 	if !j.meant {
-		j.seen = false
+		j.ask = false
 		if err := r.intend(ctx, j); err != nil {
 			r.stop(err)
 			return
@@ -172,12 +194,26 @@ func (r *run) issue(ctx context.Context, j *job) {
 	payment, err := r.api.Issue(ctx, request)
 	switch {
 	case client.InDoubt(err):
-		r.park(j)
+		r.doubt(ctx, j, err)
 	case err != nil:
 		r.record(r.refusal(j, err))
 	default:
 		r.record(issued(j, payment))
 	}
+}
+
+// doubt parks a row whose issue may have had its effect. A reply that says so, and cannot be used, is remembered: then
+// an empty look-up is no reason to send again, in this run or a later one.
+func (r *run) doubt(ctx context.Context, j *job, err error) {
+	if fault, ok := errors.AsType[*client.Error](err); ok && fault.Acted {
+		j.order.ErrorCode = CodeReplyDiffers
+		j.order.ErrorMessage = fmt.Sprintf("the API said that it had made %s, and it is not found under this order", cmp.Or(fault.ImpUID, "an account"))
+		if err := r.ledger.Record(ctx, j.order); err != nil {
+			r.stop(err)
+			return
+		}
+	}
+	r.park(j)
 }
 
 // issued takes a payment as the account that the row's intent asked for.
@@ -214,8 +250,12 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 	switch {
 	case paid != nil:
 		conflict(paid, CodeOrderPaid, fmt.Sprintf("%s is paid already", paid.ImpUID))
+	case j.seen && len(payments) == 0:
+		r.record(j.result(NotSent, CodeLookUpsDisagree, Codes[CodeLookUpsDisagree]))
 	case len(live) == 0:
 		r.issue(ctx, j)
+	case live[0].VbankNum == "":
+		conflict(&live[0], CodeOtherAccount, fmt.Sprintf("the API has %s, which has no account number", live[0].ImpUID))
 	case len(live) > 1:
 		conflict(nil, CodeSeveralAccounts, "ready at the API: "+impUIDs(live))
 	case int64(live[0].Amount) != j.row.Request.Amount:
@@ -230,14 +270,15 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 }
 
 // living returns the virtual accounts among an order's payments that are, or may be, open for a deposit, and one
-// payment that is paid, if any. Failed and cancelled ones are no obstacle; a status of the future is taken for living.
+// payment that is paid, if any. Failed and cancelled ones are no obstacle, nor is a payment by card that was begun; a
+// status of the future is taken for living.
 func living(payments []client.Payment) (live []client.Payment, paid *client.Payment) {
 	for i, p := range payments {
-		switch p.Status {
-		case client.StatusFailed, client.StatusCancelled:
-		case client.StatusPaid:
+		switch {
+		case p.Status == client.StatusFailed || p.Status == client.StatusCancelled:
+		case p.Status == client.StatusPaid:
 			paid = &payments[i]
-		default:
+		case p.PayMethod == "vbank" || p.PayMethod == "":
 			live = append(live, p)
 		}
 	}

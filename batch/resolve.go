@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 )
@@ -34,13 +35,14 @@ type doubt struct {
 	fails int       // look-ups that failed, in a row
 }
 
-// longAgo is the age from which another process's intent needs no more waiting for.
-const longAgo = time.Hour
+// longAgo is the age from which another process's intent needs no more waiting for. It is long because a request may
+// have waited for its turn, and because it goes by the server's clock, which may have been set since.
+const longAgo = 24 * time.Hour
 
 // newDoubt starts the wait of an order in doubt. It counts from now, not from the intent: the request may have been
 // written long after that, having waited for its turn, and nobody knows when another process died.
 func newDoubt(order ledger.Entry, j *job, wait time.Duration, serverTime time.Time) *doubt {
-	if serverTime.Sub(order.IntentAt) > longAgo {
+	if sentHere := j != nil && j.sent > 0; !sentHere && serverTime.Sub(order.IntentAt) > longAgo {
 		wait = 0
 	}
 	now := time.Now()
@@ -83,6 +85,10 @@ func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, f
 		uids[i] = d.order.MerchantUID
 	}
 	known, err := api.Payments(ctx, uids)
+	together := err == nil
+	if oneByOne(err) {
+		err = nil
+	}
 	var closely errgroup.Group
 	closely.SetLimit(askers)
 	for _, d := range doubts {
@@ -91,22 +97,33 @@ func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, f
 			continue
 		}
 		ripe := !time.Now().Before(d.ripe)
-		if len(known[d.order.MerchantUID]) == 0 && !ripe {
+		seen := len(known[d.order.MerchantUID]) > 0
+		if together && !seen && !ripe {
 			tell(d, stillOpen, "")
 			continue
 		}
 		closely.Go(func() error {
 			all, err := api.FindAll(ctx, d.order.MerchantUID, "")
-			if err != nil {
+			switch {
+			case err != nil:
 				tell(d, unasked, err.Error())
-				return nil
+			case seen && len(all) == 0:
+				tell(d, unasked, "one look-up finds the order and the other does not")
+			default:
+				found, note := d.decide(all, ripe)
+				tell(d, found, note)
 			}
-			found, note := d.decide(all, ripe)
-			tell(d, found, note)
 			return nil
 		})
 	}
 	closely.Wait()
+}
+
+// oneByOne reports whether a look-up of many orders failed over one of them, perhaps, so that each must be asked for
+// itself.
+func oneByOne(err error) bool {
+	kind := client.KindOf(err)
+	return kind == client.Refused || kind == client.Mismatch
 }
 
 // decide reads what the API has of the order. One account that was made for the intent is it; the customer may have
@@ -117,6 +134,8 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
 		live = append(live, *paid)
 	}
 	switch {
+	case len(live) == 0 && ripe && d.order.ErrorCode == CodeReplyDiffers:
+		return unclear, d.order.ErrorMessage
 	case len(live) == 0 && ripe:
 		return absent, ""
 	case len(live) == 0:
@@ -127,6 +146,10 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
 	account := accountOf(live[0])
 	madeBefore := account.IssuedAt != 0 && time.Unix(account.IssuedAt, 0).Before(d.order.IntentAt.Add(-clockSlack))
 	switch {
+	case account.VbankNum == "" && !ripe:
+		return stillOpen, "" // it is being made
+	case account.VbankNum == "":
+		return unclear, fmt.Sprintf("the API has %s, which has no account number", live[0].ImpUID)
 	case int64(live[0].Amount) != d.order.Amount:
 		return unclear, fmt.Sprintf("the API has %s for %d won, %d were asked for", live[0].ImpUID, live[0].Amount, d.order.Amount)
 	case madeBefore:
@@ -282,7 +305,11 @@ func (d *doubt) settled(found finding, note string) ledger.Entry {
 		e.State = ledger.Vacant
 		e.Status, e.ErrorCode, e.ErrorMessage = NotSent, CodeNoAccount, Codes[CodeNoAccount]
 	case unclear:
-		e.Status, e.ErrorCode, e.ErrorMessage = Unknown, CodeOtherAccount, note
+		code := CodeOtherAccount
+		if e.ErrorCode == CodeReplyDiffers {
+			code = CodeReplyDiffers // stays: the API said that it acted, and an empty look-up does not unsay it
+		}
+		e.Status, e.ErrorCode, e.ErrorMessage = Unknown, code, note
 	default:
 		e.Status, e.ErrorCode, e.ErrorMessage = Unknown, CodeInDoubt, note
 	}
@@ -292,7 +319,7 @@ func (d *doubt) settled(found finding, note string) ledger.Entry {
 // Settled is an order in doubt and what asking the API said of it.
 type Settled struct {
 	Order  ledger.Entry
-	Status Status // Issued: found and adopted. NotSent: surely no account, free to be issued. Unknown: still in doubt
+	Status Status // Issued: found and adopted. NotSent: surely no account, free to be issued. Updated, Revoked: how its account stands. Unknown: still in doubt
 	Note   string // why it is still in doubt
 }
 
@@ -310,6 +337,12 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 	}
 	var parked parking
 	for _, order := range orders {
+		if order.State == ledger.Changing { // asking once tells how its account stands
+			if err := settleChange(ctx, api, book, order, tell); err != nil {
+				return err
+			}
+			continue
+		}
 		parked.put(newDoubt(order, nil, wait, api.ServerTime()))
 	}
 	var mu sync.Mutex
@@ -349,6 +382,25 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 		}
 	}
 	return failed
+}
+
+// settleChange settles an order whose update or revocation is in doubt: its account is as the API tells of it.
+func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Entry, tell func(Settled)) error {
+	payment, err := api.Payment(ctx, order.ImpUID)
+	if err != nil {
+		tell(Settled{Order: order, Status: Unknown, Note: err.Error()})
+		return nil
+	}
+	order = refreshed(order, payment)
+	if err := book.Record(ctx, order); err != nil {
+		return err
+	}
+	status := Updated
+	if order.State == ledger.Revoked {
+		status = Revoked
+	}
+	tell(Settled{Order: order, Status: status, Note: fmt.Sprintf("%d won until %s", order.NowAmount, input.FormatDue(order.NowDue))})
+	return nil
 }
 
 // pause waits for d, or for the end of ctx, whose cause it returns.

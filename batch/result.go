@@ -15,7 +15,7 @@ type Status = string
 
 // The statuses. All but NotSent and Unknown are final: a run that continues leaves such rows alone.
 const (
-	Issued        Status = "issued"         // an account was made for the order in this run
+	Issued        Status = "issued"         // an account was made for the order, or one found that an issue in doubt had made
 	AlreadyIssued Status = "already_issued" // it had one; repeated, nothing sent
 	Updated       Status = "updated"        // amount or due date changed
 	Unchanged     Status = "unchanged"      // was so already
@@ -50,10 +50,11 @@ const (
 	CodeNotReady          = "NOT_READY"          // rejected: the account does not wait for a deposit
 	CodeAPIFailed         = "API_FAILED"         // rejected: lost again and again, and surely no account
 	CodeInDoubt           = "IN_DOUBT"           // unknown: no answer, and none to be had by asking
-	CodeReplyDiffers      = "REPLY_DIFFERS"      // conflict: the API did something else than was asked
+	CodeReplyDiffers      = "REPLY_DIFFERS"      // conflict, unknown: the API did something else than was asked
 	CodeAPIUnreachable    = "API_UNREACHABLE"    // not_sent: no connection
 	CodeAPIBusy           = "API_BUSY"           // not_sent: rate limited for too long
 	CodeUnauthorized      = "UNAUTHORIZED"       // not_sent: credentials or token refused
+	CodeLookUpsDisagree   = "LOOK_UPS_DISAGREE"  // not_sent: the API's answers contradict each other
 	CodeNoAccount         = "NO_ACCOUNT"         // not_sent: the answer was lost, and asking showed that there is no account
 	CodeTooManyFailures   = "TOO_MANY_FAILURES"  // ends the run: --max-failures
 	CodeTooManyInDoubt    = "TOO_MANY_IN_DOUBT"  // ends the run: more rows lost their answer than can be waited for
@@ -78,6 +79,7 @@ var Codes = map[string]string{
 	CodeAPIUnreachable:    "no connection to the API; run again",
 	CodeAPIBusy:           "the API said too many requests for too long; run again with a lower --rate",
 	CodeUnauthorized:      "the API refused the credentials or the token",
+	CodeLookUpsDisagree:   "one look-up finds payments of the order and the other does not, so nothing was sent; run again",
 	CodeNoAccount:         "the answer was lost; the API was asked, and there is no account; run again",
 	CodeTooManyFailures:   "the API refused more rows than --max-failures allows, and the run was stopped",
 	CodeTooManyInDoubt:    "the API lost more answers than can be waited for, and the run was stopped; run again when it is well",
@@ -88,7 +90,6 @@ var Codes = map[string]string{
 type Counts struct {
 	Done   atomic.Int64 // rows with an outcome, those of an interrupted run included
 	Failed atomic.Int64 // of them, rows that were not done
-	Parked atomic.Int64 // rows in doubt that wait to be settled
 }
 
 func (c *Counts) done(status Status) {

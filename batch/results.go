@@ -4,45 +4,88 @@ import (
 	"context"
 
 	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
 )
 
-// windowLines is how many lines' entries are read from the ledger at once.
-const windowLines = 2048
-
 // Results reads the plan's file once more beside the entries of a run, and calls do with every data row and what
-// became of it, in input order. The row and the result are valid during the call only.
+// became of it, in input order. Rows that the run did not reach, or left in doubt, are told by what the ledger knows
+// of their orders now. The row and the result are valid during the call only.
 func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*input.Row, *Result) error) error {
-	var window []Result
-	last := int64(0)
-	return plan.Each(ctx, func(row *input.Row) error {
-		line := int64(row.Line)
-		if line > last {
-			var err error
-			last = line + windowLines - 1
-			if window, err = book.Entries(ctx, run, line, last); err != nil {
-				return err
-			}
+	block := make([]*input.Row, 0, blockRows)
+	tell := func() error {
+		if len(block) == 0 {
+			return nil
 		}
-		for len(window) > 0 && window[0].Line < line {
-			window = window[1:]
+		results, err := resultsOf(ctx, block, book, run)
+		for i := 0; err == nil && i < len(block); i++ {
+			err = do(block[i], &results[i])
 		}
-		if len(window) > 0 && window[0].Line == line {
-			return do(row, &window[0])
+		block = block[:0]
+		return err
+	}
+	err := plan.Each(ctx, func(row *input.Row) error {
+		if block = append(block, row); len(block) < blockRows {
+			return nil
 		}
-		result := unrecorded(row)
-		return do(row, &result)
+		return tell()
 	})
+	if err != nil {
+		return err
+	}
+	return tell()
 }
 
-// unrecorded is the result of a row for which the ledger has no entry: its own fault, or not reached.
-func unrecorded(row *input.Row) Result {
-	j := job{row: row}
-	switch {
-	case row.Invalid():
-		code, message := row.Complaint()
-		return j.result(Invalid, code, message)
-	case row.Skip != "":
-		return j.result(Skipped, row.Skip, j.whySkipped())
+// resultsOf returns the results of a block of rows.
+func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) ([]Result, error) {
+	entries, err := book.Entries(ctx, run, int64(block[0].Line), int64(block[len(block)-1].Line))
+	if err != nil {
+		return nil, err
 	}
-	return j.result(NotSent, CodeStopped, Codes[CodeStopped])
+	results := make([]Result, len(block))
+	var uids []string // of the rows whose entry does not say all
+	for i, row := range block {
+		for len(entries) > 0 && entries[0].Line < int64(row.Line) {
+			entries = entries[1:]
+		}
+		if len(entries) > 0 && entries[0].Line == int64(row.Line) {
+			results[i] = entries[0]
+		}
+		if open(&results[i]) {
+			uids = append(uids, row.Request.MerchantUID)
+		}
+		if results[i].State == ledger.Revoked && results[i].Status != Revoked {
+			results[i].Status = Revoked // by a later run; nobody must be told to pay into it
+		}
+	}
+	orders, err := book.Orders(ctx, uids)
+	if err != nil {
+		return nil, err
+	}
+	for i, row := range block {
+		if !open(&results[i]) {
+			continue
+		}
+		j := job{row: row}
+		j.know(orders)
+		result := j.judge()
+		unknown := results[i].Status == Unknown
+		switch {
+		case result.Status != "": // the order is settled, or the row cannot be done
+			results[i] = result
+		case unknown && (j.order.State == ledger.Intended || row.Action != input.Issue): // still so
+		case unknown:
+			results[i] = j.result(NotSent, CodeNoAccount, Codes[CodeNoAccount])
+		case j.order.State == ledger.Intended:
+			results[i] = j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])
+		default:
+			results[i] = j.result(NotSent, CodeStopped, Codes[CodeStopped])
+		}
+	}
+	return results, nil
+}
+
+// open reports whether a line's entry leaves open what became of its row: there is none, or it waits for the entry of
+// another run, which holds the order.
+func open(entry *Result) bool {
+	return entry.Status == "" || entry.Status == Unknown && entry.State == ledger.Vacant
 }

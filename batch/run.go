@@ -12,7 +12,6 @@ import (
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
-	"vbankbatch/client"
 )
 
 // Sizes of what is read ahead of the workers: a block of rows shares one look-up in the ledger, a chunk of rows to
@@ -197,11 +196,8 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 	var entries []ledger.Entry
 	var toSend []*job
 	for _, j := range open {
-		j.order = orders[j.row.Request.MerchantUID]
-		if j.row.ImpUID != "" && j.row.ImpUID != j.order.ImpUID {
-			j.order = ledger.Entry{} // of another account
-		}
-		if result := r.judge(j); result.Status != "" {
+		j.know(orders)
+		if result := j.judge(); result.Status != "" {
 			result.Run = r.id
 			entries = append(entries, result)
 		} else {
@@ -227,7 +223,7 @@ func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
 	}
 	var ask []string
 	for _, j := range chunk {
-		if j.row.Action == input.Issue && j.order.State != ledger.Intended {
+		if j.row.Action == input.Issue && j.order.State != ledger.Intended && j.order.State != ledger.Changing {
 			ask = append(ask, j.row.Request.MerchantUID)
 		}
 	}
@@ -235,12 +231,12 @@ func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
 		return nil
 	}
 	found, err := r.api.Payments(ctx, ask)
-	refused := client.KindOf(err) == client.Refused // over one of the orders, perhaps: each asks for itself
-	if err != nil && !refused {
+	if err != nil && !oneByOne(err) {
 		return cmp.Or(EndsRun(err), err)
 	}
 	for _, j := range chunk {
-		j.seen = refused || len(found[j.row.Request.MerchantUID]) > 0
+		j.seen = len(found[j.row.Request.MerchantUID]) > 0
+		j.ask = j.seen || err != nil
 	}
 	return nil
 }

@@ -501,3 +501,358 @@ func TestDoubtOutlastsTheRow(t *testing.T) {
 		w.expect(got, "A-1 already_issued", "A-2 invalid DUE_PAST", "A-3 invalid DUE_PAST")
 	})
 }
+
+// bent is an API whose answers a test bends.
+type bent struct {
+	batch.API
+	issue   func(client.IssueRequest) (client.Payment, error)
+	revoke  func(impUID string) (client.Payment, error)
+	many    func([]string) (map[string][]client.Payment, error)
+	findAll func(string) ([]client.Payment, error)
+	server  func() time.Time
+}
+
+func (b bent) Issue(ctx context.Context, request client.IssueRequest) (client.Payment, error) {
+	if b.issue != nil {
+		return b.issue(request)
+	}
+	return b.API.Issue(ctx, request)
+}
+
+func (b bent) Revoke(ctx context.Context, impUID string, key client.Secret) (client.Payment, error) {
+	if b.revoke != nil {
+		return b.revoke(impUID)
+	}
+	return b.API.Revoke(ctx, impUID, key)
+}
+
+func (b bent) Payments(ctx context.Context, uids []string) (map[string][]client.Payment, error) {
+	if b.many != nil {
+		return b.many(uids)
+	}
+	return b.API.Payments(ctx, uids)
+}
+
+func (b bent) FindAll(ctx context.Context, uid, status string) ([]client.Payment, error) {
+	if b.findAll != nil {
+		return b.findAll(uid)
+	}
+	return b.API.FindAll(ctx, uid, status)
+}
+
+func (b bent) ServerTime() time.Time {
+	if b.server != nil {
+		return b.server()
+	}
+	return b.API.ServerTime()
+}
+
+var errLost = &client.Error{Op: "POST /vbanks", Kind: client.NoReply}
+
+func (w *world) with(api batch.API, p *batch.Plan) ([]string, error) {
+	w.t.Helper()
+	book := w.book()
+	defer book.Close()
+	return w.runOn(w.t.Context(), p, api, book)
+}
+
+// TestActedElsewhere has the API make the account under another spelling of the order: it is not found under ours, and
+// must not be made again, now or later.
+func TestActedElsewhere(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		api := bent{API: w.client}
+		api.issue = func(request client.IssueRequest) (client.Payment, error) {
+			request.MerchantUID = strings.ToLower(request.MerchantUID)
+			payment, err := w.client.Issue(context.Background(), request)
+			if err != nil {
+				return payment, err
+			}
+			return client.Payment{}, &client.Error{Kind: client.Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
+		}
+		p := plan(t, "주문번호,금액", "A,1000")
+		for range 3 {
+			got, err := w.with(api, p)
+			if err != nil {
+				t.Error(err)
+			}
+			w.expect(got, "A unknown REPLY_DIFFERS")
+			time.Sleep(48 * time.Hour)
+		}
+		if n := w.api.Ready("a"); n != 1 {
+			t.Errorf("%d accounts", n)
+		}
+	})
+}
+
+// TestLookUpsDisagree has one look-up find the order and the other not: neither is believed alone.
+func TestLookUpsDisagree(t *testing.T) {
+	config := sandbox.Config{Fault: func(r *http.Request, id string, nth int) sandbox.Fault {
+		if r.URL.Path == "/vbanks" && id == "A" && nth == 1 {
+			return sandbox.DropAfter
+		}
+		return ""
+	}}
+	faked(t, config, func(t *testing.T, w *world) {
+		api := bent{API: w.client, findAll: func(string) ([]client.Payment, error) { return nil, nil }}
+		p := plan(t, "주문번호,금액", "A,1000")
+		got, err := w.with(api, p)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A unknown IN_DOUBT")
+		w.other("B", 1000)
+		got, err = w.with(api, plan(t, "주문번호,금액", "B,1000"))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "B not_sent LOOK_UPS_DISAGREE")
+		if a, b := w.api.Ready("A"), w.api.Ready("B"); a != 1 || b != 1 {
+			t.Errorf("%d and %d accounts", a, b)
+		}
+		got, _ = w.run(t.Context(), p)
+		w.expect(got, "A issued")
+	})
+}
+
+// TestServerClockSet has the server's clock jump between an issue and its doubt: the wait is not cut short.
+func TestServerClockSet(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		var ahead time.Duration
+		api := bent{API: w.client, server: func() time.Time { return time.Now().Add(ahead) }}
+		api.issue = func(request client.IssueRequest) (client.Payment, error) {
+			if ahead == 0 {
+				ahead = 48 * time.Hour
+				time.AfterFunc(5*time.Second, func() { w.client.Issue(context.Background(), request) })
+				return client.Payment{}, errLost
+			}
+			return w.client.Issue(context.Background(), request)
+		}
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		w.expect(got, "A issued")
+		if n := w.api.Ready("A"); n != 1 {
+			t.Errorf("%d accounts", n)
+		}
+	})
+}
+
+// TestOddNeighbour has one order spoil the look-up of all: the others are asked for one by one.
+func TestOddNeighbour(t *testing.T) {
+	for _, kind := range []client.Kind{client.Refused, client.Mismatch} {
+		faked(t, sandbox.Config{Fault: once(sandbox.DropAfter)}, func(t *testing.T, w *world) {
+			api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) { return nil, &client.Error{Kind: kind} }}
+			got, err := w.with(api, plan(t, "주문번호,금액", "A,1000", "B,1000", "C,1000"))
+			if err != nil {
+				t.Error(err)
+			}
+			w.expect(got, "A issued", "B issued", "C issued")
+			for _, order := range []string{"A", "B", "C"} {
+				if n := w.api.Ready(order); n != 1 {
+					t.Errorf("%s has %d accounts", order, n)
+				}
+			}
+		})
+	}
+}
+
+// TestCardIsNoAccount has an order whose payment by card was begun: it gets its account.
+func TestCardIsNoAccount(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		card := client.Payment{ImpUID: "imp_card", MerchantUID: "A", PayMethod: "card", Status: "ready", Amount: 1000}
+		bare := client.Payment{ImpUID: "imp_bare", MerchantUID: "B", PayMethod: "vbank", Status: "ready", Amount: 1000}
+		api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) {
+			return map[string][]client.Payment{"A": {card}, "B": {bare}}, nil
+		}, findAll: func(uid string) ([]client.Payment, error) {
+			return map[string][]client.Payment{"A": {card}, "B": {bare}}[uid], nil
+		}}
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000", "B,1000"))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A issued", "B conflict OTHER_ACCOUNT")
+	})
+}
+
+// TestStoppedBeforeItsTurn stops a run before it reaches rows whose orders an earlier run knows: the results say so.
+func TestStoppedBeforeItsTurn(t *testing.T) {
+	down := true
+	config := sandbox.Config{Fault: func(r *http.Request, id string, nth int) sandbox.Fault {
+		if r.URL.Path == "/vbanks" && id == "A" {
+			return sandbox.DropAfter
+		}
+		if r.Method == http.MethodGet && down && strings.Contains(r.URL.String(), "A") {
+			return sandbox.ErrorBefore
+		}
+		return ""
+	}}
+	faked(t, config, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck = false
+		p := plan(t, "주문번호,금액", "A,1000", "B,1000")
+		got, _ := w.run(t.Context(), p)
+		w.expect(got, "A unknown IN_DOUBT", "B issued")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		got, err := w.run(ctx, p)
+		if err == nil {
+			t.Error("the run was not stopped")
+		}
+		w.expect(got, "A unknown IN_DOUBT", "B already_issued")
+		got, _ = w.run(t.Context(), p) // in doubt still, now in a run of its own
+		w.expect(got, "A unknown IN_DOUBT", "B already_issued")
+		down = false
+		book := w.book()
+		defer book.Close()
+		if err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(batch.Settled) {}); err != nil {
+			t.Error(err)
+		}
+		last, err := book.LastRun(t.Context(), p.Digest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var now []string
+		err = batch.Results(t.Context(), p, book, last.ID, func(_ *input.Row, r *batch.Result) error {
+			now = append(now, r.MerchantUID+" "+r.Status)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(now, "A already_issued", "B already_issued")
+	})
+}
+
+// TestIssuedElsewhereAfterRevoking has another program issue an order whose account this one revoked.
+func TestIssuedElsewhereAfterRevoking(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.run(t.Context(), plan(t, "주문번호,처리", "A,말소")); err != nil {
+			t.Fatal(err)
+		}
+		other := w.other("A", 1000)
+		p := plan(t, "주문번호,금액", "A,1000", "B,1000", "C,1000")
+		got, err := w.run(t.Context(), p)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A already_issued", "B issued", "C issued")
+		// a row that says issue and names an account that is not the order's any more
+		got, err = w.run(t.Context(), plan(t, "주문번호,금액,action,imp_uid", "A,1000,issue,imp_000000000001", "A2,1000,issue,"+string(other.ImpUID)))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A already_issued", "A2 issued")
+	})
+}
+
+// TestRevokedMeanwhile continues a run whose account another run has revoked since: nobody is told to pay into it.
+func TestRevokedMeanwhile(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A,1000")
+		book := w.book()
+		if _, err := batch.Run(t.Context(), p, w.client, book, w.opts); err != nil { // killed before its end was marked
+			t.Fatal(err)
+		}
+		book.Close()
+		if _, err := w.run(t.Context(), plan(t, "주문번호,처리", "A,말소")); err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.run(t.Context(), p)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A revoked")
+	})
+}
+
+// TestChangesInDoubt loses updates and revocations, and every look at what came of them: until that is known the ledger
+// answers for none of their orders.
+func TestChangesInDoubt(t *testing.T) {
+	down := false
+	config := sandbox.Config{Fault: func(r *http.Request, id string, nth int) sandbox.Fault {
+		switch {
+		case down && (r.Method == http.MethodPut || r.Method == http.MethodDelete):
+			return sandbox.DropAfter
+		case down && r.Method == http.MethodGet:
+			return sandbox.ErrorBefore
+		}
+		return ""
+	}}
+	for _, how := range []string{"reconcile", "issue again", "change again"} {
+		t.Run(how, func(t *testing.T) {
+			faked(t, config, func(t *testing.T, w *world) {
+				w.opts.RemoteCheck = false
+				issues := plan(t, "주문번호,금액", "A,1000", "B,1000", "C,1000")
+				if _, err := w.run(t.Context(), issues); err != nil {
+					t.Fatal(err)
+				}
+				down = true
+				w.opts.Workers = 3
+				got, _ := w.run(t.Context(), plan(t, "주문번호,금액,action", "A,2000,update", "B,,revoke", "C,1000,update"))
+				w.expect(got[:2], "A unknown IN_DOUBT", "B unknown IN_DOUBT")
+				down = false
+				switch how {
+				case "reconcile":
+					book := w.book()
+					var settled []string
+					err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(s batch.Settled) {
+						settled = append(settled, s.Order.MerchantUID+" "+s.Status)
+					})
+					book.Close()
+					if err != nil {
+						t.Error(err)
+					}
+					w.expect(settled, "A updated", "B revoked")
+				case "issue again":
+					got, err := w.run(t.Context(), issues)
+					if err != nil {
+						t.Error(err)
+					}
+					if got[0] != "A conflict FIGURES_DIFFER" || !strings.HasPrefix(got[1], "B issued") && !strings.HasPrefix(got[1], "B conflict") {
+						t.Error(got)
+					}
+				case "change again":
+					got, err := w.run(t.Context(), plan(t, "주문번호,금액,action", "A,1000,update", "B,,revoke"))
+					if err != nil {
+						t.Error(err)
+					}
+					w.expect(got, "A updated", "B unchanged")
+				}
+			})
+		})
+	}
+}
+
+// TestLostThenRefused loses a revocation that is committed a moment later, and has the second one refused for it: the
+// row is not rejected.
+func TestLostThenRefused(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		issues := plan(t, "주문번호,금액", "A,1000")
+		if _, err := w.run(t.Context(), issues); err != nil {
+			t.Fatal(err)
+		}
+		tries := 0
+		api := bent{API: w.client, revoke: func(impUID string) (client.Payment, error) {
+			if tries++; tries == 1 {
+				time.AfterFunc(time.Millisecond, func() { w.client.Revoke(context.Background(), impUID, "") })
+				return client.Payment{}, errLost
+			}
+			time.Sleep(10 * time.Millisecond)
+			return w.client.Revoke(context.Background(), impUID, "")
+		}}
+		got, err := w.with(api, plan(t, "주문번호,처리", "A,말소"))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A revoked")
+		got, err = w.run(t.Context(), issues)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A issued")
+	})
+}

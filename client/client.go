@@ -11,6 +11,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,11 +83,8 @@ type Client struct {
 
 // New checks the configuration and returns a Client. Nothing is sent until the first call.
 func New(config Config) (*Client, error) {
-	base := strings.TrimRight(config.BaseURL, "/")
-	if base == "" {
-		base = DefaultURL
-	}
-	if err := checkURL(base); err != nil {
+	base, err := Address(config.BaseURL)
+	if err != nil {
 		return nil, err
 	}
 	workers := max(config.Workers, 1)
@@ -116,19 +114,22 @@ func New(config Config) (*Client, error) {
 	}, nil
 }
 
-// checkURL refuses what would carry credentials in the clear or is no base of an API.
-func checkURL(base string) error {
-	u, err := url.Parse(base)
+// Address returns the one spelling of an API's address: lower case, without the scheme's own port or a slash at the
+// end; "" is DefaultURL. It refuses what would carry credentials in the clear, or is no base of an API.
+func Address(base string) (string, error) {
+	u, err := url.Parse(cmp.Or(base, DefaultURL))
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return errors.New("the API's address must look like https://api.iamport.kr")
+		return "", errors.New("the API's address must look like https://api.iamport.kr")
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("the API's address must hold no user, query or fragment")
+		return "", errors.New("the API's address must hold no user, query or fragment")
 	}
 	if u.Scheme == "http" && !Loopback(base) {
-		return errors.New("plain http would send the credentials in the clear: use https (http is for loopback addresses only)")
+		return "", errors.New("plain http would send the credentials in the clear: use https (http is for loopback addresses only)")
 	}
-	return nil
+	host := strings.ToLower(u.Host)
+	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+	return u.Scheme + "://" + host + strings.TrimRight(u.EscapedPath(), "/"), nil
 }
 
 // Loopback reports whether the address of an API is on this machine.
@@ -296,7 +297,11 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 func (c *Client) exchange(k call, request *http.Request, written *atomic.Bool, reply any) *Error {
 	response, err := c.http.Do(request)
 	if err != nil {
-		return unanswered(k, err, written.Load())
+		fault := unanswered(k, err, written.Load())
+		if k.look && errors.Is(err, context.Canceled) {
+			fault.Kind = Stopped // broken off by the caller; nothing was changed
+		}
+		return fault
 	}
 	defer response.Body.Close()
 	var text bytes.Buffer
@@ -393,11 +398,15 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 		return fault
 	}
 	parseErr := json.Unmarshal(text, &wrapped)
+	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](parseErr); ok && mistyped.Field == "code" {
+		wrapped.Code = nil
+	}
 	if wrapped.Code != nil {
 		fault.Code, fault.Message = *wrapped.Code, string(wrapped.Message)
 	}
 	malformed := func(what string) *Error {
 		fault.Kind, fault.Err = Malformed, errors.New(what)
+		fault.Acted = wrapped.Code != nil && *wrapped.Code == 0
 		return fault
 	}
 	_, torn := errors.AsType[*json.SyntaxError](parseErr)
@@ -410,7 +419,9 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 		return malformed("the reply is not JSON")
 	case wrapped.Code == nil:
 		return malformed("the reply has no code")
-	case *wrapped.Code != 0 && response.StatusCode == http.StatusNotFound:
+	case response.StatusCode == http.StatusNotFound && *wrapped.Code != -1:
+		return malformed("a 404 that is not the API's own") // its 4xx carry code -1
+	case response.StatusCode == http.StatusNotFound:
 		fault.Kind = NotFound
 		return fault
 	case *wrapped.Code != 0:

@@ -69,15 +69,27 @@ func hangUp(reset bool, text string) http.HandlerFunc {
 
 const good = `{"code":0,"message":null,"response":{"imp_uid":"imp_1","merchant_uid":"A-1","amount":1000,"vbank_num":"01234567890123","status":"ready"}}`
 
+// replyTest is a way in which an issue can end.
+type replyTest struct {
+	name    string
+	handle  http.HandlerFunc
+	kind    client.Kind
+	inDoubt bool
+	sent    int64 // POSTs that arrived
+}
+
+// acted says whether the reply tells that the server has acted, although it cannot be used.
+func (r replyTest) acted() bool {
+	switch r.name {
+	case "success without response", "success without imp_uid", "success without vbank_num", "response is a list", "amount is no number", "another order's reply":
+		return true
+	}
+	return false
+}
+
 // TestReplies sorts every way in which an issue can end by whether the server can have acted.
 func TestReplies(t *testing.T) {
-	for _, test := range []struct {
-		name    string
-		handle  http.HandlerFunc
-		kind    client.Kind
-		inDoubt bool
-		sent    int64 // POSTs that arrived
-	}{
+	for _, test := range []replyTest{
 		{"success", reply(200, good), "", false, 1},
 		{"created", reply(201, good), "", false, 1},
 		{"refused by the PG", reply(200, `{"code":1,"message":"[A107] 입금예정일이 지났습니다","response":null}`), client.Refused, false, 1},
@@ -91,6 +103,8 @@ func TestReplies(t *testing.T) {
 		{"502 HTML", reply(502, `<html><h1>Bad Gateway</h1></html>`), client.ServerError, true, 1},
 		{"200 HTML", reply(200, `<html>maintenance</html>`), client.Malformed, true, 1},
 		{"403 HTML", reply(403, `<html>forbidden</html>`), client.Malformed, true, 1},
+		{"a gateway's 404", reply(404, `{"code":404,"message":"no route matched"}`), client.Malformed, true, 1},
+		{"success without vbank_num", reply(200, `{"code":0,"response":{"imp_uid":"imp_1","merchant_uid":"A-1","status":"ready"}}`), client.Malformed, true, 1},
 		{"404 HTML", reply(404, `<html>not found</html>`), client.Malformed, true, 1},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
@@ -137,6 +151,9 @@ func TestReplies(t *testing.T) {
 			}
 			if got := sent.Load(); got != test.sent {
 				t.Errorf("%d POSTs arrived, want %d", got, test.sent)
+			}
+			if fault, ok := errors.AsType[*client.Error](err); ok && fault.Acted != test.acted() {
+				t.Errorf("acted: %v", fault.Acted)
 			}
 			if test.kind == "" && payment.VbankNum != "01234567890123" {
 				t.Errorf("account %q", payment.VbankNum)
@@ -338,6 +355,17 @@ func TestCredentialsRefused(t *testing.T) {
 	}
 	if c.Requests() != 1 {
 		t.Errorf("%d requests, want 1", c.Requests())
+	}
+}
+
+func TestOneSpelling(t *testing.T) {
+	for _, spelling := range []string{"", "https://api.iamport.kr", "https://api.iamport.kr/", "HTTPS://API.iamport.KR", "https://api.iamport.kr:443//"} {
+		if got, err := client.Address(spelling); err != nil || got != client.DefaultURL {
+			t.Errorf("%q: %q, %v", spelling, got, err)
+		}
+	}
+	if got, err := client.Address("http://127.0.0.1:80/base/"); err != nil || got != "http://127.0.0.1/base" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -45,6 +45,8 @@ type Error struct {
 	Status     int           // HTTP status; 0 without a reply
 	Code       int           // the envelope's code; 0 without an envelope
 	Message    string        // the envelope's message, as the API wrote it (Korean, a PG's own text)
+	Acted      bool          // the reply says success, although it cannot be used: the server has acted
+	ImpUID     string        // of the payment in a reply that says success for something else
 	RetryAfter time.Duration // what a 429 asked for; 0 when it did not say
 	Err        error         // the cause underneath, or nil
 }

@@ -213,8 +213,11 @@ func (c *Client) Find(ctx context.Context, merchantUID, status string) (Payment,
 	return payment, nil
 }
 
-// maxPages bounds FindAll; 100 pages are 100,000 payments of one order.
-const maxPages = 100
+// FindAll asks for pages of pageSize payments, and for maxPages at most: 10,000 payments of one order.
+const (
+	pageSize = 100
+	maxPages = 100
+)
 
 // FindAll looks up every payment of an order, newest first: GET /payments/findAll/{merchant_uid}[/{status}];
 // status "" means any. An order without one is an empty list, not an error. Just after a lost reply that is no
@@ -225,19 +228,27 @@ func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Pay
 		k.path += "/" + segment(status)
 	}
 	var all []Payment
-	for page := 1; page <= maxPages; page++ {
+	torn := func(what string) ([]Payment, error) {
+		return nil, &Error{Op: k.op(), Kind: Malformed, Err: errors.New(what)}
+	}
+	for page := 1; ; page++ {
+		if page > maxPages {
+			return torn("the order has more payments than can be looked at")
+		}
 		var reply struct {
 			Total Won       `json:"total"`
 			Next  Won       `json:"next"` // the next page's number, 0 after the last
 			List  []Payment `json:"list"`
 		}
-		k.query = url.Values{"page": {strconv.Itoa(page)}, "limit": {"100"}, "sorting": {"-started"}}
+		k.query = url.Values{"page": {strconv.Itoa(page)}, "limit": {strconv.Itoa(pageSize)}, "sorting": {"-started"}}
 		err := c.do(ctx, k, &reply)
-		if KindOf(err) == NotFound {
-			return all, nil
-		}
-		if err != nil {
+		switch {
+		case KindOf(err) == NotFound && page == 1:
+			return nil, nil
+		case err != nil:
 			return nil, err
+		case reply.List == nil:
+			return torn("the reply holds no list")
 		}
 		for _, payment := range reply.List {
 			if string(payment.MerchantUID) != merchantUID {
@@ -245,11 +256,13 @@ func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Pay
 			}
 		}
 		all = append(all, reply.List...)
-		if reply.Next == 0 || len(reply.List) == 0 {
-			break
+		if reply.Next == 0 {
+			if len(all) < int(reply.Total) {
+				return torn("the list is shorter than the total that it tells")
+			}
+			return all, nil
 		}
 	}
-	return all, nil
 }
 
 // Limits of the look-up by many ids: 100 of them, in a request line that common servers accept (8,190 bytes).

@@ -142,6 +142,21 @@ func TestFindAllPages(t *testing.T) {
 	}
 }
 
+// TestFindAllIsWhole has lists that are not: none of them may be taken for "there is no account".
+func TestFindAllIsWhole(t *testing.T) {
+	for name, response := range map[string]string{
+		"no list": `{}`, "null": `{"total":0,"next":0,"list":null}`, "shorter than its total": `{"total":2,"next":0,"list":[]}`,
+		"one of two": `{"total":2,"next":0,"list":[{"imp_uid":"imp_1","merchant_uid":"A-1"}]}`, "without end": `{"total":1,"next":7,"list":[]}`,
+	} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"code":0,"message":null,"response":%s}`, response)
+		})
+		if list, err := c.FindAll(context.Background(), "A-1", ""); client.KindOf(err) != client.Malformed {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
+	}
+}
+
 func FuzzPayment(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte(`{"code":0,"response":{"imp_uid":7,"merchant_uid":null,"amount":"1e3","vbank_date":1.5,"cancel_history":[{}]}}`))

@@ -79,7 +79,11 @@ func (c *Client) token(ctx context.Context) (string, error) {
 		return "", &Error{Op: op, Kind: NotWritten, Err: errMissingToken}
 	}
 	life := time.Duration(reply.ExpiredAt-reply.Now) * time.Second // both by the server's clock
-	c.tokens.set(string(reply.AccessToken), max(life, 2*time.Second), time.Unix(int64(reply.Now), 0))
+	server := time.Unix(int64(reply.Now), 0)
+	if reply.Now == 0 {
+		server = time.Now() // it tells no time
+	}
+	c.tokens.set(string(reply.AccessToken), max(life, 2*time.Second), server)
 	return string(reply.AccessToken), nil
 }
 

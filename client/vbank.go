@@ -65,8 +65,12 @@ type UpdateRequest struct {
 func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, error) {
 	k := call{method: http.MethodPost, path: "/vbanks", endpoint: "/vbanks", query: keyQuery(request.PGAPIKey), body: request}
 	payment, err := c.vbank(ctx, k)
-	if err == nil && string(payment.MerchantUID) != request.MerchantUID {
-		return Payment{}, &Error{Op: k.op(), Kind: Mismatch}
+	switch {
+	case err == nil && string(payment.MerchantUID) != request.MerchantUID:
+		return Payment{}, &Error{Op: k.op(), Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
+	case err == nil && payment.VbankNum == "" && payment.Status == StatusReady:
+		return Payment{}, &Error{Op: k.op(), Kind: Malformed, Acted: true, ImpUID: string(payment.ImpUID),
+			Err: errors.New("the reply says success and holds no vbank_num")}
 	}
 	return payment, err
 }
@@ -87,7 +91,7 @@ func (c *Client) vbankOf(ctx context.Context, impUID string, k call) (Payment, e
 	k.path, k.endpoint = "/vbanks/"+segment(impUID), "/vbanks/{imp_uid}"
 	payment, err := c.vbank(ctx, k)
 	if err == nil && string(payment.ImpUID) != impUID {
-		return Payment{}, &Error{Op: k.op(), Kind: Mismatch}
+		return Payment{}, &Error{Op: k.op(), Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
 	}
 	return payment, err
 }
@@ -98,7 +102,7 @@ func (c *Client) vbank(ctx context.Context, k call) (Payment, error) {
 		return Payment{}, err
 	}
 	if payment.ImpUID == "" {
-		return Payment{}, &Error{Op: k.op(), Kind: Malformed, Err: errors.New("the reply says success and holds no imp_uid")}
+		return Payment{}, &Error{Op: k.op(), Kind: Malformed, Acted: true, Err: errors.New("the reply says success and holds no imp_uid")}
 	}
 	return payment, nil
 }

@@ -12,6 +12,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -38,11 +39,12 @@ var ErrClosed = errors.New("the ledger is closed")
 // State is how the order of an entry stands.
 type State string
 
-// The states. An entry with one of the last three is live.
+// The states. An entry with any but the first is live.
 const (
 	Vacant   State = ""        // the entry asked for no account, or surely got none: never sent, refused, not found
 	Intended State = "intent"  // an issue may have been sent
 	Issued   State = "issued"  // the order has the entry's account
+	Changing State = "change"  // it has that account, and an update or revocation of it may have been sent
 	Revoked  State = "revoked" // it had that account, which was taken back
 )
 
@@ -252,7 +254,10 @@ func (l *Ledger) Begin(ctx context.Context, run Run) (Run, error) {
 // Finish marks a run as complete: the same input is a new run from now on.
 func (l *Ledger) Finish(ctx context.Context, run int64, at time.Time) error {
 	return l.commit(func(s *statements) error {
-		_, err := s.finish.Exec(at.UnixMicro(), run)
+		if _, err := s.finish.Exec(at.UnixMicro(), run); err != nil {
+			return err
+		}
+		_, err := s.settled.Exec(l.merchant)
 		return err
 	})
 }
@@ -281,21 +286,20 @@ func (l *Ledger) Intend(ctx context.Context, entries ...Entry) error {
 
 // unlessTaken writes each entry, and returns ErrTaken if a write changed nothing.
 func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (int64, error)) error {
-	taken := false
+	var taken error
 	err := l.commit(func(s *statements) error {
 		for i := range entries {
 			n, err := write(s, &entries[i])
 			if err != nil {
 				return err
 			}
-			taken = taken || n == 0
+			if n == 0 {
+				taken = fmt.Errorf("line %d: %w", entries[i].Line, ErrTaken)
+			}
 		}
 		return nil
 	})
-	if err == nil && taken {
-		return ErrTaken
-	}
-	return err
+	return cmp.Or(err, taken)
 }
 
 func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
@@ -305,7 +309,7 @@ func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
 		return n, err
 	}
 	// The order is taken, or has a revoked account, or the line has an entry from before that is not live.
-	if _, err := s.release.Exec(l.merchant, e.MerchantUID); err != nil {
+	if _, err := s.release.Exec(l.merchant, e.MerchantUID, e.Run, -1); err != nil {
 		return 0, err
 	}
 	if n, err = changed(s.intendAgain.Exec(values...)); err == nil && n == 0 {
@@ -333,6 +337,11 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 	return l.commit(func(s *statements) error {
 		for i := range entries {
 			e := &entries[i]
+			if e.State == Changing { // the run that it is of may have been settled long ago
+				if _, err := s.reopen.Exec(e.Run); err != nil {
+					return err
+				}
+			}
 			if e.State != Vacant && e.Attempts > 0 { // there was an intent, and the entry stays live
 				n, err := changed(s.settle.Exec(e.Run, e.Line, string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
 					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue))
@@ -341,6 +350,11 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 				}
 				if n > 0 {
 					continue
+				}
+			}
+			if e.State != Vacant { // the order's account of before may have been revoked
+				if _, err := s.release.Exec(l.merchant, e.MerchantUID, e.Run, e.Line); err != nil {
+					return err
 				}
 			}
 			if _, err := s.record.Exec(l.values(e)...); err != nil {
@@ -413,9 +427,10 @@ func (l *Ledger) prepareOrders() (err error) {
 	return err
 }
 
-// InDoubt returns the entries whose issue may have been sent and whose outcome is not known, oldest run first.
+// InDoubt returns the entries whose issue, or a change of whose account, may have been sent and whose outcome is not
+// known, oldest run first.
 func (l *Ledger) InDoubt(ctx context.Context) ([]Entry, error) {
-	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE state = 'intent' AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
+	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE state IN ('intent', 'change') AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
 		ORDER BY run, line`, l.merchant)
 	return collect(rows, err)
 }

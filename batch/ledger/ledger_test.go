@@ -289,7 +289,7 @@ func ExampleOpen() {
 	fmt.Println(book.Intend(context.Background(), intent))
 	// Output:
 	// <nil>
-	// the order is taken: it has an account, or an issue in doubt
+	// line 2: the order is taken: it has an account, or an issue in doubt
 }
 
 // TestCloseLetsGo opens and closes a ledger again and again: no file stays open, and no log is left to be merged.

@@ -17,7 +17,7 @@ type job struct {
 
 // statements are prepared once on the writer's connection.
 type statements struct {
-	begin, reopen, finish                              *sql.Stmt
+	begin, reopen, finish, settled                     *sql.Stmt
 	intend, release, intendAgain, settle, note, record *sql.Stmt
 }
 
@@ -27,13 +27,16 @@ const (
 
 	beginRun  = `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`
 	reopenRun = `UPDATE runs SET settled = 0 WHERE id = $1`
-	finishRun = `UPDATE runs SET finished_at = $1,
-		settled = NOT EXISTS (SELECT 1 FROM entries WHERE run = $2 AND state = 'intent') WHERE id = $2`
+	finishRun = `UPDATE runs SET finished_at = $1 WHERE id = $2`
+	// finished runs without an entry in doubt: InDoubt need not look through them
+	settledRuns = `UPDATE runs SET settled = 1 WHERE merchant = $1 AND settled = 0 AND finished_at > 0
+		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id AND state IN ('intent', 'change'))`
 
 	// a first intent; nothing happens if the line has an entry, or the order a live one
 	intend = intentInsert + ` ON CONFLICT DO NOTHING`
 	// the order's account was revoked, and another may be made
-	release = `UPDATE entries SET live = 0 WHERE merchant = $1 AND merchant_uid = $2 AND live = 1 AND state = 'revoked'`
+	release = `UPDATE entries SET live = 0 WHERE merchant = $1 AND merchant_uid = $2 AND live = 1 AND state = 'revoked'
+		AND NOT (run = $3 AND line = $4)`
 	// another intent of a line whose entry is not live
 	intendAgain = `UPDATE entries SET live = $5, state = $6, status = $7, error_code = $8, error_message = $9, action = $10,
 			amount = $11, due = $12, bank = $13, attempts = $14, intent_at = $15
@@ -43,7 +46,7 @@ const (
 	settle = `UPDATE entries SET state = $3, status = $4, error_code = $5, error_message = $6, attempts = $7,
 			imp_uid = $8, vbank_code = $9, vbank_name = $10, vbank_num = $11, vbank_holder = $12, vbank_due = $13,
 			pg_provider = $14, issued_at = $15, now_amount = $16, now_due = $17
-		WHERE run = $1 AND line = $2`
+		WHERE run = $1 AND line = $2 AND live = 1`
 	record = `INSERT INTO entries (` + intentColumns + `, ` + accountColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 		ON CONFLICT (run, line) DO UPDATE SET merchant_uid = excluded.merchant_uid,
@@ -59,7 +62,7 @@ const (
 // queries pairs every statement with its SQL.
 func (s *statements) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&s.begin: beginRun, &s.reopen: reopenRun, &s.finish: finishRun,
+		&s.begin: beginRun, &s.reopen: reopenRun, &s.finish: finishRun, &s.settled: settledRuns,
 		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.note: note, &s.record: record,
 	}
 }
