@@ -115,6 +115,28 @@ func TestResultsReplace(t *testing.T) {
 	}
 }
 
+// TestSweep finds what a killed run has left behind, and what another one is writing.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	old, fresh := filepath.Join(dir, ".orders.results.csv.123"), filepath.Join(dir, ".orders.results.csv.456")
+	for _, file := range []string{old, fresh, filepath.Join(dir, "orders.csv")} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	yesterday := time.Now().Add(-25 * time.Hour)
+	if err := os.Chtimes(old, yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, filepath.Join(dir, "orders.results.csv"), nil, 1); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 3 || left[0].Name() != filepath.Base(fresh) {
+		t.Error(left, err)
+	}
+}
+
 // full is a disk without room.
 type full struct{}
 

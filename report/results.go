@@ -101,7 +101,9 @@ func Create(path string, stdout io.Writer) (*Results, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil, fmt.Errorf("%s is a directory", path)
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	temporary := "." + filepath.Base(path) + "."
+	sweep(filepath.Dir(path), temporary)
+	file, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +202,24 @@ func (w *Results) Close() error {
 		closing = nil
 	}
 	return errors.Join(closing, os.Remove(w.file.Name()))
+}
+
+// sweep removes what killed runs have left behind: half-written results, which hold people's names. One that is still
+// being written is younger than a day.
+func sweep(dir, prefix string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // Create will say what is wrong with the directory
+	}
+	for _, entry := range entries {
+		random, ours := strings.CutPrefix(entry.Name(), prefix)
+		if !ours || strings.Trim(random, "0123456789") != "" {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > 24*time.Hour {
+			os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
 }
 
 // syncDir makes a rename in the directory durable, where the system can.

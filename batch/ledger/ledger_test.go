@@ -261,6 +261,13 @@ func TestLock(t *testing.T) {
 	if _, err := Lock(ctx, path, 120*time.Millisecond); !errors.Is(err, ErrLocked) {
 		t.Errorf("a second lock after a wait: %v", err)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Dir(path), link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(ctx, filepath.Join(link, filepath.Base(path)), 0); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second lock by another name: %v", err)
+	}
 	stopped, cancel := context.WithCancelCause(ctx)
 	cancel(errors.New("stopped"))
 	if _, err := Lock(stopped, path, time.Hour); err == nil || errors.Is(err, ErrLocked) {

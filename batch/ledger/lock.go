@@ -17,11 +17,14 @@ var ErrLocked = errors.New("another run holds the ledger's lock")
 // Lock takes the run lock of the ledger at path, waiting for it up to wait, and returns what gives it back. The
 // kernel drops the lock of a process that dies, however it dies; the file beside the ledger stays and means nothing.
 func Lock(ctx context.Context, path string, wait time.Duration) (unlock func() error, err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // two names of one ledger are one lock
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
+	}
+	// Two names of one ledger are one lock, before its file is there too.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	} else if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
 	}
 	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, ErrLocked)
