@@ -18,6 +18,7 @@ type Plan struct {
 	File    *input.File
 	Options input.Options
 	Layout  input.Layout
+	Passed  input.Stats    // rows, and the lines between them that are none
 	Header  []string       // the input's own
 	Mapping []input.Mapped // which column is which field
 	Totals
@@ -110,6 +111,7 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 	for {
 		row, err := reader.Next()
 		if errors.Is(err, io.EOF) {
+			p.Passed = reader.Stats()
 			return nil
 		}
 		if err != nil {

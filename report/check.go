@@ -58,6 +58,10 @@ func PrintPlan(w io.Writer, p *batch.Plan) {
 		}
 	}
 	fmt.Fprintf(w, "; %s skipped, %s invalid\n", thousands(int64(p.Skipped)), thousands(int64(p.Invalid)))
+	if s := p.Passed; s.Titles+s.Headers+s.Blank+s.Totals > 0 {
+		fmt.Fprintf(w, "passed over: %d lines above the header, %d repeated headers, %d blank lines, %d lines of totals (not checked)\n",
+			s.Titles, s.Headers, s.Blank, s.Totals)
+	}
 	if p.Actions[input.Issue] > 0 {
 		fmt.Fprintf(w, "to issue: %s won, from %s to %s each, due from %s to %s\n", thousands(p.Won), thousands(p.Least), thousands(p.Most),
 			input.FormatDue(p.FirstDue), input.FormatDue(p.LastDue))

@@ -33,6 +33,7 @@ type Stats struct {
 	Titles  int // lines above the header
 	Headers int // the header, met again
 	Blank   int // lines with nothing in them, among the records and between them
+	Totals  int // subtotals, totals and balances carried forward, by the words they begin with
 }
 
 const (
@@ -265,6 +266,9 @@ func (r *Reader) decode() {
 			case headerLine:
 				stats.Headers++
 				continue
+			case totalLine:
+				stats.Totals++
+				continue
 			}
 			n := len(r.header.names)
 			full := cells[:n:n]
@@ -299,7 +303,28 @@ const (
 	rowLine lineKind = iota
 	blankLine
 	headerLine
+	totalLine
 )
+
+// totals are the words for a line that adds others up.
+var totals = map[string]bool{"계": true, "합계": true, "총합계": true, "총계": true, "소계": true, "월계": true, "누계": true, "전기이월": true, "전월이월": true}
+
+// isTotal tells a line that adds others up by its first cell that is not empty: one of the words alone (합계, [ 월 계 ]), or
+// behind what it adds up and a space (101동 소계, 2026/11/03 계).
+func isTotal(cells []string) bool {
+	for _, cell := range cells {
+		cell = clean(cell)
+		if cell == "" {
+			continue
+		}
+		if totals[fold(cell)] {
+			return true
+		}
+		i := strings.LastIndexByte(cell, ' ')
+		return i >= 0 && totals[cell[i+1:]]
+	}
+	return false
+}
 
 // kind tells rows from the lines between them.
 func (h header) kind(r record) lineKind {
@@ -308,6 +333,8 @@ func (h header) kind(r record) lineKind {
 		return blankLine
 	case h.repeated(r.cells):
 		return headerLine
+	case isTotal(r.cells):
+		return totalLine
 	}
 	return rowLine
 }

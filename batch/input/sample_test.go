@@ -103,9 +103,12 @@ func TestSamples(t *testing.T) {
 			"3 issue 101-101-202611 182340 004 2026-11-30T23:59:59",
 			"4 issue 101-102-202611 406240 004 2026-11-30T23:59:59",
 			"5 issue 101-0103-202611 0 004 2026-11-30T23:59:59 skip:ZERO_BALANCE",
-			"6 issue  588580 004 2026-11-12T23:59:59 KEY_MISSING",
-			"7 issue  588580 004 2026-11-12T23:59:59 KEY_MISSING",
-		}, Stats{Rows: 5, Titles: 1}},
+		}, Stats{Rows: 3, Titles: 1, Totals: 2}},
+		{"s01_ecount_sales_cp949.csv", Options{Set: someDefaults}, []string{
+			"3 issue 2026/11/03 -1 1232000 004 2026-11-12T23:59:59",
+			"4 issue 2026/11/03 -2 550000 004 2026-11-12T23:59:59",
+			"6 issue 2026/11/04 -1 0 004 2026-11-12T23:59:59 AMOUNT_NEGATIVE",
+		}, Stats{Rows: 3, Titles: 1, Totals: 3}},
 		{"s10_update_hecto_utf8bom.csv", Options{Set: someDefaults}, []string{
 			"2 update INV-1 1300000  2026-12-31T23:59:59 imp_000000000001",
 			"3 update INV-2 0  2027-01-15T18:00:00 imp_000000000002",
