@@ -1,7 +1,10 @@
 package batch
 
 import (
+	"cmp"
 	"context"
+
+	"golang.org/x/sync/errgroup"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
@@ -11,28 +14,54 @@ import (
 // became of it, in input order. Rows that the run did not reach, or left in doubt, are told by what the ledger knows
 // of their orders now. The row and the result are valid during the call only.
 func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*input.Row, *Result) error) error {
-	block := make([]*input.Row, 0, blockRows)
-	tell := func() error {
-		if len(block) == 0 {
-			return nil
-		}
-		results, err := resultsOf(ctx, block, book, run)
-		for i := 0; err == nil && i < len(block); i++ {
-			err = do(block[i], &results[i])
-		}
-		block = block[:0]
-		return err
+	type told struct {
+		rows    []*input.Row
+		results []Result
 	}
-	err := plan.Each(ctx, func(row *input.Row) error {
-		if block = append(block, row); len(block) < blockRows {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	blocks := make(chan told, 1)
+	var reading errgroup.Group
+	reading.Go(func() error { // the next block is looked up while do is busy with this one
+		defer close(blocks)
+		var block []*input.Row
+		tell := func() error {
+			if len(block) == 0 {
+				return nil
+			}
+			results, err := resultsOf(ctx, block, book, run)
+			if err != nil {
+				return err
+			}
+			select {
+			case blocks <- told{block, results}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			block = nil
 			return nil
+		}
+		err := plan.Each(ctx, func(row *input.Row) error {
+			if block = append(block, row); len(block) < blockRows {
+				return nil
+			}
+			return tell()
+		})
+		if err != nil {
+			return err
 		}
 		return tell()
 	})
-	if err != nil {
-		return err
+	var failed error
+	for block := range blocks {
+		for i := 0; failed == nil && i < len(block.rows); i++ {
+			if failed = do(block.rows[i], &block.results[i]); failed != nil {
+				cancel()
+			}
+		}
 	}
-	return tell()
+	err := reading.Wait()
+	return cmp.Or(failed, err)
 }
 
 // resultsOf returns the results of a block of rows.

@@ -317,6 +317,9 @@ func isTotal(cells []string) bool {
 		if cell == "" {
 			continue
 		}
+		if !strings.ContainsAny(cell, "계월") { // as every one of the words does
+			return false
+		}
 		if totals[fold(cell)] {
 			return true
 		}
