@@ -96,6 +96,8 @@ var Sentences = map[Code]string{
 	PhoneZeroRestored:   "the phone number had lost its leading zero; it was restored",
 	TooLong:             "the text is longer than the API takes",
 	UnreadableRow:       "the line is not readable as CSV: a quotation mark is opened and never closed, or is followed by other text",
+	Filtered:            "left out, as --where asks",
+	ZeroBalance:         "there is nothing to collect: the amount is zero",
 }
 
 // warnings are the codes of problems that do not keep a row from being done.

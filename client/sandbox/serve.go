@@ -23,10 +23,13 @@ func Serve(ctx context.Context, addr string, config Config, ready func(url strin
 	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan error, 1)
 	defer context.AfterFunc(ctx, func() {
-		err := s.Close() // ends delays, so that nobody keeps the server waiting
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		err := s.Close() // ends delays and waits for what is being answered
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 200*time.Millisecond)
 		defer cancel()
-		stopped <- errors.Join(err, server.Shutdown(grace))
+		if server.Shutdown(grace) != nil { // only connections are left on which nothing was asked
+			err = errors.Join(err, server.Close())
+		}
+		stopped <- err
 	})()
 	ready("http://" + listener.Addr().String())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
