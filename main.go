@@ -344,6 +344,29 @@ func (f *merchantFlags) find() (*merchant, error) {
 	return m, nil
 }
 
+// live reports whether what is sent moves money.
+func (m *merchant) live() bool { return m.state == "" && !client.Loopback(m.url) }
+
+// check refuses figures that make no sense, and a doubt wait that would make second accounts.
+func (f *requestFlags) check(m *merchant) error {
+	if m.live() && f.DoubtWait < 5*time.Second {
+		return usage("an account may appear seconds after its connection broke; leave it at 30s", "--doubt-wait under 5s would have 'not found' believed too soon")
+	}
+	if f.Rate < 0 || f.Workers < 1 || f.Timeout <= 0 || f.DoubtWait < 0 || f.LockWait < 0 {
+		return usage("--rate 0 means no limit", "--rate, --workers, --timeout, --doubt-wait and --lock-wait must be positive")
+	}
+	return nil
+}
+
+// place finds whose orders a file holds and where everything about them goes.
+func place(in *inputFlags, whose *merchantFlags, out string) (m *merchant, results string, err error) {
+	if m, err = whose.find(); err != nil {
+		return nil, "", err
+	}
+	results = in.out(out)
+	return m, results, distinct(in.File, results, m.ledger)
+}
+
 // book opens the ledger.
 func (m *merchant) book() (*ledger.Ledger, error) {
 	book, err := ledger.Open(m.ledger, m.name)
@@ -440,18 +463,11 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err != nil {
 		return usage("", "--max-failures: %w", err)
 	}
-	if c.DoubtWait < 5*time.Second && !c.merchantFlags.Sandbox && !client.Loopback(c.APIURL) {
-		return usage("an account may appear seconds after its connection broke; leave it at 30s", "--doubt-wait under 5s would have 'not found' believed too soon")
-	}
-	if c.Rate < 0 || c.Workers < 1 || c.Timeout <= 0 || c.DoubtWait < 0 {
-		return usage("--rate 0 means no limit", "--rate, --doubt-wait, --workers and --timeout must be positive")
-	}
-	m, err := c.find()
+	m, path, err := place(&c.inputFlags, &c.merchantFlags, c.Out)
 	if err != nil {
 		return err
 	}
-	path := c.out(c.Out)
-	if err := distinct(c.File, path, m.ledger); err != nil {
+	if err := c.requestFlags.check(m); err != nil {
 		return err
 	}
 	book, release, err := m.locked(a.ctx, c.LockWait)
@@ -475,7 +491,7 @@ func (c *runCommand) Run(a *app) (err error) {
 		return usage("nothing was sent; name a place that can be written with --out", "the results: %w", err)
 	}
 	defer results.Close()
-	if err := c.confirm(a, plan); err != nil {
+	if err := c.confirm(a, m, plan); err != nil {
 		return err
 	}
 	api, disconnect, err := m.connect(a, &c.requestFlags, c.Tier, c.log(a.stderr))
@@ -553,14 +569,14 @@ func same(a, b string) bool {
 }
 
 // confirm asks before anything is sent to the live API, if there is somebody to ask.
-func (c *runCommand) confirm(a *app, plan *batch.Plan) error {
-	if c.Yes || c.merchantFlags.Sandbox || plan.ToDo() == 0 || client.Loopback(c.APIURL) || !terminal(a.stdin) {
+func (c *runCommand) confirm(a *app, m *merchant, plan *batch.Plan) error {
+	if c.Yes || !m.live() || plan.ToDo() == 0 || !terminal(a.stdin) {
 		return nil
 	}
 	if c.Quiet || !terminal(a.stderr) {
 		return usage("give --yes to go without asking", "nobody would see the question that is asked before anything is sent")
 	}
-	fmt.Fprintf(a.stderr, "send these to %s? [y/N] ", c.APIURL)
+	fmt.Fprintf(a.stderr, "send these to %s? [y/N] ", m.url)
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || (answer != "y" && answer != "yes") {
 		return &failure{errors.New("not confirmed"), exitInput, "nothing was sent"}
@@ -640,12 +656,8 @@ that run that say how the file is read.
 }
 
 func (c *reportCommand) Run(a *app) (err error) {
-	m, err := c.find()
+	m, path, err := place(&c.inputFlags, &c.merchantFlags, c.Out)
 	if err != nil {
-		return err
-	}
-	path := c.out(c.Out)
-	if err := distinct(c.File, path, m.ledger); err != nil {
 		return err
 	}
 	plan, err := c.open(a)
@@ -698,6 +710,9 @@ ledger, or frees it for the next run. Prints order, status, imp_uid and a note, 
 func (c *reconcileCommand) Run(a *app) (err error) {
 	m, err := c.find()
 	if err != nil {
+		return err
+	}
+	if err := c.requestFlags.check(m); err != nil {
 		return err
 	}
 	book, release, err := m.locked(a.ctx, c.LockWait)
