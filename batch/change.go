@@ -100,6 +100,10 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}
+		if !client.InDoubt(err) && j.sent == 1 { // an earlier process's try was lost, if it was sent; this one was refused
+			r.changed(j, r.refusal(j, err))
+			return
+		}
 		if !client.InDoubt(err) || j.sent >= maxTries || ctx.Err() != nil {
 			r.record(j.result(Unknown, CodeInDoubt, err.Error()))
 			return
@@ -111,7 +115,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 func (r *run) refresh(ctx context.Context, j *job) {
 	payment, err := r.api.Payment(ctx, j.order.ImpUID)
 	if err != nil {
-		r.record(r.refusal(j, err))
+		r.record(r.notAsked(j, err))
 		return
 	}
 	j.order = refreshed(j.order, payment)
@@ -163,7 +167,7 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 	payment, err := r.api.Payment(ctx, impUID)
 	if err != nil {
 		result := r.refusal(j, err)
-		if j.again && result.Status == NotSent {
+		if j.again {
 			result = j.result(Unknown, CodeInDoubt, err.Error())
 		}
 		r.record(result)

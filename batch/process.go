@@ -40,7 +40,7 @@ func (j *job) judge() Result {
 	switch {
 	case row.Action == input.Issue && order.State == ledger.Intended && row.Skip != CodeRepeated:
 		return Result{} // in doubt comes first: what is wrong with the row now says nothing of what was sent
-	case row.Action == input.Issue && order.State == ledger.Changing && !row.Invalid() && row.Skip == "":
+	case row.Action == input.Issue && order.State == ledger.Changing && (!row.Invalid() || row.OnlyLate()) && row.Skip == "":
 		return Result{} // how its account stands must be asked for
 	case row.Action == input.Issue && order.State == ledger.Issued && row.OnlyLate():
 		// The day has passed since; the account is there all the same.
@@ -236,7 +236,7 @@ func issued(j *job, payment client.Payment) Result {
 func (r *run) takeOver(ctx context.Context, j *job) {
 	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, "")
 	if err != nil {
-		r.record(r.refusal(j, err))
+		r.record(r.notAsked(j, err))
 		return
 	}
 	live, paid := living(payments)
@@ -319,6 +319,13 @@ func (r *run) refusal(j *job, err error) Result {
 		return j.result(Rejected, CodePGRefused, fault.Message)
 	}
 	return j.result(NotSent, CodeAPIUnreachable, fault.Error())
+}
+
+// notAsked is the result of an issue that was not sent because the look-up before it failed or was refused.
+func (r *run) notAsked(j *job, err error) Result {
+	result := r.refusal(j, err)
+	result.Status = NotSent
+	return result
 }
 
 // EndsRun returns why an error of the API ends the whole run, or nil when it is one row's.

@@ -304,14 +304,15 @@ func (d *doubt) settled(found finding, note string) ledger.Entry {
 	case absent:
 		e.State = ledger.Vacant
 		e.Status, e.ErrorCode, e.ErrorMessage = NotSent, CodeNoAccount, Codes[CodeNoAccount]
-	case unclear:
-		code := CodeOtherAccount
-		if e.ErrorCode == CodeReplyDiffers {
-			code = CodeReplyDiffers // stays: the API said that it acted, and an empty look-up does not unsay it
-		}
-		e.Status, e.ErrorCode, e.ErrorMessage = Unknown, code, note
 	default:
-		e.Status, e.ErrorCode, e.ErrorMessage = Unknown, CodeInDoubt, note
+		e.Status = Unknown
+		switch {
+		case e.ErrorCode == CodeReplyDiffers: // stays: the API said that it acted, and no look-up unsays it
+		case found == unclear:
+			e.ErrorCode, e.ErrorMessage = CodeOtherAccount, note
+		default:
+			e.ErrorCode, e.ErrorMessage = CodeInDoubt, note
+		}
 	}
 	return e
 }

@@ -94,10 +94,10 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 		if !open(&results[i]) {
 			continue
 		}
-		j := job{row: row}
+		unknown := results[i].Status == Unknown
+		j := job{row: row, again: unknown}
 		j.know(orders)
 		result := j.judge()
-		unknown := results[i].Status == Unknown
 		switch {
 		case result.Status != "": // the order is settled, or the row cannot be done
 			results[i] = result

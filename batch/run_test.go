@@ -506,7 +506,9 @@ func TestDoubtOutlastsTheRow(t *testing.T) {
 type bent struct {
 	batch.API
 	issue   func(client.IssueRequest) (client.Payment, error)
+	update  func(impUID string) (client.Payment, error)
 	revoke  func(impUID string) (client.Payment, error)
+	payment func(impUID string) (client.Payment, error)
 	many    func([]string) (map[string][]client.Payment, error)
 	findAll func(string) ([]client.Payment, error)
 	server  func() time.Time
@@ -517,6 +519,20 @@ func (b bent) Issue(ctx context.Context, request client.IssueRequest) (client.Pa
 		return b.issue(request)
 	}
 	return b.API.Issue(ctx, request)
+}
+
+func (b bent) Update(ctx context.Context, impUID string, request client.UpdateRequest) (client.Payment, error) {
+	if b.update != nil {
+		return b.update(impUID)
+	}
+	return b.API.Update(ctx, impUID, request)
+}
+
+func (b bent) Payment(ctx context.Context, impUID string) (client.Payment, error) {
+	if b.payment != nil {
+		return b.payment(impUID)
+	}
+	return b.API.Payment(ctx, impUID)
 }
 
 func (b bent) Revoke(ctx context.Context, impUID string, key client.Secret) (client.Payment, error) {
@@ -570,7 +586,14 @@ func TestActedElsewhere(t *testing.T) {
 			return client.Payment{}, &client.Error{Kind: client.Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
 		}
 		p := plan(t, "주문번호,금액", "A,1000")
-		for range 3 {
+		for i := range 4 {
+			api.many, api.findAll = nil, nil
+			if i == 0 || i == 2 { // and the look-ups fail, now and then
+				down := &client.Error{Kind: client.ServerError}
+				api.many = func([]string) (map[string][]client.Payment, error) { return nil, down }
+				api.findAll = func(string) ([]client.Payment, error) { return nil, down }
+				w.opts.RemoteCheck = false
+			}
 			got, err := w.with(api, p)
 			if err != nil {
 				t.Error(err)
@@ -854,5 +877,73 @@ func TestLostThenRefused(t *testing.T) {
 			t.Error(err)
 		}
 		w.expect(got, "A issued")
+	})
+}
+
+// TestLostThenNotToldOf loses an update that happened, and has the look-up refused: it is not known, and stays so until
+// it is; then report tells what the run did.
+func TestLostThenNotToldOf(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000", "B,1000")); err != nil {
+			t.Fatal(err)
+		}
+		refused := func(string) (client.Payment, error) {
+			return client.Payment{}, &client.Error{Kind: client.Refused, Code: -1, Status: 400}
+		}
+		api := bent{API: w.client, update: func(impUID string) (client.Payment, error) {
+			w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 1500})
+			return client.Payment{}, errLost
+		}, revoke: func(impUID string) (client.Payment, error) {
+			w.client.Revoke(context.Background(), impUID, "")
+			return client.Payment{}, errLost
+		}, payment: refused}
+		changes := plan(t, "주문번호,금액,action", "A,1500,update", "B,,revoke")
+		got, err := w.with(api, changes)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A unknown IN_DOUBT", "B unknown IN_DOUBT")
+
+		book := w.book()
+		defer book.Close()
+		if err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(batch.Settled) {}); err != nil {
+			t.Error(err)
+		}
+		last, err := book.LastRun(t.Context(), changes.Digest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var now []string
+		err = batch.Results(t.Context(), changes, book, last.ID, func(_ *input.Row, r *batch.Result) error {
+			now = append(now, r.MerchantUID+" "+r.Status)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(now, "A updated", "B revoked")
+	})
+}
+
+// TestKilledBeforeItsUpdate has a process die before it sends an update, and the next one have it refused.
+func TestKilledBeforeItsUpdate(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000")); err != nil {
+			t.Fatal(err)
+		}
+		changes := plan(t, "주문번호,금액,action", "A,1500,update")
+		got, err := w.with(bent{API: w.client, update: func(string) (client.Payment, error) { panic("killed") }}, changes)
+		if err == nil {
+			t.Error("nothing ended the run")
+		}
+		w.expect(got, "A unknown IN_DOUBT")
+		no := func(string) (client.Payment, error) {
+			return client.Payment{}, &client.Error{Kind: client.Refused, Code: 1, Message: "변경할 수 없습니다"}
+		}
+		got, err = w.with(bent{API: w.client, update: no}, changes)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A rejected PG_REFUSED")
 	})
 }

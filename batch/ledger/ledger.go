@@ -343,7 +343,11 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 				}
 			}
 			if e.State != Vacant && e.Attempts > 0 { // there was an intent, and the entry stays live
-				n, err := changed(s.settle.Exec(e.Run, e.Line, string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
+				settle := s.settle
+				if e.State == Revoked { // its order may be another entry's by now, and stays so
+					settle = s.settleRevoked
+				}
+				n, err := changed(settle.Exec(e.Run, e.Line, string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
 					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue))
 				if err != nil {
 					return err

@@ -101,6 +101,13 @@ func TestOneLiveEntry(t *testing.T) {
 	allowed("revoked, another line", intent(run, 10, "A-1"))
 	refused("issued anew", intent(run, 11, "A-1"))
 
+	// the revoked account of before is told of once more: it takes nothing from the new one
+	record(revoked)
+	if known, err := l.Orders(ctx, []string{"A-1"}); err != nil || known["A-1"].Line != 10 {
+		t.Errorf("%+v, %v", known["A-1"], err)
+	}
+	refused("issued anew, after the old one was told of", intent(run, 11, "A-1"))
+
 	// the database itself refuses what the statements above might let through
 	if err := l.Record(ctx, Entry{Run: 7, Line: 7, MerchantUID: "A-1", State: Issued}); err == nil {
 		t.Error("a second live entry was recorded")

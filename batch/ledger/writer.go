@@ -17,8 +17,8 @@ type job struct {
 
 // statements are prepared once on the writer's connection.
 type statements struct {
-	begin, reopen, finish, settled                     *sql.Stmt
-	intend, release, intendAgain, settle, note, record *sql.Stmt
+	begin, reopen, finish, settled                                    *sql.Stmt
+	intend, release, intendAgain, settle, settleRevoked, note, record *sql.Stmt
 }
 
 const (
@@ -43,10 +43,11 @@ const (
 		WHERE run = $1 AND line = $2 AND live = 0
 			AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND merchant_uid = $4 AND live = 1)`
 	// what came of an intent; live stays 1 and is not named, since that would cost its index an update
-	settle = `UPDATE entries SET state = $3, status = $4, error_code = $5, error_message = $6, attempts = $7,
+	settleRevoked = `UPDATE entries SET state = $3, status = $4, error_code = $5, error_message = $6, attempts = $7,
 			imp_uid = $8, vbank_code = $9, vbank_name = $10, vbank_num = $11, vbank_holder = $12, vbank_due = $13,
 			pg_provider = $14, issued_at = $15, now_amount = $16, now_due = $17
-		WHERE run = $1 AND line = $2 AND live = 1`
+		WHERE run = $1 AND line = $2`
+	settle = settleRevoked + ` AND live = 1`
 	record = `INSERT INTO entries (` + intentColumns + `, ` + accountColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 		ON CONFLICT (run, line) DO UPDATE SET merchant_uid = excluded.merchant_uid,
@@ -63,7 +64,7 @@ const (
 func (s *statements) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&s.begin: beginRun, &s.reopen: reopenRun, &s.finish: finishRun, &s.settled: settledRuns,
-		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.note: note, &s.record: record,
+		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.settleRevoked: settleRevoked, &s.note: note, &s.record: record,
 	}
 }
 
