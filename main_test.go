@@ -239,14 +239,7 @@ func checkAccounts(t *testing.T, what, api string, rows int, results string, sta
 		}
 		numbers[a.MerchantUID] = fmt.Sprintf("%d %s", a.Amount, a.VbankNum)
 	}
-	text, err := os.ReadFile(results)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	lines := readResults(t, results)
 	column := func(name string) int { return slices.Index(lines[0], name) }
 	if len(lines) != rows+1 || len(numbers) != rows {
 		t.Errorf("%s: %d results and %d orders with accounts for %d rows", what, len(lines)-1, len(numbers), rows)
@@ -293,8 +286,8 @@ func finish(t *testing.T, command *exec.Cmd, stderr *bytes.Buffer, status int) {
 	}
 }
 
-// statuses counts the statuses in a results file.
-func statuses(t *testing.T, results string) map[string]int {
+// readResults returns the lines of a results file, its header first.
+func readResults(t *testing.T, results string) [][]string {
 	t.Helper()
 	text, err := os.ReadFile(results)
 	if err != nil {
@@ -304,6 +297,13 @@ func statuses(t *testing.T, results string) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return lines
+}
+
+// statuses counts the statuses in a results file.
+func statuses(t *testing.T, results string) map[string]int {
+	t.Helper()
+	lines := readResults(t, results)
 	column, count := slices.Index(lines[0], "status"), make(map[string]int)
 	for _, line := range lines[1:] {
 		count[line[column]]++
@@ -359,7 +359,7 @@ func TestSignals(t *testing.T) {
 
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil, "--late", "1", "--late-by", "3s") // replies that are waited for
-	command, stderr, results := process(t, dir, api, 20)
+	command, _, results := process(t, dir, api, 20)
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,6 @@ func TestSignals(t *testing.T) {
 	if _, err := os.Stat(results); err == nil {
 		t.Error("results were written after a second signal")
 	}
-	_ = stderr
 }
 
 func finishStarted(t *testing.T, command *exec.Cmd, stderr *bytes.Buffer, status int) {

@@ -88,20 +88,41 @@ func (w *world) run(ctx context.Context, p *batch.Plan) ([]string, error) {
 func (w *world) runOn(ctx context.Context, p *batch.Plan, api batch.API, book batch.Ledger) ([]string, error) {
 	w.t.Helper()
 	found, ended := batch.Run(ctx, p, api, book, w.opts)
-	var results []string
-	err := batch.Results(context.WithoutCancel(ctx), p, book, found.ID, func(_ *input.Row, r *batch.Result) error {
-		results = append(results, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.MerchantUID, r.Status, r.ErrorCode)))
-		return nil
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	results := w.results(ctx, p, book, found.ID)
 	if finisher, ok := book.(*ledger.Ledger); ok && ended == nil {
 		if err := finisher.Finish(ctx, found.ID, time.Now()); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 	return results, ended
+}
+
+// reconciled settles what is in doubt, and returns the results of the plan's last run as they are told then.
+func (w *world) reconciled(p *batch.Plan) []string {
+	w.t.Helper()
+	book := w.book()
+	defer book.Close()
+	if err := batch.Reconcile(w.t.Context(), w.client, book, w.opts.DoubtWait, func(batch.Settled) {}); err != nil {
+		w.t.Error(err)
+	}
+	last, err := book.LastRun(w.t.Context(), p.Digest())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.results(w.t.Context(), p, book, last.ID)
+}
+
+// results returns a run's results, one string a row: "order status code".
+func (w *world) results(ctx context.Context, p *batch.Plan, book batch.Known, run int64) (results []string) {
+	w.t.Helper()
+	err := batch.Results(context.WithoutCancel(ctx), p, book, run, func(_ *input.Row, r *batch.Result) error {
+		results = append(results, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.MerchantUID, r.Status, r.ErrorCode)))
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return results
 }
 
 func (w *world) expect(got []string, want ...string) {
@@ -726,24 +747,7 @@ func TestStoppedBeforeItsTurn(t *testing.T) {
 		got, _ = w.run(t.Context(), p) // in doubt still, now in a run of its own
 		w.expect(got, "A unknown IN_DOUBT", "B already_issued")
 		down = false
-		book := w.book()
-		defer book.Close()
-		if err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(batch.Settled) {}); err != nil {
-			t.Error(err)
-		}
-		last, err := book.LastRun(t.Context(), p.Digest())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var now []string
-		err = batch.Results(t.Context(), p, book, last.ID, func(_ *input.Row, r *batch.Result) error {
-			now = append(now, r.MerchantUID+" "+r.Status)
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
-		w.expect(now, "A already_issued", "B already_issued")
+		w.expect(w.reconciled(p), "A already_issued", "B already_issued")
 	})
 }
 
@@ -904,24 +908,7 @@ func TestLostThenNotToldOf(t *testing.T) {
 		}
 		w.expect(got, "A unknown IN_DOUBT", "B unknown IN_DOUBT")
 
-		book := w.book()
-		defer book.Close()
-		if err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(batch.Settled) {}); err != nil {
-			t.Error(err)
-		}
-		last, err := book.LastRun(t.Context(), changes.Digest())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var now []string
-		err = batch.Results(t.Context(), changes, book, last.ID, func(_ *input.Row, r *batch.Result) error {
-			now = append(now, r.MerchantUID+" "+r.Status)
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
-		w.expect(now, "A updated", "B revoked")
+		w.expect(w.reconciled(changes), "A updated", "B revoked")
 	})
 }
 
