@@ -376,9 +376,12 @@ func (m *merchant) book() (*ledger.Ledger, error) {
 	return book, nil
 }
 
-// locked opens the ledger for a command that changes it.
-func (m *merchant) locked(ctx context.Context, wait time.Duration) (*ledger.Ledger, func() error, error) {
-	unlock, err := ledger.Lock(ctx, m.ledger, wait)
+// locked opens the ledger for a command that changes it, once the request flags have been found good.
+func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger, func() error, error) {
+	if err := f.check(m); err != nil {
+		return nil, nil, err
+	}
+	unlock, err := ledger.Lock(ctx, m.ledger, f.LockWait)
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
@@ -467,10 +470,7 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.requestFlags.check(m); err != nil {
-		return err
-	}
-	book, release, err := m.locked(a.ctx, c.LockWait)
+	book, release, err := m.locked(a.ctx, &c.requestFlags)
 	if err != nil {
 		return err
 	}
@@ -712,10 +712,7 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.requestFlags.check(m); err != nil {
-		return err
-	}
-	book, release, err := m.locked(a.ctx, c.LockWait)
+	book, release, err := m.locked(a.ctx, &c.requestFlags)
 	if err != nil {
 		return err
 	}
