@@ -68,8 +68,10 @@ type inputFlags struct {
 	ChannelKey string            `help:"channel_key for rows that have none."`
 	Key        string            `placeholder:"TEMPLATE" help:"Order numbers made of columns: '{동}-{호}-202611'."`
 	Where      []string          `placeholder:"HEADER=VALUE" sep:"none" help:"Only the rows in which this holds; repeatable."`
-	Encoding   string            `enum:"auto,utf-8,cp949" default:"auto" help:"auto, utf-8 or cp949."`
-	Delimiter  string            `default:"auto" help:"auto, comma, tab, semicolon, pipe or the character itself."`
+	DueYear    int               `placeholder:"YEAR" help:"The year of due dates that have none, such as 12월 10일."`
+	Encoding   string            `placeholder:"NAME" enum:",auto,utf-8,cp949,utf-16le,utf-16be" default:"" help:"utf-8, cp949, utf-16le or utf-16be; by default the bytes tell."`
+	Delimiter  string            `placeholder:"NAME" help:"comma, tab, semicolon, pipe or the character itself; by default the header tells."`
+	Profile    string            `placeholder:"FILE" help:"A file that keeps all these, written by check --save-profile. Flags go before it."`
 }
 
 // merchantFlags say whose orders these are, and where what is known of them is kept.
@@ -241,39 +243,31 @@ func (f *logFlags) log(stderr io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(stderr, options))
 }
 
-// options turns the flags into what package input takes.
+// options turns the flags, and the profile behind them, into what package input takes.
 func (f *inputFlags) options(now time.Time) (input.Options, error) {
-	o := input.Options{Map: f.Map, Set: map[string]string{}, Key: f.Key, Now: now}
-	if f.Encoding != "auto" {
-		o.Encoding = f.Encoding
+	var kept input.Profile
+	if f.Profile != "" {
+		var err error
+		if kept, err = input.ReadProfile(f.Profile); err != nil {
+			return input.Options{}, usage("vbankbatch check --save-profile FILE writes one", "--profile: %w", err)
+		}
 	}
-	for flag, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey} {
+	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{}}
+	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey} {
 		if value != "" {
-			o.Set[flag] = value
+			flags.Set[field] = value
 		}
 	}
 	for field, value := range f.Set {
-		if o.Set[field] != "" && o.Set[field] != value {
-			return o, usage("give it once", "--set %s and the flag of its own disagree", field)
+		if flags.Set[field] != "" && flags.Set[field] != value {
+			return input.Options{}, usage("give it once", "--set %s and the flag of its own disagree", field)
 		}
-		o.Set[field] = value
+		flags.Set[field] = value
 	}
-	for _, condition := range f.Where {
-		header, value, ok := strings.Cut(condition, "=")
-		if !ok || header == "" {
-			return o, usage("for example --where 결제방법=가상계좌", "--where %q is not HEADER=VALUE", condition)
-		}
-		o.Where = append(o.Where, input.Where{Header: header, Value: value})
+	o, err := kept.With(flags).Options(now)
+	if err != nil {
+		return o, usage("", "%w", err)
 	}
-	named := map[string]rune{"auto": 0, "comma": ',', "tab": '\t', "semicolon": ';', "pipe": '|'}
-	delimiter, ok := named[f.Delimiter]
-	if runes := []rune(f.Delimiter); !ok && len(runes) == 1 {
-		delimiter, ok = runes[0], true
-	}
-	if !ok {
-		return o, usage("auto, comma, tab, semicolon, pipe or one character", "--delimiter %q is no delimiter", f.Delimiter)
-	}
-	o.Delimiter = delimiter
 	return o, nil
 }
 
@@ -288,6 +282,9 @@ func (f *inputFlags) open(a *app) (*batch.Plan, error) {
 		return nil, err
 	}
 	plan, err := batch.Preflight(a.ctx, file, options)
+	if err == nil {
+		err = file.Settled(a.ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -299,7 +296,8 @@ func (f *inputFlags) out(asked string) string {
 	if asked != "" || f.File == "-" {
 		return cmp.Or(asked, "-")
 	}
-	return strings.TrimSuffix(f.File, filepath.Ext(f.File)) + ".results.csv"
+	name := strings.TrimSuffix(f.File, ".gz")
+	return strings.TrimSuffix(name, filepath.Ext(name)) + ".results.csv"
 }
 
 // merchant is what the merchant flags lead to: the credentials, the ledger's place, and the sandbox if asked for.
@@ -427,7 +425,7 @@ func (a *app) serve(m *merchant) (address string, close func() error, err error)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
-		ended <- sandbox.Serve(ctx, "127.0.0.1:0", sandbox.Config{State: m.state}, func(url string) { ready <- url })
+		ended <- sandbox.Serve(ctx, "127.0.0.1:0", sandbox.Config{State: m.state, Clock: a.now}, func(url string) { ready <- url })
 	}()
 	select {
 	case address = <-ready:
@@ -483,7 +481,10 @@ func (c *runCommand) Run(a *app) (err error) {
 	if !c.Quiet {
 		report.PrintPlan(a.stderr, plan)
 	}
-	if err := c.Check(&plan.Totals); err != nil {
+	if plan.Lacking != nil {
+		return plan.Lacking
+	}
+	if err := c.Check(plan); err != nil {
 		return &failure{err, exitInput, "nothing was sent; vbankbatch check shows the rows"}
 	}
 	results, err := report.Create(path, a.stdout)
@@ -614,13 +615,16 @@ func outcome(s *report.Summary) error {
 type checkCommand struct {
 	inputFlags   `embed:""`
 	batch.Guards `embed:""`
+	Format       string `enum:"text,json,csv" default:"text" help:"text, json or csv."`
+	SaveProfile  string `placeholder:"FILE" help:"Keep how the file is read in a new file, for --profile."`
 }
 
 func (checkCommand) Help() string {
 	return `Prints what was understood, the control totals, and every problem of every row. Exit status 0: all rows are good,
 1: some are not, 3: the file was refused.
 
-  vbankbatch check --due +7d --holder 한빛상사 orders.csv`
+  vbankbatch check --due +7d --holder 한빛상사 orders.csv
+  vbankbatch check --map amount=합계 --due +7d --save-profile hanbit.toml orders.csv`
 }
 
 func (c *checkCommand) Run(a *app) error {
@@ -629,11 +633,21 @@ func (c *checkCommand) Run(a *app) error {
 		return err
 	}
 	defer plan.File.Close()
-	if err := report.Check(a.ctx, a.stdout, plan); err != nil {
+	out := bufio.NewWriter(a.stdout)
+	if err := cmp.Or(report.Check(a.ctx, out, plan, c.Format), out.Flush()); err != nil {
 		return err
 	}
-	if err := c.Check(&plan.Totals); err != nil {
+	if plan.Lacking != nil {
+		return plan.Lacking
+	}
+	if err := c.Check(plan); err != nil {
 		return &failure{err, exitInput, ""}
+	}
+	if c.SaveProfile != "" {
+		if err := plan.Options.Profile(plan.Mapping).Write(c.SaveProfile); err != nil {
+			return usage("name a file that does not exist yet", "--save-profile: %w", err)
+		}
+		fmt.Fprintln(a.stderr, "profile:", c.SaveProfile)
 	}
 	if plan.Invalid > 0 {
 		return rowsNotDone(exitFailed)
@@ -665,6 +679,12 @@ func (c *reportCommand) Run(a *app) (err error) {
 		return err
 	}
 	defer plan.File.Close()
+	if plan.Lacking != nil {
+		return plan.Lacking
+	}
+	if !c.Quiet {
+		report.PrintPlan(a.stderr, plan)
+	}
 	book, err := m.book()
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -129,6 +130,97 @@ func spawnSandbox(dir string, env []string, args ...string) (address string, sto
 		stop()
 	}
 	return strings.TrimSpace(address), stop, err
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestExports checks and runs files as people's programs write them, and compares all that is said of them with the
+// golden files: NAME.check as check tells it with the flags that the file needs to be read, NAME.results as run
+// writes them with what the accounts need besides.
+func TestExports(t *testing.T) {
+	const exports = "testdata/exports/"
+	const account = "--bank=국민 --due=+7d --holder=한빛상사"
+	now := func() time.Time { return time.Date(2026, 11, 5, 9, 0, 0, 0, input.KST) }
+	tested := map[string]bool{"golden": true}
+	for _, c := range []struct{ file, flags, more string }{
+		{"s01_ecount_sales_cp949.csv", account, ""},
+		{"s03_godomall_orders_utf8.csv", "--where=결제방법=가상계좌", account},
+		{"s04_excel_damaged_cp949.csv", "", account},
+		{"s05_excel_unicode_text_utf16le.txt", "", account},
+		{"s08_apartment_fee_cp949.csv", "--key={동}-{호}-202611", account},
+		{"s10_update_hecto_utf8bom.csv", "", ""},
+		{"s12_messy_concat_utf8.csv", "", account},
+		{"academy_fees_utf16be.txt", `--map=amount=원비 --map=vbank_due=납부마감일 --due-year=2026 --key={학생명}-{반} --set=custom_data={"반":"{반}"} ` + account, ""},
+		{"carried_forward_cp949.csv", "--map=amount=금액", account},
+		{"concatenated_months.csv", "", account},
+		{"decomposed_macos.csv", "", account},
+		{"excel_text_formulas.csv", "", account},
+		{"german_semicolons.csv", "", account},
+		{"leap_days.csv", "", account},
+		{"lone_quote.csv", "", account},
+		{"noon_and_midnight.csv", "", account},
+		{"results_through_excel_cp949.csv", "--holder=한빛상사", ""},
+		{"returns_and_totals_cp949.csv", account, ""},
+		{"tabs_and_commas.csv", "", account},
+		{"two_line_header_cp949.csv", "--key={동}-{호}-202611", account},
+	} {
+		tested[c.file] = true
+		t.Run(c.file, func(t *testing.T) {
+			dir := t.TempDir()
+			vbankbatch := func(command string, flags ...string) string {
+				var out, errs bytes.Buffer
+				status := run(append([]string{command, exports + c.file}, flags...), nil, &out, &errs, now)
+				if command == "check" {
+					fmt.Fprintf(&out, "%sexit status %d\n", &errs, status)
+				} else if status > exitFailed {
+					t.Errorf("exit status %d\n%s", status, &errs)
+				}
+				return out.String()
+			}
+			golden(t, exports+"golden/"+c.file+".check", vbankbatch("check", strings.Fields(c.flags)...))
+			ledger := filepath.Join(dir, "ledger.db")
+			accountsForUpdates(t, ledger+".sandbox.jsonl")
+			flags := append(strings.Fields(c.flags+" "+c.more), "--sandbox", "--quiet", "--workers=1", "--rate=0", "--ledger="+ledger, "--out=-")
+			golden(t, exports+"golden/"+c.file+".results", vbankbatch("run", flags...))
+		})
+	}
+	files, err := os.ReadDir(exports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !tested[file.Name()] {
+			t.Errorf("%s is tested nowhere", file.Name())
+		}
+	}
+}
+
+// accountsForUpdates puts the accounts into the sandbox's state that s10 changes.
+func accountsForUpdates(t *testing.T, path string) {
+	var lines strings.Builder
+	for i := 1; i <= 4; i++ {
+		fmt.Fprintf(&lines, `{"imp_uid":"imp_%012d","merchant_uid":"INV-%d","pg_provider":"settle","vbank_code":"004","vbank_num":"0012345%d","vbank_date":1798729199,"amount":1000,"status":"ready","started_at":1793836800}`+"\n", i, i, i)
+	}
+	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
 }
 
 // TestReadme holds the README to the program: every error code stands in it, with its sentence.

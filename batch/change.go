@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/pg"
@@ -146,7 +147,7 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 		return j.order.ImpUID, true
 	}
 	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, client.StatusReady)
-	if err != nil {
+	if err != nil && client.KindOf(err) != client.NotFound {
 		r.record(r.refusal(j, err))
 		return "", false
 	}
@@ -155,7 +156,7 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 	case 1:
 		return string(live[0].ImpUID), true
 	case 0:
-		r.record(j.result(Rejected, CodeNotFound, "the API has no account of this order that waits for a deposit"))
+		r.record(j.result(Rejected, string(input.ImpUIDMissing), "neither the ledger nor the API has an account of this order that waits for a deposit; give its imp_uid"))
 	default:
 		r.record(j.result(Conflict, CodeSeveralAccounts, "name one by its imp_uid: "+impUIDs(live)))
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"vbankbatch/batch/input"
@@ -18,9 +19,11 @@ type Plan struct {
 	File    *input.File
 	Options input.Options
 	Layout  input.Layout
-	Passed  input.Stats    // rows, and the lines between them that are none
-	Header  []string       // the input's own
-	Mapping []input.Mapped // which column is which field
+	Passed  input.Stats        // rows, and the lines between them that are none
+	Header  []string           // the input's own
+	Mapping []input.Mapped     // which column is which field
+	Lacking error              // an *input.Error if the file lacks columns that every row needs; Run refuses it
+	Differ  []input.Difference // lines of totals that do not agree with the rows, the first hundred
 	Totals
 
 	repeats map[int]repeat // by line
@@ -30,6 +33,7 @@ type Plan struct {
 type Totals struct {
 	Rows     int                  // data rows
 	Skipped  int                  // filtered, zero balance, repeated
+	Skips    map[string]int       // of them, by reason
 	Invalid  int                  // rows with an error
 	Actions  map[input.Action]int // rows to be sent
 	Won      int64                // sum of the amounts to be issued
@@ -38,6 +42,7 @@ type Totals struct {
 	FirstDue int64                // earliest due date to be issued, UNIX seconds; 0 without one
 	LastDue  int64                // latest
 	Banks    map[string]int       // rows to be issued, by KFTC code
+	PGs      map[string]int       // likewise, by pg; "" is the API's default
 	Codes    map[string]int       // rows by problem code, warnings included
 }
 
@@ -47,14 +52,17 @@ func (t *Totals) ToDo() int { return t.Rows - t.Skipped - t.Invalid }
 func (t *Totals) add(row *input.Row) {
 	t.Rows++
 	for _, problem := range row.Problems {
-		t.Codes[string(problem.Code)]++
+		if !problem.Everywhere {
+			t.Codes[string(problem.Code)]++
+		}
 	}
 	switch {
-	case row.Invalid():
+	case row.Invalid() && !row.OnlyLacks():
 		t.Invalid++
 		return
 	case row.Skip != "":
 		t.Skipped++
+		t.Skips[row.Skip]++
 		return
 	}
 	t.Actions[row.Action]++
@@ -63,7 +71,7 @@ func (t *Totals) add(row *input.Row) {
 	}
 	amount, due := row.Request.Amount, row.Request.VbankDue
 	first := t.Actions[input.Issue] == 1
-	t.Won += amount
+	t.Won = min(t.Won, math.MaxInt64-amount) + amount // a sum that does not wrap around
 	t.Most, t.LastDue = max(t.Most, amount), max(t.LastDue, due)
 	if first || amount < t.Least {
 		t.Least = amount
@@ -72,6 +80,7 @@ func (t *Totals) add(row *input.Row) {
 		t.FirstDue = due
 	}
 	t.Banks[row.Bank]++
+	t.PGs[row.Request.PG]++
 }
 
 // Preflight reads the whole file and checks it; nothing is sent. Its error is the file's (an *input.Error), not a
@@ -79,9 +88,9 @@ func (t *Totals) add(row *input.Row) {
 // such orders is read twice.
 func Preflight(ctx context.Context, file *input.File, options input.Options) (*Plan, error) {
 	p := &Plan{File: file, Options: options}
-	var index repeatIndex
+	index := repeatIndex{composed: options.Key != ""}
 	count := func(also func(*input.Row)) error {
-		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), Codes: make(map[string]int)}
+		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Codes: make(map[string]int)}
 		return p.Each(ctx, func(row *input.Row) error {
 			p.add(row)
 			also(row)
@@ -107,11 +116,11 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 		return err
 	}
 	defer reader.Close()
-	p.Layout, p.Header, p.Mapping = reader.Layout(), reader.Header(), reader.Mapping()
+	p.Layout, p.Header, p.Mapping, p.Lacking = reader.Layout(), reader.Header(), reader.Mapping(), reader.Lacking()
 	for {
 		row, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			p.Passed = reader.Stats()
+			p.Passed, p.Differ = reader.Stats(), reader.Differences()
 			return nil
 		}
 		if err != nil {
@@ -156,27 +165,32 @@ type Guards struct {
 	MaxAmount   int64 `placeholder:"WON" help:"Likewise, if one row asks for more."`
 }
 
-// Check compares the totals with what the caller knows, and returns every difference.
-func (g Guards) Check(t *Totals) error {
+// Check compares what the preflight found with what the caller knows, and returns every difference.
+func (g Guards) Check(p *Plan) error {
 	var all []error
 	fail := func(format string, values ...any) { all = append(all, fmt.Errorf(format, values...)) }
-	if g.ExpectRows > 0 && t.ToDo() != g.ExpectRows {
-		fail("%d rows are to be done, --expect-rows says %d", t.ToDo(), g.ExpectRows)
+	if g.ExpectRows > 0 && p.ToDo() != g.ExpectRows {
+		fail("%d rows are to be done, --expect-rows says %d", p.ToDo(), g.ExpectRows)
 	}
-	if g.ExpectTotal > 0 && t.Won != g.ExpectTotal {
-		fail("%d won are to be issued, --expect-total says %d", t.Won, g.ExpectTotal)
+	if g.ExpectTotal > 0 && p.Won != g.ExpectTotal {
+		fail("%d won are to be issued, --expect-total says %d", p.Won, g.ExpectTotal)
 	}
-	if g.MaxRows > 0 && t.ToDo() > g.MaxRows {
-		fail("%d rows are to be done, --max-rows allows %d", t.ToDo(), g.MaxRows)
+	if g.MaxRows > 0 && p.ToDo() > g.MaxRows {
+		fail("%d rows are to be done, --max-rows allows %d", p.ToDo(), g.MaxRows)
 	}
-	if g.MaxTotal > 0 && t.Won > g.MaxTotal {
-		fail("%d won are to be issued, --max-total allows %d", t.Won, g.MaxTotal)
+	if g.MaxTotal > 0 && p.Won > g.MaxTotal {
+		fail("%d won are to be issued, --max-total allows %d", p.Won, g.MaxTotal)
 	}
-	if g.MaxAmount > 0 && t.Most > g.MaxAmount {
-		fail("one row asks for %d won, --max-amount allows %d", t.Most, g.MaxAmount)
+	if g.MaxAmount > 0 && p.Most > g.MaxAmount {
+		fail("one row asks for %d won, --max-amount allows %d", p.Most, g.MaxAmount)
 	}
-	if g.Strict && t.Invalid > 0 {
-		fail("%d rows are invalid, and --strict allows none", t.Invalid)
+	if g.Strict && p.Invalid > 0 {
+		fail("%d rows are invalid, and --strict allows none", p.Invalid)
+	}
+	if g.Strict {
+		for _, d := range p.Differ {
+			fail("line %d: the total says %d and the rows come to %d, and --strict allows no difference", d.Line, d.Says, d.Adds)
+		}
 	}
 	return errors.Join(all...)
 }

@@ -13,14 +13,24 @@ import (
 type repeat struct {
 	first    int  // the line whose row stands for all
 	conflict bool // the rows disagree, and none is done
+	composed bool // their order number is made of columns, and is none if two rows have it
 }
 
 func (r repeat) tell(row *input.Row) {
+	which := fmt.Sprintf("the first is on line %d", r.first)
+	if r.first == row.Line {
+		which = "this is the first of them"
+	}
 	switch {
+	case r.composed:
+		row.Problems = append(row.Problems, input.Problem{
+			Code: CodeDuplicateConflict, Field: "merchant_uid",
+			Message: "--key makes the same order number of several rows (" + which + "), so none was sent; add a column that tells them apart",
+		})
 	case r.conflict:
 		row.Problems = append(row.Problems, input.Problem{
 			Code:    CodeDuplicateConflict,
-			Message: fmt.Sprintf("other rows for this order say something else (the first is on line %d), so none was sent; leave the right one and run again", r.first),
+			Message: "rows for this order say different things (" + which + "), so none was sent; leave the right one and run again",
 		})
 	case r.first != row.Line && row.Skip == "":
 		row.Skip = CodeRepeated
@@ -33,7 +43,8 @@ func (r repeat) tell(row *input.Row) {
 
 // repeatIndex finds the orders and accounts that stand in several rows. It keeps hashes, not the rows.
 type repeatIndex struct {
-	entries []entry
+	composed bool // the order numbers are made by Options.Key
+	entries  []entry
 }
 
 // entry is one row's claim on an order or on an account.
@@ -113,14 +124,15 @@ func (x *repeatIndex) resolve() map[int]repeat {
 			n++
 		}
 		if group := rest[:n]; n > 1 {
-			agree := agreeing(group)
+			composed := x.composed && group[0].by == issueByOrder
+			agree := agreeing(group) && !composed
 			for _, e := range group {
 				// A line can be in two groups, by its order and by its account: a conflict in either counts, and
 				// the account says which line it repeats.
 				if old, ok := found[int(e.line)]; (ok && old.conflict) || (agree && e.by == byOrderToo) {
 					continue
 				}
-				found[int(e.line)] = repeat{first: int(group[0].line), conflict: !agree}
+				found[int(e.line)] = repeat{first: int(group[0].line), conflict: !agree, composed: composed}
 			}
 		}
 		rest = rest[n:]

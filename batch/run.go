@@ -68,6 +68,9 @@ type run struct {
 // finished, and what is in doubt is settled for up to Options.SettleTime), or a failure of the ledger or the file. The
 // run returned is usable all the same unless its ID is 0.
 func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options) (ledger.Run, error) {
+	if plan.Lacking != nil {
+		return ledger.Run{}, plan.Lacking
+	}
 	found, err := book.Begin(ctx, ledger.Run{
 		Digest: plan.Digest(), Settings: plan.Settings(), File: plan.File.Path, Started: time.Now()})
 	if err != nil {

@@ -1,7 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"context"
+	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -13,22 +16,69 @@ import (
 	"vbankbatch/batch/input"
 )
 
+// Formats are those that Check writes.
+const (
+	Text = "text" // for people
+	JSON = "json" // one object: what was understood, the totals, the problems
+	CSV  = "csv"  // a line for each problem
+)
+
 // Check tells all that the preflight found: what was understood, the control totals, and every problem of every row.
-func Check(ctx context.Context, w io.Writer, p *batch.Plan) error {
-	PrintPlan(w, p)
-	err := p.Each(ctx, func(row *input.Row) error {
-		for _, problem := range row.Problems {
-			if _, err := fmt.Fprintln(w, complaint(row.Line, &problem)); err != nil {
-				return err
-			}
-		}
-		return nil
+// A file without problems is not read again.
+func Check(ctx context.Context, w io.Writer, p *batch.Plan, format string) error {
+	switch format {
+	case JSON:
+		return checkJSON(ctx, w, p)
+	case CSV:
+		return checkCSV(ctx, w, p)
+	}
+	printFigures(w, p)
+	err := eachProblem(ctx, p, func(line int, problem *input.Problem) error {
+		_, err := fmt.Fprintln(w, complaint(line, problem))
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	printCodes(w, p.Codes)
 	return nil
+}
+
+// eachProblem calls do with all problems in the order of their lines. What every row lacks is told by Plan.Lacking.
+func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *input.Problem) error) error {
+	differ := p.Differ
+	before := func(line int) error {
+		for ; len(differ) > 0 && differ[0].Line < line; differ = differ[1:] {
+			if err := do(differ[0].Line, difference(differ[0])); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	const end = int(^uint(0) >> 1)
+	if len(p.Codes) == 0 {
+		return before(end)
+	}
+	err := p.Each(ctx, func(row *input.Row) error {
+		if err := before(row.Line); err != nil {
+			return err
+		}
+		for i := range row.Problems {
+			if row.Problems[i].Everywhere {
+				continue
+			}
+			if err := do(row.Line, &row.Problems[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return cmp.Or(err, before(end))
+}
+
+func difference(d input.Difference) *input.Problem {
+	return &input.Problem{Column: d.Column, Header: d.Header, Field: "amount", Code: input.TotalDiffers, Text: strconv.FormatInt(d.Says, 10), Warning: true,
+		Message: fmt.Sprintf("the total says %s won and the rows above it come to %s; a row may be missing or changed", thousands(d.Says), thousands(d.Adds))}
 }
 
 // complaint is a problem as one line: where, what, and what to do.
@@ -41,36 +91,206 @@ func complaint(line int, p *input.Problem) string {
 	if p.Warning {
 		b.WriteString(", warning")
 	}
-	fmt.Fprintf(&b, ": %s: %s", p.Code, p.Message)
+	fmt.Fprintf(&b, ": %s: ", p.Code)
+	if p.Text != "" {
+		fmt.Fprintf(&b, "“%s”: ", p.Text)
+	}
+	b.WriteString(p.Message)
 	return b.String()
 }
 
-// PrintPlan tells a person what a file asks for, before anything is sent.
+func checkCSV(ctx context.Context, w io.Writer, p *batch.Plan) error {
+	out := csv.NewWriter(w)
+	out.Write([]string{"line", "column", "header", "field", "code", "text", "message", "warning"}) // Error tells
+	err := eachProblem(ctx, p, func(line int, p *input.Problem) error {
+		return out.Write([]string{strconv.Itoa(line), number(int64(p.Column)), p.Header, p.Field, string(p.Code), p.Text, p.Message, strconv.FormatBool(p.Warning)})
+	})
+	out.Flush()
+	return cmp.Or(err, out.Error())
+}
+
+// checked is what check says in JSON, but for the problems.
+type checked struct {
+	File       string          `json:"file"`
+	Encoding   string          `json:"encoding"`
+	Delimiter  string          `json:"delimiter"`
+	HeaderLine int             `json:"header_line"`
+	Columns    []checkedColumn `json:"columns"`
+	Lacking    string          `json:"lacking,omitempty"`
+	Lines      struct {
+		Titles       int `json:"titles"`
+		Headers      int `json:"repeated_headers"`
+		Blank        int `json:"blank"`
+		Totals       int `json:"totals"`
+		TotalsAgree  int `json:"totals_agree"`
+		TotalsDiffer int `json:"totals_differ"`
+	} `json:"lines"`
+	Rows    int                  `json:"rows"`
+	ToDo    int                  `json:"to_do"`
+	Invalid int                  `json:"invalid"`
+	Skipped map[string]int       `json:"skipped"`
+	Actions map[input.Action]int `json:"actions"`
+	Issue   struct {
+		Won         int64          `json:"won"`
+		Smallest    int64          `json:"smallest"`
+		Largest     int64          `json:"largest"`
+		EarliestDue string         `json:"earliest_due,omitempty"`
+		LatestDue   string         `json:"latest_due,omitempty"`
+		Banks       map[string]int `json:"banks"`
+		PGs         map[string]int `json:"pgs"`
+	} `json:"issue"`
+	Codes map[string]int `json:"codes"`
+}
+
+type checkedColumn struct {
+	Field  string `json:"field"`
+	Header string `json:"header"`
+	Column int    `json:"column"`
+}
+
+type checkedProblem struct {
+	Line    int        `json:"line"`
+	Column  int        `json:"column,omitempty"`
+	Header  string     `json:"header,omitempty"`
+	Field   string     `json:"field,omitempty"`
+	Code    input.Code `json:"code"`
+	Text    string     `json:"text,omitempty"`
+	Message string     `json:"message"`
+	Warning bool       `json:"warning"`
+}
+
+// checkJSON writes the problems as they are found; there may be millions.
+func checkJSON(ctx context.Context, w io.Writer, p *batch.Plan) error {
+	c := checked{File: p.File.Path, Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
+		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes}
+	for _, m := range p.Mapping {
+		c.Columns = append(c.Columns, checkedColumn{m.Field, m.Header, m.Column})
+	}
+	if p.Lacking != nil {
+		c.Lacking = p.Lacking.Error()
+	}
+	s := p.Passed
+	c.Lines.Titles, c.Lines.Headers, c.Lines.Blank = s.Titles, s.Headers, s.Blank
+	c.Lines.Totals, c.Lines.TotalsAgree, c.Lines.TotalsDiffer = s.Totals, s.Agree, s.Differ
+	c.Issue.Won, c.Issue.Smallest, c.Issue.Largest, c.Issue.Banks, c.Issue.PGs = p.Won, p.Least, p.Most, p.Banks, p.PGs
+	c.Issue.EarliestDue, c.Issue.LatestDue = moment(p.FirstDue), moment(p.LastDue)
+	head, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "%s,\n  \"problems\": [", strings.TrimSuffix(string(head), "\n}")); err != nil {
+		return err
+	}
+	separator := "\n    "
+	err = eachProblem(ctx, p, func(line int, p *input.Problem) error {
+		text, err := json.Marshal(checkedProblem{line, p.Column, p.Header, p.Field, p.Code, p.Text, p.Message, p.Warning})
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%s%s", separator, text)
+		}
+		separator = ",\n    "
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(w, "]\n}\n")
+	return err
+}
+
+// PrintPlan tells a person what a file asks for, before anything is sent, and which totals in it are not right.
 func PrintPlan(w io.Writer, p *batch.Plan) {
+	printFigures(w, p)
+	for i, d := range p.Differ {
+		if i == 10 {
+			fmt.Fprintf(w, "  and %d more totals that differ\n", p.Passed.Differ-i)
+			break
+		}
+		fmt.Fprintf(w, "warning: line %d, column %d (%s): %s\n", d.Line, d.Column, d.Header, difference(d).Message)
+	}
+}
+
+// printFigures tells how the file was understood, and the control totals.
+func printFigures(w io.Writer, p *batch.Plan) {
 	fmt.Fprintf(w, "%s: %s, separated by %s, header on line %d\n", p.File.Path, p.Layout.Encoding, delimiterName(p.Layout.Delimiter), p.Layout.HeaderLine)
 	for _, m := range p.Mapping {
 		fmt.Fprintf(w, "  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
 	}
-	fmt.Fprintf(w, "%s rows: %s to do", thousands(int64(p.Rows)), thousands(int64(p.ToDo())))
+	if p.Options.Key != "" {
+		fmt.Fprintf(w, "  %-14s made of %s\n", "merchant_uid", p.Options.Key)
+	}
+	if given := slices.Sorted(maps.Keys(p.Options.Set)); len(given) > 0 {
+		fmt.Fprintf(w, "  given for rows that have none: %s\n", strings.Join(given, ", "))
+	}
+	fmt.Fprintf(w, "%s: %s to do", count(p.Rows, "row"), thousands(int64(p.ToDo())))
 	for _, action := range []input.Action{input.Issue, input.Update, input.Revoke} {
 		if n := p.Actions[action]; n > 0 {
 			fmt.Fprintf(w, ", %s to %s", thousands(int64(n)), action)
 		}
 	}
-	fmt.Fprintf(w, "; %s skipped, %s invalid\n", thousands(int64(p.Skipped)), thousands(int64(p.Invalid)))
-	if s := p.Passed; s.Titles+s.Headers+s.Blank+s.Totals > 0 {
-		fmt.Fprintf(w, "passed over: %d lines above the header, %d repeated headers, %d blank lines, %d lines of totals (not checked)\n",
-			s.Titles, s.Headers, s.Blank, s.Totals)
+	fmt.Fprintf(w, "; %s skipped%s, %s invalid\n", thousands(int64(p.Skipped)), inBrackets(p.Skips), thousands(int64(p.Invalid)))
+	if passed := passedOver(p.Passed); passed != "" {
+		fmt.Fprintln(w, "passed over:", passed)
 	}
-	if p.Actions[input.Issue] > 0 {
+	if p.Actions[input.Issue] > 0 && p.Won > 0 {
 		fmt.Fprintf(w, "to issue: %s won, from %s to %s each, due from %s to %s\n", thousands(p.Won), thousands(p.Least), thousands(p.Most),
 			input.FormatDue(p.FirstDue), input.FormatDue(p.LastDue))
-		var banks []string
-		for _, bank := range slices.Sorted(maps.Keys(p.Banks)) {
-			banks = append(banks, fmt.Sprintf("%s %s", bank, thousands(int64(p.Banks[bank]))))
-		}
-		fmt.Fprintf(w, "by bank: %s\n", strings.Join(banks, ", "))
+		fmt.Fprintf(w, "by bank: %s\n", counts(p.Banks, "none"))
+		fmt.Fprintf(w, "by pg: %s\n", counts(p.PGs, "the default"))
 	}
+}
+
+// passedOver says what stands between the rows, and whether the totals among it are right.
+func passedOver(s input.Stats) string {
+	var list []string
+	add := func(n int, what string, many ...string) {
+		if n > 0 {
+			list = append(list, count(n, what, many...))
+		}
+	}
+	add(s.Titles, "line above the header", "lines above the header")
+	add(s.Headers, "repeated header")
+	add(s.Blank, "blank line")
+	add(s.Totals, "line of totals", "lines of totals")
+	if s.Totals > 0 {
+		var totals []string
+		for _, t := range []struct {
+			n    int
+			what string
+		}{{s.Agree, "as the rows add up"}, {s.Differ, "different"}, {s.Totals - s.Agree - s.Differ, "not compared"}} {
+			if t.n > 0 {
+				totals = append(totals, fmt.Sprintf("%d %s", t.n, t.what))
+			}
+		}
+		list[len(list)-1] += " (" + strings.Join(totals, ", ") + ")"
+	}
+	return strings.Join(list, ", ")
+}
+
+// counts writes what is counted in the order of its names.
+func counts(m map[string]int, nameless string) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, fmt.Sprintf("%s %s", cmp.Or(name, nameless), thousands(int64(m[name]))))
+	}
+	return strings.Join(list, ", ")
+}
+
+func inBrackets(m map[string]int) string {
+	if len(m) == 0 {
+		return ""
+	}
+	return " (" + counts(m, "") + ")"
+}
+
+// count writes a number of things.
+func count(n int, one string, many ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case many != nil:
+		return thousands(int64(n)) + " " + many[0]
+	}
+	return thousands(int64(n)) + " " + one + "s"
 }
 
 func delimiterName(r rune) string {
@@ -81,6 +301,8 @@ func delimiterName(r rune) string {
 		return "tabs"
 	case ';':
 		return "semicolons"
+	case '|':
+		return "bars"
 	}
 	return strconv.QuoteRune(r)
 }

@@ -82,7 +82,8 @@ type Results struct {
 	file *os.File // nil for standard output
 	out  *bufio.Writer
 
-	kept  []int // the input's columns that stand in the results
+	kept  []int          // the input's columns that stand in the results
+	asked map[string]int // those that a result column replaces and that say what the row asked for
 	input [][]string
 	rows  []columns
 	line  bytes.Buffer
@@ -112,14 +113,17 @@ func Create(path string, stdout io.Writer) (*Results, error) {
 }
 
 // Header writes the byte order mark and the header: the input's columns, but those that the results have under the
-// same name, then the results'.
+// same name, then the results'. Where a result has nothing to say of what the row asked for, the input's text stays.
 func (w *Results) Header(input []string) error {
 	var header []string
+	w.asked = make(map[string]int)
 	for i, name := range input {
-		if !slices.Contains(Columns, strings.TrimSpace(name)) {
-			w.kept = append(w.kept, i)
-			header = append(header, name)
+		if trimmed := strings.TrimSpace(name); slices.Contains(Columns, trimmed) {
+			w.asked[trimmed] = i
+			continue
 		}
+		w.kept = append(w.kept, i)
+		header = append(header, name)
 	}
 	if _, err := w.out.WriteString("\uFEFF"); err != nil {
 		return err
@@ -134,7 +138,17 @@ func (w *Results) Write(cells []string, result *batch.Result) error {
 		kept = append(kept, cells[i])
 	}
 	w.input = append(w.input, kept)
-	w.rows = append(w.rows, columnsOf(result))
+	row := columnsOf(result)
+	for _, field := range []struct {
+		name string
+		cell *string
+	}{{"action", &row.Action}, {"merchant_uid", &row.MerchantUID}, {"amount", &row.Amount}, {"vbank_code", &row.VbankCode},
+		{"vbank_holder", &row.VbankHolder}, {"vbank_due", &row.VbankDue}} {
+		if i, ok := w.asked[field.name]; ok && *field.cell == "" {
+			*field.cell = cells[i] // so that a row that was refused can be mended and run again
+		}
+	}
+	w.rows = append(w.rows, row)
 	if len(w.rows) < batchRows {
 		return nil
 	}

@@ -10,7 +10,8 @@ const MaxAmount = 999_999_999_999
 
 // ParseAmount reads an amount of won as people and their programs write it: grouped or not, with a sign of the
 // currency before or after it, with a fraction of zeros. Nothing is guessed: the code says why there is no amount.
-// Zero, and the dash that accounting formats print for it, is AmountZero.
+// Zero, and the dash that accounting formats print for it, is AmountZero. Of the amounts that are refused only a
+// negative one is returned.
 func ParseAmount(text string) (won int64, code Code) {
 	s := plain(text)
 	if s == "" {
@@ -32,7 +33,7 @@ func ParseAmount(text string) (won int64, code Code) {
 	case won == 0:
 		return 0, AmountZero
 	case negative:
-		return 0, AmountNegative
+		return -won, AmountNegative
 	}
 	return won, ""
 }

@@ -32,7 +32,7 @@ func TestParseAmount(t *testing.T) {
 			"1,234,00", "0,123", "1.2E+06", "+5", "1,234,000.00.00", "5원원", "1_000"},
 	} {
 		for _, text := range texts {
-			if got, c := ParseAmount(text); c != code || got != 0 {
+			if got, c := ParseAmount(text); c != code || (got < 0) != (code == AmountNegative) || got > 0 {
 				t.Errorf("ParseAmount(%q) = %d %s, want %s", text, got, c, code)
 			}
 		}
@@ -57,7 +57,7 @@ func TestParseAmountReadsEveryForm(t *testing.T) {
 		if got, code := ParseAmount(before + number + after); got != n || code != "" {
 			t.Fatalf("ParseAmount(%q) = %d %s", before+number+after, got, code)
 		}
-		if got, code := ParseAmount(before + "(" + number + ")" + after); got != 0 || code != AmountNegative {
+		if got, code := ParseAmount(before + "(" + number + ")" + after); got != -n || code != AmountNegative {
 			t.Fatalf("in brackets: %d %s", got, code)
 		}
 		if n >= 1_000_000 {

@@ -16,8 +16,8 @@ var (
 )
 
 // ParseDue reads a due date as UNIX seconds. A day alone means its last second in KST. +7d is the end of the seventh
-// day after now, and relative then.
-func ParseDue(text string, now time.Time) (due int64, relative bool, code Code) {
+// day after now, and relative then. A day without a year is refused unless a year is given, not 0.
+func ParseDue(text string, now time.Time, year int) (due int64, relative bool, code Code) {
 	s := plain(text)
 	var t time.Time
 	var ok bool
@@ -38,7 +38,7 @@ func ParseDue(text string, now time.Time) (due int64, relative bool, code Code) 
 		t, err = time.Parse(time.RFC3339, strings.ToUpper(s))
 		ok = err == nil
 	default:
-		t, code = day(s)
+		t, code = day(s, year)
 		ok = code == ""
 	}
 	if ok && (t.Before(firstDay) || t.After(lastDay)) {
@@ -72,30 +72,36 @@ func numericDay(s string) (t time.Time, ok bool) {
 	return t, false
 }
 
-// day reads three numbers with separators, year first or, with dots, last; and a time of day if one follows.
-func day(s string) (time.Time, Code) {
+// day reads three numbers with separators, year first or, with dots, last; or month and day if the year is given; and a
+// time of day if one follows.
+func day(s string, year int) (time.Time, Code) {
 	first, rest := leading(s)
 	separator, rest := separate(rest)
 	second, rest := leading(rest)
 	next, rest := separate(rest)
 	third, rest := leading(rest)
-	short := len(first) <= 2 && len(second) <= 2 && first != "" && second != ""
+	short := len(first) <= 2 && len(second) <= 2 && first != "" && second != "" && third == "" && separator != "" && separator != "년"
 	switch {
-	case short && third == "" && rest == "" && (separator == "월" && (next == "일" || next == "") || separator != "년" && next == ""):
-		return time.Time{}, DateNoYear
+	case short && (next == "" && separator != "일" || separator == "월" && next == "일"):
+		if year == 0 {
+			return time.Time{}, DateNoYear
+		}
+		first, second, third = strconv.Itoa(year), first, second
+		if next == "일" && rest != "" {
+			rest = " " + rest // separate has taken the space
+		}
 	case third == "", separator == "", separator == "월", separator == "년" && next != "월", separator != "년" && next != separator:
 		return time.Time{}, DateInvalid
-	}
-	if separator == "." && len(third) == 4 {
-		first, third = third, first
+	case separator == "년":
+		rest = strings.TrimPrefix(strings.TrimLeft(rest, " "), "일")
+	case separator == ".":
+		if len(third) == 4 {
+			first, third = third, first
+		}
+		rest = strings.TrimPrefix(rest, ".")
 	}
 	if len(first) != 4 || len(second) > 2 || len(third) > 2 {
 		return time.Time{}, DateInvalid
-	}
-	if separator == "년" {
-		rest = strings.TrimPrefix(strings.TrimLeft(rest, " "), "일")
-	} else if separator == "." {
-		rest = strings.TrimPrefix(rest, ".")
 	}
 	hour, minute, second60 := 23, 59, 59
 	if clock := strings.TrimLeft(rest, " "); clock != "" {

@@ -18,7 +18,7 @@ func TestParseDue(t *testing.T) {
 		"46387": "2026-12-31T23:59:59", "1798729199": "2026-12-31T23:59:59", "2026-12-31T23:59:59+09:00": "2026-12-31T23:59:59",
 		"2026-12-31T14:59:59Z": "2026-12-31T23:59:59", "2028-02-29": "2028-02-29T23:59:59", "2026-11-04": "2026-11-04T23:59:59",
 	} {
-		due, relative, code := ParseDue(text, now)
+		due, relative, code := ParseDue(text, now, 0)
 		if got := time.Unix(due, 0).In(KST).Format("2006-01-02T15:04:05"); got != want || relative || code != "" {
 			t.Errorf("ParseDue(%q) = %s %t %s, want %s", text, got, relative, code, want)
 		}
@@ -31,7 +31,7 @@ func TestParseDue(t *testing.T) {
 			"+99999999999d", "+-1d", "2026-12-31T25:00:00Z", "2026-12-31T10:00:00+99:00x", "2026년 12월", "12월", "1899-12-31", "2100-01-01", "-", "오후 6:00", "2026-12-3118:00"},
 	} {
 		for _, text := range texts {
-			if due, relative, c := ParseDue(text, now); c != code || due != 0 || relative {
+			if due, relative, c := ParseDue(text, now, 0); c != code || due != 0 || relative {
 				t.Errorf("ParseDue(%q) = %d %s, want %s", text, due, c, code)
 			}
 		}
@@ -49,7 +49,7 @@ func TestParseDueRelative(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		due, relative, code := ParseDue(c.text, at)
+		due, relative, code := ParseDue(c.text, at, 0)
 		if got := time.Unix(due, 0).In(KST).Format(time.RFC3339); got != c.want || !relative || code != "" {
 			t.Errorf("%s at %s: %s %t %s, want %s", c.text, c.now, got, relative, code, c.want)
 		}
@@ -62,7 +62,7 @@ func TestParseDueReadsEveryForm(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		at := time.Unix(rapid.Int64Range(firstDay.Unix(), lastDay.Unix()).Draw(t, "unix"), 0).In(KST)
 		text := at.Format(rapid.SampledFrom(layouts).Draw(t, "layout"))
-		if due, _, code := ParseDue(text, now); code != "" || due != endOfDay(at.Year(), int(at.Month()), at.Day()).Unix() {
+		if due, _, code := ParseDue(text, now, 0); code != "" || due != endOfDay(at.Year(), int(at.Month()), at.Day()).Unix() {
 			t.Fatalf("ParseDue(%q) = %d %s", text, due, code)
 		}
 		if digits(text) {
@@ -73,7 +73,7 @@ func TestParseDueReadsEveryForm(t *testing.T) {
 		if clock == " 15:04" || clock == " PM 3:04" {
 			want = at.Truncate(time.Minute)
 		}
-		if due, _, code := ParseDue(text+at.Format(clock), now); code != "" || due != want.Unix() {
+		if due, _, code := ParseDue(text+at.Format(clock), now, 0); code != "" || due != want.Unix() {
 			t.Fatalf("ParseDue(%q) = %d %s, want %d", text+at.Format(clock), due, code, want.Unix())
 		}
 	})
@@ -84,11 +84,11 @@ func FuzzDue(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		due, relative, code := ParseDue(text, now)
+		due, relative, code := ParseDue(text, now, 0)
 		if code != "" && (due != 0 || relative) {
 			t.Fatalf("ParseDue(%q) = %d %t %s", text, due, relative, code)
 		}
-		if again, _, code := ParseDue(time.Unix(due, 0).In(KST).Format(time.RFC3339), now); due > 0 && (again != due || code != "") {
+		if again, _, code := ParseDue(time.Unix(due, 0).In(KST).Format(time.RFC3339), now, 0); due > 0 && (again != due || code != "") {
 			t.Fatalf("%q is %d, which is %d %q", text, due, again, code)
 		}
 		if code == "" && !relative && (due < firstDay.Unix() || due > lastDay.Unix()) {

@@ -10,38 +10,63 @@
 package input
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
+	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
+	"strings"
+	"time"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/unicode"
 )
 
+// The encodings that are read. In x/text EUC-KR is CP949, all of it.
 const (
-	utf8Name  = "utf-8"
-	cp949Name = "cp949"
-	bom       = "\ufeff"
+	utf8Name    = "utf-8"
+	cp949Name   = "cp949"
+	utf16leName = "utf-16le"
+	utf16beName = "utf-16be"
 )
+
+// encodings are those that a decoder turns into UTF-8; UTF-8 itself needs none.
+var encodings = map[string]encoding.Encoding{
+	cp949Name:   korean.EUCKR,
+	utf16leName: unicode.UTF16(unicode.LittleEndian, unicode.UseBOM),
+	utf16beName: unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
+}
+
+const bom = "\ufeff"
+
+// maxUnpacked is how many bytes a compressed file may unpack to: it bounds the disk that a small file can fill.
+const maxUnpacked = 16 << 30
 
 // File is an input whose bytes have been looked through once. It stays open, so a pass reads the file that Open saw
 // even when another has taken its name. Several passes may run at once.
 type File struct {
 	Path     string
-	Digest   [sha256.Size]byte // SHA-256 of its bytes
-	Size     int64             // bytes
-	Encoding string            // as detected: utf-8 or cp949
+	Digest   [sha256.Size]byte // SHA-256 of its bytes, unpacked
+	Size     int64             // bytes, unpacked
+	Encoding string            // as detected: utf-8, cp949, utf-16le or utf-16be
 
-	file   *os.File
-	spool  string // to be removed at Close
-	bom    bool
-	broken *Error // where it stops being UTF-8, if it does
+	file     *os.File
+	spool    string // to be removed at Close
+	modified time.Time
+	bom      bool   // of UTF-8
+	broken   *Error // where it stops being UTF-8, if it does
+	nul      *Error // where it holds its first NUL byte
 }
 
 // Open looks a file through: every byte is read once, and what cannot be a CSV file is refused with an *Error that
 // says how to make it one. The path - is standard input, which is copied to a private temporary file, as is anything
-// else that can be read only once.
+// else that can be read only once, and what gzip has packed.
 func Open(path string, stdin io.Reader) (*File, error) {
 	f := &File{Path: path}
 	err := f.open(stdin)
@@ -60,7 +85,7 @@ func Open(path string, stdin io.Reader) (*File, error) {
 func (f *File) open(stdin io.Reader) error {
 	if f.Path == "-" {
 		f.Path = "standard input"
-		return f.spoolFrom(stdin)
+		return f.unpack(stdin)
 	}
 	file, err := os.Open(f.Path)
 	if err != nil {
@@ -68,18 +93,63 @@ func (f *File) open(stdin io.Reader) error {
 	}
 	info, err := file.Stat()
 	switch {
-	case err == nil && info.Mode().IsRegular():
-		f.file = file
-		return nil
 	case err != nil:
 		err = f.failed("cannot be read", err)
 	case info.IsDir():
 		err = &Error{Path: f.Path, Message: "is a directory", Hint: "name a CSV file, or - for standard input"}
+	case info.Mode().IsRegular():
+		magic := make([]byte, len(gzipMagic))
+		if n, _ := file.ReadAt(magic, 0); string(magic[:n]) != gzipMagic { // what fails here fails again below
+			f.file, f.modified = file, info.ModTime()
+			return nil
+		}
+		fallthrough
 	default:
-		err = f.spoolFrom(file)
+		err = f.unpack(file)
 	}
 	file.Close() // read only
 	return err
+}
+
+const gzipMagic = "\x1f\x8b"
+
+// unpack copies what can be read only once, or is packed, to a temporary file.
+func (f *File) unpack(r io.Reader) error {
+	buffered := bufio.NewReader(r)
+	if magic, _ := buffered.Peek(len(gzipMagic)); string(magic) != gzipMagic { // its error comes again at the copy
+		return f.spoolFrom(buffered)
+	}
+	packed := unpacking{from: buffered}
+	err := f.spoolFrom(io.LimitReader(&packed, maxUnpacked+1))
+	switch {
+	case packed.err != nil:
+		err = &Error{Path: f.Path, Message: "cannot be unpacked", Hint: "it may have been cut short: fetch or pack it again", Err: packed.err}
+	case packed.size > maxUnpacked:
+		err = &Error{Path: f.Path, Message: "unpacks to more than 16 GiB", Hint: "unpack it and split it"}
+	}
+	return err
+}
+
+// unpacking tells what failed at its end of a copy from what failed at the other.
+type unpacking struct {
+	from io.Reader
+	gzip *gzip.Reader
+	size int64
+	err  error
+}
+
+func (u *unpacking) Read(p []byte) (n int, err error) {
+	if u.gzip == nil {
+		u.gzip, err = gzip.NewReader(u.from)
+	}
+	if err == nil {
+		n, err = u.gzip.Read(p)
+		u.size += int64(n)
+	}
+	if err != nil && err != io.EOF {
+		u.err = err
+	}
+	return n, err
 }
 
 // spoolFrom copies what can be read only once to a file that nobody else can read. Where the system lets an open
@@ -121,22 +191,20 @@ const saveAs = "open it in Excel and save it as “CSV UTF-8 (comma delimited)�
 var foreignFormats = []struct{ magic, name string }{
 	{"PK\x03\x04", "an Excel workbook (xlsx) or zip archive"},
 	{"\xD0\xCF\x11\xE0", "an Excel workbook (xls)"},
-	{"\xFF\xFE", "UTF-16 text (Excel’s “Unicode text”)"},
-	{"\xFE\xFF", "UTF-16 text"},
 	{"<html", "a web page, whatever its name"},
 	{"<table", "a web page, whatever its name"},
 	{"<!doctype", "a web page, whatever its name"},
+	{"<meta", "a web page, whatever its name"},
 	{"<?xml", "an XML document, whatever its name"},
 	{"%pdf", "a PDF document"},
 }
 
 // examine is the first pass over the bytes.
 func (f *File) examine() error {
-	f.Encoding = utf8Name
 	hash, at := sha256.New(), place{line: 1}
 	buf := make([]byte, 256<<10)
 	kept := 0 // bytes of a character that the last read cut in two
-	for first, end := true, false; !end; {
+	for first, end := true, false; !end; first = false {
 		n, err := io.ReadFull(io.NewSectionReader(f.file, f.Size, int64(len(buf)-kept)), buf[kept:])
 		if end = err == io.EOF || err == io.ErrUnexpectedEOF; err != nil && !end {
 			return f.failed("cannot be read", err)
@@ -145,38 +213,32 @@ func (f *File) examine() error {
 		f.Size += int64(n)
 		chunk := buf[:kept+n]
 		if first {
-			first = false
-			head := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(chunk[:min(len(chunk), 1024)], []byte(bom)), " \t\r\n"))
-			if len(head) == 0 && end {
-				return &Error{Path: f.Path, Message: "is empty"}
+			if err := f.begins(chunk, end); err != nil {
+				return err
 			}
-			for _, format := range foreignFormats {
-				if bytes.HasPrefix(chunk, []byte(format.magic)) || bytes.HasPrefix(head, []byte(format.magic)) {
-					return &Error{Path: f.Path, Message: "is " + format.name + ", not a CSV file", Hint: saveAs}
-				}
-			}
-			if f.bom = bytes.HasPrefix(chunk, []byte(bom)); f.bom {
+			if f.bom {
 				chunk = chunk[len(bom):]
 			}
 		}
-		if i := bytes.IndexByte(chunk, 0); i >= 0 {
-			at.pass(chunk[:i])
-			return &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: "holds a NUL byte, which no text does", Hint: saveAs}
-		}
 		kept = 0
-		if f.broken == nil {
-			valid := validLen(chunk)
-			kept = len(chunk) - valid
-			if end && kept > 0 || kept > 0 && utf8.FullRune(chunk[valid:]) {
-				at.pass(chunk[:valid])
-				f.broken = &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: "is not valid UTF-8 from here on"}
-				f.Encoding, kept = cp949Name, 0
-				at.pass(chunk[valid:])
-			} else {
-				at.pass(chunk[:valid])
-			}
-		} else {
-			at.pass(chunk)
+		if f.Encoding != utf8Name && f.broken == nil {
+			continue // UTF-16; a pass finds what is wrong with it
+		}
+		if i := bytes.IndexByte(chunk, 0); i >= 0 && f.nul == nil {
+			nul := at
+			nul.pass(chunk[:i])
+			f.nul = &Error{Path: f.Path, Line: nul.line, Column: nul.column + 1, Message: "holds a NUL byte, which no text does",
+				Hint: saveAs + "; if it is UTF-16, give --encoding utf-16le"}
+		}
+		if f.broken != nil {
+			continue
+		}
+		valid := validLen(chunk)
+		at.pass(chunk[:valid])
+		kept = len(chunk) - valid
+		if kept > 0 && (end || utf8.FullRune(chunk[valid:])) {
+			f.broken = &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: "is not valid UTF-8 from here on"}
+			f.Encoding, kept = cp949Name, 0
 		}
 		copy(buf, chunk[len(chunk)-kept:])
 	}
@@ -185,6 +247,55 @@ func (f *File) examine() error {
 		f.broken.Message = "begins as UTF-8 and is not valid UTF-8 from here on"
 		f.broken.Hint = "export the file again; it may have been joined from files in two encodings"
 		return f.broken
+	}
+	return nil
+}
+
+// begins looks at the first bytes: they tell UTF-16 and a byte order mark, and files that are no text at all.
+func (f *File) begins(chunk []byte, whole bool) error {
+	f.Encoding = utf8Name
+	switch {
+	case bytes.HasPrefix(chunk, []byte("\xFF\xFE")):
+		f.Encoding = utf16leName
+	case bytes.HasPrefix(chunk, []byte("\xFE\xFF")):
+		f.Encoding = utf16beName
+	}
+	f.bom = bytes.HasPrefix(chunk, []byte(bom))
+	text := chunk[:min(len(chunk), 1024)]
+	if decode, ok := encodings[f.Encoding]; ok {
+		text, _ = decode.NewDecoder().Bytes(text[:len(text)&^1]) // a pass tells what cannot be decoded
+	}
+	head := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(text, []byte(bom)), " \t\r\n"))
+	if len(head) == 0 && whole {
+		return &Error{Path: f.Path, Message: "is empty"}
+	}
+	for _, format := range foreignFormats {
+		if bytes.HasPrefix(chunk, []byte(format.magic)) || bytes.HasPrefix(head, []byte(format.magic)) {
+			return &Error{Path: f.Path, Message: "is " + format.name + ", not a CSV file", Hint: saveAs}
+		}
+	}
+	return nil
+}
+
+// Settled reports, with an *Error, that somebody is still writing to the file: it has changed since Open, or within
+// the last second and changes again while Settled waits a moment.
+func (f *File) Settled(ctx context.Context) error {
+	if f.modified.IsZero() {
+		return nil // a copy
+	}
+	if age := time.Since(f.modified); age < time.Second {
+		select {
+		case <-time.After(300 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	info, err := f.file.Stat()
+	if err != nil {
+		return f.failed("cannot be read", err)
+	}
+	if info.Size() != f.Size || !info.ModTime().Equal(f.modified) {
+		return &Error{Path: f.Path, Message: "is still being written", Hint: "run it again when the export has ended"}
 	}
 	return nil
 }
@@ -217,12 +328,16 @@ func (at *place) pass(p []byte) {
 
 // encoding settles what a pass decodes.
 func (f *File) encoding(asked string) (string, error) {
-	switch name := cmp.Or(asked, f.Encoding); {
-	case name != utf8Name && name != cp949Name:
-		return "", &Error{Path: f.Path, Message: "the encoding " + asked + " is not known", Hint: "--encoding takes utf-8 or cp949"}
+	name := strings.ToLower(cmp.Or(asked, f.Encoding))
+	switch {
 	case name == utf8Name && f.broken != nil:
 		return "", f.broken
-	default:
-		return name, nil
+	case name == utf8Name && f.Encoding != utf8Name:
+		return "", &Error{Path: f.Path, Line: 1, Message: "begins as " + f.Encoding + " does", Hint: "leave --encoding out"}
+	case name != utf8Name && encodings[name] == nil:
+		return "", &Error{Path: f.Path, Message: "the encoding " + asked + " is not known", Hint: "--encoding takes utf-8, cp949, utf-16le or utf-16be"}
+	case f.nul != nil && (name == utf8Name || name == cp949Name):
+		return "", f.nul
 	}
+	return name, nil
 }

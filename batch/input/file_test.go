@@ -2,6 +2,8 @@ package input
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -267,7 +271,7 @@ func TestAnotherHeader(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.csv")
+	files, _ := filepath.Glob(exports + "/*.*")
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -289,10 +293,11 @@ func FuzzRead(f *testing.F) {
 		}
 		defer r.Close()
 		last := 0
+		var accepted []*Row
 		for {
 			row, err := r.Next()
 			if err != nil {
-				return
+				break
 			}
 			if row.Line <= last || len(row.Cells) != len(r.Header()) {
 				t.Fatalf("line %d after %d, %d cells under %d headers", row.Line, last, len(row.Cells), len(r.Header()))
@@ -305,8 +310,41 @@ func FuzzRead(f *testing.F) {
 			if row.Action == Issue && (request.Amount <= 0 || request.MerchantUID == "" || request.VbankDue <= now.Unix() || request.VbankCode == "") {
 				t.Fatalf("line %d was let through: %+v", row.Line, request)
 			}
+			if row.Action == Issue && len(accepted) < 100 {
+				accepted = append(accepted, row)
+			}
 		}
+		writtenAndRead(t, accepted)
 	})
+}
+
+// writtenAndRead writes rows as plain CSV, with the texts that they were read as, and reads them again.
+func writtenAndRead(t *testing.T, rows []*Row) {
+	if len(rows) == 0 {
+		return
+	}
+	var text bytes.Buffer
+	w := csv.NewWriter(&text)
+	w.Write([]string{"merchant_uid", "amount", "vbank_code", "vbank_due", "vbank_holder", "name", "buyer_name", "buyer_email", "buyer_tel", "buyer_addr",
+		"buyer_postcode", "pg", "vbank_num", "vbank_key"})
+	for _, row := range rows {
+		r := row.Request
+		w.Write([]string{r.MerchantUID, fmt.Sprint(r.Amount), row.Bank, time.Unix(r.VbankDue, 0).UTC().Format(time.RFC3339), r.VbankHolder, r.Name, r.BuyerName,
+			r.BuyerEmail, r.BuyerTel, r.BuyerAddr, r.BuyerPostcode, r.PG, r.VbankNum, r.VbankKey})
+	}
+	w.Flush()
+	again, _, err := read(t, text.String(), Options{})
+	if err != nil || len(again) != len(rows) {
+		t.Fatalf("%d rows came back as %d: %v\n%s", len(rows), len(again), err, &text)
+	}
+	for i, row := range rows {
+		a, b := row.Request, again[i].Request
+		a.ChannelKey, a.NoticeURL, a.CustomData, a.ProductType, a.BusinessRegistrationNumber = "", nil, nil, "", ""
+		a.TaxFree, a.VatAmount, a.ProductCount, a.EscrowPassword, a.FixedUnlimitedVbank = nil, nil, nil, "", false
+		if diff := cmp.Diff(a, b); diff != "" || again[i].Invalid() {
+			t.Fatalf("line %d came back as another (%+v): %s", row.Line, again[i].Problems, diff)
+		}
+	}
 }
 
 func ExampleOpen() {
@@ -333,4 +371,126 @@ func ExampleOpen() {
 	// Output:
 	// 2 A-1 35000 ""
 	// 3 A-2 0 "AMOUNT_INVALID"
+}
+
+func packed(t testing.TB, text string) string {
+	t.Helper()
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestPacked reads what gzip has packed, by a name and from standard input, and refuses half of it.
+func TestPacked(t *testing.T) {
+	whole := packed(t, small)
+	for name, c := range map[string]struct{ text, message string }{
+		"whole":           {whole, ""},
+		"two in one":      {packed(t, small[:30]) + packed(t, small[30:]), ""},
+		"cut short":       {whole[:len(whole)-12], "cannot be unpacked: unexpected EOF"},
+		"its end missing": {whole[:len(whole)-2], "cannot be unpacked: unexpected EOF"},
+		"damaged":         {whole[:20] + "xxxx" + whole[24:], "cannot be unpacked"},
+		"no header":       {"\x1f\x8b", "cannot be unpacked: unexpected EOF"},
+		"a workbook":      {packed(t, "PK\x03\x04 and so on"), "xlsx"},
+	} {
+		path := filepath.Join(t.TempDir(), "orders.csv.gz")
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		byName, errName := Open(path, nil)
+		piped, errPipe := Open("-", strings.NewReader(c.text))
+		for _, err := range []error{errName, errPipe} {
+			if c.message == "" && err != nil || c.message != "" && (err == nil || !strings.Contains(err.Error(), c.message)) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, f := range []*File{byName, piped} {
+			if f != nil {
+				if plain, err := Open("-", strings.NewReader(small)); err != nil || f.Digest != plain.Digest || f.Size != int64(len(small)) {
+					t.Errorf("%s: %+v, %v", name, f, err)
+				} else {
+					plain.Close()
+				}
+				f.Close()
+			}
+		}
+	}
+}
+
+// TestStillGrowing appends to a file after it was opened, and while it is looked at.
+func TestStillGrowing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "orders.csv")
+	writer, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	add := func(text string) {
+		if _, err := writer.WriteString(text); err != nil {
+			t.Error(err)
+		}
+	}
+	add(small)
+	for name, when := range map[string]time.Duration{"before": 0, "while": 100 * time.Millisecond} {
+		f, err := Open(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		adding := time.AfterFunc(when, func() { add("A-2,1000,국민,2026-12-31,한빛\n") })
+		if when == 0 {
+			adding.Stop()
+			add("A-2,1000,국민,2026-12-31,한빛\n")
+		}
+		if err := f.Settled(t.Context()); err == nil || !strings.Contains(err.Error(), "is still being written") {
+			t.Errorf("%s: %v", name, err)
+		}
+		f.Close()
+	}
+	f, err := Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Settled(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUTF16 reads both orders of bytes, with and without the mark, and says where it ends being text.
+func TestUTF16(t *testing.T) {
+	for _, c := range []struct {
+		name, text, encoding string
+		order                unicode.Endianness
+		mark                 unicode.BOMPolicy
+		message              string
+	}{
+		{"little", small, "", unicode.LittleEndian, unicode.UseBOM, ""},
+		{"big", small, "", unicode.BigEndian, unicode.UseBOM, ""},
+		{"no mark", small, "utf-16le", unicode.LittleEndian, unicode.IgnoreBOM, ""},
+		{"no mark and no flag", small, "", unicode.LittleEndian, unicode.IgnoreBOM, "line 1, column 10: holds a NUL byte"},
+		{"called UTF-8", small, "utf-8", unicode.LittleEndian, unicode.UseBOM, "begins as utf-16le does"},
+		{"NUL", small + "A-2,\x00", "", unicode.BigEndian, unicode.UseBOM, "line 3, column 5: holds a NUL character"},
+		{"half a character", small + "A-2,\uFFFD", "", unicode.LittleEndian, unicode.UseBOM, "line 3, column 5: holds half a character"},
+		{"a workbook's page", "<html>" + small, "", unicode.LittleEndian, unicode.UseBOM, "web page"},
+	} {
+		text, err := unicode.UTF16(c.order, c.mark).NewEncoder().String(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.name == "half a character" {
+			text = strings.Replace(text, "\xfd\xff", "\x00\xd8", 1)
+		}
+		rows, _, err := read(t, text, Options{Encoding: c.encoding})
+		if c.message == "" && (err != nil || len(rows) != 1 || rows[0].Request.VbankHolder != "똠방각하") {
+			t.Errorf("%s: %v %v", c.name, briefs(rows), err)
+		}
+		if c.message != "" && (err == nil || !strings.Contains(err.Error(), c.message)) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -81,6 +80,8 @@ type meaning struct {
 	rank  int // 0 the API's own name, 1 an alias, 2 a weak one
 }
 
+const answerRank = 3 // of what a results file repeats
+
 var meanings = func() map[string]meaning {
 	m := make(map[string]meaning)
 	for _, field := range fields {
@@ -96,20 +97,19 @@ var meanings = func() map[string]meaning {
 	return m
 }()
 
-// resultColumns are those of a results file that say what became of a row. Read back as input they mean nothing: an
+// outcomes are the columns of a results file that say what became of a row. Read back as input they mean nothing: an
 // imp_uid among them does not make an update of the row.
-var resultColumns = []string{"line", "status", "error_code", "error_message", "imp_uid", "vbank_num", "vbank_name", "pg_provider", "issued_at", "attempts"}
+var outcomes = []string{"line", "status", "error_code", "error_message", "imp_uid", "vbank_num", "vbank_name", "pg_provider", "issued_at", "attempts"}
+
+// answers are those that repeat what the row asked for, or what the API made of it. They are read where the file's
+// own columns say nothing.
+var answers = []string{"action", "merchant_uid", "amount", "vbank_code", "vbank_holder", "vbank_due"}
 
 var remarks = strings.NewReplacer("(원)", "", "(필수)", "", "[원]", "", "[필수]", "")
 
-// fold makes two spellings of a header equal: case, spaces, punctuation, (원) and (필수) do not count.
+// fold makes two spellings of a header equal: beside what pg.Fold takes away, (원) and (필수) do not count.
 func fold(header string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
-			return unicode.ToLower(r)
-		}
-		return -1
-	}, remarks.Replace(strings.Join(strings.Fields(norm.NFKC.String(header)), "")))
+	return pg.Fold(remarks.Replace(strings.Join(strings.Fields(norm.NFKC.String(header)), "")))
 }
 
 // Mapped says which column a field is read from.
@@ -117,9 +117,10 @@ type Mapped struct {
 	Field  string
 	Header string
 	Column int // from 1
+	Answer int // the column in which a results file repeats the field, for rows whose own is empty; 0 without one
 }
 
-// header is the line that names the columns, and what the options make of it.
+// header is the line that names the columns, or the two lines, and what the options make of it.
 type header struct {
 	path   string
 	line   int
@@ -127,27 +128,57 @@ type header struct {
 	titles int // how many of those are not blank
 	names  []string
 	folded []string
-	result bool // of a results file
+	lines  [][]string // the names as they stand, line by line
+	result bool       // of a results file
 }
 
 func newHeader(path string, r record) header {
 	h := header{path: path, line: r.line}
 	for _, cell := range r.cells {
-		name := clean(strings.TrimPrefix(cell, bom))
-		h.names, h.folded = append(h.names, name), append(h.folded, fold(name))
+		h.names = append(h.names, clean(strings.TrimPrefix(cell, bom)))
 	}
-	h.result = true
-	for _, name := range []string{"status", "error_code", "imp_uid", "attempts"} {
-		h.result = h.result && slices.Contains(h.folded, fold(name))
-	}
+	h.lines = [][]string{h.names}
+	h.fold()
 	return h
 }
 
-// meaning is that of column i by its name.
+func (h *header) fold() {
+	h.folded = nil
+	for _, name := range h.names {
+		h.folded = append(h.folded, fold(name))
+	}
+	h.result = slices.Contains(h.folded, fold("status")) && slices.Contains(h.folded, fold("error_code"))
+}
+
+// under joins a header of two lines, as merged cells leave it: a column is called what either line says, or both
+// together where that is a known name (납기내 above 금액), else what the lower one says.
+func (h header) under(upper header) header {
+	joined := h
+	joined.titles, joined.lines = upper.titles, [][]string{upper.names, h.names}
+	joined.names = make([]string, max(len(upper.names), len(h.names)))
+	copy(joined.names, h.names)
+	for i, above := range upper.names {
+		below := joined.names[i]
+		if both := above + " " + below; below == "" {
+			joined.names[i] = above
+		} else if _, known := meanings[fold(both)]; known && above != "" {
+			joined.names[i] = both
+		}
+	}
+	joined.fold()
+	return joined
+}
+
+// meaning is that of column i by its name. What a results file adds goes behind everything else.
 func (h header) meaning(i int) (meaning, bool) {
 	m, ok := meanings[h.folded[i]]
-	if ok && h.result && m.rank == 0 && slices.Contains(resultColumns, m.field) {
-		return meaning{}, false
+	if ok && h.result && m.rank == 0 {
+		if slices.Contains(outcomes, m.field) {
+			return meaning{}, false
+		}
+		if slices.Contains(answers, m.field) {
+			m.rank = answerRank
+		}
 	}
 	return m, ok
 }
@@ -184,12 +215,17 @@ func (f *File) findHeader(encoding string, o Options) (best header, comma rune, 
 	var widest header
 	for _, c := range commas {
 		scan, lines := f.scan(encoding, c), 0
+		var above header // the line before, if it is not blank
+		blanks := 0
 		for n := 0; lines < headerLines; n++ {
 			r, err := scan.read()
 			if err == io.EOF {
 				break
 			} else if err != nil {
 				return best, 0, err
+			}
+			if scan.src.blank > blanks || blank(r.cells) {
+				above, blanks = header{}, scan.src.blank
 			}
 			if blank(r.cells) {
 				continue
@@ -200,9 +236,15 @@ func (f *File) findHeader(encoding string, o Options) (best header, comma rune, 
 			if s := h.score(o); s > score && (s >= 2 || lines == 1) && !r.torn {
 				best, comma, score = h, c, s
 			}
+			if joined := h.under(above); above.names != nil && !r.torn {
+				if s := joined.score(o); s > score {
+					best, comma, score = joined, c, s
+				}
+			}
 			if lines == 1 && len(h.names) > len(widest.names) {
 				widest = h
 			}
+			above = h
 		}
 	}
 	switch {
@@ -227,7 +269,7 @@ func (h header) list() string {
 	var names []string
 	for _, name := range h.names {
 		if name != "" {
-			names = append(names, "“"+shorten(name)+"”")
+			names = append(names, "“"+shorten(oneLine(name))+"”")
 		}
 	}
 	if len(names) > most {
@@ -274,17 +316,20 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 			return nil, err
 		}
 		taken[i] = true
-		mapped = append(mapped, Mapped{field, h.names[i], i + 1})
+		mapped = append(mapped, Mapped{Field: field, Header: oneLine(h.names[i]), Column: i + 1})
 	}
 	for _, field := range fields {
 		if _, ok := o.Map[field]; ok || field == "merchant_uid" && o.Key != "" {
 			continue
 		}
-		best, other, rank := -1, -1, 3
+		best, other, answer, rank := -1, -1, -1, answerRank
 		for i := range h.names {
 			m, ok := h.meaning(i)
 			switch {
-			case !ok || m.field != field || taken[i] || m.rank > rank:
+			case !ok || m.field != field || taken[i]:
+			case m.rank == answerRank:
+				answer = i
+			case m.rank > rank:
 			case m.rank < rank:
 				best, other, rank = i, -1, m.rank
 			case other < 0:
@@ -296,22 +341,27 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 		} else if other >= 0 {
 			return nil, h.failed(fmt.Sprintf("both “%s” and “%s” can be %s", h.names[best], h.names[other], field),
 				fmt.Sprintf("choose one: --map '%s=%s' or --map '%s=%s'", field, h.names[best], field, h.names[other]))
-		} else if best >= 0 {
-			mapped = append(mapped, Mapped{field, h.names[best], best + 1})
+		}
+		switch {
+		case best >= 0 && answer >= 0:
+			mapped = append(mapped, Mapped{field, oneLine(h.names[best]), best + 1, answer + 1})
+		case max(best, answer) >= 0:
+			mapped = append(mapped, Mapped{Field: field, Header: oneLine(h.names[max(best, answer)]), Column: max(best, answer) + 1})
 		}
 	}
 	slices.SortStableFunc(mapped, func(a, b Mapped) int { return a.Column - b.Column })
-	return mapped, h.missing(mapped, o)
+	return mapped, nil
 }
 
 func has(mapped []Mapped, field string) bool {
 	return slices.ContainsFunc(mapped, func(m Mapped) bool { return m.Field == field })
 }
 
-// missing reports the columns without which no row of the file could be done.
-func (h header) missing(mapped []Mapped, o Options) error {
+// lacking returns the fields that no row of the file can be done without and that neither a column nor an option
+// gives, and an *Error that says how to give them.
+func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error) {
 	given := func(field string) bool { return o.Set[field] != "" || has(mapped, field) }
-	var lacking, hints []string
+	var hints []string
 	need := func(field, hint string) {
 		if !given(field) {
 			lacking = append(lacking, field)
@@ -335,9 +385,9 @@ func (h header) missing(mapped []Mapped, o Options) error {
 		}
 	}
 	if lacking == nil {
-		return nil
+		return nil, nil
 	}
-	return h.failed(fmt.Sprintf("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), "give "+strings.Join(hints, "; "))
+	return lacking, h.failed(fmt.Sprintf("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), "give "+strings.Join(hints, "; "))
 }
 
 // blank reports a record with nothing in it.

@@ -15,6 +15,8 @@ type Problem struct {
 	Text    string // the text at fault, shortened; always empty for personal fields
 	Message string // what it is and what to do
 	Warning bool
+
+	Everywhere bool // every row has it, since the file has no such column: Reader.Lacking says it once
 }
 
 // Code names a kind of problem. Codes are stable: they stand in the results and scripts may rely on them.
@@ -52,7 +54,9 @@ const (
 	NoticeURLInvalid    Code = "NOTICE_URL_INVALID"
 	PGUnknown           Code = "PG_UNKNOWN"
 	PhoneZeroRestored   Code = "PHONE_ZERO_RESTORED"
+	ResultDiffers       Code = "RESULT_DIFFERS"
 	TooLong             Code = "TOO_LONG"
+	TotalDiffers        Code = "TOTAL_DIFFERS" // of no row, but of a Difference
 	UnreadableRow       Code = "UNREADABLE_ROW"
 )
 
@@ -94,7 +98,9 @@ var Sentences = map[Code]string{
 	NoticeURLInvalid:    "notice_url is not an http or https address",
 	PGUnknown:           "no PG has this name, and the API would silently use the default one; write its code, such as nice or settle.MID",
 	PhoneZeroRestored:   "the phone number had lost its leading zero; it was restored",
+	ResultDiffers:       "a results file says one thing in its own column and another in the file's; make them agree, or choose with --map",
 	TooLong:             "the text is longer than the API takes",
+	TotalDiffers:        "a total is not what the rows above it add up to; a row may be missing or changed",
 	UnreadableRow:       "the line is not readable as CSV: a quotation mark is opened and never closed, or is followed by other text",
 	Filtered:            "left out, as --where asks",
 	ZeroBalance:         "there is nothing to collect: the amount is zero",

@@ -3,6 +3,7 @@ package input
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -15,12 +16,13 @@ import (
 
 // Options say how a file is to be read where it does not say so itself.
 type Options struct {
-	Encoding  string            // utf-8 or cp949; "" detects
+	Encoding  string            // utf-8, cp949, utf-16le or utf-16be; "" detects
 	Delimiter rune              // 0 detects , tab ; or |
 	Map       map[string]string // field → header; goes before what the names say
-	Set       map[string]string // field → value for issue rows that have none; action, pg and channel_key for every row
+	Set       map[string]string // field → value for issue rows that have none; action, pg and channel_key for every row. A {header} in custom_data stands for that cell
 	Key       string            // makes the order number from columns: "{동}-{호}-202611"; "" takes it from its own
 	Where     []Where           // all must hold, or the row is skipped as Filtered
+	DueYear   int               // the year of due dates that have none; 0 refuses them
 	Now       time.Time         // what due dates are measured by; the zero time is the clock's
 }
 
@@ -34,6 +36,8 @@ type Stats struct {
 	Headers int // the header, met again
 	Blank   int // lines with nothing in them, among the records and between them
 	Totals  int // subtotals, totals and balances carried forward, by the words they begin with
+	Agree   int // of them, those that the rows add up to
+	Differ  int // those that say something else; the others could not be compared
 }
 
 const (
@@ -53,7 +57,8 @@ type batch struct {
 // raw is a row before it is parsed.
 type raw struct {
 	record
-	width int // its own number of cells
+	width int  // its own number of cells
+	total bool // a line of totals
 }
 
 // table hands records that were read already to gocsv.
@@ -67,9 +72,13 @@ type Reader struct {
 	mapped   []Mapped
 	where    []whereColumn
 	key      []keyPart
-	updates  bool // a row without an action is an update, with or without its imp_uid
+	lacking  map[string]bool // fields that are missing from all rows
+	lacks    error           // how to give them
+	updates  bool            // a row without an action is an update, with or without its imp_uid
+	custom   []keyPart       // of the default custom_data
 	defaults columns
 	now      time.Time
+	dueYear  int
 	banks    map[[2]string]bankCode
 	lastDue  dueText
 
@@ -82,6 +91,7 @@ type Reader struct {
 	current batch
 	at      int
 	stats   Stats
+	tally   tally
 }
 
 type whereColumn struct {
@@ -95,8 +105,8 @@ type keyPart struct {
 	column int // -1 for text
 }
 
-// Read begins a pass. It finds the header and settles the columns, or returns an *Error that names what is missing
-// and what was found. The Reader must be closed.
+// Read begins a pass. It finds the header and settles the columns, or returns an *Error that says why it cannot. A
+// file without a column that every row needs is read all the same: Reader.Lacking tells. The Reader must be closed.
 func (f *File) Read(o Options) (*Reader, error) {
 	encoding, err := f.encoding(o.Encoding)
 	if err != nil {
@@ -106,12 +116,17 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{header: h, now: o.Now, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing}}
+	r := &Reader{header: h, now: o.Now, dueYear: o.DueYear, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing}}
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
 	if r.mapped, err = h.mapping(o); err != nil {
 		return nil, err
+	}
+	lacking, lacks := h.lacking(r.mapped, o)
+	r.lacks, r.lacking = lacks, make(map[string]bool)
+	for _, field := range lacking {
+		r.lacking[field] = true
 	}
 	r.updates = has(r.mapped, "imp_uid") && !has(r.mapped, "vbank_code") // without a bank it can be nothing else
 	for _, w := range o.Where {
@@ -171,6 +186,26 @@ func (h header) keyParts(template string) (parts []keyPart, err error) {
 	return parts, nil
 }
 
+// insertion is a column within a custom_data: {반}, inside a string or in the place of a number.
+var insertion = regexp.MustCompile(`\{[^{}"]*[^{}"\s][^{}"]*\}`)
+
+// insertions cuts a custom_data at the columns it names.
+func (h header) insertions(text string) (parts []keyPart, err error) {
+	end := 0
+	for _, at := range insertion.FindAllStringIndex(text, -1) {
+		i, err := h.column("--set custom_data", text[at[0]+1:at[1]-1])
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, keyPart{text[end:at[0]], -1}, keyPart{column: i})
+		end = at[1]
+	}
+	if parts != nil {
+		parts = append(parts, keyPart{text[end:], -1})
+	}
+	return parts, nil
+}
+
 // setDefaults takes Options.Set, after trying each value as if it stood in a row.
 func (r *Reader) setDefaults(set map[string]string) error {
 	if len(set) == 0 {
@@ -190,6 +225,10 @@ func (r *Reader) setDefaults(set map[string]string) error {
 		return err
 	}
 	r.defaults = *decoded[0]
+	var err error
+	if r.custom, err = r.header.insertions(r.defaults.CustomData); err != nil {
+		return err
+	}
 	var trial Row
 	r.parse(&columns{}, &trial)
 	for _, p := range trial.Problems {
@@ -206,6 +245,13 @@ func (r *Reader) Header() []string { return r.header.names }
 // Mapping returns which columns are read, in their order.
 func (r *Reader) Mapping() []Mapped { return r.mapped }
 
+// Lacking returns nil, or an *Error that names the columns without which no row can be done and says how to give what
+// they should hold. Every row has a problem that says so, too.
+func (r *Reader) Lacking() error { return r.lacks }
+
+// Differences returns the first hundred lines of totals up to here that do not agree with the rows.
+func (r *Reader) Differences() []Difference { return r.tally.differences }
+
 // Stats returns the counts up to the last row returned; after io.EOF they are those of the file.
 func (r *Reader) Stats() Stats { return r.stats }
 
@@ -218,7 +264,18 @@ func (r *Reader) Close() error {
 
 // Next returns the next row, problems and all. It ends with io.EOF, or with an *Error when no more can be read.
 func (r *Reader) Next() (*Row, error) {
-	for r.at == len(r.current.rows) {
+	for {
+		if r.at < len(r.current.rows) {
+			raw, cells := r.current.rows[r.at], r.current.cells[r.at]
+			r.current.cells[r.at] = nil
+			r.at++
+			if raw.total {
+				r.compare(raw)
+				continue
+			}
+			r.stats.Rows++
+			return r.row(raw, cells)
+		}
 		if r.current.err != nil {
 			return nil, r.current.err
 		}
@@ -226,14 +283,38 @@ func (r *Reader) Next() (*Row, error) {
 		if !ok {
 			return nil, errors.New("input: Next after Close")
 		}
-		b.stats.Rows = r.stats.Rows
+		b.stats.Rows, b.stats.Agree, b.stats.Differ = r.stats.Rows, r.stats.Agree, r.stats.Differ
 		r.current, r.at, r.stats = b, 0, b.stats
 	}
-	raw, cells := r.current.rows[r.at], r.current.cells[r.at]
-	r.current.cells[r.at] = nil
-	r.at++
-	r.stats.Rows++
-	return r.row(raw, cells)
+}
+
+// compare holds a line of totals to the rows above it.
+func (r *Reader) compare(raw raw) {
+	i := slices.IndexFunc(r.mapped, func(m Mapped) bool { return m.Field == "amount" })
+	if i < 0 {
+		return
+	}
+	m := r.mapped[i]
+	word, kind := isTotal(raw.cells, r.keyColumn())
+	says, adds, checked, agrees := r.tally.total(word, kind, clean(raw.cells[m.Column-1]))
+	switch {
+	case agrees:
+		r.stats.Agree++
+	case checked:
+		if r.stats.Differ++; r.stats.Differ <= mostDifferences {
+			r.tally.differences = append(r.tally.differences, Difference{raw.line, m.Column, m.Header, says, adds})
+		}
+	}
+}
+
+// keyColumn is the index of the order number's column, -1 without one.
+func (r *Reader) keyColumn() int {
+	for _, m := range r.mapped {
+		if m.Field == "merchant_uid" {
+			return m.Column - 1
+		}
+	}
+	return -1
 }
 
 // decode reads the records of the pass and lets gocsv sort their cells into fields.
@@ -246,7 +327,7 @@ func (r *Reader) decode() {
 	most, width := min(batchRows, 1+batchCells/len(r.header.names)), len(names)
 	picked := make([]string, most*width)
 	records := append(make(table, 0, batchRows+1), names)
-	stats := r.stats
+	stats, key := r.stats, r.keyColumn()
 	for ended := false; !ended; {
 		var b batch
 		records = records[:1]
@@ -259,7 +340,8 @@ func (r *Reader) decode() {
 				break
 			}
 			bytes += rec.bytes
-			switch r.header.kind(rec) {
+			kind := r.header.kind(rec, key)
+			switch kind {
 			case blankLine:
 				stats.Blank++
 				continue
@@ -268,7 +350,6 @@ func (r *Reader) decode() {
 				continue
 			case totalLine:
 				stats.Totals++
-				continue
 			}
 			n := len(r.header.names)
 			full := cells[:n:n]
@@ -277,9 +358,12 @@ func (r *Reader) decode() {
 			pick := picked[len(b.rows)*width:][:width:width]
 			for i, m := range r.mapped {
 				pick[i] = full[m.Column-1]
+				if m.Answer > 0 && blank(pick[i:i+1]) {
+					pick[i] = full[m.Answer-1]
+				}
 			}
 			records = append(records, pick)
-			b.rows = append(b.rows, raw{record{full, rec.line, rec.bytes, rec.torn}, r.header.count(rec.cells)})
+			b.rows = append(b.rows, raw{record{full, rec.line, rec.bytes, rec.torn}, r.header.count(rec.cells), kind == totalLine})
 		}
 		if len(b.rows) > 0 {
 			if err := gocsv.UnmarshalDecoder(records, &b.cells); err != nil {
@@ -306,45 +390,23 @@ const (
 	totalLine
 )
 
-// totals are the words for a line that adds others up.
-var totals = map[string]bool{"계": true, "합계": true, "총합계": true, "총계": true, "소계": true, "월계": true, "누계": true, "전기이월": true, "전월이월": true}
-
-// isTotal tells a line that adds others up by its first cell that is not empty: one of the words alone (합계, [ 월 계 ]), or
-// behind what it adds up and a space (101동 소계, 2026/11/03 계).
-func isTotal(cells []string) bool {
-	for _, cell := range cells {
-		cell = clean(cell)
-		if cell == "" {
-			continue
-		}
-		if !strings.ContainsAny(cell, "계월") { // as every one of the words does
-			return false
-		}
-		if totals[fold(cell)] {
-			return true
-		}
-		i := strings.LastIndexByte(cell, ' ')
-		return i >= 0 && totals[cell[i+1:]]
-	}
-	return false
-}
-
-// kind tells rows from the lines between them.
-func (h header) kind(r record) lineKind {
-	switch {
-	case blank(r.cells):
+// kind tells rows from the lines between them. The key is the column of the order number, -1 if there is none.
+func (h header) kind(r record, key int) lineKind {
+	if blank(r.cells) {
 		return blankLine
-	case h.repeated(r.cells):
+	}
+	if slices.ContainsFunc(h.lines, func(names []string) bool { return repeats(names, r.cells) }) {
 		return headerLine
-	case isTotal(r.cells):
+	}
+	if _, kind := isTotal(r.cells, key); kind != noTotal {
 		return totalLine
 	}
 	return rowLine
 }
 
-// repeated reports the header standing in the file once more, where files were joined.
-func (h header) repeated(cells []string) bool {
-	for i, name := range h.names {
+// repeats reports a line of the header standing in the file once more, where files were joined.
+func repeats(names, cells []string) bool {
+	for i, name := range names {
 		cell := ""
 		if i < len(cells) {
 			cell = cells[i]
@@ -356,7 +418,7 @@ func (h header) repeated(cells []string) bool {
 			return false
 		}
 	}
-	return len(cells) <= len(h.names) || blank(cells[len(h.names):])
+	return len(cells) <= len(names) || blank(cells[len(names):])
 }
 
 // count is how many cells a record has for the columns of the header, where columns without a name need none and

@@ -9,7 +9,6 @@ import (
 	"io"
 	"strings"
 
-	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/transform"
 )
 
@@ -21,27 +20,27 @@ var errTooLong = errors.New("record too long")
 // source decodes the file and keeps the text of the record being read, so that it can be looked at again, and read
 // again in another way.
 type source struct {
-	file    *File
-	r       io.Reader
-	hash    hash.Hash // over the bytes as they are in the file
-	decoded bool      // by a decoder, which marks what it cannot decode with U+FFFD
-	buf     []byte
-	start   int   // buf[start:] begins with the current record
-	next    int   // buf[next:] is still to be handed on
-	line    int   // of buf[start]
-	passed  int64 // bytes before buf[start] since the csv.Reader began
-	blank   int   // empty lines so far
-	err     error // what stopped reading; csv.Reader may hide it behind a ParseError for the line that it cut
+	file     *File
+	encoding string
+	r        io.Reader
+	hash     hash.Hash // over the bytes as they are in the file
+	buf      []byte
+	start    int   // buf[start:] begins with the current record
+	next     int   // buf[next:] is still to be handed on
+	line     int   // of buf[start]
+	passed   int64 // bytes before buf[start] since the csv.Reader began
+	blank    int   // empty lines so far
+	err      error // what stopped reading; csv.Reader may hide it behind a ParseError for the line that it cut
 }
 
 func (f *File) source(encoding string) *source {
-	s := &source{file: f, hash: sha256.New(), line: 1, decoded: encoding == cp949Name}
+	s := &source{file: f, encoding: encoding, hash: sha256.New(), line: 1}
 	s.r = io.TeeReader(io.NewSectionReader(f.file, 0, f.Size), s.hash)
 	if f.bom {
 		io.CopyN(io.Discard, s.r, int64(len(bom))) // a failure shows again at the next read
 	}
-	if s.decoded {
-		s.r = transform.NewReader(s.r, korean.EUCKR.NewDecoder()) // in x/text this is CP949, all of it
+	if decode, ok := encodings[encoding]; ok {
+		s.r = transform.NewReader(s.r, decode.NewDecoder())
 	}
 	return s
 }
@@ -74,12 +73,9 @@ func (s *source) fill() error {
 	n, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
 	fresh := max(len(s.buf)-len("\uFFFD")+1, 0)
 	s.buf = s.buf[:len(s.buf)+n]
-	if s.decoded {
-		if i := bytes.Index(s.buf[fresh:], []byte("\uFFFD")); i >= 0 {
-			at := place{line: s.line}
-			at.pass(s.buf[:fresh+i])
-			return &Error{Path: s.file.Path, Line: at.line, Column: at.column + 1, Message: "holds a byte that is neither UTF-8 nor CP949",
-				Hint: "export the file again as CSV UTF-8, or give its --encoding"}
+	if s.encoding != utf8Name {
+		if err := s.undecoded(fresh); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -91,6 +87,25 @@ func (s *source) fill() error {
 		return err
 	}
 	return s.file.failed("cannot be read", err)
+}
+
+// undecoded looks for what the decoder could not read, which it marks with U+FFFD, and for NUL, from buf[fresh:] on.
+func (s *source) undecoded(fresh int) error {
+	i := bytes.Index(s.buf[fresh:], []byte("\uFFFD"))
+	message := "holds a byte that is neither UTF-8 nor CP949"
+	if s.encoding != cp949Name {
+		message = "holds half a character, or one that an earlier conversion has lost"
+		if nul := bytes.IndexByte(s.buf[fresh:], 0); nul >= 0 && (i < 0 || nul < i) {
+			i, message = nul, "holds a NUL character, which no text does"
+		}
+	}
+	if i < 0 {
+		return nil
+	}
+	at := place{line: s.line}
+	at.pass(s.buf[:fresh+i])
+	return &Error{Path: s.file.Path, Line: at.line, Column: at.column + 1, Message: message,
+		Hint: "export the file again as CSV UTF-8, or give its --encoding"}
 }
 
 // skipBlank moves on to the first line that is not empty, among those handed on already.

@@ -44,11 +44,17 @@ func (r *Row) Invalid() bool {
 	return slices.ContainsFunc(r.Problems, func(p Problem) bool { return !p.Warning })
 }
 
+// OnlyLacks reports whether all that keeps the row from being done is what the whole file lacks.
+func (r *Row) OnlyLacks() bool {
+	return !slices.ContainsFunc(r.Problems, func(p Problem) bool { return !p.Warning && !p.Everywhere })
+}
+
 // row makes a Row of a record: the whole row at once if its columns cannot be told apart, else field by field.
 func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 	row := &Row{Line: raw.line, Cells: raw.cells}
 	if raw.torn {
 		row.Problems = []Problem{{Code: UnreadableRow, Message: Sentences[UnreadableRow]}}
+		r.tally.add(0, false)
 		return row, nil
 	}
 	r.parse(c, row)
@@ -60,6 +66,7 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 	}
 	if raw.width != len(r.header.names) { // then any cell may stand in another's place
 		row.Skip = ""
+		r.tally.now.unread++
 		row.Problems = []Problem{{Code: ColumnCount, Message: fmt.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}}
 		return row, nil
 	}
@@ -83,6 +90,7 @@ func (r *Reader) parse(c *columns, row *Row) {
 	switch {
 	case r.key == nil:
 		req.MerchantUID = p.id("merchant_uid", c.MerchantUID, 40)
+		p.answer("merchant_uid", func(answer string) bool { return answer == req.MerchantUID })
 	case row.Cells != nil:
 		req.MerchantUID = p.composed()
 	}
@@ -112,14 +120,14 @@ type parser struct {
 
 // add notes a problem with a field; the text is what stands there.
 func (p *parser) add(code Code, field, text string) *Problem {
-	problem := Problem{Field: field, Code: code, Message: Sentences[code], Warning: warnings[code]}
+	problem := Problem{Field: field, Code: code, Message: Sentences[code], Warning: warnings[code], Everywhere: text == "" && p.r.lacking[field]}
 	for _, m := range p.r.mapped {
 		if m.Field == field {
 			problem.Column, problem.Header = m.Column, m.Header
 		}
 	}
 	if !personal[field] {
-		problem.Text = shorten(text)
+		problem.Text = shorten(oneLine(text))
 	}
 	p.row.Problems = append(p.row.Problems, problem)
 	return &p.row.Problems[len(p.row.Problems)-1]
@@ -147,14 +155,7 @@ func (p *parser) issue(c, d *columns) {
 	if req.MerchantUID == "" && !slices.ContainsFunc(p.row.Problems, func(p Problem) bool { return p.Field == "merchant_uid" }) {
 		p.add(KeyMissing, "merchant_uid", "")
 	}
-	amount := cmp.Or(clean(c.Amount), d.Amount)
-	won, code := ParseAmount(amount)
-	if code == AmountZero {
-		p.row.Skip = ZeroBalance
-	} else if code != "" {
-		p.add(code, "amount", amount)
-	}
-	req.Amount = won
+	p.amount(cmp.Or(clean(c.Amount), d.Amount))
 	p.bank(cmp.Or(clean(c.VbankCode), d.VbankCode))
 	p.due(cmp.Or(clean(c.VbankDue), d.VbankDue))
 	if req.VbankHolder = p.text("vbank_holder", c.VbankHolder, d.VbankHolder, 16); req.VbankHolder == "" && !pg.IgnoresHolder(req.PG) {
@@ -167,7 +168,7 @@ func (p *parser) issue(c, d *columns) {
 	req.BuyerAddr = p.text("buyer_addr", c.BuyerAddr, d.BuyerAddr, 128)
 	req.BuyerPostcode = p.text("buyer_postcode", c.BuyerPostcode, d.BuyerPostcode, 8)
 	req.NoticeURL = p.addresses(p.text("notice_url", c.NoticeURL, d.NoticeURL, 0))
-	req.CustomData = p.json(cmp.Or(clean(c.CustomData), d.CustomData))
+	req.CustomData = p.json(cmp.Or(clean(c.CustomData), p.insert(d.CustomData)))
 	req.VbankNum = p.id("vbank_num", cmp.Or(c.VbankNum, d.VbankNum), 0)
 	req.VbankKey = p.id("vbank_key", cmp.Or(c.VbankKey, d.VbankKey), 13)
 	req.ProductType = p.text("product_type", c.ProductType, d.ProductType, 0)
@@ -188,13 +189,42 @@ func (p *parser) update(c *columns) {
 		return
 	}
 	if amount != "" {
-		won, code := ParseAmount(amount)
-		if p.row.Request.Amount = won; code != "" {
-			p.add(code, "amount", amount)
-		}
+		p.amount(amount)
 	}
 	if due != "" {
 		p.due(due)
+	}
+}
+
+// amount reads the amount. Nothing to collect is no mistake of an issue: bills have empty flats.
+func (p *parser) amount(text string) {
+	won, code := ParseAmount(text)
+	if p.row.Cells != nil {
+		p.r.tally.add(won, code == "" || code == AmountZero || code == AmountNegative || code == AmountMissing)
+	}
+	switch {
+	case code == "":
+		p.row.Request.Amount = won
+		p.answer("amount", func(answer string) bool { again, _ := ParseAmount(answer); return again == won })
+	case code == AmountZero && p.row.Action == Issue:
+		p.row.Skip = ZeroBalance
+	default:
+		p.add(code, "amount", text)
+	}
+}
+
+// answer compares a field of a results file that is run again: its own column, which a person may have corrected, with
+// what the results repeat. Which of two is meant cannot be known.
+func (p *parser) answer(field string, same func(string) bool) {
+	for _, m := range p.r.mapped {
+		if m.Field != field || m.Answer == 0 || p.row.Cells == nil {
+			continue
+		}
+		if answer := clean(p.row.Cells[m.Answer-1]); answer != "" && !same(answer) {
+			problem := p.add(ResultDiffers, field, answer)
+			problem.Message = fmt.Sprintf("%s stands in this file twice and differs, here and in column %d (%s); make them agree, or choose with --map '%s=%s'",
+				field, m.Answer, p.r.header.names[m.Answer-1], field, m.Header)
+		}
 	}
 }
 
@@ -295,7 +325,7 @@ func (p *parser) due(text string) {
 	d := &p.r.lastDue
 	if d.text != text {
 		d.text = text
-		if d.due, d.relative, d.code = ParseDue(text, p.r.now); d.code == "" && d.due <= p.r.now.Unix() {
+		if d.due, d.relative, d.code = ParseDue(text, p.r.now, p.r.dueYear); d.code == "" && d.due <= p.r.now.Unix() {
 			d.code = DuePast
 		}
 	}
@@ -352,6 +382,32 @@ func (p *parser) addresses(text string) client.NoticeURL {
 		}
 	}
 	return list
+}
+
+// insert puts the row's cells into the custom_data of Options.Set.
+func (p *parser) insert(text string) string {
+	if len(p.r.custom) == 0 {
+		return text
+	}
+	var b strings.Builder
+	head := p.r.custom[0].text
+	isJSON := head != "" && (head[0] == '{' || head[0] == '[')
+	for _, part := range p.r.custom {
+		if part.column < 0 {
+			b.WriteString(part.text)
+			continue
+		}
+		cell := "0" // a trial has no cells
+		if p.row.Cells != nil {
+			cell = clean(p.row.Cells[part.column])
+		}
+		if isJSON {
+			quoted, _ := json.Marshal(cell) // text always has a JSON form
+			cell = string(quoted[1 : len(quoted)-1])
+		}
+		b.WriteString(cell)
+	}
+	return b.String()
 }
 
 // json passes an object or array on as it is, and makes a JSON string of any other text.

@@ -14,6 +14,9 @@ import (
 
 var now = time.Date(2026, 11, 5, 9, 0, 0, 0, KST)
 
+// exports are files as people's programs write them.
+const exports = "../../testdata/exports"
+
 // someDefaults stand in where a sample has no such column.
 var someDefaults = map[string]string{"vbank_code": "국민", "vbank_due": "+7d", "vbank_holder": "한빛상사"}
 
@@ -27,7 +30,7 @@ func read(t testing.TB, path string, o Options) ([]*Row, Stats, error) {
 			t.Fatal(err)
 		}
 	} else {
-		path = filepath.Join("testdata", path)
+		path = filepath.Join(exports, path)
 	}
 	f, err := Open(path, nil)
 	if err != nil {
@@ -46,7 +49,7 @@ func read(t testing.TB, path string, o Options) ([]*Row, Stats, error) {
 	for {
 		row, err := r.Next()
 		if err == io.EOF {
-			return rows, r.Stats(), nil
+			return rows, r.Stats(), r.Lacking()
 		}
 		if err != nil {
 			return rows, r.Stats(), err
@@ -103,12 +106,12 @@ func TestSamples(t *testing.T) {
 			"3 issue 101-101-202611 182340 004 2026-11-30T23:59:59",
 			"4 issue 101-102-202611 406240 004 2026-11-30T23:59:59",
 			"5 issue 101-0103-202611 0 004 2026-11-30T23:59:59 skip:ZERO_BALANCE",
-		}, Stats{Rows: 3, Titles: 1, Totals: 2}},
+		}, Stats{Rows: 3, Titles: 1, Totals: 2, Agree: 2}},
 		{"s01_ecount_sales_cp949.csv", Options{Set: someDefaults}, []string{
 			"3 issue 2026/11/03 -1 1232000 004 2026-11-12T23:59:59",
 			"4 issue 2026/11/03 -2 550000 004 2026-11-12T23:59:59",
 			"6 issue 2026/11/04 -1 0 004 2026-11-12T23:59:59 AMOUNT_NEGATIVE",
-		}, Stats{Rows: 3, Titles: 1, Totals: 3}},
+		}, Stats{Rows: 3, Titles: 1, Totals: 3, Agree: 3}},
 		{"s10_update_hecto_utf8bom.csv", Options{Set: someDefaults}, []string{
 			"2 update INV-1 1300000  2026-12-31T23:59:59 imp_000000000001",
 			"3 update INV-2 0  2027-01-15T18:00:00 imp_000000000002",
@@ -142,5 +145,12 @@ func TestSamples(t *testing.T) {
 				t.Errorf("stats %+v, want %+v", stats, c.stats)
 			}
 		})
+	}
+}
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -45,16 +45,12 @@ func FormatDue(unix int64) string {
 
 // Layout is how a pass reads the file's bytes.
 type Layout struct {
-	Encoding   string // utf-8 or cp949
+	Encoding   string // utf-8, cp949, utf-16le or utf-16be
 	Delimiter  rune
 	HeaderLine int // physical, from 1
 }
 
 // Layout returns what was detected, or what the options say.
 func (r *Reader) Layout() Layout {
-	layout := Layout{Encoding: utf8Name, Delimiter: r.scan.comma, HeaderLine: r.header.line}
-	if r.scan.src.decoded {
-		layout.Encoding = cp949Name
-	}
-	return layout
+	return Layout{Encoding: r.scan.src.encoding, Delimiter: r.scan.comma, HeaderLine: r.header.line}
 }

@@ -9,19 +9,18 @@ import (
 )
 
 // clean is a cell as it was meant: without the spaces around it, without Excel's ways to keep text text (="004" and
-// a leading '), and with its Hangul composed.
+// a leading '), and with its Hangul composed. Cleaning it again changes nothing, so that what was read and written is
+// read as the same.
 func clean(s string) string {
-	s = trim(s)
-	if s == "" {
-		return ""
-	}
-	switch s[0] {
-	case '=':
-		if inner, ok := strings.CutPrefix(s, `="`); ok && strings.HasSuffix(inner, `"`) {
-			s = trim(strings.ReplaceAll(inner[:len(inner)-1], `""`, `"`))
+	for s = trim(s); s != "" && (s[0] == '=' || s[0] == '\''); s = trim(s) {
+		inner, ok := strings.CutPrefix(s, "'")
+		if quoted, isText := strings.CutPrefix(s, `="`); isText && strings.HasSuffix(quoted, `"`) {
+			inner, ok = strings.ReplaceAll(quoted[:len(quoted)-1], `""`, `"`), true
 		}
-	case '\'':
-		s = trim(s[1:])
+		if !ok {
+			break
+		}
+		s = inner
 	}
 	if composed(s) {
 		return s

@@ -52,7 +52,7 @@ var dropped = strings.NewReplacer("은행", "", "뱅크", "", "bank", "", "중�
 
 // Normalize makes the spellings of a bank's name equal: case, spaces, punctuation and the words 은행, 뱅크, bank and
 // 중앙회 do not count.
-func Normalize(text string) string { return dropped.Replace(fold(text)) }
+func Normalize(text string) string { return dropped.Replace(Fold(text)) }
 
 // BankByName returns the KFTC code of a bank by any of its names (국민, KB국민은행) or code forms (4, 04, 004, BK04).
 // Numbers are always read as KFTC's: what daou alone means by 11 or 31 cannot be told from them.

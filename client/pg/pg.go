@@ -67,7 +67,7 @@ var byName = func() map[string]*gateway {
 	names := make(map[string]*gateway)
 	for i, g := range gateways {
 		for _, name := range append(strings.Fields(g.names), g.code) {
-			names[fold(name)] = &gateways[i]
+			names[Fold(name)] = &gateways[i]
 		}
 	}
 	return names
@@ -76,7 +76,7 @@ var byName = func() map[string]*gateway {
 // find returns nil for a PG that is not known.
 func find(value string) *gateway {
 	name, _, _ := strings.Cut(value, ".")
-	return byName[fold(name)]
+	return byName[Fold(name)]
 }
 
 // PGs returns the code of every known PG. Inicis is html5_inicis.
@@ -128,8 +128,8 @@ func IgnoresHolder(value string) bool {
 	return pg == "tosspayments" || pg == "ksnet" || pg == "welcome"
 }
 
-// fold makes two spellings of one name equal: compatibility forms, case, spaces and punctuation do not count.
-func fold(text string) string {
+// Fold makes two spellings of one name, of a bank, a PG or a column, equal: compatibility forms, case, spaces and punctuation do not count.
+func Fold(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
 			return unicode.ToLower(r)

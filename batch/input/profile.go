@@ -1,0 +1,133 @@
+package input
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Profile is what Options say of a file that comes again and again, as people write it: in a TOML file, or in flags.
+type Profile struct {
+	Encoding  string            `toml:"encoding,omitempty" comment:"utf-8, cp949, utf-16le or utf-16be; without it the file's bytes tell"`
+	Delimiter string            `toml:"delimiter,omitempty" comment:"comma, tab, semicolon, pipe or the character itself; without it the header tells"`
+	Key       string            `toml:"key,omitempty" comment:"the order number, made of columns; it must be another one for every order that was ever issued"`
+	Where     []string          `toml:"where,omitempty" comment:"only the rows in which all of these hold: HEADER=VALUE"`
+	DueYear   int               `toml:"due_year,omitempty" comment:"the year of due dates that have none"`
+	Map       map[string]string `toml:"map,omitempty" comment:"which column is which field: FIELD = HEADER"`
+	Set       map[string]string `toml:"set,omitempty" comment:"what rows have that do not say it themselves: FIELD = VALUE"`
+}
+
+const profileHead = `# How vbankbatch reads a file: vbankbatch run --profile THIS_FILE orders.csv. Flags go before what stands here.
+
+`
+
+// ReadProfile reads a profile. A key that it does not know is an error, with its line.
+func ReadProfile(path string) (Profile, error) {
+	var p Profile
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return p, err
+	}
+	err = toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte(bom)))).DisallowUnknownFields().Decode(&p)
+	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+		line, _ := unknown.Errors[0].Position()
+		return p, fmt.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, [map] and [set]",
+			path, line, strings.Join(unknown.Errors[0].Key(), "."))
+	}
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := bad.Position()
+		return p, fmt.Errorf("%s: line %d, column %d: %w", path, line, column, err)
+	}
+	return p, err
+}
+
+// Write puts the profile, with comments, into a new file.
+func (p Profile) Write(path string) error {
+	text, err := toml.Marshal(p)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(profileHead + string(text))
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// With returns the profile with what another one says in its place. Conditions are added up.
+func (p Profile) With(other Profile) Profile {
+	for _, s := range []struct{ mine, others *string }{{&p.Encoding, &other.Encoding}, {&p.Delimiter, &other.Delimiter}, {&p.Key, &other.Key}} {
+		if *s.others != "" {
+			*s.mine = *s.others
+		}
+	}
+	if other.DueYear != 0 {
+		p.DueYear = other.DueYear
+	}
+	p.Where = append(append([]string(nil), p.Where...), other.Where...)
+	p.Map, p.Set = joined(p.Map, other.Map), joined(p.Set, other.Set)
+	return p
+}
+
+func joined(a, b map[string]string) map[string]string {
+	all := make(map[string]string)
+	maps.Copy(all, a)
+	maps.Copy(all, b)
+	return all
+}
+
+var delimiters = map[string]rune{"": 0, "auto": 0, "comma": ',', "tab": '\t', "semicolon": ';', "pipe": '|'}
+
+// Options returns the options that the profile stands for, or an error that names the setting.
+func (p Profile) Options(now time.Time) (Options, error) {
+	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, DueYear: p.DueYear, Now: now}
+	if p.Encoding != "auto" {
+		o.Encoding = p.Encoding
+	}
+	for _, condition := range p.Where {
+		header, value, ok := strings.Cut(condition, "=")
+		if !ok || strings.TrimSpace(header) == "" {
+			return o, fmt.Errorf("where %q is not HEADER=VALUE, such as 결제방법=가상계좌", condition)
+		}
+		o.Where = append(o.Where, Where{Header: header, Value: value})
+	}
+	if o.DueYear != 0 && (o.DueYear < firstDay.Year() || o.DueYear > lastDay.Year()) {
+		return o, fmt.Errorf("due_year %d is no year from %d to %d", o.DueYear, firstDay.Year(), lastDay.Year())
+	}
+	delimiter, ok := delimiters[p.Delimiter]
+	if r, size := utf8.DecodeRuneInString(p.Delimiter); !ok && size == len(p.Delimiter) && r != utf8.RuneError && !strings.ContainsRune("\"\r\n", r) {
+		delimiter, ok = r, true
+	}
+	if !ok {
+		return o, fmt.Errorf("the delimiter %q is none of auto, comma, tab, semicolon, pipe or one character", p.Delimiter)
+	}
+	o.Delimiter = delimiter
+	return o, nil
+}
+
+// Profile returns the settings under which a file with the same header is read in the same way again, without any
+// search for columns.
+func (o Options) Profile(mapping []Mapped) Profile {
+	p := Profile{Encoding: o.Encoding, Key: o.Key, DueYear: o.DueYear, Set: o.Set, Map: make(map[string]string)}
+	if o.Delimiter != 0 {
+		p.Delimiter = string(o.Delimiter)
+	}
+	for _, w := range o.Where {
+		p.Where = append(p.Where, w.Header+"="+w.Value)
+	}
+	for _, m := range mapping {
+		p.Map[m.Field] = m.Header
+	}
+	return p
+}
