@@ -13,6 +13,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/unicode"
+
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
@@ -143,24 +147,47 @@ func BenchmarkRun(b *testing.B) {
 	})
 }
 
-// BenchmarkPreflight reads and checks a million rows of 15 columns.
+// BenchmarkPreflight reads and checks a million rows of 15 columns, as check does with a file that is good.
 func BenchmarkPreflight(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as main does
 	const rows = 1_000_000
-	path := orders(b, rows)
-	b.ReportAllocs()
-	for b.Loop() {
-		file, err := input.Open(path, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		plan, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now()})
-		if err != nil || plan.ToDo() != rows {
-			b.Fatal(plan, err)
-		}
-		file.Close()
+	plain := orders(b, rows)
+	for _, name := range []string{"utf-8", "cp949", "utf-16le"} {
+		b.Run(name, func(b *testing.B) {
+			path := plain
+			if encoding, ok := map[string]encoding.Encoding{"cp949": korean.EUCKR, "utf-16le": unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)}[name]; ok {
+				path = filepath.Join(b.TempDir(), name)
+				encode(b, plain, path, encoding)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				file, err := input.Open(path, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				plan, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now()})
+				if err != nil || plan.ToDo() != rows || plan.Layout.Encoding != name {
+					b.Fatal(plan, err)
+				}
+				file.Close()
+			}
+			b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
 	}
-	b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// encode writes a file once more in another encoding.
+func encode(b *testing.B, from, to string, encoding encoding.Encoding) {
+	text, err := os.ReadFile(from)
+	if err == nil {
+		text, err = encoding.NewEncoder().Bytes(text)
+	}
+	if err == nil {
+		err = os.WriteFile(to, text, 0o600)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
 }
 
 // BenchmarkResume runs a file of a million rows whose interrupted run has done them all, to the results; "open" is

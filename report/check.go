@@ -258,7 +258,7 @@ func passedOver(s input.Stats) string {
 			what string
 		}{{s.Agree, "as the rows add up"}, {s.Differ, "different"}, {s.Totals - s.Agree - s.Differ, "not compared"}} {
 			if t.n > 0 {
-				totals = append(totals, fmt.Sprintf("%d %s", t.n, t.what))
+				totals = append(totals, fmt.Sprintf("%s %s", thousands(int64(t.n)), t.what))
 			}
 		}
 		list[len(list)-1] += " (" + strings.Join(totals, ", ") + ")"

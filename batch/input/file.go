@@ -60,6 +60,7 @@ type File struct {
 	spool    string // to be removed at Close
 	modified time.Time
 	bom      bool   // of UTF-8
+	returns  bool   // lines end in CR alone, as on old Macs
 	broken   *Error // where it stops being UTF-8, if it does
 	nul      *Error // where it holds its first NUL byte
 }
@@ -204,12 +205,15 @@ func (f *File) examine() error {
 	hash, at := sha256.New(), place{line: 1}
 	buf := make([]byte, 256<<10)
 	kept := 0 // bytes of a character that the last read cut in two
+	feeds := false
 	for first, end := true, false; !end; first = false {
 		n, err := io.ReadFull(io.NewSectionReader(f.file, f.Size, int64(len(buf)-kept)), buf[kept:])
 		if end = err == io.EOF || err == io.ErrUnexpectedEOF; err != nil && !end {
 			return f.failed("cannot be read", err)
 		}
 		hash.Write(buf[kept : kept+n])
+		feeds = feeds || bytes.IndexByte(buf[:kept+n], '\n') >= 0
+		f.returns = f.returns || !feeds && bytes.IndexByte(buf[:kept+n], '\r') >= 0
 		f.Size += int64(n)
 		chunk := buf[:kept+n]
 		if first {
@@ -243,6 +247,7 @@ func (f *File) examine() error {
 		copy(buf, chunk[len(chunk)-kept:])
 	}
 	f.Digest = [sha256.Size]byte(hash.Sum(nil))
+	f.returns = f.returns && !feeds
 	if f.bom && f.broken != nil {
 		f.broken.Message = "begins as UTF-8 and is not valid UTF-8 from here on"
 		f.broken.Hint = "export the file again; it may have been joined from files in two encodings"

@@ -32,7 +32,7 @@ func TestOneTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"UTF-8": small, "UTF-8 with BOM": bom + small, "CP949": cp949, "decomposed": norm.NFD.String(small), "CRLF": strings.ReplaceAll(small, "\n", "\r\n"),
+		"UTF-8": small, "UTF-8 with BOM": bom + small, "CP949": cp949, "decomposed": norm.NFD.String(small), "CRLF": strings.ReplaceAll(small, "\n", "\r\n"), "CR": strings.ReplaceAll(small, "\n", "\r"), "CR of CP949": strings.ReplaceAll(cp949, "\n", "\r"),
 		"tabs": strings.ReplaceAll(small, ",", "\t"), "semicolons": strings.ReplaceAll(small, ",", ";"), "bars": strings.ReplaceAll(small, ",", "|"),
 		"quoted": `"` + strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(small), ",", `","`), "\n", "\"\n\"") + `"`, "BOM and quoted": bom + `"주문번호",금액,은행,입금기한,예금주` + "\nA-1,1000,국민,2026-12-31,똠방각하",
 		"no line end": strings.TrimSpace(small), "titles and blanks": "한빛상사,판매현황\n\n" + small + "\n\n,,,,\n", "trailing columns": strings.ReplaceAll(small, "\n", ",,,\n"),
@@ -59,6 +59,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"neither UTF-8 nor CP949", "주문번호,금액\nA-1,\xff\xff\xff\n", "line 2, column 5"},
 		{"BOM and CP949", bom + "주문번호,금액\n\xb1\xb9,1\n", "line 2, column 1"},
 		{"no header", "하나,둘\n1,2\n", "no header was found"},
+		{"a quotation mark before the header", "\"" + small, "line 1: a quotation mark is opened and never closed"},
 		{"no amount", "주문번호,이름,은행\nA-1,홍길동,국민\n", "amount"},
 		{"two candidates", "주문번호,결제금액,청구금액,은행,입금기한,예금주\n", "both “결제금액” and “청구금액” can be amount"},
 		{"the same name twice", "주문번호,금액,금액,은행,입금기한,예금주\n", "columns 2 and 3 are both called “금액”"},

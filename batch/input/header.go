@@ -130,10 +130,11 @@ type header struct {
 	folded []string
 	lines  [][]string // the names as they stand, line by line
 	result bool       // of a results file
+	torn   bool       // not readable as CSV
 }
 
 func newHeader(path string, r record) header {
-	h := header{path: path, line: r.line}
+	h := header{path: path, line: r.line, torn: r.torn}
 	for _, cell := range r.cells {
 		h.names = append(h.names, clean(strings.TrimPrefix(cell, bom)))
 	}
@@ -250,6 +251,8 @@ func (f *File) findHeader(encoding string, o Options) (best header, comma rune, 
 	switch {
 	case widest.names == nil:
 		return best, 0, &Error{Path: f.Path, Message: "is empty"}
+	case score == 0 && widest.torn:
+		return best, 0, widest.failed("a quotation mark is opened and never closed", "remove it, or export the file again")
 	case score == 0:
 		return best, 0, widest.failed(fmt.Sprintf("no header was found in the first %d lines; the first one holds %s", headerLines, widest.list()),
 			"the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER")

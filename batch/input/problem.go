@@ -92,7 +92,7 @@ var Sentences = map[Code]string{
 	ImpUIDMissing:       "there is neither imp_uid nor merchant_uid to tell which account is meant",
 	KeyDamagedByExcel:   "Excel has turned the number into an exponent and its digits are lost; export it again with that column as text",
 	KeyDigitsLost:       "the number has more than 15 digits and ends in zeros, as Excel leaves it when digits are lost; compare it with the source",
-	KeyInvalid:          "the number holds a line break, a control character or a character that was lost in a conversion",
+	KeyInvalid:          "the number holds a line break, a character that cannot be seen or one that was lost in a conversion; type it anew",
 	KeyMissing:          "the order number is missing",
 	NothingToChange:     "the row changes neither amount nor due date",
 	NoticeURLInvalid:    "notice_url is not an http or https address",

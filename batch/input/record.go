@@ -42,7 +42,23 @@ func (f *File) source(encoding string) *source {
 	if decode, ok := encodings[encoding]; ok {
 		s.r = transform.NewReader(s.r, decode.NewDecoder())
 	}
+	if f.returns {
+		s.r = returns{s.r}
+	}
 	return s
+}
+
+// returns makes line feeds of the carriage returns that alone end the lines.
+type returns struct{ io.Reader }
+
+func (r returns) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	for i := range p[:n] {
+		if p[i] == '\r' {
+			p[i] = '\n'
+		}
+	}
+	return n, err
 }
 
 func (s *source) Read(p []byte) (int, error) {

@@ -262,7 +262,7 @@ func (p *parser) id(field, cell string, most int) string {
 
 func (p *parser) checkID(field, s string) {
 	switch {
-	case control(s) || strings.ContainsRune(s, utf8.RuneError):
+	case control(s) || unseen(s) || strings.ContainsRune(s, utf8.RuneError):
 		p.add(KeyInvalid, field, oneLine(s))
 	case exponent(s):
 		p.add(KeyDamagedByExcel, field, s)

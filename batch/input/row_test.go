@@ -26,7 +26,7 @@ func TestIDs(t *testing.T) {
 		{"A-1", "A-1", ""}, {`="004"`, "004", ""}, {"'0042", "0042", ""}, {"\u00a0A-1\u3000", "A-1", ""},
 		{"2.02611E+15", "2.02611E+15", KeyDamagedByExcel}, {"2E+15", "2E+15", KeyDamagedByExcel}, {"E+15", "E+15", ""},
 		{"2026110312345670", "2026110312345670", KeyDigitsLost}, {"2026110312345678", "2026110312345678", ""}, {"202611031234567", "202611031234567", ""},
-		{"\"A\n1\"", "A\n1", KeyInvalid}, {strings.Repeat("가", 41), strings.Repeat("가", 41), TooLong}, {strings.Repeat("가", 40), strings.Repeat("가", 40), ""},
+		{"\"A\n1\"", "A\n1", KeyInvalid}, {"A-\u200b1", "A-\u200b1", KeyInvalid}, {"\u200bA-1\u200b", "A-1", ""}, {"A-\u202e1", "A-\u202e1", KeyInvalid}, {strings.Repeat("가", 41), strings.Repeat("가", 41), TooLong}, {strings.Repeat("가", 40), strings.Repeat("가", 40), ""},
 	} {
 		rows, _, err := read(t, "주문번호,금액,은행,입금기한,예금주\n"+c.cell+",1000,국민,2026-12-31,한빛\n", Options{})
 		if err != nil || len(rows) != 1 {

@@ -96,6 +96,11 @@ func control(s string) bool {
 	return false
 }
 
+// unseen reports a character that shows as nothing, such as a zero-width space or a change of direction.
+func unseen(s string) bool {
+	return !ascii(s) && strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Cf, r) })
+}
+
 // oneLine puts a space in place of each line break or other control character, and of the spaces around it.
 func oneLine(s string) string {
 	if !control(s) {
