@@ -1,0 +1,437 @@
+package pg
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/text/encoding/korean"
+)
+
+// noon in Seoul is when the tests take place.
+var noon = time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
+
+// ahead is a due date: so many days from noon, at the last second of the day in Seoul.
+func ahead(days int) int64 {
+	return noon.Add(12*time.Hour-time.Second).Unix() + int64(days)*secondsADay
+}
+
+func won(n int64) *int64 { return &n }
+
+// asks are, PG by PG, what an issue must hold, beside the order, the amount, the bank and the due date.
+var asks = map[string]string{
+	"":             "vbank_holder",
+	"settle":       "vbank_holder",
+	"nice":         "vbank_holder",
+	"nice_v2":      "",
+	"html5_inicis": "vbank_holder buyer_name buyer_email pg_api_key",
+	"kcp":          "vbank_holder",
+	"uplus":        "vbank_holder",
+	"tosspayments": "buyer_name",
+	"kicc":         "vbank_holder",
+	"smartro":      "vbank_holder",
+	"smartro_v2":   "vbank_holder buyer_name buyer_email buyer_tel",
+	"ksnet":        "buyer_name product_type",
+	"welcome":      "buyer_name",
+	"jtnet":        "vbank_holder",
+	"danal":        "vbank_holder",
+	"daou":         "vbank_holder",
+}
+
+// empty empties a field of a request by the API's name.
+func empty(r *Request, field string) {
+	switch field {
+	case "merchant_uid":
+		r.MerchantUID = ""
+	case "amount":
+		r.Amount = 0
+	case "vbank_code":
+		r.VbankCode = ""
+	case "vbank_due":
+		r.VbankDue = 0
+	case "vbank_holder":
+		r.VbankHolder = ""
+	case "buyer_name":
+		r.BuyerName = ""
+	case "buyer_email":
+		r.BuyerEmail = ""
+	case "buyer_tel":
+		r.BuyerTel = ""
+	case "product_type":
+		r.ProductType = ""
+	case "pg_api_key":
+		r.HasPGAPIKey = false
+	}
+}
+
+// full is an issue that every PG takes, with all that any of them asks for.
+func full(pg string) Request {
+	code, _ := VbankCode(pg, "004")
+	r := Request{
+		MerchantUID: "A20300102x0001", Amount: 35000, VbankCode: code, VbankDue: ahead(7), VbankHolder: "한빛상사", Name: "머그컵 외 2건",
+		BuyerName: "홍길동", BuyerEmail: "hong@example.com", BuyerTel: "010-0000-1234", BuyerAddr: "서울시 중구 세종대로 110", BuyerPostcode: "04524",
+		HasPGAPIKey: true,
+	}
+	if IgnoresHolder(pg) {
+		r.VbankHolder = ""
+	}
+	if pg == "ksnet" {
+		r.ProductType = "digital"
+	}
+	return r
+}
+
+// told writes breaches as "FIELD RULE", a warning with a question mark behind it.
+func told(breaches []Breach) string {
+	var list []string
+	for _, b := range breaches {
+		text := b.Field + " " + string(b.Rule)
+		if b.Warning {
+			text += "?"
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
+}
+
+// unlisted is what is said of an action that the PG is not listed for.
+func unlisted(pg string, action Action) string {
+	switch listing := Support(pg, action); {
+	case pg == "" || listing&BySchema != 0:
+		return ""
+	case listing == Denied:
+		return "pg NOT_SUPPORTED"
+	}
+	return "pg NOT_LISTED?"
+}
+
+// TestRequired takes every field away from every PG in turn.
+func TestRequired(t *testing.T) {
+	pgs := append(PGs(), "")
+	if len(asks) != len(pgs) {
+		t.Fatalf("%d PGs are tested, %d are known", len(asks), len(pgs))
+	}
+	for _, pg := range pgs {
+		listed := unlisted(pg, Issue)
+		if got := told(Check(pg, Issue, full(pg), noon)); got != listed {
+			t.Errorf("%s: a good request: %s", pg, got)
+		}
+		required := append(strings.Fields(asks[pg]), "merchant_uid", "amount", "vbank_code", "vbank_due")
+		for _, field := range []string{"merchant_uid", "amount", "vbank_code", "vbank_due", "vbank_holder", "buyer_name", "buyer_email", "buyer_tel",
+			"product_type", "pg_api_key"} {
+			r := full(pg)
+			empty(&r, field)
+			var want []string
+			if listed != "" {
+				want = append(want, listed)
+			}
+			switch {
+			case slices.Contains(required, field):
+				want = append(want, field+" REQUIRED")
+			case pg == "nice_v2" && field == "vbank_holder":
+				want = append(want, field+" REQUIRED?")
+			}
+			if got := told(Check(pg, Issue, r, noon)); got != strings.Join(want, ", ") {
+				t.Errorf("%s without %s: got %q, want %q", pg, field, got, want)
+			}
+		}
+	}
+}
+
+func TestCheckIssue(t *testing.T) {
+	hangul := strings.Repeat("가", 200)
+	for _, test := range []struct {
+		pg     string
+		change func(*Request)
+		want   string
+	}{
+		// lengths in characters, of whatever PG
+		{"", func(r *Request) { r.MerchantUID = hangul[:40*3] }, ""},
+		{"", func(r *Request) { r.MerchantUID = hangul[:41*3] }, "merchant_uid TOO_LONG"},
+		{"", func(r *Request) { r.VbankHolder, r.Name = hangul[:16*3], hangul[:40*3] }, ""},
+		{"", func(r *Request) { r.VbankHolder, r.Name = hangul[:17*3], hangul[:41*3] }, "vbank_holder TOO_LONG, name TOO_LONG"},
+		{"", func(r *Request) { r.BuyerName, r.BuyerEmail = hangul[:17*3], strings.Repeat("a", 65) }, "buyer_name TOO_LONG, buyer_email TOO_LONG"},
+		{"", func(r *Request) { r.BuyerTel, r.BuyerAddr = strings.Repeat("0", 17), hangul[:129*3] }, "buyer_tel TOO_LONG, buyer_addr TOO_LONG"},
+		{"nobody.M", func(r *Request) { r.BuyerPostcode = "123456789" }, "buyer_postcode TOO_LONG"},
+		{"tosspayments", func(r *Request) { r.VbankKey = "12345678901234" }, "vbank_key TOO_LONG"},
+		{"tosspayments", func(r *Request) { r.VbankKey = "1234567890123" }, ""},
+		{"nice_v2", func(r *Request) { r.BusinessRegistrationNumber = "12345678901" }, "business_registration_number TOO_LONG"},
+		// what EUC-KR makes of them
+		{"", func(r *Request) { r.Name = "머그컵 😀" }, "name NOT_IN_EUCKR?"},
+		{"", func(r *Request) { r.Name = "똠방각하 ㈜ ￦ 株 ―" }, ""},
+		{"settle", func(r *Request) { r.BuyerName, r.BuyerAddr = "𠮷", "Zürich" }, "buyer_name NOT_IN_EUCKR?, buyer_addr NOT_IN_EUCKR?"},
+		{"nice.MID1", func(r *Request) { r.Name = hangul[:20*3] }, ""},
+		{"nice.MID1", func(r *Request) { r.Name = hangul[:20*3] + "!" }, "name TOO_MANY_BYTES?"},
+		{"나이스페이먼츠", func(r *Request) { r.BuyerName, r.VbankHolder = hangul[:16*3], hangul[:16*3] }, "vbank_holder TOO_MANY_BYTES?, buyer_name TOO_MANY_BYTES?"},
+		{"nice", func(r *Request) { r.MerchantUID, r.BuyerEmail = hangul[:33*3], strings.Repeat("a", 61) }, "merchant_uid TOO_MANY_BYTES?, buyer_email TOO_MANY_BYTES?"},
+		{"nice", func(r *Request) { r.Name = hangul[:41*3] }, "name TOO_LONG"},
+		{"inicis.M", func(r *Request) { r.Name, r.BuyerName = hangul[:21*3], hangul[:16*3] }, "name TOO_MANY_BYTES?, buyer_name TOO_MANY_BYTES?"},
+		{"settle", func(r *Request) { r.Name = hangul[:40*3] }, ""},
+		// due dates
+		{"", func(r *Request) { r.VbankDue = noon.Unix() }, "vbank_due DUE_PAST"},
+		{"", func(r *Request) { r.VbankDue = noon.Unix() + 1 }, ""},
+		{"", func(r *Request) { r.VbankDue = -5 }, "vbank_due DUE_PAST"},
+		{"", func(r *Request) { r.VbankDue = ahead(9999) }, ""},
+		{"tosspayments", func(r *Request) { r.VbankDue = ahead(30) }, ""},
+		{"tosspayments", func(r *Request) { r.VbankDue = ahead(30) + 1 }, "vbank_due DUE_TOO_FAR"},
+		{"settle", func(r *Request) { r.VbankDue = ahead(365) }, ""},
+		{"settle", func(r *Request) { r.VbankDue = ahead(366) }, "vbank_due DUE_TOO_FAR"},
+		{"nice", func(r *Request) { r.VbankDue = ahead(366) }, ""},
+		{"smartro_v2", func(r *Request) { r.VbankDue -= 3600 }, "vbank_due DUE_ROUNDED?"},
+		{"welcome", func(r *Request) { r.VbankDue -= 60 }, ""},
+		{"welcome", func(r *Request) { r.VbankDue -= 59 }, "vbank_due DUE_ROUNDED?"},
+		// amounts
+		{"", func(r *Request) { r.Amount = -1 }, "amount AMOUNT_TOO_SMALL"},
+		{"nice", func(r *Request) { r.Amount = 1 }, ""},
+		{"welcome", func(r *Request) { r.Amount = 299 }, "amount AMOUNT_TOO_SMALL"},
+		{"welcome", func(r *Request) { r.Amount = 300 }, ""},
+		{"settle", func(r *Request) { r.Amount = 1_000_000 }, ""},
+		{"settle", func(r *Request) { r.Amount = 1_000_001 }, "amount AMOUNT_TOO_LARGE?"},
+		// what a PG ignores, refuses or leaves to others
+		{"tosspayments", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder IGNORED?"},
+		{"ksnet", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder IGNORED?"},
+		{"welcome", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder IGNORED?"},
+		{"smartro_v2", func(r *Request) { r.MerchantUID = "A-1" }, "merchant_uid BAD_CHARACTERS"},
+		{"smartro_v2.M", func(r *Request) { r.MerchantUID = "주문1" }, "merchant_uid BAD_CHARACTERS"},
+		{"settle", func(r *Request) { r.MerchantUID = "주문/1" }, ""},
+		{"ksnet", func(r *Request) { r.ProductType = "food" }, "product_type BAD_VALUE"},
+		{"ksnet", func(r *Request) { r.ProductType = "real" }, ""},
+		{"nice", func(r *Request) { r.ProductType = "food" }, "product_type ONLY_OTHER_PGS?"},
+		{"", func(r *Request) {
+			r.ProductType, r.VbankNum, r.VbankKey, r.TaxFree, r.BusinessRegistrationNumber = "real", "1", "2", won(0), "3"
+		}, ""},
+		{"settle", func(r *Request) { r.VbankNum, r.EscrowPassword = "01234", "5" }, ""},
+		{"smartro_v2", func(r *Request) { r.VbankNum = "01234" }, ""},
+		{"nice", func(r *Request) {
+			r.VbankNum, r.VbankKey, r.EscrowPassword, r.FixedUnlimitedVbank = "01", "2", "3", true
+		},
+			"vbank_num ONLY_OTHER_PGS?, vbank_key ONLY_OTHER_PGS?, escrow_password ONLY_OTHER_PGS?, fixed_unlimited_vbank ONLY_OTHER_PGS?"},
+		{"settle", func(r *Request) { r.VbankKey = "1" }, "vbank_key ONLY_OTHER_PGS?"},
+		{"nice_v2", func(r *Request) { r.BusinessRegistrationNumber = "1234567890" }, ""},
+		{"nice", func(r *Request) { r.BusinessRegistrationNumber = "1234567890" }, "business_registration_number ONLY_OTHER_PGS?"},
+		{"settle", func(r *Request) { r.FixedUnlimitedVbank, r.VbankNum, r.Amount = true, "01234", 0 }, ""},
+		{"settle", func(r *Request) { r.FixedUnlimitedVbank = true }, "vbank_num REQUIRED"},
+		{"settle", func(r *Request) {
+			r.FixedUnlimitedVbank, r.VbankNum, r.TaxFree, r.VatAmount = true, "01234", won(0), won(1)
+		}, "tax_free NOT_TAKEN, vat_amount NOT_TAKEN"},
+		{"settle", func(r *Request) { r.TaxFree = won(0) }, "tax_free ONLY_OTHER_PGS?"},
+		{"nice", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(1000) }, "tax_free DEPENDS_ON_MID?"},
+		{"nice_v2", func(r *Request) { r.TaxFree = won(1000) }, "tax_free DEPENDS_ON_MID?"},
+		{"welcome", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(3500) }, "tax_free DEPENDS_ON_MID?, vat_amount DEPENDS_ON_MID?"},
+		{"welcome", func(r *Request) { r.VatAmount = won(3501) }, "vat_amount DEPENDS_ON_MID?, vat_amount VAT_TOO_LARGE"},
+		{"ksnet", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(0) }, "tax_free NOT_TAKEN, vat_amount NOT_TAKEN"},
+		// banks
+		{"welcome", func(r *Request) { r.VbankCode = "081" }, "vbank_code BANK_NOT_OPENED?"},
+		{"tosspayments", func(r *Request) { r.VbankCode = "090" }, "vbank_code BANK_NOT_OPENED?"},
+		{"tosspayments", func(r *Request) { r.VbankCode = "035" }, ""}, // VbankCode says it is not in the table
+		{"ksnet", func(r *Request) { r.VbankCode = "090" }, ""},
+	} {
+		code, _, _ := Name(test.pg)
+		r := full(code)
+		test.change(&r)
+		got := Check(test.pg, Issue, r, noon)
+		if told(got) != test.want {
+			t.Errorf("%s, %+v: got %q, want %q", test.pg, r, told(got), test.want)
+		}
+		readable(t, code, r, got)
+	}
+}
+
+// readable checks that each message names the PG and its field, and gives nobody's data away.
+func readable(t *testing.T, pg string, r Request, breaches []Breach) {
+	t.Helper()
+	if _, _, known := Name(pg); !known {
+		pg = "the default PG"
+	}
+	for _, b := range breaches {
+		if !strings.HasPrefix(b.Message, pg+" ") || !strings.Contains(b.Message, b.Field) {
+			t.Errorf("%s of %s: %q does not name them", b.Rule, b.Field, b.Message)
+		}
+		for _, value := range []string{r.MerchantUID, r.VbankHolder, r.Name, r.BuyerName, r.BuyerEmail, r.BuyerTel, r.BuyerAddr} {
+			if len(value) > 2 && strings.Contains(b.Message, value) {
+				t.Errorf("%q holds %q", b.Message, value)
+			}
+		}
+	}
+}
+
+func TestCheckUpdate(t *testing.T) {
+	for _, pg := range append(PGs(), "", "nobody") {
+		_, _, known := Name(pg)
+		for _, test := range []struct {
+			request Request
+			want    string
+		}{
+			{Request{Amount: 35000, VbankDue: ahead(7)}, ""},
+			{Request{VbankDue: ahead(7)}, ""},
+			{Request{}, "amount REQUIRED"},
+			{Request{Amount: -1, VbankDue: noon.Unix()}, "amount AMOUNT_TOO_SMALL, vbank_due DUE_PAST"},
+		} {
+			want := test.want
+			if said := unlisted(pg, Update); known && said != "" {
+				want = strings.TrimSuffix(said+", "+want, ", ")
+			}
+			got := Check(pg+".M", Update, test.request, noon)
+			if told(got) != want {
+				t.Errorf("%s, %+v: got %q, want %q", pg, test.request, told(got), want)
+			}
+			readable(t, pg, test.request, got)
+		}
+	}
+	for _, test := range []struct {
+		pg      string
+		request Request
+		want    string
+	}{
+		{"", Request{Amount: 1}, ""},
+		{"settle", Request{Amount: 1}, "vbank_due REQUIRED?"},
+		{"settle", Request{VbankDue: ahead(366)}, "vbank_due DUE_TOO_FAR?"},
+		{"settle", Request{VbankDue: ahead(1), TaxFree: won(0)}, "tax_free NOT_TAKEN"},
+		{"nice", Request{Amount: 1, TaxFree: won(0)}, "pg NOT_LISTED?"},
+		{"tosspayments", Request{VbankDue: ahead(31)}, "pg NOT_LISTED?, vbank_due DUE_TOO_FAR?"},
+		{"welcome", Request{Amount: 299}, "pg NOT_LISTED?, amount AMOUNT_TOO_SMALL"},
+	} {
+		got := Check(test.pg, Update, test.request, noon)
+		if told(got) != test.want {
+			t.Errorf("%s, %+v: got %q, want %q", test.pg, test.request, told(got), test.want)
+		}
+		readable(t, test.pg, test.request, got)
+	}
+}
+
+func TestCheckRevoke(t *testing.T) {
+	for _, pg := range append(PGs(), "", "nobody") {
+		_, _, known := Name(pg)
+		var want []string
+		if said := unlisted(pg, Revoke); known && said != "" {
+			want = []string{said}
+		}
+		if got := told(Check(pg, Revoke, Request{HasPGAPIKey: true}, noon)); got != strings.Join(want, "") {
+			t.Errorf("%s: got %q, want %q", pg, got, want)
+		}
+		if pg == "html5_inicis" {
+			want = append(want, "pg_api_key REQUIRED")
+		}
+		if got := told(Check(pg, Revoke, Request{}, noon)); got != strings.Join(want, "") {
+			t.Errorf("%s without a key: got %q, want %q", pg, got, want)
+		}
+	}
+}
+
+// TestSupport has the lists as the documents and the schema have them.
+func TestSupport(t *testing.T) {
+	lists := map[Action][3]string{
+		Issue:  {"settle nice html5_inicis", "settle nice nice_v2 html5_inicis ksnet smartro_v2 tosspayments welcome", ""},
+		Update: {"html5_inicis kcp uplus tosspayments nice kicc settle smartro", "settle", "nice_v2"},
+		Revoke: {"", "html5_inicis uplus danal nice kicc settle smartro tosspayments ksnet smartro_v2 nice_v2 welcome kcp", ""},
+	}
+	for action, list := range lists {
+		for _, pg := range PGs() {
+			var want Listing
+			for i, source := range []Listing{ByDocuments, BySchema, Denied} {
+				if slices.Contains(strings.Fields(list[i]), pg) {
+					want |= source
+				}
+			}
+			if got := Support(pg+".M", action); got != want {
+				t.Errorf("%s, %s: %v, want %v", pg, action, got, want)
+			}
+		}
+		if got := Support("nobody", action); got != 0 {
+			t.Errorf("nobody, %s: %v", action, got)
+		}
+	}
+	for listing, want := range map[Listing]string{0: "not listed", ByDocuments: "documents", ByDocuments | BySchema: "documents, today's schema",
+		Denied: "not by today's schema"} {
+		if got := listing.String(); got != want {
+			t.Errorf("%d: %q, want %q", listing, got, want)
+		}
+	}
+}
+
+func TestDue(t *testing.T) {
+	at := noon.Unix() + 30 // 12:00:30 in Seoul
+	for _, pg := range append(PGs(), "", "nobody") {
+		want := at
+		switch pg {
+		case "smartro_v2":
+			want = ahead(0)
+		case "welcome":
+			want = at + 29
+		}
+		if got := Due(pg+".M", at); got != want {
+			t.Errorf("%s: %d, want %d", pg, got, want)
+		}
+		if got := Due(pg, ahead(0)); got != ahead(0) {
+			t.Errorf("%s: the last second of a day becomes %d", pg, got)
+		}
+	}
+	if got := Due("smartro_v2", ahead(0)+1); got != ahead(1) {
+		t.Errorf("the first second of a day in Seoul becomes %d, want %d", got, ahead(1))
+	}
+}
+
+// TestMeasure compares with the encoder, character by character.
+func TestMeasure(t *testing.T) {
+	encoder := korean.EUCKR.NewEncoder()
+	for r := rune(1); r <= 0x10ffff; r++ {
+		if r > 0xffff {
+			r += 0xff // a sample of what lies above
+		}
+		text := string(r) // a surrogate becomes U+FFFD
+		encoded, err := encoder.String(text)
+		chars, size, lacks := measure(text)
+		if (lacks != 0) != (err != nil) || chars != 1 || err == nil && size != len(encoded) {
+			t.Fatalf("%U: %d characters, %d bytes, lacks %d; the encoder gives %d bytes, %v", r, chars, size, lacks, len(encoded), err)
+		}
+	}
+	if chars, size, lacks := measure("a가😀나😀"); chars != 5 || size != 9 || lacks != 3 {
+		t.Errorf("got %d, %d, %d", chars, size, lacks)
+	}
+}
+
+// TestCheckIsCheap: nothing is allocated for a row with nothing wrong.
+func TestCheckIsCheap(t *testing.T) {
+	for _, pg := range []string{"", "settle", "nice.MID1", "smartro_v2", "inicis.M"} {
+		r := full(pg)
+		if n := testing.AllocsPerRun(100, func() {
+			if Check(pg, Issue, r, noon) != nil {
+				t.Fatal("a good request is none")
+			}
+		}); n != 0 {
+			t.Errorf("%q: %g allocations", pg, n)
+		}
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	for _, pg := range []string{"", "settle", "nice.MID1", "inicis.M"} {
+		b.Run(pg, func(b *testing.B) {
+			r := full(pg)
+			b.ReportAllocs()
+			for b.Loop() {
+				if Check(pg, Issue, r, noon) != nil {
+					b.Fatal("a good request is none")
+				}
+			}
+		})
+	}
+}
+
+func ExampleCheck() {
+	now := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+	request := Request{MerchantUID: "A-1", Amount: 200, VbankCode: "088", VbankDue: now.Add(48 * time.Hour).Unix(), BuyerName: "홍길동", VbankHolder: "한빛"}
+	for _, b := range Check("welcome", Issue, request, now) {
+		fmt.Println(b.Field, b.Rule, b.Warning)
+		fmt.Println(" ", b.Message)
+	}
+	// Output:
+	// vbank_holder IGNORED true
+	//   welcome ignores vbank_holder: the merchant's name stands in its place
+	// amount AMOUNT_TOO_SMALL false
+	//   welcome takes an amount of at least 300 won
+	// vbank_due DUE_ROUNDED true
+	//   welcome keeps vbank_due to the minute alone: the account stays open until its second 59
+}
