@@ -33,7 +33,7 @@ func Example() {
 		return
 	}
 	_, err = c.Issue(context.Background(), client.IssueRequest{
-		MerchantUID: "order-1", Amount: 11000, VbankCode: "004", VbankDue: now.Add(48 * time.Hour).Unix(),
+		MerchantUID: "order-1", Amount: 11000, VbankCode: "004", VbankDue: now.Add(48 * time.Hour).Unix(), VbankHolder: "한빛상사",
 	})
 	fmt.Println("in doubt:", client.InDoubt(err))
 	accounts, err := c.FindAll(context.Background(), "order-1", client.StatusReady)

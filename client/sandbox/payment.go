@@ -39,6 +39,8 @@ type Payment struct {
 	FailedAt      int64  `json:"failed_at"`   // UNIX seconds, or 0
 	FailReason    string `json:"fail_reason"`
 	Sandbox       bool   `json:"sandbox"` // a test channel's
+
+	TaxFree bool `json:"tax_free"` // issued with tax_free; not on the wire
 }
 
 // constant is what the annotation of every virtual account of the sandbox holds.
@@ -79,6 +81,8 @@ func (p *Payment) append(b []byte, whole bool) []byte {
 	o.flag("sandbox", p.Sandbox)
 	if whole {
 		o.buf = append(o.buf, constant...)
+	} else {
+		o.flag("tax_free", p.TaxFree)
 	}
 	return o.end()
 }
@@ -324,12 +328,13 @@ func (s *Sandbox) getChannels(*request) reply {
 	return ok(list)
 }
 
+// defaultChannels are one of each PG; nice has the channel_key channel-key-nice.
 func defaultChannels(test bool) []client.Channel {
 	var list []client.Channel
-	for _, provider := range []string{"settle", "nice", inicis, "tosspayments"} {
+	for _, provider := range providers {
 		list = append(list, client.Channel{
 			PGProvider: client.Text(provider), PGID: client.Text(mid(provider)), Sandbox: client.Flag(test),
-			Type: "PAYMENT", ChannelName: client.Text("sandbox " + provider), ChannelKey: client.Text("channel-key-sandbox-" + provider),
+			Type: "PAYMENT", ChannelName: client.Text("sandbox " + provider), ChannelKey: client.Text("channel-key-" + provider),
 		})
 	}
 	return list

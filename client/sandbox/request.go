@@ -21,22 +21,30 @@ type request struct {
 
 // fields are the bodies of all endpoints in one.
 type fields struct {
-	ImpKey        scalar          `json:"imp_key"`
-	ImpSecret     scalar          `json:"imp_secret"`
-	MerchantUID   scalar          `json:"merchant_uid"`
-	Amount        scalar          `json:"amount"`
-	VbankCode     scalar          `json:"vbank_code"`
-	VbankDue      scalar          `json:"vbank_due"`
-	VbankHolder   scalar          `json:"vbank_holder"`
-	Name          scalar          `json:"name"`
-	BuyerName     scalar          `json:"buyer_name"`
-	BuyerEmail    scalar          `json:"buyer_email"`
-	BuyerTel      scalar          `json:"buyer_tel"`
-	BuyerAddr     scalar          `json:"buyer_addr"`
-	BuyerPostcode scalar          `json:"buyer_postcode"`
-	PG            scalar          `json:"pg"`
-	ChannelKey    scalar          `json:"channel_key"`
-	CustomData    json.RawMessage `json:"custom_data"`
+	ImpKey                     scalar          `json:"imp_key"`
+	ImpSecret                  scalar          `json:"imp_secret"`
+	MerchantUID                scalar          `json:"merchant_uid"`
+	Amount                     scalar          `json:"amount"`
+	VbankCode                  scalar          `json:"vbank_code"`
+	VbankDue                   scalar          `json:"vbank_due"`
+	VbankHolder                scalar          `json:"vbank_holder"`
+	Name                       scalar          `json:"name"`
+	BuyerName                  scalar          `json:"buyer_name"`
+	BuyerEmail                 scalar          `json:"buyer_email"`
+	BuyerTel                   scalar          `json:"buyer_tel"`
+	BuyerAddr                  scalar          `json:"buyer_addr"`
+	BuyerPostcode              scalar          `json:"buyer_postcode"`
+	PG                         scalar          `json:"pg"`
+	ChannelKey                 scalar          `json:"channel_key"`
+	CustomData                 json.RawMessage `json:"custom_data"`
+	VbankNum                   scalar          `json:"vbank_num"`
+	VbankKey                   scalar          `json:"vbank_key"`
+	ProductType                scalar          `json:"product_type"`
+	BusinessRegistrationNumber scalar          `json:"business_registration_number"`
+	TaxFree                    scalar          `json:"tax_free"`
+	VatAmount                  scalar          `json:"vat_amount"`
+	EscrowPassword             scalar          `json:"escrow_password"`
+	FixedUnlimitedVbank        scalar          `json:"fixed_unlimited_vbank"`
 }
 
 // scalar is text, or a number or boolean as it was written; null is empty.

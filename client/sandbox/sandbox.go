@@ -8,9 +8,12 @@
 // process has died. Which fault a request meets depends on the seed, the endpoint, the id and the how-manieth such
 // request it is, never on the order of arrival, so a concurrent run repeats.
 //
-// It does not check what each PG asks for beyond what the API's own answers are known for, never talks to a bank,
-// keeps no token across a restart, and its state file survives the process, not the machine. One process at a time
-// may use a state file.
+// A request is held against the rules of its PG, those that [pg.Check] knows as errors: a breach is refused as a PG
+// does it, so a file can be tried for a PG without a contract. The PG is the one of channel_key, else of pg, else the
+// default one; a channel_key that no channel has counts as none, as a pg that is not known does.
+//
+// It knows nothing of the merchant's own contract, never talks to a bank, keeps no token across a restart, and its
+// state file survives the process, not the machine. One process at a time may use a state file.
 //
 // Besides the API's own paths it answers, without a token and without faults, so only ever on a loopback address:
 //
@@ -32,14 +35,15 @@ import (
 	"golang.org/x/time/rate"
 
 	"vbankbatch/client"
+	"vbankbatch/client/pg"
 )
 
 // Config is what a Sandbox needs to know. The zero value is one that forgets everything at its end.
 type Config struct {
 	Key, Secret string           // imp_key and imp_secret; both "" means that any are accepted
 	PGAPIKey    string           // what KG Inicis takes as pg_api_key; "" means any but none
-	DefaultPG   string           // for requests that name no known PG; "" means settle
-	Channels    []client.Channel // of GET /users/pg; nil means one for each of a few PGs
+	DefaultPG   string           // for requests that name no known PG; "" means settle, with the documents' rules alone
+	Channels    []client.Channel // of GET /users/pg; nil means one for each PG, with the channel_key channel-key-{PG}
 	TestChannel bool             // payments are a test channel's: sandbox is true, and GET /payments/{imp_uid} hides them
 	TokenLife   time.Duration    // 0 means 30 minutes
 	Clock       func() time.Time // for every time in a reply; nil means time.Now. Delays are real
@@ -77,7 +81,7 @@ type Sandbox struct {
 // New returns a Sandbox with what its state file holds. The errors are those of the state file, and a fault's share
 // outside 0 to 1.
 func New(config Config) (*Sandbox, error) {
-	config.DefaultPG = cmp.Or(config.DefaultPG, "settle")
+	config.DefaultPG, _, _ = pg.Name(config.DefaultPG)
 	config.TokenLife = cmp.Or(config.TokenLife, 30*time.Minute)
 	if config.Clock == nil {
 		config.Clock = time.Now

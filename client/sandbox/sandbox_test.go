@@ -108,11 +108,14 @@ func TestIssueChoosesChannel(t *testing.T) {
 		{"nobody.x", "", "nice", "sandbox_nice"},
 		{"settle", "", "settle", "sandbox_settle"},
 		{"inicis.M", "", "html5_inicis", "M"},
-		{"", "channel-key-sandbox-settle", "settle", "sandbox_settle"},
+		{"", "channel-key-settle", "settle", "sandbox_settle"},
+		{"kcp.M", "channel-key-settle", "settle", "sandbox_settle"},
 		{"kcp", "unheard-of", "kcp", "sandbox_kcp"},
+		{"", "unheard-of", "nice", "sandbox_nice"},
 	} {
 		request := order("a")
 		request.PG, request.ChannelKey, request.PGAPIKey = test.pg, test.channelKey, "pgkey"
+		request.BuyerName, request.BuyerEmail = "홍길동", "hong@example.com"
 		if p := issue(t, c, request); string(p.PGProvider) != test.provider || string(p.PGID) != test.id {
 			t.Errorf("%q, %q: got %s, %s", test.pg, test.channelKey, p.PGProvider, p.PGID)
 		}
@@ -262,7 +265,7 @@ func TestRevoke(t *testing.T) {
 	wantError(t, err, client.NotFound, 404, -1, "존재하지 않는")
 
 	request := order("b")
-	request.PG, request.PGAPIKey = "inicis", "right"
+	request.PG, request.PGAPIKey, request.BuyerName, request.BuyerEmail = "inicis", "right", "홍길동", "hong@example.com"
 	id = string(issue(t, c, request).ImpUID)
 	_, err = c.Revoke(t.Context(), id, "")
 	wantError(t, err, client.Refused, 200, 1, "hashData")
@@ -475,7 +478,7 @@ func TestCredentials(t *testing.T) {
 func TestFormBody(t *testing.T) {
 	s, c, base := start(t, Config{})
 	issue(t, c, order("a")) // for a token
-	form := url.Values{"merchant_uid": {"폼"}, "amount": {"1000.0"}, "vbank_code": {"BK88"}, "vbank_due": {fmt.Sprint(order("").VbankDue)}, "custom_data": {`{"a":1}`}}
+	form := url.Values{"merchant_uid": {"폼"}, "amount": {"1000.0"}, "vbank_code": {"BK88"}, "vbank_due": {fmt.Sprint(order("").VbankDue)}, "vbank_holder": {"한빛"}, "custom_data": {`{"a":1}`}}
 	status, body := post(t, base+"/vbanks", "application/x-www-form-urlencoded", form.Encode(), s.token)
 	var p Payment
 	if decode(t, body, &p); status != 200 || p.MerchantUID != "폼" || p.Amount != 1000 || p.VbankCode != "088" || p.CustomData != `{"a":1}` {
@@ -489,14 +492,6 @@ func TestUnknownPath(t *testing.T) {
 		if status, body := get(t, s, base, path); status != 404 || !strings.HasPrefix(string(body), "<html>") {
 			t.Errorf("%s: HTTP %d, %s", path, status, body)
 		}
-	}
-}
-
-func TestChannels(t *testing.T) {
-	_, c, _ := start(t, Config{TestChannel: true})
-	channels, err := c.Channels(t.Context())
-	if err != nil || len(channels) != 4 || channels[0].PGProvider != "settle" || !channels[0].Sandbox || channels[0].ChannelKey == "" {
-		t.Errorf("got %+v, %v", channels, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/bits"
@@ -10,38 +11,36 @@ import (
 	"unicode/utf8"
 
 	"vbankbatch/client"
+	"vbankbatch/client/pg"
 )
 
 const (
-	inicis     = "html5_inicis"
 	noHash     = "hashData 불일치"
 	duePast    = "[A107] 입금예정일이 지났습니다"
 	failRevoke = "계좌말소"
 )
 
-// providers are the PG codes that pg may begin with; any other means the default PG.
-var providers = []string{"settle", "nice", "nice_v2", inicis, "ksnet", "smartro", "smartro_v2", "tosspayments",
-	"welcome", "kcp", "uplus", "kicc", "jtnet", "danal", "daou"}
+// unnamed is the PG in the replies to requests that name none.
+const unnamed = "settle"
 
-// ignoreHolder are the PGs whose accounts are in the merchant's own name.
-var ignoreHolder = []string{"tosspayments", "ksnet", "welcome"}
+// providers are the PG codes that pg may begin with; any other means the default PG.
+var providers = pg.PGs()
 
 // banks are names by KFTC code.
-var banks = map[string]string{
-	"002": "산업은행", "003": "기업은행", "004": "국민은행", "005": "외환은행", "007": "수협은행", "011": "농협은행",
-	"012": "지역농축협", "020": "우리은행", "023": "SC제일은행", "027": "한국씨티은행", "031": "iM뱅크", "032": "부산은행",
-	"034": "광주은행", "035": "제주은행", "037": "전북은행", "039": "경남은행", "045": "새마을금고", "048": "신협",
-	"050": "저축은행", "054": "HSBC은행", "064": "산림조합", "071": "우체국", "081": "하나은행", "088": "신한은행",
-	"089": "케이뱅크", "090": "카카오뱅크", "092": "토스뱅크",
-}
+var banks = func() map[string]string {
+	names := make(map[string]string)
+	for _, b := range pg.Banks("") {
+		names[b.KFTC] = b.Name
+	}
+	return names
+}()
 
 // issueRequest is the body of POST /vbanks once it is found to be well-formed.
 type issueRequest struct {
-	fields
-	amount, due    int64  // won, UNIX seconds
-	vbankCode      string // three digits
-	provider, pgID string
-	pgAPIKey       string
+	pg.Request
+	customData     json.RawMessage
+	bank           string // KFTC, three digits
+	provider, pgID string // provider is "" for a default PG that nobody has named
 }
 
 // issue makes one more account, however many the order has: POST /vbanks.
@@ -52,8 +51,8 @@ func (s *Sandbox) issue(q *request) reply {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if message := s.refusal(r); message != "" {
-		return failure(refused(message))
+	if err := s.admit(r); err != nil {
+		return failure(err)
 	}
 	p := s.account(r)
 	if err := s.put(p); err != nil {
@@ -75,16 +74,35 @@ func (s *Sandbox) parseIssue(q *request) (*issueRequest, error) {
 	if utf8.RuneCountInString(string(f.MerchantUID)) > 40 {
 		return nil, invalid("merchant_uid는 40자를 넘을 수 없습니다.")
 	}
-	r := &issueRequest{fields: *f, pgAPIKey: q.query.Get("pg_api_key")}
+	r := &issueRequest{customData: f.CustomData, Request: pg.Request{
+		MerchantUID: string(f.MerchantUID), VbankCode: string(f.VbankCode), VbankHolder: string(f.VbankHolder), Name: string(f.Name),
+		BuyerName: string(f.BuyerName), BuyerEmail: string(f.BuyerEmail), BuyerTel: string(f.BuyerTel), BuyerAddr: string(f.BuyerAddr),
+		BuyerPostcode: string(f.BuyerPostcode), VbankNum: string(f.VbankNum), VbankKey: string(f.VbankKey), ProductType: string(f.ProductType),
+		BusinessRegistrationNumber: string(f.BusinessRegistrationNumber), EscrowPassword: string(f.EscrowPassword),
+		FixedUnlimitedVbank: f.FixedUnlimitedVbank == "true", HasPGAPIKey: s.goodPGAPIKey(q),
+	}}
 	var ok bool
-	if r.amount, ok = f.Amount.whole(); !ok || r.amount <= 0 {
+	if r.Amount, ok = f.Amount.whole(); !ok || r.Amount < 0 || r.Amount == 0 && !r.FixedUnlimitedVbank {
 		return nil, invalid("amount는 0보다 큰 정수여야 합니다.")
 	}
-	if r.due, ok = f.VbankDue.whole(); !ok || r.due <= 0 {
+	if r.VbankDue, ok = f.VbankDue.whole(); !ok || r.VbankDue <= 0 {
 		return nil, invalid("vbank_due는 UNIX timestamp여야 합니다.")
 	}
-	if r.vbankCode, ok = kftc(string(f.VbankCode)); !ok {
+	if r.bank, ok = kftc(r.VbankCode); !ok {
 		return nil, invalid("vbank_code가 올바르지 않습니다.")
+	}
+	for _, optional := range []struct {
+		name  string
+		value scalar
+		into  **int64
+	}{{"tax_free", f.TaxFree, &r.TaxFree}, {"vat_amount", f.VatAmount, &r.VatAmount}} {
+		if optional.value != "" {
+			won, ok := optional.value.whole()
+			if !ok || won < 0 {
+				return nil, invalid(optional.name + "는 0 이상의 정수여야 합니다.")
+			}
+			*optional.into = &won
+		}
 	}
 	r.provider, r.pgID = s.channel(string(f.PG), string(f.ChannelKey))
 	return r, nil
@@ -99,8 +117,10 @@ func kftc(code string) (string, bool) {
 	return "000"[len(code):] + code, true
 }
 
-// channel finds the PG and its MID. Nothing that names no known PG is an error: the default PG takes it.
-func (s *Sandbox) channel(pg, channelKey string) (provider, pgID string) {
+// channel finds the PG and its MID. Nothing that names no known PG is an error: the default PG takes it. The documents
+// say so of pg, and nobody says anything else of channel_key, which has come in its place; one that is not known
+// leaves the choice to pg.
+func (s *Sandbox) channel(value, channelKey string) (provider, pgID string) {
 	if channelKey != "" {
 		for _, c := range s.config.Channels {
 			if string(c.ChannelKey) == channelKey {
@@ -108,37 +128,62 @@ func (s *Sandbox) channel(pg, channelKey string) (provider, pgID string) {
 			}
 		}
 	}
-	provider, pgID, _ = strings.Cut(pg, ".")
+	provider, pgID, _ = strings.Cut(value, ".")
 	if provider == "inicis" {
-		provider = inicis
+		provider = "html5_inicis"
 	}
 	if !slices.Contains(providers, provider) {
 		provider, pgID = s.config.DefaultPG, ""
 	}
-	if pgID == "" {
-		pgID = mid(provider)
-	}
-	return provider, pgID
+	return provider, cmp.Or(pgID, mid(cmp.Or(provider, unnamed)))
 }
 
 func mid(provider string) string { return "sandbox_" + provider }
 
-// refusal is the PG's no to a well-formed request, in its own words, or "". The caller holds mu.
-func (s *Sandbox) refusal(r *issueRequest) (message string) {
-	switch {
-	case s.isPaid(string(r.MerchantUID)):
-		return "이미 결제가 완료된 merchant_uid입니다."
-	case r.provider == inicis && !s.goodPGAPIKey(r.pgAPIKey):
-		return noHash
-	case r.due <= s.now():
-		return duePast
-	case banks[r.vbankCode] == "":
-		return "가상계좌를 발급할 수 없는 은행입니다."
+// admit is the PG's no to a well-formed request, or nil. What the PG has no use for is taken out of the request. The
+// caller holds mu.
+func (s *Sandbox) admit(r *issueRequest) error {
+	if s.isPaid(r.MerchantUID) {
+		return refused("이미 결제가 완료된 merchant_uid입니다.")
 	}
-	return ""
+	breaches := pg.Check(r.provider, pg.Issue, r.Request, s.config.Clock())
+	if err := refusal(breaches); err != nil {
+		return err
+	}
+	for _, b := range breaches {
+		switch {
+		case b.Rule == pg.Ignored:
+			r.VbankHolder = ""
+		case b.Rule == pg.OnlyOtherPGs && b.Field == "vbank_num":
+			r.VbankNum = ""
+		}
+	}
+	if banks[r.bank] == "" {
+		return refused("가상계좌를 발급할 수 없는 은행입니다.")
+	}
+	return nil
 }
 
-func (s *Sandbox) goodPGAPIKey(key string) bool {
+// refusal is what a PG says to the first breach that is more than a warning: its own words where they are known, else
+// what was wrong.
+func refusal(breaches []pg.Breach) error {
+	for _, b := range breaches {
+		switch {
+		case b.Warning:
+		case b.Field == "pg_api_key":
+			return refused(noHash)
+		case b.Rule == pg.DuePast:
+			return refused(duePast)
+		default:
+			return refused(b.Message)
+		}
+	}
+	return nil
+}
+
+// goodPGAPIKey reports whether a request holds the key that KG Inicis wants.
+func (s *Sandbox) goodPGAPIKey(q *request) bool {
+	key := q.query.Get("pg_api_key")
 	return key != "" && (s.config.PGAPIKey == "" || key == s.config.PGAPIKey)
 }
 
@@ -146,34 +191,32 @@ func (s *Sandbox) goodPGAPIKey(key string) bool {
 // The caller holds mu.
 func (s *Sandbox) account(r *issueRequest) *Payment {
 	n, now := uint64(len(s.payments)+1), s.now()
-	p := &Payment{
+	provider := cmp.Or(r.provider, unnamed)
+	return &Payment{
 		ImpUID:        fmt.Sprintf("imp_%012d", scatter(n, 387_420_489_731, 1e12)),
-		MerchantUID:   string(r.MerchantUID),
-		PGProvider:    r.provider,
+		MerchantUID:   r.MerchantUID,
+		PGProvider:    provider,
 		PGID:          r.pgID,
-		PGTid:         fmt.Sprintf("%s-%09d", r.provider, n),
-		VbankCode:     r.vbankCode,
-		VbankName:     banks[r.vbankCode],
-		VbankNum:      fmt.Sprintf("%014d", scatter(n, 61_803_398_874_989, 1e14)),
-		VbankHolder:   string(r.VbankHolder),
-		VbankDate:     r.due,
+		PGTid:         fmt.Sprintf("%s-%09d", provider, n),
+		VbankCode:     r.bank,
+		VbankName:     banks[r.bank],
+		VbankNum:      cmp.Or(r.VbankNum, fmt.Sprintf("%014d", scatter(n, 61_803_398_874_989, 1e14))),
+		VbankHolder:   r.VbankHolder,
+		VbankDate:     pg.Due(provider, r.VbankDue),
 		VbankIssuedAt: now,
-		Name:          string(r.Name),
-		Amount:        r.amount,
-		BuyerName:     string(r.BuyerName),
-		BuyerEmail:    string(r.BuyerEmail),
-		BuyerTel:      string(r.BuyerTel),
-		BuyerAddr:     string(r.BuyerAddr),
-		BuyerPostcode: string(r.BuyerPostcode),
-		CustomData:    customData(r.CustomData),
+		Name:          r.Name,
+		Amount:        r.Amount,
+		BuyerName:     r.BuyerName,
+		BuyerEmail:    r.BuyerEmail,
+		BuyerTel:      r.BuyerTel,
+		BuyerAddr:     r.BuyerAddr,
+		BuyerPostcode: r.BuyerPostcode,
+		CustomData:    customData(r.customData),
 		Status:        client.StatusReady,
 		StartedAt:     now,
 		Sandbox:       s.config.TestChannel,
+		TaxFree:       r.TaxFree != nil,
 	}
-	if slices.Contains(ignoreHolder, r.provider) {
-		p.VbankHolder = ""
-	}
-	return p
 }
 
 // scatter maps 0..m-1 onto itself; step and m must have no common factor.
@@ -200,21 +243,24 @@ func (s *Sandbox) update(q *request) reply {
 		if amount == "" && due == "" {
 			return invalid("amount, vbank_due 파라메터가 누락되었습니다.")
 		}
+		var r pg.Request
 		var ok bool
 		if amount != "" {
-			if p.Amount, ok = amount.whole(); !ok || p.Amount <= 0 {
+			if r.Amount, ok = amount.whole(); !ok || r.Amount <= 0 {
 				return invalid("amount는 0보다 큰 정수여야 합니다.")
 			}
+			p.Amount = r.Amount
 		}
 		if due != "" {
-			if p.VbankDate, ok = due.whole(); !ok || p.VbankDate <= 0 {
+			if r.VbankDue, ok = due.whole(); !ok || r.VbankDue <= 0 {
 				return invalid("vbank_due는 UNIX timestamp여야 합니다.")
 			}
-			if p.VbankDate <= s.now() {
-				return refused(duePast)
-			}
+			p.VbankDate = pg.Due(p.PGProvider, r.VbankDue)
 		}
-		return nil
+		if p.TaxFree {
+			r.TaxFree = new(int64)
+		}
+		return refusal(pg.Check(p.PGProvider, pg.Update, r, s.config.Clock()))
 	})
 	return changed(p, err)
 }
@@ -222,8 +268,8 @@ func (s *Sandbox) update(q *request) reply {
 // revoke takes an account back: DELETE /vbanks/{imp_uid}.
 func (s *Sandbox) revoke(q *request) reply {
 	p, err := s.change(q.impUID, func(p *Payment) error {
-		if p.PGProvider == inicis && !s.goodPGAPIKey(q.query.Get("pg_api_key")) {
-			return refused(noHash)
+		if err := refusal(pg.Check(p.PGProvider, pg.Revoke, pg.Request{HasPGAPIKey: s.goodPGAPIKey(q)}, s.config.Clock())); err != nil {
+			return err
 		}
 		p.Status, p.FailedAt, p.FailReason = client.StatusFailed, s.now(), failRevoke
 		return nil
