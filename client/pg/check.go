@@ -75,7 +75,7 @@ type Breach struct {
 }
 
 // Check holds a request against the rules of the PG that a value of the pg parameter names, at the time now. It returns
-// nil where there is nothing to say, and the gravest need not come first. To a value that names no known PG the
+// nil where there is nothing to say; errors need not come before warnings. To a value that names no known PG the
 // documents' rules apply: which PG its request goes to is the merchant's setting. Days are those of the calendar in
 // Seoul, so a due date of 30 days ahead may be at any time of its day.
 func Check(value string, action Action, r Request, now time.Time) []Breach {
@@ -244,7 +244,7 @@ func (c *check) due(due int64) {
 	}
 }
 
-// given is the set of what a request holds.
+// given is the set of what a request holds, of the parameters that are required, or special, anywhere.
 func (r *Request) given() (set field) {
 	for _, p := range [...]struct {
 		given bool

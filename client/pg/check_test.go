@@ -194,6 +194,7 @@ func TestCheckIssue(t *testing.T) {
 		{"ksnet", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder IGNORED?"},
 		{"welcome", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder IGNORED?"},
 		{"smartro_v2", func(r *Request) { r.MerchantUID = "A-1" }, "merchant_uid BAD_CHARACTERS"},
+		{"smartro_v2", func(r *Request) { r.MerchantUID = "09AZaz" }, ""},
 		{"smartro_v2.M", func(r *Request) { r.MerchantUID = "주문1" }, "merchant_uid BAD_CHARACTERS"},
 		{"settle", func(r *Request) { r.MerchantUID = "주문/1" }, ""},
 		{"ksnet", func(r *Request) { r.ProductType = "food" }, "product_type BAD_VALUE"},
@@ -225,6 +226,8 @@ func TestCheckIssue(t *testing.T) {
 		// banks
 		{"welcome", func(r *Request) { r.VbankCode = "081" }, "vbank_code BANK_NOT_OPENED?"},
 		{"tosspayments", func(r *Request) { r.VbankCode = "090" }, "vbank_code BANK_NOT_OPENED?"},
+		{"settle", func(r *Request) { r.VbankCode = "090" }, "vbank_code BANK_NOT_OPENED?"},
+		{"nice", func(r *Request) { r.VbankCode = "039" }, "vbank_code BANK_NOT_OPENED?"},
 		{"tosspayments", func(r *Request) { r.VbankCode = "035" }, ""}, // VbankCode says it is not in the table
 		{"ksnet", func(r *Request) { r.VbankCode = "090" }, ""},
 	} {
@@ -236,6 +239,28 @@ func TestCheckIssue(t *testing.T) {
 			t.Errorf("%s, %+v: got %q, want %q", test.pg, r, told(got), test.want)
 		}
 		readable(t, code, r, got)
+	}
+}
+
+// TestMessages has those that say more than their rule.
+func TestMessages(t *testing.T) {
+	for _, test := range []struct {
+		pg     string
+		change func(*Request)
+		want   string
+	}{
+		{"", func(r *Request) { r.VbankHolder = "" }, "the default PG requires vbank_holder: add it to the row"},
+		{"inicis.M", func(r *Request) { r.HasPGAPIKey = false }, "html5_inicis requires pg_api_key: take it from the PG's merchant console"},
+		{"nice", func(r *Request) { r.VbankNum = "1" }, "nice is not known to take vbank_num, only settle, smartro_v2: leave it out"},
+		{"nice", func(r *Request) { r.Name = strings.Repeat("가", 21) }, "nice takes 40 bytes of name in EUC-KR, not 42: better shorten it"},
+		{"", func(r *Request) { r.Name = "컵 😀" }, "the default PG may lose character 3 of name, which EUC-KR lacks: better write it otherwise"},
+		{"settle", func(r *Request) { r.VbankDue = ahead(370) }, "settle takes a vbank_due at most 365 days ahead, not 370: choose an earlier one"},
+	} {
+		r := full(test.pg)
+		test.change(&r)
+		if got := Check(test.pg, Issue, r, noon); len(got) != 1 || got[0].Message != test.want {
+			t.Errorf("got %+v, want %q", got, test.want)
+		}
 	}
 }
 

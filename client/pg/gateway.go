@@ -20,7 +20,7 @@ type gateway struct {
 	byMID    field // refused, unless the MID is set up for it
 
 	bytes        map[field]int // most bytes in EUC-KR
-	minWon       int64         // smallest amount; 0 is 1
+	minWon       int64         // smallest amount where it is above 1
 	usualWon     int64         // largest amount where the contract says nothing else; 0 is none
 	vatPart      int64         // vat_amount is at most amount divided by this; 0 is no limit
 	maxDays      int64         // most days until vbank_due, counted in days of the calendar; 0 is no limit
@@ -78,8 +78,7 @@ var gateways = []gateway{
 		special:  taxFree | vatAmount, // now
 		byMID:    taxFree,             // now: required where the MID is 복합과세, no account otherwise
 		// page: NICE's manual, GoodsName, BuyerName, VbankAccountName, Moid, BuyerTel, BuyerEmail
-		bytes:  map[field]int{name: 40, buyerName: 30, vbankHolder: 30, merchantUID: 64, buyerTel: 20, buyerEmail: 60},
-		minWon: 1, // page
+		bytes: map[field]int{name: 40, buyerName: 30, vbankHolder: 30, merchantUID: 64, buyerTel: 20, buyerEmail: 60},
 	},
 	{
 		code: "nice_v2", names: "신나이스페이 신나이스페이먼츠", banks: "003 004 011 020 023 031 032 034 071 081 088 089",
@@ -112,7 +111,6 @@ var gateways = []gateway{
 		required: anonymous | buyerName, // now
 		ignored:  vbankHolder,           // now: the merchant's name in its place
 		special:  vbankKey,              // now
-		minWon:   1,                     // page
 		maxDays:  30,                    // page
 	},
 	{

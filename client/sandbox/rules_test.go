@@ -169,7 +169,7 @@ func TestWhatAPGMakesOfIt(t *testing.T) {
 		}
 	}
 	request := good("settle")
-	request.FixedUnlimitedVbank, request.VbankNum, request.Amount = true, "0012345", 0
+	request.FixedUnlimitedVbank, request.VbankNum, request.Amount, request.VbankKey = true, "0012345", 0, "unused"
 	if p := issue(t, c, request); p.Amount != 0 || p.VbankNum != "0012345" {
 		t.Errorf("got %+v", p)
 	}

@@ -96,6 +96,9 @@ func TestIssue(t *testing.T) {
 		string(p.CustomData) != `{"a":[1,"나"]}` || string(p.BuyerName) != request.BuyerName || p.PayMethod != "vbank" {
 		t.Errorf("got %+v", p)
 	}
+	if long := strings.Repeat("가", 40); issue(t, c, order(long)).MerchantUID != client.Text(long) {
+		t.Error("40 characters of merchant_uid are cut")
+	}
 	if again := issue(t, c, request); again.ImpUID == p.ImpUID || again.VbankNum == p.VbankNum || s.Ready("주문/1") != 2 {
 		t.Errorf("the second account is %+v, ready are %d", again, s.Ready("주문/1"))
 	}
