@@ -66,6 +66,7 @@ type inputFlags struct {
 	Bank       string            `help:"vbank_code for rows that have none."`
 	PG         string            `name:"pg" help:"pg for rows that have none: nice, nice.MID, inicis.MID, …"`
 	ChannelKey string            `help:"channel_key for rows that have none."`
+	Tier       string            `help:"The Tier header, for rows of sub-merchants that name none."`
 	Key        string            `placeholder:"TEMPLATE" help:"Order numbers made of columns: '{동}-{호}-202611'."`
 	Where      []string          `placeholder:"HEADER=VALUE" sep:"none" help:"Only the rows in which this holds; repeatable."`
 	DueYear    int               `placeholder:"YEAR" help:"The year of due dates that have none, such as 12월 10일."`
@@ -78,7 +79,6 @@ type inputFlags struct {
 type merchantFlags struct {
 	Sandbox bool   `help:"Use the sandbox in this process, with a ledger of its own. Needs no credentials."`
 	APIURL  string `name:"api-url" default:"https://api.iamport.kr" help:"The API's address; plain http only to this machine."`
-	Tier    string `help:"The Tier header for sub-merchants."`
 	Ledger  string `placeholder:"FILE" help:"The ledger. Default: $XDG_STATE_HOME/vbankbatch/ledger.db."`
 }
 
@@ -253,7 +253,7 @@ func (f *inputFlags) options(now time.Time) (input.Options, error) {
 		}
 	}
 	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{}}
-	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey} {
+	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey, "tier": f.Tier} {
 		if value != "" {
 			flags.Set[field] = value
 		}
@@ -338,7 +338,7 @@ func (f *merchantFlags) find() (*merchant, error) {
 			return nil, usage("set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none", "%w", err)
 		}
 	}
-	m.name = ledger.Merchant(m.url, string(m.Key), f.Tier)
+	m.name = ledger.Merchant(m.url, string(m.Key))
 	return m, nil
 }
 
@@ -397,7 +397,7 @@ func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger,
 }
 
 // connect makes the client, with the sandbox behind it if asked for, and sees that the credentials are good.
-func (m *merchant) connect(a *app, f *requestFlags, tier string, log *slog.Logger) (api *client.Client, close func() error, err error) {
+func (m *merchant) connect(a *app, f *requestFlags, log *slog.Logger) (api *client.Client, close func() error, err error) {
 	close = func() error { return nil }
 	address := m.url
 	if m.state != "" {
@@ -405,7 +405,7 @@ func (m *merchant) connect(a *app, f *requestFlags, tier string, log *slog.Logge
 			return nil, nil, err
 		}
 	}
-	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Tier: tier, Log: log,
+	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log,
 		Rate: f.Rate, Workers: f.Workers, Timeout: f.Timeout})
 	if err != nil {
 		return nil, nil, errors.Join(usage("", "--api-url: %w", err), close())
@@ -495,7 +495,7 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err := c.confirm(a, m, plan); err != nil {
 		return err
 	}
-	api, disconnect, err := m.connect(a, &c.requestFlags, c.Tier, c.log(a.stderr))
+	api, disconnect, err := m.connect(a, &c.requestFlags, c.log(a.stderr))
 	if err != nil {
 		return err
 	}
@@ -692,7 +692,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	defer func() { err = also(err, book.Close()) }()
 	found, err := book.LastRun(a.ctx, plan.Digest())
 	if errors.Is(err, sql.ErrNoRows) {
-		return &failure{fmt.Errorf("%s holds no run of this file", m.ledger), exitInput, "the file may have changed since, or the run had another --ledger, --api-url, key or --tier"}
+		return &failure{fmt.Errorf("%s holds no run of this file", m.ledger), exitInput, "the file may have changed since, or the run had another --ledger, --api-url or key"}
 	}
 	if err != nil {
 		return err
@@ -737,7 +737,7 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = also(err, release()) }()
-	api, disconnect, err := m.connect(a, &c.requestFlags, c.Tier, c.log(a.stderr))
+	api, disconnect, err := m.connect(a, &c.requestFlags, c.log(a.stderr))
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ type Ledger interface {
 
 // Known is the part of the ledger that only reads.
 type Known interface {
-	Orders(ctx context.Context, merchantUIDs []string) (map[string]ledger.Entry, error)
+	Orders(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)
 	InDoubt(context.Context) ([]ledger.Entry, error)
 	Entries(ctx context.Context, run, first, last int64) ([]ledger.Entry, error)
 	Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error)

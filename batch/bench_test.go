@@ -64,7 +64,9 @@ func (forgetful) Entries(context.Context, int64, int64, int64) ([]ledger.Entry, 
 func (forgetful) Statuses(context.Context, int64, int64, int64) (map[int64]string, error) {
 	return nil, nil
 }
-func (forgetful) Orders(context.Context, []string) (map[string]ledger.Entry, error) { return nil, nil }
+func (forgetful) Orders(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error) {
+	return nil, nil
+}
 
 // intentsOnly is a ledger that keeps intents and no outcomes.
 type intentsOnly struct{ *ledger.Ledger }
@@ -219,7 +221,7 @@ func BenchmarkResume(b *testing.B) {
 	}
 	var entries []ledger.Entry
 	for i := range int64(rows) {
-		entries = append(entries, ledger.Entry{Run: run.ID, Line: i + 2, Status: batch.Issued, Action: "issue", MerchantUID: fmt.Sprintf("ORD-%08d", i), Amount: 1000 * (1 + i%999),
+		entries = append(entries, ledger.Entry{Run: run.ID, Line: i + 2, Status: batch.Issued, Action: "issue", Order: ledger.Order{MerchantUID: fmt.Sprintf("ORD-%08d", i)}, Amount: 1000 * (1 + i%999),
 			State: ledger.Issued, Due: 4102412399, Bank: "004", IntentAt: time.Now(), Account: ledger.Account{ImpUID: fmt.Sprintf("imp_%012d", i), VbankCode: "004",
 				VbankName: "국민은행", VbankNum: fmt.Sprintf("%014d", i), VbankHolder: "한빛상사", VbankDue: 4102412399, PGProvider: "settle", IssuedAt: 1767225600}})
 		if len(entries) == 10_000 {

@@ -206,9 +206,10 @@ func (r *run) know(ctx context.Context, j *job, merchantUID, impUID string) erro
 	if j.order.State != ledger.Vacant {
 		return nil
 	}
-	known, err := r.ledger.Orders(ctx, []string{merchantUID})
-	if j.order = known[merchantUID]; j.order.ImpUID != impUID {
-		j.order = ledger.Entry{MerchantUID: merchantUID}
+	named := ledger.Order{Tier: j.row.Tier, MerchantUID: merchantUID}
+	known, err := r.ledger.Orders(ctx, []ledger.Order{named})
+	if j.order = known[named]; j.order.ImpUID != impUID {
+		j.order = ledger.Entry{Order: named}
 	}
 	return err
 }

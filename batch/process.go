@@ -23,9 +23,14 @@ type job struct {
 	sent  int          // issues, updates or revocations sent for the row in this run
 }
 
+// names is the order that the row names.
+func (j *job) names() ledger.Order {
+	return ledger.Order{Tier: j.row.Tier, MerchantUID: j.row.Request.MerchantUID}
+}
+
 // know takes what the ledger knows of the row's order. A row that names its account by imp_uid may mean another one.
-func (j *job) know(orders map[string]ledger.Entry) {
-	j.order = orders[j.row.Request.MerchantUID]
+func (j *job) know(orders map[ledger.Order]ledger.Entry) {
+	j.order = orders[j.names()]
 	if j.row.Action != input.Issue && j.row.ImpUID != "" && j.row.ImpUID != j.order.ImpUID {
 		j.order = ledger.Entry{}
 	}
@@ -116,6 +121,7 @@ func (r *run) process(ctx context.Context, j *job) {
 		r.drop(j)
 		return
 	}
+	ctx = client.WithTier(ctx, j.row.Tier)
 	defer func() {
 		if crash := recover(); crash != nil { // an intent that was made stays in the ledger, in doubt
 			r.stop(fmt.Errorf("line %d: internal error: %v", j.row.Line, crash))
@@ -344,7 +350,7 @@ func EndsRun(err error) error {
 func (j *job) result(status Status, code, message string) Result {
 	result := Result{
 		Line: int64(j.row.Line), Status: status, ErrorCode: code, ErrorMessage: message,
-		Action: string(j.row.Action), MerchantUID: cmp.Or(j.row.Request.MerchantUID, j.order.MerchantUID),
+		Action: string(j.row.Action), Order: ledger.Order{Tier: j.row.Tier, MerchantUID: cmp.Or(j.row.Request.MerchantUID, j.order.MerchantUID)},
 		Amount: j.row.Request.Amount, Due: j.row.Request.VbankDue, Bank: j.row.Bank, Attempts: j.sent, Account: j.order.Account,
 	}
 	result.ImpUID = cmp.Or(result.ImpUID, j.row.ImpUID)

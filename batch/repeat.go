@@ -70,7 +70,7 @@ type figures struct {
 // name is an order's or an account's.
 type name struct {
 	ofAccount bool
-	id        string
+	tier, id  string
 }
 
 type claim uint8
@@ -96,7 +96,11 @@ func (x *repeatIndex) add(row *input.Row) {
 	hash := maphash.Comparable(repeatSeed, figures{row.Action, row.Invalid(), r.Amount, due, r.VbankHolder, r.VbankCode,
 		r.PG, r.ChannelKey, r.VbankNum, r.VbankKey, r.BuyerName, r.BuyerTel, row.ImpUID})
 	put := func(by claim, id string) {
-		key := maphash.Comparable(repeatSeed, name{by == byAccount, id})
+		of := name{by == byAccount, row.Tier, id}
+		if of.ofAccount {
+			of.tier = "" // an imp_uid is one account whoever asks
+		}
+		key := maphash.Comparable(repeatSeed, of)
 		x.entries = append(x.entries, entry{key: key, figures: hash, line: uint32(row.Line), by: by})
 	}
 	switch {

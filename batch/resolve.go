@@ -77,9 +77,19 @@ const (
 // askers is how many orders that a look-up found are looked at closely at once.
 const askers = 8
 
-// ask looks the orders up, at most 100 in one request, and reports what it found of each through tell, which must be
-// safe for concurrent use.
+// ask looks the orders up, at most 100 in one request for each tier, and reports what it found of each through tell,
+// which must be safe for concurrent use.
 func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note string)) {
+	byTier := make(map[string][]*doubt)
+	for _, d := range doubts {
+		byTier[d.order.Tier] = append(byTier[d.order.Tier], d)
+	}
+	for tier, doubts := range byTier {
+		askTier(client.WithTier(ctx, tier), api, doubts, tell)
+	}
+}
+
+func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note string)) {
 	uids := make([]string, len(doubts))
 	for i, d := range doubts {
 		uids[i] = d.order.MerchantUID
@@ -387,7 +397,7 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 
 // settleChange settles an order whose update or revocation is in doubt: its account is as the API tells of it.
 func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Entry, tell func(Settled)) error {
-	payment, err := api.Payment(ctx, order.ImpUID)
+	payment, err := api.Payment(client.WithTier(ctx, order.Tier), order.ImpUID)
 	if err != nil {
 		tell(Settled{Order: order, Status: Unknown, Note: err.Error()})
 		return nil

@@ -141,6 +141,6 @@ func accountOf(p client.Payment) ledger.Account {
 	}
 	return ledger.Account{
 		ImpUID: string(p.ImpUID), VbankCode: string(p.VbankCode), VbankName: string(p.VbankName), VbankNum: string(p.VbankNum),
-		VbankHolder: string(p.VbankHolder), VbankDue: int64(p.VbankDate), PGProvider: string(p.PGProvider), IssuedAt: int64(issuedAt),
+		VbankHolder: string(p.VbankHolder), VbankDue: int64(p.VbankDate), PGProvider: string(p.PGProvider), PGID: string(p.PGID), IssuedAt: int64(issuedAt),
 	}
 }

@@ -71,7 +71,7 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 		return nil, err
 	}
 	results := make([]Result, len(block))
-	var uids []string // of the rows whose entry does not say all
+	var named []ledger.Order // by the rows whose entry does not say all
 	for i, row := range block {
 		for len(entries) > 0 && entries[0].Line < int64(row.Line) {
 			entries = entries[1:]
@@ -80,13 +80,13 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 			results[i] = entries[0]
 		}
 		if open(&results[i]) {
-			uids = append(uids, row.Request.MerchantUID)
+			named = append(named, (&job{row: row}).names())
 		}
 		if results[i].State == ledger.Revoked && results[i].Status != Revoked {
 			results[i].Status = Revoked // by a later run; nobody must be told to pay into it
 		}
 	}
-	orders, err := book.Orders(ctx, uids)
+	orders, err := book.Orders(ctx, named)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
 )
 
 // Sizes of what is read ahead of the workers: a block of rows shares one look-up in the ledger, a chunk of rows to
@@ -179,7 +180,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		return nil, err
 	}
 	var open []*job
-	var uids []string
+	var named []ledger.Order
 	for _, j := range block {
 		status := earlier[int64(j.row.Line)]
 		if final(status) {
@@ -188,11 +189,11 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		}
 		j.again = status == Unknown
 		open = append(open, j)
-		if uid := j.row.Request.MerchantUID; uid != "" {
-			uids = append(uids, uid)
+		if j.row.Request.MerchantUID != "" {
+			named = append(named, j.names())
 		}
 	}
-	orders, err := r.ledger.Orders(ctx, uids)
+	orders, err := r.ledger.Orders(ctx, named)
 	if err != nil {
 		return nil, err
 	}
@@ -218,28 +219,31 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 	return toSend, nil
 }
 
-// lookAhead asks the API, in one request, for the orders of a chunk that are to be issued: another program may have
+// lookAhead asks the API, in one request for each tier, for the orders of a chunk that are to be issued: another program may have
 // issued them, or this ledger may not be the one that did.
 func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
 	if !r.options.RemoteCheck {
 		return nil
 	}
-	var ask []string
+	byTier := make(map[string][]*job)
 	for _, j := range chunk {
 		if j.row.Action == input.Issue && j.order.State != ledger.Intended && j.order.State != ledger.Changing {
-			ask = append(ask, j.row.Request.MerchantUID)
+			byTier[j.row.Tier] = append(byTier[j.row.Tier], j)
 		}
 	}
-	if len(ask) == 0 {
-		return nil
-	}
-	found, err := r.api.Payments(ctx, ask)
-	if err != nil && !oneByOne(err) {
-		return cmp.Or(EndsRun(err), err)
-	}
-	for _, j := range chunk {
-		j.seen = len(found[j.row.Request.MerchantUID]) > 0
-		j.ask = j.seen || err != nil
+	for tier, jobs := range byTier {
+		uids := make([]string, len(jobs))
+		for i, j := range jobs {
+			uids[i] = j.row.Request.MerchantUID
+		}
+		found, err := r.api.Payments(client.WithTier(ctx, tier), uids)
+		if err != nil && !oneByOne(err) {
+			return cmp.Or(EndsRun(err), err)
+		}
+		for _, j := range jobs {
+			j.seen = len(found[j.row.Request.MerchantUID]) > 0
+			j.ask = j.seen || err != nil
+		}
 	}
 	return nil
 }

@@ -58,7 +58,6 @@ type Config struct {
 	BaseURL string            // "" means DefaultURL; plain http only to a loopback address
 	Key     Secret            // imp_key
 	Secret  Secret            // imp_secret
-	Tier    string            // the Tier header for sub-merchants, or ""
 	Rate    float64           // HTTP attempts a second, all endpoints together; 0 means no limit
 	Workers int               // HTTP attempts at once, and connections kept alive; callers beyond that wait
 	Timeout time.Duration     // one HTTP attempt, from dialling to the last byte; 0 means 60 s
@@ -71,7 +70,6 @@ type Client struct {
 	base     string
 	key      Secret
 	secret   Secret
-	tier     string
 	timeout  time.Duration
 	http     *http.Client
 	log      *slog.Logger
@@ -102,7 +100,7 @@ func New(config Config) (*Client, error) {
 	}
 	return &Client{
 		log:  log,
-		base: base, key: config.Key, secret: config.Secret, tier: config.Tier, timeout: timeout,
+		base: base, key: config.Key, secret: config.Secret, timeout: timeout,
 		http: &http.Client{
 			Transport: through,
 			// A redirect may send a POST again (307, 308): it is a reply like any other, and a malformed one.
@@ -112,6 +110,16 @@ func New(config Config) (*Client, error) {
 		limiter: limiter(config.Rate),
 		tokens:  tokens{turn: make(chan struct{}, 1)},
 	}, nil
+}
+
+type tierKey struct{}
+
+// WithTier returns a context whose calls carry the Tier header, which names a sub-merchant; "" adds none.
+func WithTier(ctx context.Context, tier string) context.Context {
+	if tier == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, tierKey{}, tier)
 }
 
 // Address returns the one spelling of an API's address: lower case, without the scheme's own port or a slash at the
@@ -346,8 +354,8 @@ func (c *Client) build(ctx context.Context, k call, token string, body []byte) (
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	if c.tier != "" {
-		request.Header.Set("Tier", c.tier)
+	if tier, ok := ctx.Value(tierKey{}).(string); ok && !k.bare {
+		request.Header.Set("Tier", tier)
 	}
 	return request, nil
 }

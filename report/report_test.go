@@ -18,7 +18,7 @@ import (
 	"vbankbatch/batch/ledger"
 )
 
-var result = batch.Result{Line: 2, Status: batch.Issued, Action: "issue", MerchantUID: "A-1", Amount: 35000, Attempts: 1,
+var result = batch.Result{Line: 2, Status: batch.Issued, Action: "issue", Order: ledger.Order{MerchantUID: "A-1"}, Amount: 35000, Attempts: 1,
 	Account: ledger.Account{ImpUID: "imp_1", VbankCode: "004", VbankName: "국민은행", VbankNum: "00234567890123", VbankHolder: "한빛",
 		VbankDue: 1767193199, PGProvider: "settle", IssuedAt: 1767150000}}
 

@@ -30,6 +30,7 @@ type columns struct {
 	BuyerPostcode              string `csv:"buyer_postcode"`
 	PG                         string `csv:"pg"`
 	ChannelKey                 string `csv:"channel_key"`
+	Tier                       string `csv:"tier"`
 	NoticeURL                  string `csv:"notice_url"`
 	CustomData                 string `csv:"custom_data"`
 	VbankNum                   string `csv:"vbank_num"`

@@ -31,6 +31,7 @@ type Row struct {
 	Line        int      // physical, from 1, where it starts
 	Cells       []string // as they stand in the file, as many as the header has
 	Action      Action
+	Tier        string              // the sub-merchant's; "" without one
 	Request     client.IssueRequest // VbankCode in the form that its PG takes
 	Bank        string              // KFTC's code
 	ImpUID      string
@@ -96,6 +97,7 @@ func (r *Reader) parse(c *columns, row *Row) {
 	}
 	req.PG = p.gateway(p.text("pg", c.PG, d.PG, 0))
 	req.ChannelKey = p.text("channel_key", c.ChannelKey, d.ChannelKey, 0)
+	row.Tier = p.id("tier", cmp.Or(c.Tier, d.Tier), 0)
 	switch row.Action {
 	case Issue:
 		p.issue(c, d)

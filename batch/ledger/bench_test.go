@@ -11,7 +11,7 @@ import (
 
 // BenchmarkIssue is the ledger's share of one issue: a durable intent, then a durable outcome, with 16 workers.
 func BenchmarkIssue(b *testing.B) {
-	l, err := Open(filepath.Join(b.TempDir(), "ledger.db"), Merchant("sandbox", "key", ""))
+	l, err := Open(filepath.Join(b.TempDir(), "ledger.db"), Merchant("sandbox", "key"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func BenchmarkIssue(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			i := n.Add(1)
-			e := Entry{Run: 1, Line: i, MerchantUID: fmt.Sprintf("order-%09d", i), State: Intended, Status: "unknown", Attempts: 1, IntentAt: time.Now(), Amount: 1000}
+			e := Entry{Run: 1, Line: i, Order: Order{MerchantUID: fmt.Sprintf("order-%09d", i)}, State: Intended, Status: "unknown", Attempts: 1, IntentAt: time.Now(), Amount: 1000}
 			if err := l.Intend(ctx, e); err != nil {
 				b.Fatal(err)
 			}

@@ -8,7 +8,7 @@
 //
 // A write that returned nil survives kill -9 and power loss; one that returned an error may or may not have
 // happened. Writes that wait at the same time share one transaction and one fsync. Orders and runs are kept apart by
-// merchant. The ledger knows nothing of the API and decides nothing: package batch does.
+// merchant, and a merchant's orders by tier. The ledger knows nothing of the API and decides nothing: package batch does.
 package ledger
 
 import (
@@ -55,9 +55,9 @@ type Entry struct {
 	ErrorCode    string
 	ErrorMessage string
 	Action       string
-	MerchantUID  string
-	Amount       int64 // won, as asked for
-	Attempts     int   // issues, updates or revocations sent in this run
+	Order
+	Amount   int64 // won, as asked for
+	Attempts int   // issues, updates or revocations sent in this run
 	Account
 
 	State     State
@@ -66,6 +66,12 @@ type Entry struct {
 	IntentAt  time.Time // of the last intent, by the server's clock; microseconds are kept
 	NowAmount int64     // won, since an update; 0: as asked for
 	NowDue    int64     // UNIX seconds, since an update; 0: as asked for
+}
+
+// Order names an order of the merchant's, or of the sub-merchant that a tier stands for.
+type Order struct {
+	Tier        string // of the Tier header; "" without one
+	MerchantUID string
 }
 
 // Account is a virtual account as the API told of it.
@@ -77,7 +83,8 @@ type Account struct {
 	VbankHolder string
 	VbankDue    int64 // UNIX seconds
 	PGProvider  string
-	IssuedAt    int64 // UNIX seconds
+	PGID        string // the PG's MID; "" where it is not known
+	IssuedAt    int64  // UNIX seconds
 }
 
 // Run is one pass over one input.
@@ -104,10 +111,10 @@ type Ledger struct {
 	once    sync.Once
 }
 
-// Merchant names the party whose orders these are: the API's address, the key and the tier, hashed, so that sandbox,
-// test and live never mix and no key is stored.
-func Merchant(apiURL, key, tier string) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{apiURL, key, tier}, "\x00")))
+// Merchant names the party whose orders these are: the API's address and the key, hashed, so that sandbox, test and
+// live never mix and no key is stored.
+func Merchant(apiURL, key string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{apiURL, key, ""}, "\x00"))) // schema 1 had the tier here
 	return hex.EncodeToString(sum[:])
 }
 
@@ -156,7 +163,7 @@ func connect(path string, pragmas ...string) (*sql.DB, error) {
 }
 
 // schemaVersion counts changes of the schema that an older program must not touch.
-const schemaVersion = 1
+const schemaVersion = 2
 
 var schema = []string{
 	`CREATE TABLE IF NOT EXISTS merchants (
@@ -170,17 +177,24 @@ var schema = []string{
 	`CREATE INDEX IF NOT EXISTS runs_digest ON runs (merchant, digest)`,
 	`CREATE INDEX IF NOT EXISTS runs_unsettled ON runs (merchant) WHERE settled = 0`,
 	`CREATE TABLE IF NOT EXISTS entries (
-		run BIGINT NOT NULL, line BIGINT NOT NULL, merchant BIGINT NOT NULL,
+		run BIGINT NOT NULL, line BIGINT NOT NULL, merchant BIGINT NOT NULL, tier TEXT NOT NULL DEFAULT '',
 		merchant_uid TEXT NOT NULL, live INTEGER NOT NULL, state TEXT NOT NULL,
 		status TEXT NOT NULL, error_code TEXT NOT NULL, error_message TEXT NOT NULL, action TEXT NOT NULL,
 		amount BIGINT NOT NULL, due BIGINT NOT NULL, bank TEXT NOT NULL, attempts BIGINT NOT NULL, intent_at BIGINT NOT NULL,
 		imp_uid TEXT NOT NULL DEFAULT '', vbank_code TEXT NOT NULL DEFAULT '', vbank_name TEXT NOT NULL DEFAULT '',
 		vbank_num TEXT NOT NULL DEFAULT '', vbank_holder TEXT NOT NULL DEFAULT '', vbank_due BIGINT NOT NULL DEFAULT 0,
 		pg_provider TEXT NOT NULL DEFAULT '', issued_at BIGINT NOT NULL DEFAULT 0,
-		now_amount BIGINT NOT NULL DEFAULT 0, now_due BIGINT NOT NULL DEFAULT 0,
+		now_amount BIGINT NOT NULL DEFAULT 0, now_due BIGINT NOT NULL DEFAULT 0, pg_id TEXT NOT NULL DEFAULT '',
 		PRIMARY KEY (run, line)) WITHOUT ROWID`,
 	// never two: the order's one live entry
-	`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, merchant_uid) WHERE live = 1`,
+	`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, tier, merchant_uid) WHERE live = 1`,
+}
+
+// fromVersion1 brings a ledger of schema 1, which knew no tiers within a run, up to 2.
+var fromVersion1 = []string{
+	`ALTER TABLE entries ADD COLUMN tier TEXT NOT NULL DEFAULT ''`,
+	`ALTER TABLE entries ADD COLUMN pg_id TEXT NOT NULL DEFAULT ''`,
+	`DROP INDEX entries_live`,
 }
 
 // migrate brings the schema up and finds the merchant's number, in one transaction: a write that fails here means
@@ -198,7 +212,11 @@ func (l *Ledger) migrate(merchant string) error {
 		return err
 	}
 	defer tx.Rollback() // after a commit this does nothing
-	for _, statement := range schema {
+	statements := schema
+	if version == 1 {
+		statements = append(fromVersion1, schema...)
+	}
+	for _, statement := range statements {
 		if _, err := tx.Exec(statement); err != nil {
 			return err
 		}
@@ -309,7 +327,7 @@ func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
 		return n, err
 	}
 	// The order is taken, or has a revoked account, or the line has an entry from before that is not live.
-	if _, err := s.release.Exec(l.merchant, e.MerchantUID, e.Run, -1); err != nil {
+	if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID, e.Run, -1); err != nil {
 		return 0, err
 	}
 	if n, err = changed(s.intendAgain.Exec(values...)); err == nil && n == 0 {
@@ -348,7 +366,7 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 					settle = s.settleRevoked
 				}
 				n, err := changed(settle.Exec(e.Run, e.Line, string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
-					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue))
+					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID))
 				if err != nil {
 					return err
 				}
@@ -357,7 +375,7 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 				}
 			}
 			if e.State != Vacant { // the order's account of before may have been revoked
-				if _, err := s.release.Exec(l.merchant, e.MerchantUID, e.Run, e.Line); err != nil {
+				if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID, e.Run, e.Line); err != nil {
 					return err
 				}
 			}
@@ -378,21 +396,21 @@ func live(state State) int {
 }
 
 const (
-	intentColumns  = `run, line, merchant, merchant_uid, live, state, status, error_code, error_message, action, amount, due, bank, attempts, intent_at`
-	accountColumns = `imp_uid, vbank_code, vbank_name, vbank_num, vbank_holder, vbank_due, pg_provider, issued_at, now_amount, now_due`
+	intentColumns  = `run, line, merchant, tier, merchant_uid, live, state, status, error_code, error_message, action, amount, due, bank, attempts, intent_at`
+	accountColumns = `imp_uid, vbank_code, vbank_name, vbank_num, vbank_holder, vbank_due, pg_provider, issued_at, now_amount, now_due, pg_id`
 )
 
 func (l *Ledger) intentValues(e *Entry) []any {
-	return []any{e.Run, e.Line, l.merchant, e.MerchantUID, live(e.State), string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Action,
+	return []any{e.Run, e.Line, l.merchant, e.Tier, e.MerchantUID, live(e.State), string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Action,
 		e.Amount, e.Due, e.Bank, e.Attempts, e.IntentAt.UnixMicro()}
 }
 
 func (l *Ledger) values(e *Entry) []any {
 	return append(l.intentValues(e), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder,
-		e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue)
+		e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID)
 }
 
-const selectEntries = `SELECT run, line, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,
+const selectEntries = `SELECT run, line, tier, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,
 	intent_at, ` + accountColumns + ` FROM entries `
 
 // ordersAtOnce is how many orders one query asks for; it is prepared once, and a shorter list is filled up.
@@ -400,21 +418,28 @@ const ordersAtOnce = 128
 
 // Orders returns the live entries of the named orders; an order that the ledger does not know of, or knows to have no
 // account, is missing.
-func (l *Ledger) Orders(ctx context.Context, merchantUIDs []string) (map[string]Entry, error) {
-	found := make(map[string]Entry)
-	values := make([]any, 1+ordersAtOnce)
+func (l *Ledger) Orders(ctx context.Context, orders []Order) (map[Order]Entry, error) {
+	byTier := make(map[string][]string)
+	for _, o := range orders {
+		byTier[o.Tier] = append(byTier[o.Tier], o.MerchantUID)
+	}
+	found := make(map[Order]Entry)
+	values := make([]any, 2+ordersAtOnce)
 	values[0] = l.merchant
-	for uids := range slices.Chunk(merchantUIDs, ordersAtOnce) {
-		for i := range ordersAtOnce {
-			values[1+i] = uids[min(i, len(uids)-1)]
-		}
-		rows, err := l.orders.QueryContext(ctx, values...)
-		entries, err := collect(rows, err)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			found[e.MerchantUID] = e
+	for tier, merchantUIDs := range byTier {
+		values[1] = tier
+		for uids := range slices.Chunk(merchantUIDs, ordersAtOnce) {
+			for i := range ordersAtOnce {
+				values[2+i] = uids[min(i, len(uids)-1)]
+			}
+			rows, err := l.orders.QueryContext(ctx, values...)
+			entries, err := collect(rows, err)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entries {
+				found[e.Order] = e
+			}
 		}
 	}
 	return found, nil
@@ -423,9 +448,9 @@ func (l *Ledger) Orders(ctx context.Context, merchantUIDs []string) (map[string]
 // prepareOrders prepares the query of Orders.
 func (l *Ledger) prepareOrders() (err error) {
 	var query strings.Builder
-	query.WriteString(selectEntries + `WHERE live = 1 AND merchant = $1 AND merchant_uid IN ($2`)
+	query.WriteString(selectEntries + `WHERE live = 1 AND merchant = $1 AND tier = $2 AND merchant_uid IN ($3`)
 	for i := range ordersAtOnce - 1 {
-		fmt.Fprintf(&query, ", $%d", i+3)
+		fmt.Fprintf(&query, ", $%d", i+4)
 	}
 	l.orders, err = l.read.Prepare(query.String() + ")")
 	return err
@@ -474,9 +499,9 @@ func collect(rows *sql.Rows, err error) ([]Entry, error) {
 	for rows.Next() {
 		var e Entry
 		var intentAt int64
-		if err := rows.Scan(&e.Run, &e.Line, &e.MerchantUID, &e.State, &e.Status, &e.ErrorCode, &e.ErrorMessage, &e.Action, &e.Amount, &e.Due,
+		if err := rows.Scan(&e.Run, &e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.ErrorCode, &e.ErrorMessage, &e.Action, &e.Amount, &e.Due,
 			&e.Bank, &e.Attempts, &intentAt, &e.ImpUID, &e.VbankCode, &e.VbankName, &e.VbankNum, &e.VbankHolder, &e.VbankDue, &e.PGProvider,
-			&e.IssuedAt, &e.NowAmount, &e.NowDue); err != nil {
+			&e.IssuedAt, &e.NowAmount, &e.NowDue, &e.PGID); err != nil {
 			return nil, err
 		}
 		e.IntentAt = time.UnixMicro(intentAt)

@@ -41,7 +41,7 @@ func begin(t testing.TB, l *Ledger) Run {
 }
 
 func intent(run Run, line int64, uid string) Entry {
-	return Entry{Run: run.ID, Line: line, MerchantUID: uid, State: Intended, Status: "unknown", Action: "issue",
+	return Entry{Run: run.ID, Line: line, Order: Order{MerchantUID: uid}, State: Intended, Status: "unknown", Action: "issue",
 		Amount: 1000, Due: 4102412399, Bank: "004", Attempts: 1, IntentAt: time.UnixMicro(1767225600_000001)}
 }
 
@@ -76,7 +76,7 @@ func TestOneLiveEntry(t *testing.T) {
 	}
 	refused("in doubt, another line", intent(run, 9, "A-1"))
 	refused("in doubt, the same line", first)
-	refused("in doubt, another run", Entry{Run: run.ID + 1, Line: 2, MerchantUID: "A-1", State: Intended})
+	refused("in doubt, another run", Entry{Run: run.ID + 1, Line: 2, Order: Order{MerchantUID: "A-1"}, State: Intended})
 
 	vacant := first
 	vacant.State, vacant.Status = Vacant, "not_sent"
@@ -94,8 +94,8 @@ func TestOneLiveEntry(t *testing.T) {
 	revoked := issued
 	revoked.State = Revoked
 	record(revoked)
-	known, err := l.Orders(ctx, []string{"A-1", "A-2", "A-3"})
-	if err != nil || known["A-1"].State != Revoked || known["A-2"].State != Intended || len(known) != 2 {
+	known, err := l.Orders(ctx, named("A-1", "A-2", "A-3"))
+	if err != nil || known[Order{MerchantUID: "A-1"}].State != Revoked || known[Order{MerchantUID: "A-2"}].State != Intended || len(known) != 2 {
 		t.Errorf("%+v, %v", known, err)
 	}
 	allowed("revoked, another line", intent(run, 10, "A-1"))
@@ -103,13 +103,13 @@ func TestOneLiveEntry(t *testing.T) {
 
 	// the revoked account of before is told of once more: it takes nothing from the new one
 	record(revoked)
-	if known, err := l.Orders(ctx, []string{"A-1"}); err != nil || known["A-1"].Line != 10 {
-		t.Errorf("%+v, %v", known["A-1"], err)
+	if known, err := l.Orders(ctx, named("A-1")); err != nil || known[Order{MerchantUID: "A-1"}].Line != 10 {
+		t.Errorf("%+v, %v", known[Order{MerchantUID: "A-1"}], err)
 	}
 	refused("issued anew, after the old one was told of", intent(run, 11, "A-1"))
 
 	// the database itself refuses what the statements above might let through
-	if err := l.Record(ctx, Entry{Run: 7, Line: 7, MerchantUID: "A-1", State: Issued}); err == nil {
+	if err := l.Record(ctx, Entry{Run: 7, Line: 7, Order: Order{MerchantUID: "A-1"}, State: Issued}); err == nil {
 		t.Error("a second live entry was recorded")
 	}
 }
@@ -123,7 +123,7 @@ func TestSurvivesReopening(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.State, want.Status, want.Account, want.NowAmount, want.NowDue = Issued, "issued", account, 2000, 4102412300
-	other := Entry{Run: run.ID, Line: 4, MerchantUID: "A-4", Status: "invalid", ErrorCode: "A;B", ErrorMessage: "it's, \"wrong\"\n", Action: "update",
+	other := Entry{Run: run.ID, Line: 4, Order: Order{MerchantUID: "A-4"}, Status: "invalid", ErrorCode: "A;B", ErrorMessage: "it's, \"wrong\"\n", Action: "update",
 		Amount: 5, IntentAt: time.UnixMicro(0)}
 	if err := l.Record(ctx, want, other); err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestSurvivesReopening(t *testing.T) {
 		t.Errorf("in doubt: %+v, %v", doubts, err)
 	}
 	stranger := open(t, path, "another merchant")
-	if known, err := stranger.Orders(ctx, []string{"A-1"}); err != nil || len(known) != 0 {
+	if known, err := stranger.Orders(ctx, named("A-1")); err != nil || len(known) != 0 {
 		t.Errorf("another merchant knows %+v, %v", known, err)
 	}
 	if doubts, err := stranger.InDoubt(ctx); err != nil || len(doubts) != 0 {
@@ -291,14 +291,14 @@ func TestLock(t *testing.T) {
 func ExampleOpen() {
 	dir, _ := os.MkdirTemp("", "")
 	defer os.RemoveAll(dir)
-	book, err := Open(filepath.Join(dir, "ledger.db"), Merchant("https://api.iamport.kr", "imp_key", ""))
+	book, err := Open(filepath.Join(dir, "ledger.db"), Merchant("https://api.iamport.kr", "imp_key"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer book.Close()
 	run, _ := book.Begin(context.Background(), Run{Digest: "…", Settings: "…", File: "orders.csv", Started: time.Now()})
-	intent := Entry{Run: run.ID, Line: 2, MerchantUID: "A-1", State: Intended, Status: "unknown"}
+	intent := Entry{Run: run.ID, Line: 2, Order: Order{MerchantUID: "A-1"}, State: Intended, Status: "unknown"}
 	fmt.Println(book.Intend(context.Background(), intent))
 	fmt.Println(book.Intend(context.Background(), intent))
 	// Output:
@@ -332,5 +332,77 @@ func TestCloseLetsGo(t *testing.T) {
 	}
 	if _, err := os.Stat(path + "-wal"); err == nil {
 		t.Error("the write-ahead log is left behind")
+	}
+}
+
+func named(uids ...string) (orders []Order) {
+	for _, uid := range uids {
+		orders = append(orders, Order{MerchantUID: uid})
+	}
+	return orders
+}
+
+// TestTiers keeps one order number apart in two tiers of a merchant, each with one account at most.
+func TestTiers(t *testing.T) {
+	l := open(t, place(t), "merchant")
+	run := begin(t, l)
+	var lines []Entry
+	for i, tier := range []string{"", "001", "002"} {
+		e := intent(run, int64(i+2), "A-1")
+		e.Tier = tier
+		if err := l.Intend(t.Context(), e); err != nil {
+			t.Fatal(tier, err)
+		}
+		lines = append(lines, e)
+	}
+	again := lines[1]
+	again.Line = 9
+	if err := l.Intend(t.Context(), again); !errors.Is(err, ErrTaken) {
+		t.Error(err)
+	}
+	known, err := l.Orders(t.Context(), []Order{{"002", "A-1"}, {"", "A-1"}, {"003", "A-1"}})
+	if err != nil || len(known) != 2 || known[Order{"002", "A-1"}].Line != 4 || known[Order{"", "A-1"}].Line != 2 {
+		t.Error(known, err)
+	}
+	if open, err := l.InDoubt(t.Context()); err != nil || len(open) != 3 || open[2].Tier != "002" {
+		t.Error(open, err)
+	}
+}
+
+// TestVersion1 opens a ledger that an older program has written.
+func TestVersion1(t *testing.T) {
+	path := place(t)
+	l := open(t, path, "merchant")
+	run := begin(t, l)
+	if err := l.Intend(t.Context(), intent(run, 2, "A-1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{`DROP INDEX entries_live`, `ALTER TABLE entries DROP COLUMN tier`, `ALTER TABLE entries DROP COLUMN pg_id`,
+		`CREATE UNIQUE INDEX entries_live ON entries (merchant, merchant_uid) WHERE live = 1`, `PRAGMA user_version = 1`} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(statement, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		l := open(t, path, "merchant")
+		if known, err := l.Orders(t.Context(), named("A-1")); err != nil || len(known) != 1 {
+			t.Error(known, err)
+		}
+		if err := l.Intend(t.Context(), intent(run, 3, "A-1")); !errors.Is(err, ErrTaken) {
+			t.Error(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

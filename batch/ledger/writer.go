@@ -23,7 +23,7 @@ type statements struct {
 
 const (
 	intentInsert = `INSERT INTO entries (` + intentColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 
 	beginRun  = `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`
 	reopenRun = `UPDATE runs SET settled = 0 WHERE id = $1`
@@ -35,28 +35,28 @@ const (
 	// a first intent; nothing happens if the line has an entry, or the order a live one
 	intend = intentInsert + ` ON CONFLICT DO NOTHING`
 	// the order's account was revoked, and another may be made
-	release = `UPDATE entries SET live = 0 WHERE merchant = $1 AND merchant_uid = $2 AND live = 1 AND state = 'revoked'
-		AND NOT (run = $3 AND line = $4)`
+	release = `UPDATE entries SET live = 0 WHERE merchant = $1 AND tier = $2 AND merchant_uid = $3 AND live = 1 AND state = 'revoked'
+		AND NOT (run = $4 AND line = $5)`
 	// another intent of a line whose entry is not live
-	intendAgain = `UPDATE entries SET live = $5, state = $6, status = $7, error_code = $8, error_message = $9, action = $10,
-			amount = $11, due = $12, bank = $13, attempts = $14, intent_at = $15
+	intendAgain = `UPDATE entries SET live = $6, state = $7, status = $8, error_code = $9, error_message = $10, action = $11,
+			amount = $12, due = $13, bank = $14, attempts = $15, intent_at = $16
 		WHERE run = $1 AND line = $2 AND live = 0
-			AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND merchant_uid = $4 AND live = 1)`
+			AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND tier = $4 AND merchant_uid = $5 AND live = 1)`
 	// what came of an intent; live stays 1 and is not named, since that would cost its index an update
 	settleRevoked = `UPDATE entries SET state = $3, status = $4, error_code = $5, error_message = $6, attempts = $7,
 			imp_uid = $8, vbank_code = $9, vbank_name = $10, vbank_num = $11, vbank_holder = $12, vbank_due = $13,
-			pg_provider = $14, issued_at = $15, now_amount = $16, now_due = $17
+			pg_provider = $14, issued_at = $15, now_amount = $16, now_due = $17, pg_id = $18
 		WHERE run = $1 AND line = $2`
 	settle = settleRevoked + ` AND live = 1`
 	record = `INSERT INTO entries (` + intentColumns + `, ` + accountColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
-		ON CONFLICT (run, line) DO UPDATE SET merchant_uid = excluded.merchant_uid,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)
+		ON CONFLICT (run, line) DO UPDATE SET tier = excluded.tier, merchant_uid = excluded.merchant_uid,
 			live = excluded.live, state = excluded.state, status = excluded.status, error_code = excluded.error_code,
 			error_message = excluded.error_message, action = excluded.action, amount = excluded.amount, due = excluded.due,
 			bank = excluded.bank, attempts = excluded.attempts, intent_at = excluded.intent_at, imp_uid = excluded.imp_uid,
 			vbank_code = excluded.vbank_code, vbank_name = excluded.vbank_name, vbank_num = excluded.vbank_num,
 			vbank_holder = excluded.vbank_holder, vbank_due = excluded.vbank_due, pg_provider = excluded.pg_provider,
-			issued_at = excluded.issued_at, now_amount = excluded.now_amount, now_due = excluded.now_due`
+			issued_at = excluded.issued_at, now_amount = excluded.now_amount, now_due = excluded.now_due, pg_id = excluded.pg_id`
 	note = record + ` WHERE entries.live = 0`
 )
 
