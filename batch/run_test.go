@@ -281,6 +281,33 @@ func TestConflicts(t *testing.T) {
 	})
 }
 
+// TestTiers has one order number for the merchant and for two sub-merchants: three orders, also when replies are lost,
+// and each changed by a row of its own tier.
+func TestTiers(t *testing.T) {
+	faked(t, sandbox.Config{Fault: once(sandbox.DropAfter)}, func(t *testing.T, w *world) {
+		file := []string{"주문번호,금액,tier", "A-1,1000,", "A-1,2000,001", "A-1,3000,002", "A-1,3000,002"}
+		for _, want := range []string{"issued", "already_issued"} {
+			got, err := w.run(t.Context(), plan(t, file...))
+			if err != nil {
+				t.Error(err)
+			}
+			w.expect(got, "A-1 "+want, "A-1 "+want, "A-1 "+want, "A-1 skipped REPEATED")
+		}
+		got, err := w.run(t.Context(), plan(t, "주문번호,금액,tier,action", "A-1,1500,,update", "A-1,,001,revoke", "A-1,,003,revoke"))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 updated", "A-1 revoked", "A-1 rejected IMP_UID_MISSING")
+		amounts := make(map[string]string)
+		for _, a := range w.api.Payments() {
+			amounts[a.Tier] += fmt.Sprint(a.Amount, a.Status)
+		}
+		if fmt.Sprint(amounts) != "map[:1500ready 001:2000failed 002:3000ready]" {
+			t.Error(amounts)
+		}
+	})
+}
+
 // TestChanges updates and revokes under every fault.
 func TestChanges(t *testing.T) {
 	changing := func(fault sandbox.Fault) func(*http.Request, string, int) sandbox.Fault {

@@ -40,7 +40,8 @@ type Payment struct {
 	FailReason    string `json:"fail_reason"`
 	Sandbox       bool   `json:"sandbox"` // a test channel's
 
-	TaxFree bool `json:"tax_free"` // issued with tax_free; not on the wire
+	TaxFree bool   `json:"tax_free"` // issued with tax_free; not on the wire
+	Tier    string `json:"tier"`     // the sub-merchant's; not on the wire
 }
 
 // constant is what the annotation of every virtual account of the sandbox holds.
@@ -83,6 +84,7 @@ func (p *Payment) append(b []byte, whole bool) []byte {
 		o.buf = append(o.buf, constant...)
 	} else {
 		o.flag("tax_free", p.TaxFree)
+		o.text("tier", p.Tier)
 	}
 	return o.end()
 }
@@ -185,7 +187,8 @@ func (s *Sandbox) index(p *Payment) {
 	i := len(s.payments)
 	s.payments = append(s.payments, p)
 	s.byImpUID[p.ImpUID] = i
-	s.byMerchantUID[p.MerchantUID] = append(s.byMerchantUID[p.MerchantUID], i)
+	named := orderName{p.Tier, p.MerchantUID}
+	s.byOrder[named] = append(s.byOrder[named], i)
 }
 
 func (s *Sandbox) snapshot() []*Payment {
@@ -195,25 +198,26 @@ func (s *Sandbox) snapshot() []*Payment {
 }
 
 // isPaid reports whether an order has a paid payment. The caller holds mu.
-func (s *Sandbox) isPaid(merchantUID string) bool {
-	return slices.ContainsFunc(s.byMerchantUID[merchantUID], func(i int) bool { return s.payments[i].Status == client.StatusPaid })
+func (s *Sandbox) isPaid(named orderName) bool {
+	return slices.ContainsFunc(s.byOrder[named], func(i int) bool { return s.payments[i].Status == client.StatusPaid })
 }
 
-func (s *Sandbox) byID(impUID string) *Payment {
+// byID returns a tier's own payment, or nil.
+func (s *Sandbox) byID(tier, impUID string) *Payment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i, found := s.byImpUID[impUID]; found {
+	if i, found := s.byImpUID[impUID]; found && s.payments[i].Tier == tier {
 		return s.payments[i]
 	}
 	return nil
 }
 
 // ofOrder returns an order's payments, the newest first; status "" or "all" means any.
-func (s *Sandbox) ofOrder(merchantUID, status string) []*Payment {
+func (s *Sandbox) ofOrder(named orderName, status string) []*Payment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []*Payment
-	for _, i := range slices.Backward(s.byMerchantUID[merchantUID]) {
+	for _, i := range slices.Backward(s.byOrder[named]) {
 		if p := s.payments[i]; status == "" || status == "all" || p.Status == status {
 			list = append(list, p)
 		}
@@ -223,7 +227,7 @@ func (s *Sandbox) ofOrder(merchantUID, status string) []*Payment {
 
 // getPayment hides the payments of a test channel unless asked: GET /payments/{imp_uid}.
 func (s *Sandbox) getPayment(q *request) reply {
-	p := s.byID(q.impUID)
+	p := s.byID(q.tier, q.impUID)
 	if p == nil || p.Sandbox && q.query.Get("include_sandbox") != "true" {
 		return failure(ErrNotFound)
 	}
@@ -232,7 +236,7 @@ func (s *Sandbox) getPayment(q *request) reply {
 
 // find is the newest payment of an order: GET /payments/find/{merchant_uid}[/{status}].
 func (s *Sandbox) find(q *request) reply {
-	list := s.ofOrder(q.merchantUID, q.status)
+	list := s.ofOrder(orderName{q.tier, q.merchantUID}, q.status)
 	if len(list) == 0 {
 		return failure(ErrNotFound)
 	}
@@ -251,7 +255,7 @@ func (s *Sandbox) findAll(q *request) reply {
 			*value = n
 		}
 	}
-	list := s.ofOrder(q.merchantUID, q.status)
+	list := s.ofOrder(orderName{q.tier, q.merchantUID}, q.status)
 	if len(list) == 0 {
 		return failure(ErrNotFound)
 	}
@@ -294,10 +298,10 @@ func (s *Sandbox) getPayments(q *request) reply {
 		}
 	}
 	for _, uid := range orders {
-		add(first(s.ofOrder(uid, "")))
+		add(first(s.ofOrder(orderName{q.tier, uid}, "")))
 	}
 	for _, id := range ids {
-		add(s.byID(id))
+		add(s.byID(q.tier, id))
 	}
 	if len(list) == 0 {
 		return failure(ErrNotFound)

@@ -15,6 +15,7 @@ import (
 // request is what a request asks for, read whole before anything is decided about it.
 type request struct {
 	impUID, merchantUID, status string // from the path
+	tier                        string // of the Tier header
 	query                       url.Values
 	fields                      fields // from the body
 }
@@ -77,7 +78,7 @@ func (v scalar) whole() (int64, bool) {
 const maxBody = 1 << 20 // bytes
 
 func read(r *http.Request) (*request, error) {
-	q := &request{impUID: r.PathValue("imp_uid"), merchantUID: r.PathValue("merchant_uid"), status: r.PathValue("status")}
+	q := &request{impUID: r.PathValue("imp_uid"), merchantUID: r.PathValue("merchant_uid"), status: r.PathValue("status"), tier: r.Header.Get("Tier")}
 	if r.URL.RawQuery != "" {
 		q.query = r.URL.Query()
 	}

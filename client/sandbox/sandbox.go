@@ -73,10 +73,13 @@ type Sandbox struct {
 	nth        map[uint64]int // by endpoint and id; kept only where faults may be asked for
 	journal    *journal       // nil without a state file
 
-	payments      []*Payment // in order of making; a change replaces the Payment and never writes into it
-	byImpUID      map[string]int
-	byMerchantUID map[string][]int
+	payments []*Payment // in order of making; a change replaces the Payment and never writes into it
+	byImpUID map[string]int
+	byOrder  map[orderName][]int
 }
+
+// orderName names an order, of the merchant itself or of a sub-merchant. No tier sees another's payments.
+type orderName struct{ tier, merchantUID string }
 
 // New returns a Sandbox with what its state file holds. The errors are those of the state file, and a fault's share
 // outside 0 to 1.
@@ -92,7 +95,7 @@ func New(config Config) (*Sandbox, error) {
 	s := &Sandbox{
 		config: config, closing: make(chan struct{}),
 		requests: make(map[string]int), nth: make(map[uint64]int),
-		byImpUID: make(map[string]int), byMerchantUID: make(map[string][]int),
+		byImpUID: make(map[string]int), byOrder: make(map[orderName][]int),
 	}
 	var err error
 	if s.shares, err = config.Faults.shares(); err != nil {
@@ -159,7 +162,7 @@ func (s *Sandbox) Payments() []Payment {
 
 // Ready returns how many accounts of an order wait for a deposit. Above one, the order can be paid twice.
 func (s *Sandbox) Ready(merchantUID string) int {
-	return len(s.ofOrder(merchantUID, client.StatusReady))
+	return len(s.ofOrder(orderName{merchantUID: merchantUID}, client.StatusReady))
 }
 
 // Requests returns how many requests arrived at each endpoint, by method and path ("PUT /vbanks/{imp_uid}"),

@@ -41,6 +41,7 @@ type issueRequest struct {
 	customData     json.RawMessage
 	bank           string // KFTC, three digits
 	provider, pgID string // provider is "" for a default PG that nobody has named
+	tier           string
 }
 
 // issue makes one more account, however many the order has: POST /vbanks.
@@ -74,7 +75,7 @@ func (s *Sandbox) parseIssue(q *request) (*issueRequest, error) {
 	if utf8.RuneCountInString(string(f.MerchantUID)) > 40 {
 		return nil, invalid("merchant_uid는 40자를 넘을 수 없습니다.")
 	}
-	r := &issueRequest{customData: f.CustomData, Request: pg.Request{
+	r := &issueRequest{customData: f.CustomData, tier: q.tier, Request: pg.Request{
 		MerchantUID: string(f.MerchantUID), VbankCode: string(f.VbankCode), VbankHolder: string(f.VbankHolder), Name: string(f.Name),
 		BuyerName: string(f.BuyerName), BuyerEmail: string(f.BuyerEmail), BuyerTel: string(f.BuyerTel), BuyerAddr: string(f.BuyerAddr),
 		BuyerPostcode: string(f.BuyerPostcode), VbankNum: string(f.VbankNum), VbankKey: string(f.VbankKey), ProductType: string(f.ProductType),
@@ -143,7 +144,7 @@ func mid(provider string) string { return "sandbox_" + provider }
 // admit is the PG's no to a well-formed request, or nil. What the PG has no use for is taken out of the request. The
 // caller holds mu.
 func (s *Sandbox) admit(r *issueRequest) error {
-	if s.isPaid(r.MerchantUID) {
+	if s.isPaid(orderName{r.tier, r.MerchantUID}) {
 		return refused("이미 결제가 완료된 merchant_uid입니다.")
 	}
 	breaches := pg.Check(r.provider, pg.Issue, r.Request, s.config.Clock())
@@ -216,6 +217,7 @@ func (s *Sandbox) account(r *issueRequest) *Payment {
 		StartedAt:     now,
 		Sandbox:       s.config.TestChannel,
 		TaxFree:       r.TaxFree != nil,
+		Tier:          r.tier,
 	}
 }
 
@@ -238,7 +240,7 @@ func customData(raw json.RawMessage) string {
 
 // update changes the amount, the due date or both: PUT /vbanks/{imp_uid}.
 func (s *Sandbox) update(q *request) reply {
-	p, err := s.change(q.impUID, func(p *Payment) error {
+	p, err := s.changeOf(q, func(p *Payment) error {
 		amount, due := q.fields.Amount, q.fields.VbankDue
 		if amount == "" && due == "" {
 			return invalid("amount, vbank_due 파라메터가 누락되었습니다.")
@@ -267,7 +269,7 @@ func (s *Sandbox) update(q *request) reply {
 
 // revoke takes an account back: DELETE /vbanks/{imp_uid}.
 func (s *Sandbox) revoke(q *request) reply {
-	p, err := s.change(q.impUID, func(p *Payment) error {
+	p, err := s.changeOf(q, func(p *Payment) error {
 		if err := refusal(pg.Check(p.PGProvider, pg.Revoke, pg.Request{HasPGAPIKey: s.goodPGAPIKey(q)}, s.config.Clock())); err != nil {
 			return err
 		}
@@ -282,6 +284,16 @@ func changed(p *Payment, err error) reply {
 		return failure(err)
 	}
 	return reply{status: 200, payment: p}
+}
+
+// changeOf changes the payment that a request names, if it is the tier's own.
+func (s *Sandbox) changeOf(q *request, edit func(*Payment) error) (*Payment, error) {
+	return s.change(q.impUID, func(p *Payment) error {
+		if p.Tier != q.tier {
+			return ErrNotFound
+		}
+		return edit(p)
+	})
 }
 
 // change edits a copy of a ready payment and keeps it if edit has no objection.
