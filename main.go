@@ -73,6 +73,8 @@ type inputFlags struct {
 	Encoding   string            `placeholder:"NAME" enum:",auto,utf-8,cp949,utf-16le,utf-16be" default:"" help:"utf-8, cp949, utf-16le or utf-16be; by default the bytes tell."`
 	Delimiter  string            `placeholder:"NAME" help:"comma, tab, semicolon, pipe or the character itself; by default the header tells."`
 	Profile    string            `placeholder:"FILE" help:"A file that keeps all these, written by check --save-profile. Flags go before it."`
+
+	takeBack bool // run --revoke
 }
 
 // merchantFlags say whose orders these are, and where what is known of them is kept.
@@ -243,15 +245,18 @@ func (f *logFlags) log(stderr io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(stderr, options))
 }
 
-// options turns the flags, and the profile behind them, into what package input takes.
-func (f *inputFlags) options(now time.Time) (input.Options, error) {
-	var kept input.Profile
+// profile reads the profile that the flags name, if any.
+func (f *inputFlags) profile() (kept input.Profile, err error) {
 	if f.Profile != "" {
-		var err error
 		if kept, err = input.ReadProfile(f.Profile); err != nil {
-			return input.Options{}, usage("vbankbatch check --save-profile FILE writes one", "--profile: %w", err)
+			err = usage("vbankbatch check --save-profile FILE writes one", "--profile: %w", err)
 		}
 	}
+	return kept, err
+}
+
+// options turns the flags, and the profile behind them, into what package input takes.
+func (f *inputFlags) options(kept input.Profile, now time.Time) (input.Options, error) {
 	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{}}
 	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey, "tier": f.Tier} {
 		if value != "" {
@@ -271,11 +276,26 @@ func (f *inputFlags) options(now time.Time) (input.Options, error) {
 	return o, nil
 }
 
-// open reads and checks the file; the caller closes the plan's File.
-func (f *inputFlags) open(a *app) (*batch.Plan, error) {
-	options, err := f.options(a.now())
+// open reads and checks the file; the caller closes the plan's File. What the profile tells of the merchant goes to m,
+// which may be nil, and what m knows to the checks.
+func (f *inputFlags) open(a *app, m *merchant) (*batch.Plan, error) {
+	kept, err := f.profile()
 	if err != nil {
 		return nil, err
+	}
+	options, err := f.options(kept, a.now())
+	if err != nil {
+		return nil, err
+	}
+	options.Revoke = f.takeBack
+	if m != nil {
+		if err := m.PGAPIKeys.Find(kept.PGAPIKeys); err != nil && m.state == "" { // the sandbox takes any
+			return nil, usage("", "--profile: %w", err)
+		}
+		options.HasKey = func(pgAndMID string) bool {
+			_, mid, _ := pg.Name(pgAndMID)
+			return m.PGAPIKeys.For(mid) != ""
+		}
 	}
 	file, err := input.Open(f.File, a.stdin)
 	if err != nil {
@@ -328,7 +348,7 @@ func (f *merchantFlags) find() (*merchant, error) {
 		if address != client.DefaultURL {
 			return nil, usage("leave one of them out", "--sandbox and --api-url say different things")
 		}
-		m.Key, m.Secret, m.PGAPIKey = "sandbox", "sandbox", "sandbox"
+		m.Key, m.Secret, m.PGAPIKeys.Any = "sandbox", "sandbox", "sandbox"
 		m.url, m.state = "sandbox", m.ledger+".sandbox.jsonl"
 	} else {
 		if m.Credentials, err = client.Environment(); err != nil {
@@ -396,26 +416,26 @@ func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger,
 	return book, func() error { return errors.Join(book.Close(), unlock()) }, nil
 }
 
-// connect makes the client, with the sandbox behind it if asked for, and sees that the credentials are good.
+// connect makes the client, with the sandbox behind it if asked for, and sees that the credentials are good. The
+// caller calls close, also after an error.
 func (m *merchant) connect(a *app, f *requestFlags, log *slog.Logger) (api *client.Client, close func() error, err error) {
 	close = func() error { return nil }
 	address := m.url
 	if m.state != "" {
 		if address, close, err = a.serve(m); err != nil {
-			return nil, nil, err
+			return nil, close, err
 		}
 	}
 	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log,
 		Rate: f.Rate, Workers: f.Workers, Timeout: f.Timeout})
 	if err != nil {
-		return nil, nil, errors.Join(usage("", "--api-url: %w", err), close())
+		return nil, close, usage("", "--api-url: %w", err)
 	}
 	if err := api.Authenticate(a.ctx); err != nil {
 		if a.ctx.Err() != nil {
-			return nil, nil, errors.Join(context.Cause(a.ctx), close())
+			return nil, close, context.Cause(a.ctx)
 		}
-		reason := batch.EndsRun(err)
-		return nil, nil, errors.Join(&failure{cmp.Or(reason, err), exitStopped, "nothing was sent"}, close())
+		return nil, close, &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, "nothing was sent"}
 	}
 	return api, close, nil
 }
@@ -432,7 +452,7 @@ func (a *app) serve(m *merchant) (address string, close func() error, err error)
 		return address, func() error { cancel(); return <-ended }, nil
 	case err := <-ended:
 		cancel()
-		return "", nil, usage("", "the sandbox: %w", err)
+		return "", func() error { return nil }, usage("", "the sandbox: %w", err)
 	}
 }
 
@@ -445,6 +465,7 @@ type runCommand struct {
 	Out           string `placeholder:"FILE" help:"The results; - is standard output. Default: FILE without its ending + .results.csv."`
 	RemoteCheck   bool   `default:"true" negatable:"" help:"Ask the API for orders that the ledger does not know, before issuing them."`
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
+	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
 	Yes           bool   `help:"Ask no question."`
 }
 
@@ -473,11 +494,23 @@ func (c *runCommand) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = also(err, release()) }()
-	plan, err := c.open(a)
+	c.takeBack = c.Revoke
+	plan, err := c.open(a, m)
 	if err != nil {
 		return err
 	}
 	defer plan.File.Close()
+	var api *client.Client
+	disconnect := func() error { return nil }
+	defer func() { err = also(err, disconnect()) }()
+	if plan.Channels > 0 && plan.Lacking == nil { // whose rules apply is for the API to say
+		if api, disconnect, err = m.connect(a, &c.requestFlags, c.log(a.stderr)); err != nil {
+			return err
+		}
+		if plan, err = withChannels(a.ctx, plan, api); err != nil {
+			return err
+		}
+	}
 	if !c.Quiet {
 		report.PrintPlan(a.stderr, plan)
 	}
@@ -495,16 +528,16 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err := c.confirm(a, m, plan); err != nil {
 		return err
 	}
-	api, disconnect, err := m.connect(a, &c.requestFlags, c.log(a.stderr))
-	if err != nil {
-		return err
+	if api == nil {
+		if api, disconnect, err = m.connect(a, &c.requestFlags, c.log(a.stderr)); err != nil {
+			return err
+		}
 	}
-	defer func() { err = also(err, disconnect()) }()
 
 	var counts batch.Counts
 	progress := report.ShowProgress(a.stderr, c.mode(a.stderr), plan.Rows, &counts)
 	found, ended := batch.Run(a.ctx, plan, api, book, batch.Options{Workers: c.Workers, DoubtWait: c.DoubtWait, SettleTime: c.Timeout,
-		RemoteCheck: c.RemoteCheck, MaxFailures: limit, PGAPIKey: m.PGAPIKey, Counts: &counts})
+		RemoteCheck: c.RemoteCheck, MaxFailures: limit, PGAPIKeys: m.PGAPIKeys, Counts: &counts})
 	progress.Stop()
 	if found.ID == 0 {
 		return ended
@@ -525,6 +558,20 @@ func (c *runCommand) Run(a *app) (err error) {
 		fmt.Fprintln(a.stderr, "results:", path)
 	}
 	return cmp.Or(ended, outcome(summary))
+}
+
+// withChannels checks the file once more, with the PG of each channel_key as the API tells of it.
+func withChannels(ctx context.Context, plan *batch.Plan, api *client.Client) (*batch.Plan, error) {
+	channels, err := api.Channels(ctx)
+	if err != nil {
+		return nil, cmp.Or(batch.EndsRun(err), err)
+	}
+	options := plan.Options
+	options.Channels = make(map[string]string)
+	for _, c := range channels {
+		options.Channels[string(c.ChannelKey)] = strings.TrimSuffix(string(c.PGProvider)+"."+string(c.PGID), ".")
+	}
+	return batch.Preflight(ctx, plan.File, options)
 }
 
 // mode is how progress is shown on w.
@@ -571,13 +618,20 @@ func same(a, b string) bool {
 
 // confirm asks before anything is sent to the live API, if there is somebody to ask.
 func (c *runCommand) confirm(a *app, m *merchant, plan *batch.Plan) error {
-	if c.Yes || !m.live() || plan.ToDo() == 0 || !terminal(a.stdin) {
+	if c.Yes || plan.ToDo() == 0 || !c.Revoke && (!m.live() || !terminal(a.stdin)) {
 		return nil
+	}
+	if !terminal(a.stdin) {
+		return usage("give --yes to take the accounts back without being asked", "there is nobody to ask whether %d accounts are to be revoked", plan.ToDo())
 	}
 	if c.Quiet || !terminal(a.stderr) {
 		return usage("give --yes to go without asking", "nobody would see the question that is asked before anything is sent")
 	}
-	fmt.Fprintf(a.stderr, "send these to %s? [y/N] ", m.url)
+	question := "send these to %s? [y/N] "
+	if c.Revoke {
+		question = "take these accounts back at %s? [y/N] "
+	}
+	fmt.Fprintf(a.stderr, question, m.url)
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || (answer != "y" && answer != "yes") {
 		return &failure{errors.New("not confirmed"), exitInput, "nothing was sent"}
@@ -628,7 +682,7 @@ func (checkCommand) Help() string {
 }
 
 func (c *checkCommand) Run(a *app) error {
-	plan, err := c.open(a)
+	plan, err := c.open(a, nil)
 	if err != nil {
 		return err
 	}
@@ -644,7 +698,13 @@ func (c *checkCommand) Run(a *app) error {
 		return &failure{err, exitInput, ""}
 	}
 	if c.SaveProfile != "" {
-		if err := plan.Options.Profile(plan.Mapping).Write(c.SaveProfile); err != nil {
+		kept, err := c.profile() // for what is not about the file
+		if err != nil {
+			return err
+		}
+		profile := plan.Options.Profile(plan.Mapping)
+		profile.PGAPIKeys = kept.PGAPIKeys
+		if err := profile.Write(c.SaveProfile); err != nil {
 			return usage("name a file that does not exist yet", "--save-profile: %w", err)
 		}
 		fmt.Fprintln(a.stderr, "profile:", c.SaveProfile)
@@ -674,7 +734,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, err := c.open(a)
+	plan, err := c.open(a, nil)
 	if err != nil {
 		return err
 	}
@@ -738,10 +798,10 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 	}
 	defer func() { err = also(err, release()) }()
 	api, disconnect, err := m.connect(a, &c.requestFlags, c.log(a.stderr))
+	defer func() { err = also(err, disconnect()) }()
 	if err != nil {
 		return err
 	}
-	defer func() { err = also(err, disconnect()) }()
 	settled, unknown := 0, 0
 	err = batch.Reconcile(a.ctx, api, book, c.DoubtWait, func(s batch.Settled) {
 		settled++
@@ -763,7 +823,8 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 }
 
 type banksCommand struct {
-	PG string `name:"pg" help:"Only this PG's: nice, kcp, inicis, …"`
+	PG     string `name:"pg" help:"Only this PG's: nice, kcp, inicis, …"`
+	Format string `enum:"text,json,csv" default:"text" help:"text, json or csv."`
 }
 
 func (banksCommand) Help() string {
@@ -781,12 +842,7 @@ func (c *banksCommand) Run(a *app) error {
 		}
 		pgs = []string{name}
 	}
-	for _, name := range pgs {
-		for _, bank := range pg.Banks(name) {
-			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\n", name, bank.KFTC, bank.Code, bank.Name)
-		}
-	}
-	return nil
+	return report.Banks(a.stdout, c.Format, pgs)
 }
 
 type sandboxCommand struct {
@@ -811,7 +867,7 @@ func (c *sandboxCommand) Run(a *app) error {
 		return usage("", "%w", err)
 	}
 	err = sandbox.Serve(a.ctx, c.Listen, sandbox.Config{
-		Key: string(credentials.Key), Secret: string(credentials.Secret), PGAPIKey: string(credentials.PGAPIKey),
+		Key: string(credentials.Key), Secret: string(credentials.Secret), PGAPIKey: string(credentials.PGAPIKeys.Any),
 		State: c.State, TokenLife: c.TokenLife, DefaultPG: c.DefaultPG, Faults: c.Faults,
 	}, func(url string) { fmt.Fprintln(a.stdout, url) })
 	if err != nil {

@@ -52,11 +52,11 @@ type Known interface {
 
 // Options are what a run is told.
 type Options struct {
-	Workers     int           // rows in flight
-	DoubtWait   time.Duration // since an intent, before "not found" is believed
-	SettleTime  time.Duration // for settling rows in doubt after the run was told to stop
-	RemoteCheck bool          // ask the API for orders that the ledger does not know as issued
-	MaxFailures Limit         // stop once this many rows were refused by the API
-	PGAPIKey    client.Secret // for KG Inicis
-	Counts      *Counts       // bumped as rows get done; may be nil
+	Workers     int              // rows in flight
+	DoubtWait   time.Duration    // since an intent, before "not found" is believed
+	SettleTime  time.Duration    // for settling rows in doubt after the run was told to stop
+	RemoteCheck bool             // ask the API for orders that the ledger does not know as issued
+	MaxFailures Limit            // stop once this many rows were refused by the API
+	PGAPIKeys   client.PGAPIKeys // for KG Inicis
+	Counts      *Counts          // bumped as rows get done; may be nil
 }

@@ -21,8 +21,14 @@ func (r *run) update(ctx context.Context, j *job) {
 	request := client.UpdateRequest{Amount: j.row.Request.Amount, VbankDue: j.row.Request.VbankDue}
 	r.change(ctx, j, change{
 		status: Updated,
-		send:   func(impUID string) (client.Payment, error) { return r.api.Update(ctx, impUID, request) },
-		done:   func() bool { return unchanged(j.row, &j.order) },
+		send: func(impUID string) (client.Payment, error) {
+			sent := request
+			if sent.VbankDue == 0 && pg.WantsDue(j.order.PGProvider) {
+				sent.VbankDue = j.order.VbankDue // as it is
+			}
+			return r.api.Update(ctx, impUID, sent)
+		},
+		done: func() bool { return unchanged(j.row, &j.order) },
 		keep: func() {
 			j.order.NowAmount = cmp.Or(request.Amount, j.order.NowAmount)
 			j.order.NowDue = cmp.Or(request.VbankDue, j.order.NowDue)
@@ -33,10 +39,11 @@ func (r *run) update(ctx context.Context, j *job) {
 func (r *run) revoke(ctx context.Context, j *job) {
 	r.change(ctx, j, change{
 		status: Revoked,
+		keyed:  len(r.options.PGAPIKeys.ByMID) > 0,
 		send: func(impUID string) (client.Payment, error) {
 			var key client.Secret
 			if pg.NeedsAPIKey(j.order.PGProvider) {
-				key = r.options.PGAPIKey
+				key = r.options.PGAPIKeys.For(j.order.PGID)
 			}
 			return r.api.Revoke(ctx, impUID, key)
 		},
@@ -48,6 +55,7 @@ func (r *run) revoke(ctx context.Context, j *job) {
 // change is what an update and a revocation do differently.
 type change struct {
 	status Status
+	keyed  bool // which key is sent depends on the account's MID
 	send   func(impUID string) (client.Payment, error)
 	done   func() bool // the account is as the row asks
 	keep   func()      // put what was asked into the order
@@ -59,7 +67,8 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 	if !ok {
 		return
 	}
-	if j.order.State != ledger.Issued || j.again { // not the ledger's account, or perhaps changed by a try that was lost
+	// Not the ledger's account, or perhaps changed by a try that was lost, or of a MID that is not known.
+	if j.order.State != ledger.Issued || j.again || c.keyed && j.order.PGID == "" {
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vbankbatch/batch/input"
+	"vbankbatch/client/pg"
 )
 
 // Plan is what the preflight found: the file whole, before anything is sent.
@@ -42,19 +43,34 @@ type Totals struct {
 	FirstDue int64                // earliest due date to be issued, UNIX seconds; 0 without one
 	LastDue  int64                // latest
 	Banks    map[string]int       // rows to be issued, by KFTC code
-	PGs      map[string]int       // likewise, by pg; "" is the API's default
+	PGs      map[string]int       // likewise, by PG and MID; "" is the API's default, or a channel that is not known here
 	Codes    map[string]int       // rows by problem code, warnings included
+	Notices  map[string]int       // rows by what is told once for all of them
+	Warned   int                  // rows to be done with a warning that their PG may refuse them over, or that a text was changed
+	Channels int                  // rows that name a channel_key
+	Nameless int                  // rows to be issued that name neither pg nor channel_key
 }
 
 // ToDo is the number of rows that are to be sent.
 func (t *Totals) ToDo() int { return t.Rows - t.Skipped - t.Invalid }
 
+// harmless are warnings of what happens to every such request and does it no harm.
+var harmless = map[input.Code]bool{input.Code(pg.Ignored): true, input.Code(pg.DueRounded): true}
+
 func (t *Totals) add(row *input.Row) {
 	t.Rows++
+	warned := false
 	for _, problem := range row.Problems {
-		if !problem.Everywhere {
+		switch {
+		case !problem.Everywhere:
 			t.Codes[string(problem.Code)]++
+		case problem.Warning && row.Skip == "":
+			t.Notices[problem.Message]++
 		}
+		warned = warned || problem.Warning && !harmless[problem.Code]
+	}
+	if row.Request.ChannelKey != "" {
+		t.Channels++
 	}
 	switch {
 	case row.Invalid() && !row.OnlyLacks():
@@ -64,6 +80,9 @@ func (t *Totals) add(row *input.Row) {
 		t.Skipped++
 		t.Skips[row.Skip]++
 		return
+	}
+	if warned {
+		t.Warned++
 	}
 	t.Actions[row.Action]++
 	if row.Action != input.Issue {
@@ -80,7 +99,10 @@ func (t *Totals) add(row *input.Row) {
 		t.FirstDue = due
 	}
 	t.Banks[row.Bank]++
-	t.PGs[row.Request.PG]++
+	t.PGs[row.PG]++
+	if row.Request.PG == "" && row.Request.ChannelKey == "" {
+		t.Nameless++
+	}
 }
 
 // Preflight reads the whole file and checks it; nothing is sent. Its error is the file's (an *input.Error), not a
@@ -90,7 +112,7 @@ func Preflight(ctx context.Context, file *input.File, options input.Options) (*P
 	p := &Plan{File: file, Options: options}
 	index := repeatIndex{composed: options.Key != ""}
 	count := func(also func(*input.Row)) error {
-		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Codes: make(map[string]int)}
+		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[string]int), Codes: make(map[string]int)}
 		return p.Each(ctx, func(row *input.Row) error {
 			p.add(row)
 			also(row)
@@ -157,7 +179,7 @@ func (p *Plan) Settings() string {
 // Guards are what a caller knows about a file beforehand. A zero guard guards nothing. The tags are for the command
 // line.
 type Guards struct {
-	Strict      bool  `help:"Any invalid row stops the run before anything is sent."`
+	Strict      bool  `help:"Any invalid row, warning or total that differs stops the run before anything is sent."`
 	ExpectRows  int   `placeholder:"N" help:"Stop before anything is sent unless N rows are to be done."`
 	ExpectTotal int64 `placeholder:"WON" help:"Likewise, unless WON are to be issued."`
 	MaxRows     int   `placeholder:"N" help:"Likewise, if more rows are to be done."`
@@ -186,6 +208,9 @@ func (g Guards) Check(p *Plan) error {
 	}
 	if g.Strict && p.Invalid > 0 {
 		fail("%d rows are invalid, and --strict allows none", p.Invalid)
+	}
+	if g.Strict && p.Warned > 0 {
+		fail("%d rows have warnings, and --strict allows none", p.Warned)
 	}
 	if g.Strict {
 		for _, d := range p.Differ {

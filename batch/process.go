@@ -194,8 +194,8 @@ func (r *run) issue(ctx context.Context, j *job) {
 	}
 	j.meant = false
 	request := j.row.Request
-	if pg.NeedsAPIKey(request.PG) {
-		request.PGAPIKey = r.options.PGAPIKey
+	if _, mid, _ := pg.Name(j.row.PG); pg.NeedsAPIKey(j.row.PG) {
+		request.PGAPIKey = r.options.PGAPIKeys.For(mid)
 	}
 	payment, err := r.api.Issue(ctx, request)
 	switch {
@@ -229,6 +229,9 @@ func issued(j *job, payment client.Payment) Result {
 	}
 	j.order.Account = accountOf(payment)
 	result := j.result(Issued, "", "")
+	if bank := string(payment.VbankCode); bank != "" && j.row.Bank != "" && bank != j.row.Bank {
+		result = j.result(Issued, CodeBankDiffers, fmt.Sprintf("the account is at bank %s, the row asked for %s", bank, j.row.Bank))
+	}
 	if amount := int64(payment.Amount); amount != j.order.Amount {
 		result = j.result(Conflict, CodeReplyDiffers, fmt.Sprintf("asked for %d won, the API issued %d", j.order.Amount, amount))
 		result.NowAmount = amount

@@ -49,6 +49,7 @@ const (
 	CodeNotFound          = "NOT_FOUND"          // rejected: no such account
 	CodeNotReady          = "NOT_READY"          // rejected: the account does not wait for a deposit
 	CodeAPIFailed         = "API_FAILED"         // rejected: lost again and again, and surely no account
+	CodeBankDiffers       = "BANK_DIFFERS"       // issued: at another bank than was asked for
 	CodeInDoubt           = "IN_DOUBT"           // unknown: no answer, and none to be had by asking
 	CodeReplyDiffers      = "REPLY_DIFFERS"      // conflict, unknown: the API did something else than was asked
 	CodeAPIUnreachable    = "API_UNREACHABLE"    // not_sent: no connection
@@ -74,6 +75,7 @@ var Codes = map[string]string{
 	CodeNotFound:          "the API knows no such account",
 	CodeNotReady:          "the account does not wait for a deposit any more",
 	CodeAPIFailed:         "the API failed every time; it was asked, and there is no account",
+	CodeBankDiffers:       "the account was issued at another bank than the row asked for; it can be paid into",
 	CodeInDoubt:           "the request may have reached the API and no answer says so; run again, or vbankbatch reconcile",
 	CodeReplyDiffers:      "the API did something else than was asked; a person must look",
 	CodeAPIUnreachable:    "no connection to the API; run again",

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -9,9 +10,44 @@ import (
 
 // Credentials are what the environment holds of the merchant's secrets.
 type Credentials struct {
-	Key      Secret // IMP_KEY
-	Secret   Secret // IMP_SECRET
-	PGAPIKey Secret // IMP_PG_API_KEY, for KG Inicis; may be empty
+	Key       Secret // IMP_KEY
+	Secret    Secret // IMP_SECRET
+	PGAPIKeys PGAPIKeys
+}
+
+// PGAPIKeys are the values of pg_api_key for KG Inicis.
+type PGAPIKeys struct {
+	Any   Secret            // IMP_PG_API_KEY: for MIDs without a key of their own; may be empty
+	ByMID map[string]Secret // those that a profile tells where to find
+}
+
+// For returns the key of a MID, "" when there is none.
+func (k PGAPIKeys) For(mid string) Secret { return cmp.Or(k.ByMID[mid], k.Any) }
+
+// Find reads the keys of MIDs from where each is kept: env:NAME or file:PATH.
+func (k *PGAPIKeys) Find(places map[string]string) error {
+	k.ByMID = make(map[string]Secret)
+	for mid, place := range places {
+		kind, name, _ := strings.Cut(place, ":")
+		var value string
+		switch kind {
+		case "env":
+			value = os.Getenv(name)
+		case "file":
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return fmt.Errorf("the pg_api_key of %s: %w", mid, err)
+			}
+			value = strings.TrimSpace(string(text))
+		default:
+			return fmt.Errorf("the pg_api_key of %s must be told as env:NAME or file:PATH, not as the key itself", mid)
+		}
+		if value == "" {
+			return fmt.Errorf("the pg_api_key of %s: %s is empty", mid, place)
+		}
+		k.ByMID[mid] = Secret(value)
+	}
+	return nil
 }
 
 // ErrNoCredentials is returned by Complete when the key or the secret is missing.
@@ -21,7 +57,7 @@ var ErrNoCredentials = errors.New("IMP_KEY and IMP_SECRET are not set")
 // variable with _FILE behind its name tells of.
 func Environment() (Credentials, error) {
 	var c Credentials
-	for name, into := range map[string]*Secret{"IMP_KEY": &c.Key, "IMP_SECRET": &c.Secret, "IMP_PG_API_KEY": &c.PGAPIKey} {
+	for name, into := range map[string]*Secret{"IMP_KEY": &c.Key, "IMP_SECRET": &c.Secret, "IMP_PG_API_KEY": &c.PGAPIKeys.Any} {
 		value, file := os.Getenv(name), os.Getenv(name+"_FILE")
 		if value != "" && file != "" {
 			return Credentials{}, fmt.Errorf("%s and %s_FILE are both set; one of them must go", name, name)

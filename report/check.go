@@ -139,7 +139,8 @@ type checked struct {
 		Banks       map[string]int `json:"banks"`
 		PGs         map[string]int `json:"pgs"`
 	} `json:"issue"`
-	Codes map[string]int `json:"codes"`
+	Codes   map[string]int `json:"codes"`
+	Notices []string       `json:"notices"`
 }
 
 type checkedColumn struct {
@@ -162,7 +163,7 @@ type checkedProblem struct {
 // checkJSON writes the problems as they are found; there may be millions.
 func checkJSON(ctx context.Context, w io.Writer, p *batch.Plan) error {
 	c := checked{File: p.File.Path, Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
-		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes}
+		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: notices(p)}
 	for _, m := range p.Mapping {
 		c.Columns = append(c.Columns, checkedColumn{m.Field, m.Header, m.Column})
 	}
@@ -237,6 +238,20 @@ func printFigures(w io.Writer, p *batch.Plan) {
 		fmt.Fprintf(w, "by bank: %s\n", counts(p.Banks, "none"))
 		fmt.Fprintf(w, "by pg: %s\n", counts(p.PGs, "the default"))
 	}
+	for _, notice := range notices(p) {
+		fmt.Fprintf(w, "notice: %s\n", notice)
+	}
+}
+
+// notices are what is told once for many rows.
+func notices(p *batch.Plan) (list []string) {
+	if n := p.Nameless; n > 0 {
+		list = append(list, fmt.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", count(n, "row")))
+	}
+	for _, message := range slices.Sorted(maps.Keys(p.Notices)) {
+		list = append(list, fmt.Sprintf("%s: %s", count(p.Notices[message], "row"), message))
+	}
+	return list
 }
 
 // passedOver says what stands between the rows, and whether the totals among it are right.

@@ -384,7 +384,7 @@ func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error
 		need("amount", "--map amount=HEADER")
 		need("vbank_code", "--bank, or --map vbank_code=HEADER")
 		need("vbank_due", "--due, or --map vbank_due=HEADER")
-		if !given("pg") || o.Set["pg"] != "" && !pg.IgnoresHolder(o.Set["pg"]) {
+		if !given("channel_key") && (!given("pg") || o.Set["pg"] != "" && pg.RequiresHolder(o.Set["pg"])) {
 			need("vbank_holder", "--holder, or --map vbank_holder=HEADER")
 		}
 	}
@@ -392,6 +392,18 @@ func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error
 		return nil, nil
 	}
 	return lacking, h.failed(fmt.Sprintf("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), "give "+strings.Join(hints, "; "))
+}
+
+// outcome is where a results file says what came of a row: the indexes of two columns.
+type outcome struct{ status, impUID int }
+
+// outcome finds them, or returns an *Error.
+func (h header) outcome() (*outcome, error) {
+	o := outcome{slices.Index(h.folded, fold("status")), slices.Index(h.folded, fold("imp_uid"))}
+	if !h.result || o.impUID < 0 {
+		return nil, h.failed("is no results file: there are no columns status, error_code and imp_uid", "--revoke takes back what the results of a run say was issued")
+	}
+	return &o, nil
 }
 
 // blank reports a record with nothing in it.

@@ -252,7 +252,7 @@ func TestBanksInEveryForm(t *testing.T) {
 func TestProfile(t *testing.T) {
 	dir := t.TempDir()
 	o := Options{Encoding: cp949Name, Delimiter: '\t', Key: "{동}-{호}", DueYear: 2026, Where: []Where{{"결제방법", "가상계좌"}},
-		Set: map[string]string{"custom_data": `{"반":"{반}"}`, "vbank_holder": "한빛 '상사'"}, Map: map[string]string{"amount": "잔액"}}
+		Set: map[string]string{"custom_data": `{"반":"{반}"}`, "vbank_holder": "한빛 '상사'"}, Banks: map[string]string{"우리": "20"}, Map: map[string]string{"amount": "잔액"}}
 	if err := o.Profile([]Mapped{{Field: "amount", Header: "잔액"}, {Field: "name", Header: "품명\"요약\""}}).Write(dir + "/p.toml"); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"vbankbatch/client/pg"
 )
 
 // Problem is one thing that is wrong, or with Warning only worth knowing, about one row.
@@ -16,7 +18,9 @@ type Problem struct {
 	Message string // what it is and what to do
 	Warning bool
 
-	Everywhere bool // every row has it, since the file has no such column: Reader.Lacking says it once
+	// Everywhere: the rows have it in common, and it is told once for all. As an error it is a column that the file
+	// lacks (Reader.Lacking), as a warning something about the PG.
+	Everywhere bool
 }
 
 // Code names a kind of problem. Codes are stable: they stand in the results and scripts may rely on them.
@@ -36,6 +40,7 @@ const (
 	BankNotListed       Code = "BANK_NOT_LISTED"
 	BankUnknown         Code = "BANK_UNKNOWN"
 	BankZerosRestored   Code = "BANK_ZEROS_RESTORED"
+	ChannelUnknown      Code = "CHANNEL_UNKNOWN"
 	ColumnCount         Code = "COLUMN_COUNT"
 	CurrencyUnsupported Code = "CURRENCY_UNSUPPORTED"
 	CustomDataInvalid   Code = "CUSTOM_DATA_INVALID"
@@ -63,11 +68,21 @@ const (
 // The reasons of Row.Skip.
 const (
 	Filtered    = "FILTERED"     // Options.Where does not hold
+	NotIssued   = "NOT_ISSUED"   // Options.Revoke: the results do not say that this account was issued
 	ZeroBalance = "ZERO_BALANCE" // the amount to collect is zero
 )
 
 // Sentences says of every code of a problem what it means and what to do about it.
-var Sentences = map[Code]string{
+var Sentences = func() map[Code]string {
+	for rule, sentence := range pg.Rules {
+		if sentences[Code(rule)] == "" {
+			sentences[Code(rule)] = sentence
+		}
+	}
+	return sentences
+}()
+
+var sentences = map[Code]string{
 	ActionUnknown:       "the action is none of issue, update, revoke (발급, 변경, 말소)",
 	AmountAmbiguous:     "the amount can be read in two ways; write it in digits alone",
 	AmountFraction:      "won have no fraction; write a whole amount",
@@ -80,6 +95,7 @@ var Sentences = map[Code]string{
 	BankNotListed:       "the PG's published table does not name this bank",
 	BankUnknown:         "no bank has this name or code; vbankbatch banks lists them",
 	BankZerosRestored:   "the bank code had lost its leading zeros; they were restored",
+	ChannelUnknown:      "the merchant's account lists no channel with this channel_key",
 	ColumnCount:         "the row has another number of columns than the header; look for a separator too many or too few",
 	CurrencyUnsupported: "the amount is not in won; only won can be collected",
 	CustomDataInvalid:   "custom_data begins like JSON and is not valid JSON",
@@ -103,11 +119,12 @@ var Sentences = map[Code]string{
 	TotalDiffers:        "a total is not what the rows above it add up to; a row may be missing or changed",
 	UnreadableRow:       "the line is not readable as CSV: a quotation mark is opened and never closed, or is followed by other text",
 	Filtered:            "left out, as --where asks",
+	NotIssued:           "left out: the results do not say that this row's account was issued by their run",
 	ZeroBalance:         "there is nothing to collect: the amount is zero",
 }
 
 // warnings are the codes of problems that do not keep a row from being done.
-var warnings = map[Code]bool{PGUnknown: true, BankZerosRestored: true, KeyDigitsLost: true, PhoneZeroRestored: true}
+var warnings = map[Code]bool{ChannelUnknown: true, PGUnknown: true, BankZerosRestored: true, KeyDigitsLost: true, PhoneZeroRestored: true}
 
 // personal are the fields whose text must reach no message.
 var personal = map[string]bool{"vbank_holder": true, "buyer_name": true, "buyer_email": true, "buyer_tel": true, "buyer_addr": true,

@@ -22,6 +22,8 @@ type Profile struct {
 	DueYear   int               `toml:"due_year,omitempty" comment:"the year of due dates that have none"`
 	Map       map[string]string `toml:"map,omitempty" comment:"which column is which field: FIELD = HEADER"`
 	Set       map[string]string `toml:"set,omitempty" comment:"what rows have that do not say it themselves: FIELD = VALUE"`
+	Banks     map[string]string `toml:"banks,omitempty" comment:"the code to send for a bank, where the PG's own table is not to be used: BANK = CODE"`
+	PGAPIKeys map[string]string `toml:"pg_api_keys,omitempty" comment:"where the pg_api_key of a MID of KG Inicis is kept: MID = env:NAME or file:PATH"`
 }
 
 const profileHead = `# How vbankbatch reads a file: vbankbatch run --profile THIS_FILE orders.csv. Flags go before what stands here.
@@ -38,7 +40,7 @@ func ReadProfile(path string) (Profile, error) {
 	err = toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte(bom)))).DisallowUnknownFields().Decode(&p)
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		line, _ := unknown.Errors[0].Position()
-		return p, fmt.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, [map] and [set]",
+		return p, fmt.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, [map], [set], [banks] and [pg_api_keys]",
 			path, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -76,7 +78,7 @@ func (p Profile) With(other Profile) Profile {
 		p.DueYear = other.DueYear
 	}
 	p.Where = append(append([]string(nil), p.Where...), other.Where...)
-	p.Map, p.Set = joined(p.Map, other.Map), joined(p.Set, other.Set)
+	p.Map, p.Set, p.Banks = joined(p.Map, other.Map), joined(p.Set, other.Set), joined(p.Banks, other.Banks)
 	return p
 }
 
@@ -91,7 +93,7 @@ var delimiters = map[string]rune{"": 0, "auto": 0, "comma": ',', "tab": '\t', "s
 
 // Options returns the options that the profile stands for, or an error that names the setting.
 func (p Profile) Options(now time.Time) (Options, error) {
-	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, DueYear: p.DueYear, Now: now}
+	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, DueYear: p.DueYear, Banks: p.Banks, Now: now}
 	if p.Encoding != "auto" {
 		o.Encoding = p.Encoding
 	}
@@ -119,7 +121,7 @@ func (p Profile) Options(now time.Time) (Options, error) {
 // Profile returns the settings under which a file with the same header is read in the same way again, without any
 // search for columns.
 func (o Options) Profile(mapping []Mapped) Profile {
-	p := Profile{Encoding: o.Encoding, Key: o.Key, DueYear: o.DueYear, Set: o.Set, Map: make(map[string]string)}
+	p := Profile{Encoding: o.Encoding, Key: o.Key, DueYear: o.DueYear, Set: o.Set, Banks: o.Banks, Map: make(map[string]string)}
 	if o.Delimiter != 0 {
 		p.Delimiter = string(o.Delimiter)
 	}

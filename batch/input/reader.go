@@ -24,6 +24,12 @@ type Options struct {
 	Where     []Where           // all must hold, or the row is skipped as Filtered
 	DueYear   int               // the year of due dates that have none; 0 refuses them
 	Now       time.Time         // what due dates are measured by; the zero time is the clock's
+	Revoke    bool              // take back what a results file says was issued, and read nothing else of it
+	Banks     map[string]string // bank, by any of its names → the code to send, for a PG whose table is not known or wrong
+
+	// What the surroundings know, and no part of how a file is read.
+	Channels map[string]string          `json:"-"` // channel_key → {PG}.{MID}; nil where that is not known
+	HasKey   func(pgAndMID string) bool `json:"-"` // whether there is a pg_api_key; nil takes it for granted
 }
 
 // Where keeps the rows whose cell under Header is Value, both without the spaces around them.
@@ -76,9 +82,13 @@ type Reader struct {
 	lacks    error           // how to give them
 	updates  bool            // a row without an action is an update, with or without its imp_uid
 	custom   []keyPart       // of the default custom_data
+	issued   *outcome        // Options.Revoke: where the results say what was issued
 	defaults columns
 	now      time.Time
 	dueYear  int
+	channels map[string]string
+	hasKey   func(string) bool
+	codes    map[string]string // Options.Banks by KFTC code
 	banks    map[[2]string]bankCode
 	lastDue  dueText
 
@@ -116,17 +126,32 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{header: h, now: o.Now, dueYear: o.DueYear, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing}}
+	r := &Reader{header: h, now: o.Now, dueYear: o.DueYear, channels: o.Channels, hasKey: o.HasKey, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing}}
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
 	if r.mapped, err = h.mapping(o); err != nil {
 		return nil, err
 	}
-	lacking, lacks := h.lacking(r.mapped, o)
-	r.lacks, r.lacking = lacks, make(map[string]bool)
-	for _, field := range lacking {
-		r.lacking[field] = true
+	r.codes = make(map[string]string)
+	for bank, code := range o.Banks {
+		kftc, ok := pg.BankByName(bank)
+		if !ok {
+			return nil, h.failed("[banks] names “"+bank+"”, which is no bank", "vbankbatch banks lists them")
+		}
+		r.codes[kftc] = code
+	}
+	r.lacking = make(map[string]bool)
+	if o.Revoke {
+		if r.issued, err = h.outcome(); err != nil {
+			return nil, err
+		}
+	} else {
+		var lacking []string
+		lacking, r.lacks = h.lacking(r.mapped, o)
+		for _, field := range lacking {
+			r.lacking[field] = true
+		}
 	}
 	r.updates = has(r.mapped, "imp_uid") && !has(r.mapped, "vbank_code") // without a bank it can be nothing else
 	for _, w := range o.Where {
@@ -453,7 +478,9 @@ func (r *Reader) bank(gateway, text string) bankCode {
 	b, ok := r.banks[key]
 	if !ok {
 		b.kftc, b.known = pg.BankByName(text)
-		b.code, b.listed = pg.VbankCode(gateway, b.kftc)
+		if b.code, b.listed = pg.VbankCode(gateway, b.kftc); r.codes[b.kftc] != "" {
+			b.code, b.listed = r.codes[b.kftc], true
+		}
 		if len(r.banks) < 1000 {
 			r.banks[key] = b
 		}

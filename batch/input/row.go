@@ -32,11 +32,12 @@ type Row struct {
 	Cells       []string // as they stand in the file, as many as the header has
 	Action      Action
 	Tier        string              // the sub-merchant's; "" without one
+	PG          string              // whose rules apply, {PG} or {PG}.{MID}, by channel_key or pg; "" where that is not known
 	Request     client.IssueRequest // VbankCode in the form that its PG takes
 	Bank        string              // KFTC's code
 	ImpUID      string
 	RelativeDue bool      // the due date was a span from now: no part of what makes two requests the same
-	Skip        string    // why the row is not to be done, Filtered or ZeroBalance; such a row has no problems
+	Skip        string    // why the row is not to be done, Filtered, NotIssued or ZeroBalance; such a row has no problems
 	Problems    []Problem // in the order of their columns, then those without one
 }
 
@@ -86,8 +87,12 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 func (r *Reader) parse(c *columns, row *Row) {
 	p := parser{r: r, row: row}
 	d := &r.defaults
-	p.action(c)
 	req := &row.Request
+	if r.issued == nil || row.Cells == nil {
+		p.action(c)
+	} else if !p.takeBack() {
+		return
+	}
 	switch {
 	case r.key == nil:
 		req.MerchantUID = p.id("merchant_uid", c.MerchantUID, 40)
@@ -97,6 +102,7 @@ func (r *Reader) parse(c *columns, row *Row) {
 	}
 	req.PG = p.gateway(p.text("pg", c.PG, d.PG, 0))
 	req.ChannelKey = p.text("channel_key", c.ChannelKey, d.ChannelKey, 0)
+	row.PG = p.channel()
 	row.Tier = p.id("tier", cmp.Or(c.Tier, d.Tier), 0)
 	switch row.Action {
 	case Issue:
@@ -109,6 +115,7 @@ func (r *Reader) parse(c *columns, row *Row) {
 			p.update(c)
 		}
 	}
+	p.rules()
 	if len(row.Problems) > 1 {
 		slices.SortStableFunc(row.Problems, func(a, b Problem) int { return cmp.Compare(uint(a.Column)-1, uint(b.Column)-1) })
 	}
@@ -152,15 +159,30 @@ func (p *parser) action(c *columns) {
 	}
 }
 
+// takeBack makes a revocation of a row of results, if that row's account was issued by the run they are of.
+func (p *parser) takeBack() bool {
+	cells, at := p.row.Cells, p.r.issued
+	p.row.Action = Revoke
+	if clean(cells[at.status]) != "issued" {
+		p.row.Skip = NotIssued
+		return false
+	}
+	if p.row.ImpUID = p.id("imp_uid", cells[at.impUID], 0); p.row.ImpUID == "" {
+		p.add(ImpUIDMissing, "imp_uid", "").Message = "the results say issued and name no imp_uid"
+	}
+	return true
+}
+
 func (p *parser) issue(c, d *columns) {
-	req := &p.row.Request
+	row, req := p.row, &p.row.Request
 	if req.MerchantUID == "" && !slices.ContainsFunc(p.row.Problems, func(p Problem) bool { return p.Field == "merchant_uid" }) {
 		p.add(KeyMissing, "merchant_uid", "")
 	}
+	req.FixedUnlimitedVbank = p.flag(cmp.Or(clean(c.FixedUnlimitedVbank), d.FixedUnlimitedVbank))
 	p.amount(cmp.Or(clean(c.Amount), d.Amount))
 	p.bank(cmp.Or(clean(c.VbankCode), d.VbankCode))
 	p.due(cmp.Or(clean(c.VbankDue), d.VbankDue))
-	if req.VbankHolder = p.text("vbank_holder", c.VbankHolder, d.VbankHolder, 16); req.VbankHolder == "" && !pg.IgnoresHolder(req.PG) {
+	if req.VbankHolder = p.text("vbank_holder", c.VbankHolder, d.VbankHolder, 16); req.VbankHolder == "" && pg.RequiresHolder(row.PG) {
 		p.add(HolderMissing, "vbank_holder", "")
 	}
 	req.Name = p.text("name", c.Name, d.Name, 40)
@@ -180,7 +202,6 @@ func (p *parser) issue(c, d *columns) {
 	req.VatAmount = p.optional("vat_amount", cmp.Or(clean(c.VatAmount), d.VatAmount))
 	req.ProductCount = p.optional("product_count", cmp.Or(clean(c.ProductCount), d.ProductCount))
 	req.EscrowPassword = p.text("escrow_password", c.EscrowPassword, d.EscrowPassword, 0)
-	req.FixedUnlimitedVbank = p.flag(cmp.Or(clean(c.FixedUnlimitedVbank), d.FixedUnlimitedVbank))
 }
 
 // update takes no defaults: they would change what the row does not mention.
@@ -208,6 +229,7 @@ func (p *parser) amount(text string) {
 	case code == "":
 		p.row.Request.Amount = won
 		p.answer("amount", func(answer string) bool { again, _ := ParseAmount(answer); return again == won })
+	case p.row.Request.FixedUnlimitedVbank && (code == AmountZero || code == AmountMissing): // whatever is paid in
 	case code == AmountZero && p.row.Action == Issue:
 		p.row.Skip = ZeroBalance
 	default:
@@ -304,12 +326,52 @@ func (p *parser) gateway(text string) string {
 	return pg.Value(text)
 }
 
+// channel is the PG that the row goes to: that of its channel_key, which the API takes in place of pg.
+func (p *parser) channel() string {
+	key := p.row.Request.ChannelKey
+	if key == "" || p.r.channels == nil {
+		return p.row.Request.PG
+	}
+	value, known := p.r.channels[key]
+	if !known {
+		p.add(ChannelUnknown, "channel_key", key)
+		return p.row.Request.PG
+	}
+	return value
+}
+
+// rules holds the row against what its PG asks for. Of a field that has a problem already no more is said.
+func (p *parser) rules() {
+	r := &p.row.Request
+	if p.row.Skip != "" || p.row.Action == Update && r.Amount == 0 && r.VbankDue == 0 { // there is more wrong with it
+		return
+	}
+	breaches := pg.Check(p.row.PG, pg.Action(p.row.Action), pg.Request{
+		MerchantUID: r.MerchantUID, Amount: r.Amount, VbankCode: r.VbankCode, VbankDue: r.VbankDue, VbankHolder: r.VbankHolder, Name: r.Name,
+		BuyerName: r.BuyerName, BuyerEmail: r.BuyerEmail, BuyerTel: r.BuyerTel, BuyerAddr: r.BuyerAddr, BuyerPostcode: r.BuyerPostcode,
+		VbankNum: r.VbankNum, VbankKey: r.VbankKey, ProductType: r.ProductType, BusinessRegistrationNumber: r.BusinessRegistrationNumber,
+		TaxFree: r.TaxFree, VatAmount: r.VatAmount, EscrowPassword: r.EscrowPassword, FixedUnlimitedVbank: r.FixedUnlimitedVbank,
+		HasPGAPIKey: p.r.hasKey == nil || p.r.hasKey(p.row.PG),
+	}, p.r.now)
+	before := p.row.Problems
+	for _, b := range breaches {
+		if slices.ContainsFunc(before, func(q Problem) bool { return q.Field == b.Field && !q.Warning }) {
+			continue
+		}
+		problem := p.add(Code(b.Rule), b.Field, "")
+		problem.Message, problem.Warning, problem.Everywhere = b.Message, b.Warning, b.Warning && ofAllRows[b.Rule]
+	}
+}
+
+// ofAllRows are the rules that one row of a PG breaks as all the others do, and that are told once.
+var ofAllRows = map[pg.Rule]bool{pg.NotListed: true, pg.Ignored: true, pg.OnlyOtherPGs: true, pg.DependsOnMID: true, pg.DueRounded: true, pg.Required: true}
+
 func (p *parser) bank(text string) {
 	if text == "" {
 		p.add(BankMissing, "vbank_code", "")
 		return
 	}
-	b := p.r.bank(p.row.Request.PG, text)
+	b := p.r.bank(p.row.PG, text)
 	if !b.known {
 		p.add(BankUnknown, "vbank_code", text)
 		return

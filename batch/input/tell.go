@@ -11,7 +11,7 @@ func (r *Row) Complaint() (codes, messages string) {
 	invalid := r.Invalid()
 	var code, message []string
 	for _, p := range r.Problems {
-		if p.Warning && invalid {
+		if p.Warning && (invalid || p.Everywhere) {
 			continue
 		}
 		text := p.Message

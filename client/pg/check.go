@@ -45,26 +45,49 @@ type Rule string
 
 // The rules. Behind each, whether a breach is an error or a warning.
 const (
-	Required       Rule = "REQUIRED"         // not given; a warning where the sources contradict each other
-	TooLong        Rule = "TOO_LONG"         // error: characters
-	TooManyBytes   Rule = "TOO_MANY_BYTES"   // warning: in EUC-KR
-	NotInEUCKR     Rule = "NOT_IN_EUCKR"     // warning: a character that EUC-KR lacks
-	BadCharacters  Rule = "BAD_CHARACTERS"   // error: merchant_uid
-	BadValue       Rule = "BAD_VALUE"        // error: not one of the values there are
-	DuePast        Rule = "DUE_PAST"         // error
-	DueTooFar      Rule = "DUE_TOO_FAR"      // error; of an update a warning, since the limits are stated of issues
-	DueRounded     Rule = "DUE_ROUNDED"      // warning: the PG keeps another time
-	AmountTooSmall Rule = "AMOUNT_TOO_SMALL" // error
-	AmountTooLarge Rule = "AMOUNT_TOO_LARGE" // warning: a contract may allow more
-	VatTooLarge    Rule = "VAT_TOO_LARGE"    // error
-	Ignored        Rule = "IGNORED"          // warning: the PG has no use for it
-	OnlyOtherPGs   Rule = "ONLY_OTHER_PGS"   // warning: others have a use for it, this one is not known to
-	NotTaken       Rule = "NOT_TAKEN"        // error: a page says that it cannot be
-	DependsOnMID   Rule = "DEPENDS_ON_MID"   // warning: refused, unless the MID is set up for it
-	BankNotOpened  Rule = "BANK_NOT_OPENED"  // warning: the bank is in the PG's table, not among those it opens accounts at
-	NotListed      Rule = "NOT_LISTED"       // warning: today's schema does not list the PG for the action
-	NotSupported   Rule = "NOT_SUPPORTED"    // error: today's schema says that the PG cannot
+	Required       Rule = "FIELD_REQUIRED"       // not given; a warning where the sources contradict each other
+	TooLong        Rule = "TOO_LONG"             // error: characters
+	TooManyBytes   Rule = "TOO_MANY_BYTES"       // warning: in EUC-KR
+	NotInEUCKR     Rule = "NOT_IN_EUCKR"         // warning: a character that EUC-KR lacks
+	BadCharacters  Rule = "KEY_CHARACTERS"       // error: merchant_uid
+	BadValue       Rule = "VALUE_INVALID"        // error: not one of the values there are
+	DuePast        Rule = "DUE_PAST"             // error
+	DueTooFar      Rule = "DUE_TOO_FAR"          // error; of an update a warning, since the limits are stated of issues
+	DueRounded     Rule = "DUE_ROUNDED"          // warning: the PG keeps another time
+	AmountTooSmall Rule = "AMOUNT_TOO_SMALL"     // error
+	AmountUnusual  Rule = "AMOUNT_UNUSUAL"       // warning: a contract may allow more
+	VatTooLarge    Rule = "VAT_TOO_LARGE"        // error
+	Ignored        Rule = "FIELD_IGNORED"        // warning: the PG has no use for it
+	OnlyOtherPGs   Rule = "FIELD_OF_OTHER_PGS"   // warning: others have a use for it, this one is not known to
+	NotTaken       Rule = "FIELD_NOT_TAKEN"      // error: a page says that it cannot be
+	DependsOnMID   Rule = "FIELD_DEPENDS_ON_MID" // warning: refused, unless the MID is set up for it
+	BankNotOpened  Rule = "BANK_NOT_OPENED"      // warning: the bank is in the PG's table, not among those it opens accounts at
+	NotListed      Rule = "PG_NOT_LISTED"        // warning: today's schema does not list the PG for the action
+	NotSupported   Rule = "PG_NOT_SUPPORTED"     // error: today's schema says that the PG cannot
 )
+
+// Rules lists them with a sentence for each.
+var Rules = map[Rule]string{
+	Required:       "the PG requires this field",
+	TooLong:        "the text is longer than the API takes",
+	TooManyBytes:   "the text is longer in EUC-KR than the PG takes; it may be cut",
+	NotInEUCKR:     "the text has a character that EUC-KR, and so perhaps the PG, lacks",
+	BadCharacters:  "the PG takes order numbers of letters and digits alone",
+	BadValue:       "the field has a value that the PG does not know",
+	DuePast:        "the due date has passed",
+	DueTooFar:      "the due date is further ahead than the PG takes",
+	DueRounded:     "the PG keeps the due date to the day, or to the minute",
+	AmountTooSmall: "the amount is smaller than the PG takes",
+	AmountUnusual:  "the amount is larger than the PG usually allows",
+	VatTooLarge:    "vat_amount is a larger part of the amount than the PG takes",
+	Ignored:        "the PG has no use for the field",
+	OnlyOtherPGs:   "only other PGs are known to take the field",
+	NotTaken:       "the PG does not take the field",
+	DependsOnMID:   "the PG refuses the field unless the MID is set up for it",
+	BankNotOpened:  "the PG is not known to open accounts at this bank",
+	NotListed:      "today's schema, or any, does not list the PG for this action; the API decides",
+	NotSupported:   "the PG cannot do this, as the vendor says",
+}
 
 // Breach is a rule that a request does not keep.
 type Breach struct {
@@ -225,7 +248,7 @@ func (c *check) amount(won int64) {
 	case won < least:
 		c.breach("amount", AmountTooSmall, false, "takes an amount of at least %d won", least)
 	case c.g.usualWon > 0 && won > c.g.usualWon:
-		c.breach("amount", AmountTooLarge, true, "takes an amount of at most %d won unless the contract says more", c.g.usualWon)
+		c.breach("amount", AmountUnusual, true, "takes an amount of at most %d won unless the contract says more", c.g.usualWon)
 	}
 }
 

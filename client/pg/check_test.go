@@ -74,7 +74,7 @@ func full(pg string) Request {
 		BuyerName: "홍길동", BuyerEmail: "hong@example.com", BuyerTel: "010-0000-1234", BuyerAddr: "서울시 중구 세종대로 110", BuyerPostcode: "04524",
 		HasPGAPIKey: true,
 	}
-	if IgnoresHolder(pg) {
+	if pg == "tosspayments" || pg == "ksnet" || pg == "welcome" { // they ignore it
 		r.VbankHolder = ""
 	}
 	if pg == "ksnet" {
@@ -102,9 +102,9 @@ func unlisted(pg string, action Action) string {
 	case pg == "" || listing&BySchema != 0:
 		return ""
 	case listing == Denied:
-		return "pg NOT_SUPPORTED"
+		return "pg PG_NOT_SUPPORTED"
 	}
-	return "pg NOT_LISTED?"
+	return "pg PG_NOT_LISTED?"
 }
 
 // TestRequired takes every field away from every PG in turn.
@@ -129,9 +129,9 @@ func TestRequired(t *testing.T) {
 			}
 			switch {
 			case slices.Contains(required, field):
-				want = append(want, field+" REQUIRED")
+				want = append(want, field+" FIELD_REQUIRED")
 			case pg == "nice_v2" && field == "vbank_holder":
-				want = append(want, field+" REQUIRED?")
+				want = append(want, field+" FIELD_REQUIRED?")
 			}
 			if got := told(Check(pg, Issue, r, noon)); got != strings.Join(want, ", ") {
 				t.Errorf("%s without %s: got %q, want %q", pg, field, got, want)
@@ -188,18 +188,18 @@ func TestCheckIssue(t *testing.T) {
 		{"welcome", func(r *Request) { r.Amount = 299 }, "amount AMOUNT_TOO_SMALL"},
 		{"welcome", func(r *Request) { r.Amount = 300 }, ""},
 		{"settle", func(r *Request) { r.Amount = 1_000_000 }, ""},
-		{"settle", func(r *Request) { r.Amount = 1_000_001 }, "amount AMOUNT_TOO_LARGE?"},
+		{"settle", func(r *Request) { r.Amount = 1_000_001 }, "amount AMOUNT_UNUSUAL?"},
 		// what a PG ignores, refuses or leaves to others
-		{"tosspayments", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder IGNORED?"},
-		{"ksnet", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder IGNORED?"},
-		{"welcome", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder IGNORED?"},
-		{"smartro_v2", func(r *Request) { r.MerchantUID = "A-1" }, "merchant_uid BAD_CHARACTERS"},
+		{"tosspayments", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
+		{"ksnet", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
+		{"welcome", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
+		{"smartro_v2", func(r *Request) { r.MerchantUID = "A-1" }, "merchant_uid KEY_CHARACTERS"},
 		{"smartro_v2", func(r *Request) { r.MerchantUID = "09AZaz" }, ""},
-		{"smartro_v2.M", func(r *Request) { r.MerchantUID = "주문1" }, "merchant_uid BAD_CHARACTERS"},
+		{"smartro_v2.M", func(r *Request) { r.MerchantUID = "주문1" }, "merchant_uid KEY_CHARACTERS"},
 		{"settle", func(r *Request) { r.MerchantUID = "주문/1" }, ""},
-		{"ksnet", func(r *Request) { r.ProductType = "food" }, "product_type BAD_VALUE"},
+		{"ksnet", func(r *Request) { r.ProductType = "food" }, "product_type VALUE_INVALID"},
 		{"ksnet", func(r *Request) { r.ProductType = "real" }, ""},
-		{"nice", func(r *Request) { r.ProductType = "food" }, "product_type ONLY_OTHER_PGS?"},
+		{"nice", func(r *Request) { r.ProductType = "food" }, "product_type FIELD_OF_OTHER_PGS?"},
 		{"", func(r *Request) {
 			r.ProductType, r.VbankNum, r.VbankKey, r.TaxFree, r.BusinessRegistrationNumber = "real", "1", "2", won(0), "3"
 		}, ""},
@@ -208,21 +208,21 @@ func TestCheckIssue(t *testing.T) {
 		{"nice", func(r *Request) {
 			r.VbankNum, r.VbankKey, r.EscrowPassword, r.FixedUnlimitedVbank = "01", "2", "3", true
 		},
-			"vbank_num ONLY_OTHER_PGS?, vbank_key ONLY_OTHER_PGS?, escrow_password ONLY_OTHER_PGS?, fixed_unlimited_vbank ONLY_OTHER_PGS?"},
-		{"settle", func(r *Request) { r.VbankKey = "1" }, "vbank_key ONLY_OTHER_PGS?"},
+			"vbank_num FIELD_OF_OTHER_PGS?, vbank_key FIELD_OF_OTHER_PGS?, escrow_password FIELD_OF_OTHER_PGS?, fixed_unlimited_vbank FIELD_OF_OTHER_PGS?"},
+		{"settle", func(r *Request) { r.VbankKey = "1" }, "vbank_key FIELD_OF_OTHER_PGS?"},
 		{"nice_v2", func(r *Request) { r.BusinessRegistrationNumber = "1234567890" }, ""},
-		{"nice", func(r *Request) { r.BusinessRegistrationNumber = "1234567890" }, "business_registration_number ONLY_OTHER_PGS?"},
+		{"nice", func(r *Request) { r.BusinessRegistrationNumber = "1234567890" }, "business_registration_number FIELD_OF_OTHER_PGS?"},
 		{"settle", func(r *Request) { r.FixedUnlimitedVbank, r.VbankNum, r.Amount = true, "01234", 0 }, ""},
-		{"settle", func(r *Request) { r.FixedUnlimitedVbank = true }, "vbank_num REQUIRED"},
+		{"settle", func(r *Request) { r.FixedUnlimitedVbank = true }, "vbank_num FIELD_REQUIRED"},
 		{"settle", func(r *Request) {
 			r.FixedUnlimitedVbank, r.VbankNum, r.TaxFree, r.VatAmount = true, "01234", won(0), won(1)
-		}, "tax_free NOT_TAKEN, vat_amount NOT_TAKEN"},
-		{"settle", func(r *Request) { r.TaxFree = won(0) }, "tax_free ONLY_OTHER_PGS?"},
-		{"nice", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(1000) }, "tax_free DEPENDS_ON_MID?"},
-		{"nice_v2", func(r *Request) { r.TaxFree = won(1000) }, "tax_free DEPENDS_ON_MID?"},
-		{"welcome", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(3500) }, "tax_free DEPENDS_ON_MID?, vat_amount DEPENDS_ON_MID?"},
-		{"welcome", func(r *Request) { r.VatAmount = won(3501) }, "vat_amount DEPENDS_ON_MID?, vat_amount VAT_TOO_LARGE"},
-		{"ksnet", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(0) }, "tax_free NOT_TAKEN, vat_amount NOT_TAKEN"},
+		}, "tax_free FIELD_NOT_TAKEN, vat_amount FIELD_NOT_TAKEN"},
+		{"settle", func(r *Request) { r.TaxFree = won(0) }, "tax_free FIELD_OF_OTHER_PGS?"},
+		{"nice", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(1000) }, "tax_free FIELD_DEPENDS_ON_MID?"},
+		{"nice_v2", func(r *Request) { r.TaxFree = won(1000) }, "tax_free FIELD_DEPENDS_ON_MID?"},
+		{"welcome", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(3500) }, "tax_free FIELD_DEPENDS_ON_MID?, vat_amount FIELD_DEPENDS_ON_MID?"},
+		{"welcome", func(r *Request) { r.VatAmount = won(3501) }, "vat_amount FIELD_DEPENDS_ON_MID?, vat_amount VAT_TOO_LARGE"},
+		{"ksnet", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(0) }, "tax_free FIELD_NOT_TAKEN, vat_amount FIELD_NOT_TAKEN"},
 		// banks
 		{"welcome", func(r *Request) { r.VbankCode = "081" }, "vbank_code BANK_NOT_OPENED?"},
 		{"tosspayments", func(r *Request) { r.VbankCode = "090" }, "vbank_code BANK_NOT_OPENED?"},
@@ -291,7 +291,7 @@ func TestCheckUpdate(t *testing.T) {
 		}{
 			{Request{Amount: 35000, VbankDue: ahead(7)}, ""},
 			{Request{VbankDue: ahead(7)}, ""},
-			{Request{}, "amount REQUIRED"},
+			{Request{}, "amount FIELD_REQUIRED"},
 			{Request{Amount: -1, VbankDue: noon.Unix()}, "amount AMOUNT_TOO_SMALL, vbank_due DUE_PAST"},
 		} {
 			want := test.want
@@ -311,12 +311,12 @@ func TestCheckUpdate(t *testing.T) {
 		want    string
 	}{
 		{"", Request{Amount: 1}, ""},
-		{"settle", Request{Amount: 1}, "vbank_due REQUIRED?"},
+		{"settle", Request{Amount: 1}, "vbank_due FIELD_REQUIRED?"},
 		{"settle", Request{VbankDue: ahead(366)}, "vbank_due DUE_TOO_FAR?"},
-		{"settle", Request{VbankDue: ahead(1), TaxFree: won(0)}, "tax_free NOT_TAKEN"},
-		{"nice", Request{Amount: 1, TaxFree: won(0)}, "pg NOT_LISTED?"},
-		{"tosspayments", Request{VbankDue: ahead(31)}, "pg NOT_LISTED?, vbank_due DUE_TOO_FAR?"},
-		{"welcome", Request{Amount: 299}, "pg NOT_LISTED?, amount AMOUNT_TOO_SMALL"},
+		{"settle", Request{VbankDue: ahead(1), TaxFree: won(0)}, "tax_free FIELD_NOT_TAKEN"},
+		{"nice", Request{Amount: 1, TaxFree: won(0)}, "pg PG_NOT_LISTED?"},
+		{"tosspayments", Request{VbankDue: ahead(31)}, "pg PG_NOT_LISTED?, vbank_due DUE_TOO_FAR?"},
+		{"welcome", Request{Amount: 299}, "pg PG_NOT_LISTED?, amount AMOUNT_TOO_SMALL"},
 	} {
 		got := Check(test.pg, Update, test.request, noon)
 		if told(got) != test.want {
@@ -337,7 +337,7 @@ func TestCheckRevoke(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", pg, got, want)
 		}
 		if pg == "html5_inicis" {
-			want = append(want, "pg_api_key REQUIRED")
+			want = append(want, "pg_api_key FIELD_REQUIRED")
 		}
 		if got := told(Check(pg, Revoke, Request{}, noon)); got != strings.Join(want, "") {
 			t.Errorf("%s without a key: got %q, want %q", pg, got, want)
@@ -453,7 +453,7 @@ func ExampleCheck() {
 		fmt.Println(" ", b.Message)
 	}
 	// Output:
-	// vbank_holder IGNORED true
+	// vbank_holder FIELD_IGNORED true
 	//   welcome ignores vbank_holder: the merchant's name stands in its place
 	// amount AMOUNT_TOO_SMALL false
 	//   welcome takes an amount of at least 300 won

@@ -56,11 +56,17 @@ func NeedsAPIKey(value string) bool {
 	return g != nil && g.required&pgAPIKey != 0
 }
 
-// IgnoresHolder reports whether the PG of a pg value puts the merchant's name in place of vbank_holder, so that a
-// row needs none. The documents require it of every row; the vendor's later pages name these three.
-func IgnoresHolder(value string) bool {
+// RequiresHolder reports whether the PG of a pg value requires vbank_holder. The documents do so of every PG, and it is
+// so for one that is not known; the vendor's later schema does not for some.
+func RequiresHolder(value string) bool {
 	g := find(value)
-	return g != nil && g.ignored&vbankHolder != 0
+	return g == nil || g.required&vbankHolder != 0
+}
+
+// WantsDue reports whether the PG of a pg value wants vbank_due with every update, as settle's page has it.
+func WantsDue(value string) bool {
+	g := find(value)
+	return g != nil && g.dueOnUpdate
 }
 
 // Fold makes two spellings of one name, of a bank, a PG or a column, equal: compatibility forms, case, spaces and punctuation do not count.

@@ -125,8 +125,11 @@ func TestRules(t *testing.T) {
 		if got, want := NeedsAPIKey(pg+".M"), pg == "html5_inicis"; got != want {
 			t.Errorf("NeedsAPIKey(%s) = %t", pg, got)
 		}
-		if got, want := IgnoresHolder(pg), pg == "tosspayments" || pg == "ksnet" || pg == "welcome"; got != want {
-			t.Errorf("IgnoresHolder(%s) = %t", pg, got)
+		if got, want := RequiresHolder(pg), pg != "tosspayments" && pg != "ksnet" && pg != "welcome" && pg != "nice_v2"; got != want {
+			t.Errorf("RequiresHolder(%s) = %t", pg, got)
+		}
+		if got, want := WantsDue(pg), pg == "settle"; got != want {
+			t.Errorf("WantsDue(%s) = %t", pg, got)
 		}
 	}
 	if !NeedsAPIKey("inicis.M") {

@@ -17,7 +17,7 @@ func good(provider string) client.IssueRequest {
 		BuyerName: "홍길동", BuyerEmail: "hong@example.com", BuyerTel: "01000001234", PG: provider,
 	}
 	r.VbankCode, _ = pg.VbankCode(provider, "004")
-	if !pg.IgnoresHolder(provider) {
+	if !slices.Contains([]string{"tosspayments", "ksnet", "welcome"}, provider) {
 		r.VbankHolder = "한빛상사"
 	}
 	switch provider {
