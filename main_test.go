@@ -24,6 +24,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client/pg"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -193,6 +194,58 @@ func TestExports(t *testing.T) {
 			t.Errorf("%s is tested nowhere", file.Name())
 		}
 	}
+}
+
+// TestPGs runs testdata/pg: a file of orders for each PG, good ones and one for each rule of the PG that it breaks, and a
+// file that changes them. The column expect has the status and the codes, those of warnings with a question mark.
+func TestPGs(t *testing.T) {
+	now := func() time.Time { return time.Date(2026, 11, 5, 9, 0, 0, 0, input.KST) }
+	for _, name := range pg.PGs() {
+		t.Run(name, func(t *testing.T) {
+			ledger := filepath.Join(t.TempDir(), "ledger.db")
+			for _, path := range []string{"testdata/pg/" + name + ".csv", "testdata/pg/" + name + ".update.csv"} {
+				var problems, results, errs bytes.Buffer
+				flags := []string{path, "--pg=" + name}
+				run(append([]string{"check", "--format=csv"}, flags...), nil, &problems, &errs, now)
+				warnings := make(map[string][]string)
+				for _, p := range table(t, problems.String()) {
+					if p["warning"] == "true" {
+						warnings[p["line"]] = append(warnings[p["line"]], p["code"]+"?")
+					}
+				}
+				status := run(append([]string{"run", "--sandbox", "--rate=0", "--quiet", "--ledger=" + ledger, "--out=-"}, flags...), nil, &results, &errs, now)
+				if status > exitFailed {
+					t.Fatalf("exit status %d: %s", status, &errs)
+				}
+				for _, row := range table(t, results.String()) {
+					codes := warnings[row["line"]]
+					if row["error_code"] != "" {
+						codes = append([]string{row["error_code"]}, codes...)
+					}
+					if got := strings.TrimSpace(row["status"] + " " + strings.Join(codes, ";")); got != row["expect"] {
+						t.Errorf("%s, line %s: %s (%s), want %s", path, row["line"], got, row["error_message"], row["expect"])
+					}
+				}
+			}
+		})
+	}
+}
+
+// table reads CSV by the names of its columns.
+func table(t *testing.T, text string) (rows []map[string]string) {
+	t.Helper()
+	records, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\ufeff"))).ReadAll()
+	if err != nil || len(records) == 0 {
+		t.Fatal(err, text)
+	}
+	for _, record := range records[1:] {
+		row := make(map[string]string)
+		for i, name := range records[0] {
+			row[name] = record[i]
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // accountsForUpdates puts the accounts into the sandbox's state that s10 changes.

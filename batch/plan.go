@@ -43,12 +43,11 @@ type Totals struct {
 	FirstDue int64                // earliest due date to be issued, UNIX seconds; 0 without one
 	LastDue  int64                // latest
 	Banks    map[string]int       // rows to be issued, by KFTC code
-	PGs      map[string]int       // likewise, by PG and MID; "" is the API's default, or a channel that is not known here
+	PGs      map[string]int       // likewise, by PG and MID; "" is the API's default, "channel_key" a channel that is not known here
 	Codes    map[string]int       // rows by problem code, warnings included
 	Notices  map[string]int       // rows by what is told once for all of them
 	Warned   int                  // rows to be done with a warning that their PG may refuse them over, or that a text was changed
 	Channels int                  // rows that name a channel_key
-	Nameless int                  // rows to be issued that name neither pg nor channel_key
 }
 
 // ToDo is the number of rows that are to be sent.
@@ -99,9 +98,11 @@ func (t *Totals) add(row *input.Row) {
 		t.FirstDue = due
 	}
 	t.Banks[row.Bank]++
-	t.PGs[row.PG]++
-	if row.Request.PG == "" && row.Request.ChannelKey == "" {
-		t.Nameless++
+	switch {
+	case row.PG != "" || row.Request.ChannelKey == "":
+		t.PGs[row.PG]++
+	default:
+		t.PGs["channel_key"]++
 	}
 }
 

@@ -281,6 +281,25 @@ func TestConflicts(t *testing.T) {
 	})
 }
 
+// TestBankDiffers has the API issue at another bank than was asked for: the account stands, and the results say so.
+func TestBankDiffers(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		book := w.book()
+		defer book.Close()
+		api := bent{API: w.client, issue: func(request client.IssueRequest) (client.Payment, error) {
+			if request.MerchantUID == "A-1" {
+				request.VbankCode = "088"
+			}
+			return w.client.Issue(context.Background(), request)
+		}}
+		got, err := w.runOn(t.Context(), plan(t, "주문번호,금액,은행", "A-1,1000,국민", "A-2,1000,신한"), api, book)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 issued BANK_DIFFERS", "A-2 issued")
+	})
+}
+
 // TestTiers has one order number for the merchant and for two sub-merchants: three orders, also when replies are lost,
 // and each changed by a row of its own tier.
 func TestTiers(t *testing.T) {

@@ -245,7 +245,7 @@ func printFigures(w io.Writer, p *batch.Plan) {
 
 // notices are what is told once for many rows.
 func notices(p *batch.Plan) (list []string) {
-	if n := p.Nameless; n > 0 {
+	if n := p.PGs[""]; n > 0 {
 		list = append(list, fmt.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", count(n, "row")))
 	}
 	for _, message := range slices.Sorted(maps.Keys(p.Notices)) {

@@ -22,7 +22,7 @@ type Profile struct {
 	DueYear   int               `toml:"due_year,omitempty" comment:"the year of due dates that have none"`
 	Map       map[string]string `toml:"map,omitempty" comment:"which column is which field: FIELD = HEADER"`
 	Set       map[string]string `toml:"set,omitempty" comment:"what rows have that do not say it themselves: FIELD = VALUE"`
-	Banks     map[string]string `toml:"banks,omitempty" comment:"the code to send for a bank, where the PG's own table is not to be used: BANK = CODE"`
+	Banks     map[string]string `toml:"banks,omitempty" comment:"the code to send for a bank, where the PG's own table is not to be used: \"국민\" = \"04\""`
 	PGAPIKeys map[string]string `toml:"pg_api_keys,omitempty" comment:"where the pg_api_key of a MID of KG Inicis is kept: MID = env:NAME or file:PATH"`
 }
 

@@ -164,8 +164,13 @@ func TestIssueRefused(t *testing.T) {
 
 func TestBankCodes(t *testing.T) {
 	for code, want := range map[string]string{"4": "004", "04": "004", "004": "004", "BK04": "004", "88": "088", "": "", "BK": "", "0004": "", "1a": ""} {
-		if got, _ := kftc(code); got != want {
+		if got, _ := kftc("nice", code); got != want {
 			t.Errorf("%q: got %q, want %q", code, got, want)
+		}
+	}
+	for code, want := range map[string]string{"11": "023", "31": "071", "10": "088", "09": "020"} { // daou's own
+		if got, _ := kftc("daou", code); got != want {
+			t.Errorf("daou's %q: got %q, want %q", code, got, want)
 		}
 	}
 }

@@ -26,6 +26,15 @@ const unnamed = "settle"
 // providers are the PG codes that pg may begin with; any other means the default PG.
 var providers = pg.PGs()
 
+// ownCodes are the banks of each PG with its codes for them.
+var ownCodes = func() map[string][]pg.Bank {
+	codes := make(map[string][]pg.Bank)
+	for _, provider := range providers {
+		codes[provider] = pg.Banks(provider)
+	}
+	return codes
+}()
+
 // banks are names by KFTC code.
 var banks = func() map[string]string {
 	names := make(map[string]string)
@@ -89,9 +98,6 @@ func (s *Sandbox) parseIssue(q *request) (*issueRequest, error) {
 	if r.VbankDue, ok = f.VbankDue.whole(); !ok || r.VbankDue <= 0 {
 		return nil, invalid("vbank_due는 UNIX timestamp여야 합니다.")
 	}
-	if r.bank, ok = kftc(r.VbankCode); !ok {
-		return nil, invalid("vbank_code가 올바르지 않습니다.")
-	}
 	for _, optional := range []struct {
 		name  string
 		value scalar
@@ -106,11 +112,17 @@ func (s *Sandbox) parseIssue(q *request) (*issueRequest, error) {
 		}
 	}
 	r.provider, r.pgID = s.channel(string(f.PG), string(f.ChannelKey))
+	if r.bank, ok = kftc(r.provider, r.VbankCode); !ok {
+		return nil, invalid("vbank_code가 올바르지 않습니다.")
+	}
 	return r, nil
 }
 
-// kftc is the three-digit code for 4, 04, 004 and BK04.
-func kftc(code string) (string, bool) {
+// kftc is the three-digit code for a PG's own, and at every PG for 4, 04, 004 and BK04.
+func kftc(provider, code string) (string, bool) {
+	if i := slices.IndexFunc(ownCodes[provider], func(b pg.Bank) bool { return b.Code == code }); i >= 0 {
+		return ownCodes[provider][i].KFTC, true
+	}
 	code = strings.TrimPrefix(code, "BK")
 	if code == "" || len(code) > 3 || strings.Trim(code, "0123456789") != "" {
 		return "", false
