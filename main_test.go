@@ -704,3 +704,78 @@ func TestTriedAgain(t *testing.T) {
 	finishStarted(t, command, stderr, 0)
 	checkAccounts(t, "tried again", api, 50, results, []string{"issued"})
 }
+
+// TestSecrets runs everything that can fail and looks for the credentials, and for what is personal, in all that is
+// printed and written.
+func TestSecrets(t *testing.T) {
+	secrets := map[string]string{"IMP_KEY": "imp-key-5ecret", "IMP_SECRET": "imp-secret-5ecret", "IMP_PG_API_KEY": "pg-api-key-5ecret", "KEY_OF_MID": "mid-key-5ecret"}
+	for name, value := range secrets {
+		t.Setenv(name, value)
+	}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	profile := write("profile.toml", "[pg_api_keys]\nMID = 'env:KEY_OF_MID'\n")
+	const personal = "홍길순,010-98769876,gilsoon@example.org"
+	orders := write("orders.csv", "주문번호,금액,은행,입금기한,예금주,주문자명,연락처,이메일,pg\n"+
+		"A-1,1000,국민,+7d,한빛,"+personal+",inicis.MID\nA-2,1000,국민,+7d,한빛,"+personal+",inicis.OTHER\n"+
+		"A-3,1000,국민,+7d,한빛,홍길순홍길순홍길순홍길순홍길순홍길순,1098769876,gilsoon@example.org"+strings.Repeat("x", 60)+",inicis.MID\n")
+	changes := write("changes.csv", "action,주문번호,금액,pg\n변경,A-1,2000,inicis.MID\n말소,A-2,,inicis.OTHER\n말소,A-9,,\n")
+	var printed bytes.Buffer
+	lost := 0 // the address at which issues and look-ups lose their answers
+	addresses := []string{"http://127.0.0.1:1", "http://127.0.0.1:1/%zz"} // nobody there, and no address at all
+	for _, fault := range []string{"--drop-before=1", "--drop-after=1", "--error-after=1", "--bad-gateway=1", "--cut-json=1", "--wrong-order=1", "--refuse=1",
+		"--unauthorized=1", "--too-many=0.5", "--look-drop=1", "--drop-after=1 --look-drop=1", "--late=1", "--seed=1"} {
+		if strings.Contains(fault, " ") {
+			lost = len(addresses)
+		}
+		addresses = append(addresses, startSandbox(t, dir, nil, append(strings.Fields(fault), "--late-by=3s")...))
+	}
+	t.Setenv("IMP_PG_API_KEY", "pg-api-key-5ecret-wrong")
+	for i, address := range addresses {
+		format := []string{"text", "json"}[i%2]
+		for _, file := range []string{orders, changes} {
+			flags := []string{"run", file, "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)), "--profile", profile,
+				"--out", filepath.Join(dir, fmt.Sprintf("out%d.csv", i)), "--rate=0", "--doubt-wait=50ms", "--timeout=300ms", "--log-level=debug", "--log-format", format}
+			if i == lost { // it would look the orders up first, in vain
+				flags = append(flags, "--no-remote-check")
+			}
+			fmt.Fprintln(&printed, "exit status", run(flags, nil, &printed, &printed, time.Now))
+		}
+		run([]string{"reconcile", "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)), "--rate=0", "--doubt-wait=50ms",
+			"--timeout=300ms", "--log-level=debug"}, nil, &printed, &printed, time.Now)
+	}
+	for _, word := range []string{"IN_DOUBT", "PG_REFUSED", "API_UNREACHABLE", "TOO_LONG", "op=", `"op":`, "exit status 2", "exit status 4"} {
+		if !strings.Contains(printed.String(), word) {
+			t.Errorf("nothing has led to %s", word)
+		}
+	}
+	for _, secret := range append(slices.Collect(maps.Values(secrets)), "5ecret") {
+		if i := strings.Index(printed.String(), secret); i >= 0 {
+			t.Fatalf("%s was printed: %s", secret, printed.String()[max(i-200, 0):i+50])
+		}
+	}
+	for _, word := range []string{"홍길순", "98769876", "gilsoon"} {
+		if i := strings.Index(printed.String(), word); i >= 0 {
+			t.Errorf("%s was printed: %s", word, printed.String()[max(i-200, 0):i+50])
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte("5ecret")) {
+			t.Errorf("a secret stands in %s", file.Name())
+		}
+	}
+}
