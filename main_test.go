@@ -8,9 +8,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -705,6 +707,30 @@ func TestTriedAgain(t *testing.T) {
 	checkAccounts(t, "tried again", api, 50, results, []string{"issued"})
 }
 
+// deafToRevocations is an API with one account, at Inicis, that drops the connection of every DELETE, whose address
+// holds a key.
+func deafToRevocations(t *testing.T) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodDelete:
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			conn.Close()
+		case r.URL.Path == "/users/getToken":
+			io.WriteString(w, `{"code":0,"message":null,"response":{"access_token":"token-5ecret","now":1767225600,"expired_at":1767227400}}`)
+		case r.URL.Path == "/payments/imp_1":
+			io.WriteString(w, `{"code":0,"message":null,"response":{"imp_uid":"imp_1","merchant_uid":"A-9","pg_provider":"html5_inicis","pg_id":"MID","amount":1000,"vbank_num":"1","status":"ready"}}`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"code":-1,"message":"존재하지 않는 결제정보입니다.","response":null}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 // TestSecrets runs everything that can fail and looks for the credentials, and for what is personal, in all that is
 // printed and written.
 func TestSecrets(t *testing.T) {
@@ -726,6 +752,7 @@ func TestSecrets(t *testing.T) {
 		"A-1,1000,국민,+7d,한빛,"+personal+",inicis.MID\nA-2,1000,국민,+7d,한빛,"+personal+",inicis.OTHER\n"+
 		"A-3,1000,국민,+7d,한빛,홍길순홍길순홍길순홍길순홍길순홍길순,1098769876,gilsoon@example.org"+strings.Repeat("x", 60)+",inicis.MID\n")
 	changes := write("changes.csv", "action,주문번호,금액,pg\n변경,A-1,2000,inicis.MID\n말소,A-2,,inicis.OTHER\n말소,A-9,,\n")
+	undo := write("undo.csv", "action,imp_uid,금액\nrevoke,imp_1,\n")
 	var printed bytes.Buffer
 	lost := 0 // the address at which issues and look-ups lose their answers
 	addresses := []string{"http://127.0.0.1:1", "http://127.0.0.1:1/%zz"} // nobody there, and no address at all
@@ -737,9 +764,10 @@ func TestSecrets(t *testing.T) {
 		addresses = append(addresses, startSandbox(t, dir, nil, append(strings.Fields(fault), "--late-by=3s")...))
 	}
 	t.Setenv("IMP_PG_API_KEY", "pg-api-key-5ecret-wrong")
+	addresses = append(addresses, deafToRevocations(t))
 	for i, address := range addresses {
 		format := []string{"text", "json"}[i%2]
-		for _, file := range []string{orders, changes} {
+		for _, file := range []string{orders, changes, undo} {
 			flags := []string{"run", file, "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)), "--profile", profile,
 				"--out", filepath.Join(dir, fmt.Sprintf("out%d.csv", i)), "--rate=0", "--doubt-wait=50ms", "--timeout=300ms", "--log-level=debug", "--log-format", format}
 			if i == lost { // it would look the orders up first, in vain
