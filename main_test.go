@@ -278,7 +278,8 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-// TestReadme holds the README to the program: every error code stands in it, with its sentence.
+// TestReadme holds the README to the program: every error code stands in it, with its sentence, and every PG with where
+// it is listed.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -294,6 +295,13 @@ func TestReadme(t *testing.T) {
 	}
 	if !strings.Contains(string(readme), table.String()) {
 		t.Errorf("the README's table of error codes should be\n%s", table.String())
+	}
+	table.Reset()
+	for _, name := range pg.PGs() {
+		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", name, pg.Support(name, pg.Issue), pg.Support(name, pg.Update), pg.Support(name, pg.Revoke))
+	}
+	if !strings.Contains(string(readme), table.String()) {
+		t.Errorf("the README's table of PGs should be\n%s", table.String())
 	}
 }
 
