@@ -300,6 +300,42 @@ func TestBankDiffers(t *testing.T) {
 	})
 }
 
+// updates sees what is sent to change accounts.
+type updates struct {
+	batch.API
+	sent *[]client.UpdateRequest
+}
+
+func (u updates) Update(ctx context.Context, impUID string, request client.UpdateRequest) (client.Payment, error) {
+	*u.sent = append(*u.sent, request)
+	return u.API.Update(ctx, impUID, request)
+}
+
+// TestUpdateSendsDue changes the amount alone: settle is sent the due date that the account has, also that of an account
+// which the ledger does not know; another PG is not.
+func TestUpdateSendsDue(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.opts.Workers = 1
+		book := w.book()
+		defer book.Close()
+		if _, err := w.runOn(t.Context(), plan(t, "주문번호,금액,pg", "A-1,1000,settle", "A-2,1000,nice"), w.client, book); err != nil {
+			t.Fatal(err)
+		}
+		other := w.other("A-3", 1000)
+		var sent []client.UpdateRequest
+		got, err := w.runOn(t.Context(), plan(t, "주문번호,금액,action", "A-1,2000,update", "A-2,2000,update", "A-3,2000,update"), updates{w.client, &sent}, book)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A-1 updated", "A-2 updated", "A-3 updated")
+		due := w.api.Payments()[0].VbankDate
+		want := []client.UpdateRequest{{Amount: 2000, VbankDue: due}, {Amount: 2000}, {Amount: 2000, VbankDue: int64(other.VbankDate)}}
+		if !slices.Equal(sent, want) {
+			t.Errorf("sent %v, want %v", sent, want)
+		}
+	})
+}
+
 // TestTiers has one order number for the merchant and for two sub-merchants: three orders, also when replies are lost,
 // and each changed by a row of its own tier.
 func TestTiers(t *testing.T) {
