@@ -762,7 +762,7 @@ func TestSecrets(t *testing.T) {
 	changes := write("changes.csv", "action,주문번호,금액,pg\n변경,A-1,2000,inicis.MID\n말소,A-2,,inicis.OTHER\n말소,A-9,,\n")
 	undo := write("undo.csv", "action,imp_uid,금액\nrevoke,imp_1,\n")
 	var printed bytes.Buffer
-	lost := 0 // the address at which issues and look-ups lose their answers
+	lost := 0                                                             // the address at which issues and look-ups lose their answers
 	addresses := []string{"http://127.0.0.1:1", "http://127.0.0.1:1/%zz"} // nobody there, and no address at all
 	for _, fault := range []string{"--drop-before=1", "--drop-after=1", "--error-after=1", "--bad-gateway=1", "--cut-json=1", "--wrong-order=1", "--refuse=1",
 		"--unauthorized=1", "--too-many=0.5", "--look-drop=1", "--drop-after=1 --look-drop=1", "--late=1", "--seed=1"} {

@@ -228,16 +228,22 @@ func issued(j *job, payment client.Payment) Result {
 		return j.result(Rejected, CodePGRefused, string(payment.FailReason))
 	}
 	j.order.Account = accountOf(payment)
-	result := j.result(Issued, "", "")
-	if bank := string(payment.VbankCode); bank != "" && j.row.Bank != "" && bank != j.row.Bank {
-		result = j.result(Issued, CodeBankDiffers, fmt.Sprintf("the account is at bank %s, the row asked for %s", bank, j.row.Bank))
-	}
+	code, note := atOtherBank(j.row.Bank, &j.order.Account)
+	result := j.result(Issued, code, note)
 	if amount := int64(payment.Amount); amount != j.order.Amount {
 		result = j.result(Conflict, CodeReplyDiffers, fmt.Sprintf("asked for %d won, the API issued %d", j.order.Amount, amount))
 		result.NowAmount = amount
 	}
 	result.State = ledger.Issued
 	return result
+}
+
+// atOtherBank warns of an account that is not at the bank that was asked for; both are KFTC's codes.
+func atOtherBank(asked string, account *ledger.Account) (code, note string) {
+	if asked == "" || account.VbankCode == "" || asked == account.VbankCode {
+		return "", ""
+	}
+	return CodeBankDiffers, fmt.Sprintf("the account is at bank %s, the row asked for %s", account.VbankCode, asked)
 }
 
 // takeOver decides an order for which the look-up ahead found payments that this ledger does not know: another
@@ -272,7 +278,8 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 			fmt.Sprintf("the API has %s for %d won, the row says %d", live[0].ImpUID, live[0].Amount, j.row.Request.Amount))
 	default:
 		j.order.Account = accountOf(live[0])
-		result := j.result(AlreadyIssued, "", "")
+		code, note := atOtherBank(j.row.Bank, &j.order.Account)
+		result := j.result(AlreadyIssued, code, note)
 		result.State, result.NowDue = ledger.Issued, j.order.VbankDue
 		r.record(result)
 	}

@@ -118,6 +118,7 @@ func (x *repeatIndex) add(row *input.Row) {
 
 // resolve returns what is to be said of each line whose order or account stands in another line too.
 func (x *repeatIndex) resolve() map[int]repeat {
+	x.keepRepeated()
 	slices.SortFunc(x.entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.line, b.line))
 	})
@@ -143,6 +144,22 @@ func (x *repeatIndex) resolve() map[int]repeat {
 	}
 	x.entries = nil
 	return found
+}
+
+// keepRepeated drops the claims that nobody else makes, which are nearly all there are. Sorting numbers is fast.
+func (x *repeatIndex) keepRepeated() {
+	keys := make([]uint64, len(x.entries))
+	for i, e := range x.entries {
+		keys[i] = e.key
+	}
+	slices.Sort(keys)
+	repeated := make(map[uint64]bool)
+	for i := 1; i < len(keys); i++ {
+		if keys[i] == keys[i-1] {
+			repeated[keys[i]] = true
+		}
+	}
+	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return !repeated[e.key] })
 }
 
 // agreeing reports whether the claims on one order, or one account, can stand together. Updates that name different

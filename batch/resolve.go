@@ -310,7 +310,8 @@ func (d *doubt) settled(found finding, note string) ledger.Entry {
 	e := d.order
 	switch found {
 	case adopted:
-		e.Status, e.ErrorCode, e.ErrorMessage = Issued, "", ""
+		e.Status = Issued
+		e.ErrorCode, e.ErrorMessage = atOtherBank(e.Bank, &e.Account)
 	case absent:
 		e.State = ledger.Vacant
 		e.Status, e.ErrorCode, e.ErrorMessage = NotSent, CodeNoAccount, Codes[CodeNoAccount]

@@ -49,7 +49,7 @@ const (
 	CodeNotFound          = "NOT_FOUND"          // rejected: no such account
 	CodeNotReady          = "NOT_READY"          // rejected: the account does not wait for a deposit
 	CodeAPIFailed         = "API_FAILED"         // rejected: lost again and again, and surely no account
-	CodeBankDiffers       = "BANK_DIFFERS"       // issued: at another bank than was asked for
+	CodeBankDiffers       = "BANK_DIFFERS"       // issued, already_issued: at another bank than was asked for
 	CodeInDoubt           = "IN_DOUBT"           // unknown: no answer, and none to be had by asking
 	CodeReplyDiffers      = "REPLY_DIFFERS"      // conflict, unknown: the API did something else than was asked
 	CodeAPIUnreachable    = "API_UNREACHABLE"    // not_sent: no connection

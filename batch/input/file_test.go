@@ -122,6 +122,7 @@ func TestHostile(t *testing.T) {
 		{"a lone quote", small + "\"" + strings.Repeat(more, 30_000), 30_001, "", 400},
 		{"a lone quote in every other line", small + strings.Repeat("\""+more+more, 6_000), 12_001, "", 600},
 		{"quotes that pair up across lines", small + strings.Repeat("\"\"\"\n", 30_000), 15_001, "COLUMN_COUNT", 200},
+		{"formulas that never end", small + "A-2,a\"b" + strings.Repeat(",=(", 300_000) + "\n", 2, "COLUMN_COUNT", 400},
 		{"quotes that pair up with nothing", small + strings.Repeat("\"x\"y\n", 30_000), 30_001, "UNREADABLE_ROW", 600},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -225,6 +225,7 @@ func lineText(raw []byte) string { return strings.TrimRight(string(raw), "\r\n")
 // split cuts a line that breaks the rules of quotation marks and can still be read in one way: a mark inside a cell
 // is part of its text, and a formula keeps the separators within its parentheses (=HYPERLINK("http://a","b")).
 func split(line, comma string) (cells []string, ok bool) {
+	formulas := mostFormulas
 	for {
 		var cell string
 		if strings.HasPrefix(line, `"`) {
@@ -234,7 +235,7 @@ func split(line, comma string) (cells []string, ok bool) {
 			}
 			cell, line = strings.ReplaceAll(line[1:end], `""`, `"`), line[end+1:]
 		} else {
-			end := unquoted(line, comma)
+			end := unquoted(line, comma, &formulas)
 			if cell, line = line[:end], line[end:]; strings.Contains(cell, "\n") {
 				return nil, false
 			}
@@ -261,9 +262,12 @@ func closing(line, comma string) int {
 	return -1
 }
 
+// mostFormulas is how many cells of a line may look like formulas and not be; each is looked for to the line's end.
+const mostFormulas = 16
+
 // unquoted finds the end of the cell at the front of line.
-func unquoted(line, comma string) int {
-	if line != "" && strings.ContainsRune("=+-@", rune(line[0])) {
+func unquoted(line, comma string, formulas *int) int {
+	if line != "" && strings.ContainsRune("=+-@", rune(line[0])) && *formulas > 0 {
 		depth, quoted := 0, false
 		for i := range len(line) {
 			switch {
@@ -281,6 +285,7 @@ func unquoted(line, comma string) int {
 		if depth <= 0 && !quoted {
 			return len(line)
 		}
+		*formulas--
 	}
 	if i := strings.Index(line, comma); i >= 0 {
 		return i
