@@ -554,7 +554,7 @@ func (c *runCommand) Run(a *app) (err error) {
 		}
 	}
 	if !c.Quiet {
-		summary.Print(a.stderr, &report.Effort{Elapsed: time.Since(started), Requests: api.Requests()})
+		summary.Print(a.stderr, &report.Effort{Elapsed: time.Since(started), Requests: api.Requests(), Learnt: api.Learnt()})
 		fmt.Fprintln(a.stderr, "results:", path)
 	}
 	return cmp.Or(ended, outcome(summary))

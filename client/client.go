@@ -27,8 +27,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // DefaultURL is the live API.
@@ -73,8 +71,7 @@ type Client struct {
 	timeout  time.Duration
 	http     *http.Client
 	log      *slog.Logger
-	slots    chan struct{} // one for each attempt that may be under way
-	limiter  *rate.Limiter
+	pace     *pace
 	tokens   tokens
 	requests atomic.Int64
 }
@@ -106,9 +103,8 @@ func New(config Config) (*Client, error) {
 			// A redirect may send a POST again (307, 308): it is a reply like any other, and a malformed one.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		slots:   make(chan struct{}, workers),
-		limiter: limiter(config.Rate),
-		tokens:  tokens{turn: make(chan struct{}, 1)},
+		pace:   newPace(config.Rate, workers),
+		tokens: tokens{turn: make(chan struct{}, 1)},
 	}, nil
 }
 
@@ -167,20 +163,14 @@ func transport(workers int) *http.Transport {
 	}
 }
 
-// limiter spaces attempts evenly. Above some 1,000 a second the clock is too coarse for a burst of 1.
-func limiter(perSecond float64) *rate.Limiter {
-	if perSecond <= 0 {
-		return rate.NewLimiter(rate.Inf, 1)
-	}
-	burst := 1
-	if perSecond > 1000 {
-		burst = int(perSecond / 50)
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), burst)
-}
-
 // Close lets the idle connections go.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// SetRate changes Config.Rate while the client is at work.
+func (c *Client) SetRate(perSecond float64) { c.pace.setTop(perSecond) }
+
+// Learnt returns what was found out about the server's limits so far.
+func (c *Client) Learnt() Learnt { return c.pace.learned() }
 
 // Requests returns how many HTTP attempts were made so far, of every kind.
 func (c *Client) Requests() int64 { return c.requests.Load() }
@@ -231,7 +221,10 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		if attempt >= maxAttempts || !repeatable(k, fault) {
 			return fault
 		}
-		if err := sleep(ctx, backoff(attempt, fault.RetryAfter)); err != nil {
+		if fault.Kind == RateLimited {
+			continue // the pace has paused everybody
+		}
+		if err := sleep(ctx, backoff(attempt)); err != nil {
 			return fault
 		}
 	}
@@ -248,11 +241,8 @@ func repeatable(k call, fault *Error) bool {
 	return false
 }
 
-// backoff is what the server asked for, up to maxBackoff, else exponential with full jitter.
-func backoff(attempt int, asked time.Duration) time.Duration {
-	if asked > 0 {
-		return min(asked, maxBackoff)
-	}
+// backoff is exponential with full jitter.
+func backoff(attempt int) time.Duration {
 	return rand.N(min(firstBackoff<<attempt, maxBackoff))
 }
 
@@ -270,15 +260,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 // attempt sends the call once. The end of ctx stops it while it waits for its turn; once it is on its way, only
 // a call that looks is broken off.
 func (c *Client) attempt(ctx context.Context, k call, token string, body []byte, reply any) *Error {
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return &Error{Op: k.op(), Kind: Stopped, Err: context.Cause(ctx)}
+	if err := c.pace.enter(ctx); err != nil {
+		return &Error{Op: k.op(), Kind: Stopped, Err: err}
 	}
-	if err := c.limiter.Wait(ctx); err != nil {
-		return &Error{Op: k.op(), Kind: Stopped, Err: context.Cause(ctx)}
-	}
+	sent := time.Now()
+	var fault *Error
+	defer func() { c.pace.leave(sent, fault) }()
 	sending := ctx
 	if !k.look {
 		sending = context.WithoutCancel(ctx)
@@ -290,13 +277,13 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 	sending = httptrace.WithClientTrace(sending, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
 	request, err := c.build(sending, k, token, body)
 	if err != nil {
-		return &Error{Op: k.op(), Kind: Stopped, Err: err}
+		fault = &Error{Op: k.op(), Kind: Stopped, Err: err}
+		return fault
 	}
 	c.requests.Add(1)
-	started := time.Now()
-	fault := c.exchange(k, request, &written, reply)
+	fault = c.exchange(k, request, &written, reply)
 	if c.log.Enabled(ctx, slog.LevelDebug) {
-		c.log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(started))...)
+		c.log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(sent))...)
 	}
 	return fault
 }

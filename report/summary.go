@@ -12,6 +12,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client"
 )
 
 // Summary counts a run's results as they are written.
@@ -48,6 +49,7 @@ func (s *Summary) Failed() int {
 type Effort struct {
 	Elapsed  time.Duration
 	Requests int64
+	Learnt   client.Learnt
 }
 
 // Print tells the summary to a person: rows by status, won issued, the commonest reasons, and what it took if that is
@@ -69,6 +71,20 @@ func (s *Summary) Print(w io.Writer, effort *Effort) {
 		}
 	}
 	printCodes(w, s.Codes)
+	if effort != nil {
+		printLearnt(w, effort.Learnt)
+	}
+}
+
+// printLearnt tells what a run found out about the API's limits, if anything.
+func printLearnt(w io.Writer, l client.Learnt) {
+	if l.TooMany > 0 {
+		fmt.Fprintf(w, "the API refused %s with 429, and nothing was sent for %.1f s; it seems to take %.1f requests a second\n",
+			count(int(l.TooMany), "request"), l.Paused.Seconds(), l.Rate)
+	}
+	if l.Failures > 0 {
+		fmt.Fprintf(w, "the API failed at %s or left them without an answer, and was sent as few as %d at once\n", count(int(l.Failures), "request"), l.LeastOnce)
+	}
 }
 
 // printCodes lists the reasons, the commonest first, with their sentences.

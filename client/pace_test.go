@@ -1,0 +1,253 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"vbankbatch/client"
+)
+
+// gate is an API in process that notes when requests arrive, and answers those that its limit refuses with 429.
+type gate struct {
+	allow   func(now time.Time) bool // nil lets all through
+	latency time.Duration
+	headers http.Header // of a 429
+	status  func(now time.Time) int
+
+	mu      sync.Mutex
+	arrived []time.Time
+	refused int
+	atOnce  int
+	most    int
+}
+
+func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	now := time.Now()
+	g.arrived = append(g.arrived, now)
+	g.atOnce++
+	g.most = max(g.most, g.atOnce)
+	let := g.allow == nil || g.allow(now)
+	if !let {
+		g.refused++
+	}
+	g.mu.Unlock()
+	time.Sleep(g.latency)
+	g.mu.Lock()
+	g.atOnce--
+	g.mu.Unlock()
+	reply := &http.Response{StatusCode: 200, Header: http.Header{}, Request: r}
+	body := good
+	switch {
+	case !let:
+		reply.StatusCode, reply.Header, body = 429, g.headers, ""
+	case strings.HasSuffix(r.URL.Path, "getToken"):
+		body = tokenReply
+	case g.status != nil:
+		reply.StatusCode = g.status(now)
+	}
+	reply.Body = io.NopCloser(strings.NewReader(body))
+	return reply, nil
+}
+
+// densest is the most requests that arrived within a second, wherever it begins.
+func (g *gate) densest() int {
+	most, from := 0, 0
+	for i, at := range g.arrived {
+		for at.Sub(g.arrived[from]) >= time.Second {
+			from++
+		}
+		most = max(most, i-from+1)
+	}
+	return most
+}
+
+// bucket refills at so many a second, up to one second's worth.
+func bucket(perSecond float64) func(time.Time) bool {
+	left, last := perSecond, time.Time{}
+	return func(now time.Time) bool {
+		if !last.IsZero() {
+			left = min(left+now.Sub(last).Seconds()*perSecond, perSecond)
+		}
+		if last = now; left < 1 {
+			return false
+		}
+		left--
+		return true
+	}
+}
+
+// window lets so many through in any second.
+func window(perSecond int) func(time.Time) bool {
+	var let []time.Time
+	return func(now time.Time) bool {
+		let = slices.DeleteFunc(let, func(t time.Time) bool { return now.Sub(t) >= time.Second })
+		if len(let) >= perSecond {
+			return false
+		}
+		let = append(let, now)
+		return true
+	}
+}
+
+// work issues n times with so many workers, and returns how long it took.
+func work(t *testing.T, c *client.Client, workers, n int) time.Duration {
+	t.Helper()
+	started := time.Now()
+	var pool errgroup.Group
+	pool.SetLimit(workers)
+	for range n {
+		pool.Go(func() error {
+			_, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000})
+			return err
+		})
+	}
+	if err := pool.Wait(); err != nil {
+		t.Error(err)
+	}
+	return time.Since(started)
+}
+
+// TestPacing looks at the server's side: never more than the rate in any second, and hardly less over all.
+func TestPacing(t *testing.T) {
+	for _, c := range []struct {
+		rate    float64
+		workers int
+		latency time.Duration
+		n       int
+	}{{0.5, 4, time.Millisecond, 20}, {5, 8, 300 * time.Millisecond, 300}, {50, 16, 20 * time.Millisecond, 5000}, {99.5, 16, 0, 5000}, {400, 64, 50 * time.Millisecond, 20000}, {2000, 64, 5 * time.Millisecond, 40000}} {
+		t.Run(fmt.Sprint(c.rate), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gate{latency: c.latency}
+				took := work(t, connect(t, client.Config{Through: g, Rate: c.rate, Workers: c.workers}), c.workers, c.n)
+				most := int(math.Ceil(c.rate)) + 1
+				if c.rate >= 100 {
+					most = int(c.rate * 1.01)
+				}
+				if n := g.densest(); n > most {
+					t.Errorf("%d arrived within a second, at most %d may", n, most)
+				}
+				ideal := float64(c.n) / c.rate // the token is one more
+				if took.Seconds() > ideal/0.99+1/c.rate+2*c.latency.Seconds() {
+					t.Errorf("took %v, ideal were %.1f s", took, ideal)
+				}
+			})
+		})
+	}
+}
+
+// TestLearning has a server that takes less than it is asked for, by two ways of counting.
+func TestLearning(t *testing.T) {
+	for name, allow := range map[string]func() func(time.Time) bool{
+		"a bucket of 40": func() func(time.Time) bool { return bucket(40) },
+		"a window of 40": func() func(time.Time) bool { return window(40) },
+		"a bucket of 7":  func() func(time.Time) bool { return bucket(7) },
+		"a window of 95": func() func(time.Time) bool { return window(95) },
+	} {
+		for _, after := range []string{"1", ""} {
+			t.Run(name+" and Retry-After "+after, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var limit float64
+					fmt.Sscanf(name[strings.LastIndex(name, " ")+1:], "%g", &limit)
+					g := &gate{latency: 20 * time.Millisecond, allow: allow(), headers: http.Header{}}
+					if after != "" {
+						g.headers.Set("Retry-After", after)
+					}
+					c := connect(t, client.Config{Through: g, Rate: 100, Workers: 8})
+					n := int(limit * 300)
+					took := work(t, c, 8, n)
+					if ideal := float64(n) / limit; took.Seconds() > 1.1*ideal {
+						t.Errorf("took %v, 1.1 of the ideal %.0f s", took, ideal)
+					}
+					if share := float64(g.refused) / float64(len(g.arrived)); share > 0.02 {
+						t.Errorf("%d of %d were refused", g.refused, len(g.arrived))
+					}
+					if learnt := c.Learnt(); math.Abs(learnt.Rate/limit-1) > 0.15 || learnt.TooMany != int64(g.refused) {
+						t.Errorf("learnt %+v", learnt)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestOnePauseForAll has one 429, with a date, stop everybody until then.
+func TestOnePauseForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started := time.Now()
+		n := 0
+		g := &gate{latency: time.Millisecond, headers: http.Header{}, allow: func(time.Time) bool { n++; return n != 30 }}
+		g.headers.Set("Date", started.UTC().Format(http.TimeFormat))
+		g.headers.Set("Retry-After", started.Add(20*time.Second).UTC().Format(http.TimeFormat))
+		c := connect(t, client.Config{Through: g, Rate: 100, Workers: 8})
+		work(t, c, 8, 500)
+		var longest time.Duration
+		for i := 1; i < len(g.arrived); i++ {
+			longest = max(longest, g.arrived[i].Sub(g.arrived[i-1]))
+		}
+		if longest < 19*time.Second || g.refused != 1 || c.Learnt().Paused < 19*time.Second {
+			t.Errorf("the longest pause was %v, %+v", longest, c.Learnt())
+		}
+	})
+}
+
+// TestFewerAtOnce has a server that fails when there are too many at once, for a while.
+func TestFewerAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started := time.Now()
+		g := &gate{latency: 100 * time.Millisecond}
+		g.status = func(now time.Time) int {
+			if g.atOnce > 2 && now.Sub(started) < 5*time.Second {
+				return 500
+			}
+			return 200
+		}
+		c := connect(t, client.Config{Through: g, Workers: 16})
+		var pool errgroup.Group
+		pool.SetLimit(16)
+		failed := 0
+		var mu sync.Mutex
+		for range 5000 {
+			pool.Go(func() error {
+				if _, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000}); err != nil {
+					mu.Lock()
+					failed++
+					mu.Unlock()
+				}
+				return nil
+			})
+		}
+		pool.Wait()
+		if learnt := c.Learnt(); learnt.LeastOnce > 3 || learnt.AtOnce != 16 || int(learnt.Failures) != failed || failed > 100 || g.most != 16 {
+			t.Errorf("learnt %+v; %d failed, %d at once", learnt, failed, g.most)
+		}
+	})
+}
+
+// TestRateIsChanged lowers and raises the rate of a client at work.
+func TestRateIsChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{}
+		c := connect(t, client.Config{Through: g, Rate: 100, Workers: 4})
+		for _, step := range []struct {
+			rate float64
+			n    int
+		}{{100, 500}, {10, 50}, {200, 1000}} {
+			c.SetRate(step.rate)
+			if took := work(t, c, 4, step.n); math.Abs(took.Seconds()-5) > 0.2 {
+				t.Errorf("at %g a second %d took %v", step.rate, step.n, took)
+			}
+		}
+	})
+}
