@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -112,9 +113,13 @@ func (t *Totals) add(row *input.Row) {
 func Preflight(ctx context.Context, file *input.File, options input.Options) (*Plan, error) {
 	p := &Plan{File: file, Options: options}
 	index := repeatIndex{composed: options.Key != ""}
+	prepared := false
 	count := func(also func(*input.Row)) error {
 		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[string]int), Codes: make(map[string]int)}
 		return p.Each(ctx, func(row *input.Row) error {
+			if !prepared {
+				prepared, index.items = true, itemColumns(p.Header, p.Mapping)
+			}
 			p.add(row)
 			also(row)
 			return nil
@@ -123,13 +128,19 @@ func Preflight(ctx context.Context, file *input.File, options input.Options) (*P
 	if err := count(index.add); err != nil {
 		return nil, err
 	}
-	if p.repeats = index.resolve(); len(p.repeats) > 0 {
+	if p.repeats = index.resolve(); len(p.repeats) > mostRepeats {
+		return nil, &input.Error{Path: file.Path, Message: fmt.Sprintf("%d lines are for orders that stand in other lines too", len(p.repeats)),
+			Hint: "more than a million cannot be told apart; split the file, or look whether the column of order numbers is the right one"}
+	} else if len(p.repeats) > 0 {
 		if err := count(func(*input.Row) {}); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
 }
+
+// mostRepeats is how many lines may be for orders that other lines are for too; each is remembered.
+const mostRepeats = 1_000_000
 
 // Each reads the file once more and calls do for every data row, with what the preflight found about its order in
 // other rows added to it. The row's Cells are valid during the call only.
@@ -139,6 +150,7 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 		return err
 	}
 	defer reader.Close()
+	defer context.AfterFunc(ctx, reader.Stop)() // also while lines pass that are no rows
 	p.Layout, p.Header, p.Mapping, p.Lacking = reader.Layout(), reader.Header(), reader.Mapping(), reader.Lacking()
 	for {
 		row, err := reader.Next()
@@ -147,7 +159,7 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return cmp.Or(context.Cause(ctx), err)
 		}
 		if found, ok := p.repeats[row.Line]; ok {
 			found.tell(row)

@@ -43,7 +43,8 @@ func (r repeat) tell(row *input.Row) {
 
 // repeatIndex finds the orders and accounts that stand in several rows. It keeps hashes, not the rows.
 type repeatIndex struct {
-	composed bool // the order numbers are made by Options.Key
+	composed bool  // the order numbers are made by Options.Key
+	items    []int // columns in which two lines of one order may not differ; see itemColumns
 	entries  []entry
 }
 
@@ -56,7 +57,7 @@ type entry struct {
 }
 
 // figures are what two rows for one order must have in common to be one row said twice. The order's name is not among
-// them: exports repeat an order for each of its items.
+// them, but where items have their own amounts: exports repeat an order for each of its items.
 type figures struct {
 	action                      input.Action
 	invalid                     bool
@@ -65,6 +66,7 @@ type figures struct {
 	pg, channelKey              string
 	fixedNum, fixedKey          string
 	buyerName, buyerTel, impUID string
+	items                       string
 }
 
 // name is an order's or an account's.
@@ -84,6 +86,23 @@ const (
 
 var repeatSeed = maphash.MakeSeed()
 
+// itemColumns are the indexes of all columns that tell nothing else of an order, if its amount is called 금액 or the
+// like: lines that differ there are items, and the amounts perhaps theirs and not the order's.
+func itemColumns(header []string, mapping []input.Mapped) (items []int) {
+	known := make(map[int]bool)
+	weak := false
+	for _, m := range mapping {
+		known[m.Column-1] = m.Field != "name"
+		weak = weak || m.Field == "amount" && m.Weak
+	}
+	for i := range header {
+		if weak && !known[i] {
+			items = append(items, i)
+		}
+	}
+	return items
+}
+
 func (x *repeatIndex) add(row *input.Row) {
 	if row.Skip != "" {
 		return
@@ -93,8 +112,12 @@ func (x *repeatIndex) add(row *input.Row) {
 	if row.RelativeDue {
 		due = -1 // two rows read around midnight mean the same
 	}
+	items := ""
+	for _, i := range x.items {
+		items += row.Cells[i] + "\x00"
+	}
 	hash := maphash.Comparable(repeatSeed, figures{row.Action, row.Invalid(), r.Amount, due, r.VbankHolder, r.VbankCode,
-		r.PG, r.ChannelKey, r.VbankNum, r.VbankKey, r.BuyerName, r.BuyerTel, row.ImpUID})
+		r.PG, r.ChannelKey, r.VbankNum, r.VbankKey, r.BuyerName, r.BuyerTel, row.ImpUID, items})
 	put := func(by claim, id string) {
 		of := name{by == byAccount, row.Tier, id}
 		if of.ofAccount {

@@ -44,6 +44,7 @@ const (
 	CodeOrderPaid         = "ORDER_PAID"         // conflict: paid already
 	CodeSeveralAccounts   = "SEVERAL_ACCOUNTS"   // conflict, unknown: more than one account could be meant
 	CodeOtherAccount      = "OTHER_ACCOUNT"      // unknown, conflict: an account that does not match
+	CodeOrderUnknown      = "ORDER_UNKNOWN"      // conflict: a results file says issued, and nobody knows the order
 	CodeOrderDiffers      = "ORDER_DIFFERS"      // conflict: the imp_uid belongs to another order
 	CodePGRefused         = "PG_REFUSED"         // rejected: the API or the PG said no; its own words follow
 	CodeNotFound          = "NOT_FOUND"          // rejected: no such account
@@ -70,6 +71,7 @@ var Codes = map[string]string{
 	CodeOrderPaid:         "the order is paid already",
 	CodeSeveralAccounts:   "the API has several accounts for the order; a person must choose, and revoke the others by rows with their imp_uid",
 	CodeOtherAccount:      "the API has an account for the order that does not match the row; a person must look, and keep it or revoke it by a row with its imp_uid",
+	CodeOrderUnknown:      "the results say that the row was issued, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example",
 	CodeOrderDiffers:      "the imp_uid belongs to another order than the row says",
 	CodePGRefused:         "the API or the PG refused; its own words follow",
 	CodeNotFound:          "the API knows no such account",

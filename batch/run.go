@@ -132,6 +132,7 @@ func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 			if err := r.lookAhead(ctx, chunk); err != nil {
 				return err
 			}
+			chunk = r.withoutStrangers(chunk)
 			for group := range slices.Chunk(chunk, 2*max(r.options.Workers, 1)) {
 				if err := r.intend(ctx, group...); err != nil {
 					return err
@@ -217,6 +218,18 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		r.options.Counts.done(entry.Status)
 	}
 	return toSend, nil
+}
+
+// withoutStrangers leaves out the rows of a results file that say issued, of orders that nobody knows: their numbers are
+// not what they were, and another account would be a second one.
+func (r *run) withoutStrangers(chunk []*job) []*job {
+	return slices.DeleteFunc(chunk, func(j *job) bool {
+		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.seen
+		if stranger {
+			r.record(j.result(Conflict, CodeOrderUnknown, fmt.Sprintf("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
+		}
+		return stranger
+	})
 }
 
 // lookAhead asks the API, in one request for each tier, for the orders of a chunk that are to be issued: another program may have

@@ -281,6 +281,46 @@ func TestConflicts(t *testing.T) {
 	})
 }
 
+// TestOrderUnknown runs a results file whose order numbers Excel has changed: of orders that nobody knows, and that were
+// issued all the same, there would be second accounts.
+func TestOrderUnknown(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		other := w.other("A-3", 1000) // another program's
+		const header = "주문번호,금액,line,status,error_code,imp_uid"
+		file := []string{header, "12345,1000,2,issued,,imp_1", "A-2,1000,3,rejected,PG_REFUSED,", "A-3,1000,4,issued,," + string(other.ImpUID)}
+		for range 2 {
+			got, err := w.run(t.Context(), plan(t, file...))
+			if err != nil {
+				t.Error(err)
+			}
+			if got[1] == "A-2 already_issued" {
+				got[1] = "A-2 issued"
+			}
+			w.expect(got, "12345 conflict ORDER_UNKNOWN", "A-2 issued", "A-3 already_issued")
+		}
+		if n := w.api.Ready("12345"); n != 0 {
+			t.Errorf("12345 has %d accounts", n)
+		}
+	})
+}
+
+// TestItemLines has two items of one order at one price: 금액 may be the item's, 결제금액 is the order's.
+func TestItemLines(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		lines := []string{"A-1,셔츠,10000", "A-1,바지,10000", "A-2,모자,5000", "A-2,모자,5000"}
+		got, err := w.run(t.Context(), plan(t, append([]string{"주문번호,상품명,금액"}, lines...)...))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 invalid DUPLICATE_CONFLICT", "A-1 invalid DUPLICATE_CONFLICT", "A-2 issued", "A-2 skipped REPEATED")
+		got, err = w.run(t.Context(), plan(t, append([]string{"주문번호,상품명,결제금액"}, lines...)...))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 issued", "A-1 skipped REPEATED", "A-2 already_issued", "A-2 skipped REPEATED")
+	})
+}
+
 // TestBankDiffers has the API issue at another bank than was asked for: the account stands, and the results say so.
 func TestBankDiffers(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {

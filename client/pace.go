@@ -20,7 +20,7 @@ const (
 	stride     = 1.1  // while nothing is known yet
 	underneath = 0.98 // of what the server took
 	leastRate  = 0.1
-	firstPause = 500 * time.Millisecond // at most, doubled with each refusal in a row
+	firstPause = 250 * time.Millisecond // at most, doubled with each refusal in a row
 )
 
 // pace lets attempts go one after the other, evenly, all callers together: never faster than the rate that was asked

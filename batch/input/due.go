@@ -67,7 +67,7 @@ func numericDay(s string) (t time.Time, ok bool) {
 		t = endOfDay(int(n/10000), int(n/100%100), int(n%100))
 		return t, t.Format("20060102") == s
 	case 10:
-		return time.Unix(n, 0), true
+		return time.Unix(n, 0), s[0] == '1' // until 2033: 2026123118 is a day and an hour
 	}
 	return t, false
 }

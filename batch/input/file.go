@@ -46,7 +46,7 @@ var encodings = map[string]encoding.Encoding{
 const bom = "\ufeff"
 
 // maxUnpacked is how many bytes a compressed file may unpack to: it bounds the disk that a small file can fill.
-const maxUnpacked = 16 << 30
+const maxUnpacked = 4 << 30
 
 // File is an input whose bytes have been looked through once. It stays open, so a pass reads the file that Open saw
 // even when another has taken its name. Several passes may run at once.
@@ -126,7 +126,7 @@ func (f *File) unpack(r io.Reader) error {
 	case packed.err != nil:
 		err = &Error{Path: f.Path, Message: "cannot be unpacked", Hint: "it may have been cut short: fetch or pack it again", Err: packed.err}
 	case packed.size > maxUnpacked:
-		err = &Error{Path: f.Path, Message: "unpacks to more than 16 GiB", Hint: "unpack it and split it"}
+		err = &Error{Path: f.Path, Message: "unpacks to more than 4 GiB", Hint: "unpack it and split it"}
 	}
 	return err
 }
@@ -204,16 +204,14 @@ var foreignFormats = []struct{ magic, name string }{
 func (f *File) examine() error {
 	hash, at := sha256.New(), place{line: 1}
 	buf := make([]byte, 256<<10)
-	kept := 0 // bytes of a character that the last read cut in two
-	feeds := false
+	kept := 0                        // bytes of a character that the last read cut in two
+	feeds, syllables := false, false // line feeds, and Hangul in UTF-8
 	for first, end := true, false; !end; first = false {
 		n, err := io.ReadFull(io.NewSectionReader(f.file, f.Size, int64(len(buf)-kept)), buf[kept:])
 		if end = err == io.EOF || err == io.ErrUnexpectedEOF; err != nil && !end {
 			return f.failed("cannot be read", err)
 		}
 		hash.Write(buf[kept : kept+n])
-		feeds = feeds || bytes.IndexByte(buf[:kept+n], '\n') >= 0
-		f.returns = f.returns || !feeds && bytes.IndexByte(buf[:kept+n], '\r') >= 0
 		f.Size += int64(n)
 		chunk := buf[:kept+n]
 		if first {
@@ -224,9 +222,17 @@ func (f *File) examine() error {
 				chunk = chunk[len(bom):]
 			}
 		}
+		if f.Encoding == utf8Name || f.broken != nil {
+			feeds = feeds || bytes.IndexByte(chunk, '\n') >= 0
+			f.returns = f.returns || !feeds && bytes.IndexByte(chunk, '\r') >= 0
+		}
 		kept = 0
-		if f.Encoding != utf8Name && f.broken == nil {
-			continue // UTF-16; a pass finds what is wrong with it
+		if f.Encoding != utf8Name && f.broken == nil { // UTF-16; a pass finds what is wrong with it
+			if first {
+				text, _ := encodings[f.Encoding].NewDecoder().Bytes(chunk[:len(chunk)&^1])
+				f.returns = bytes.IndexByte(text, '\r') >= 0 && bytes.IndexByte(text, '\n') < 0
+			}
+			continue
 		}
 		if i := bytes.IndexByte(chunk, 0); i >= 0 && f.nul == nil {
 			nul := at
@@ -235,25 +241,67 @@ func (f *File) examine() error {
 				Hint: saveAs + "; if it is UTF-16, give --encoding utf-16le"}
 		}
 		if f.broken != nil {
+			if line := utf8Line(chunk); line > 0 {
+				return f.mixed(at.line + line - 1)
+			}
+			at.line += bytes.Count(chunk, []byte{'\n'})
 			continue
 		}
 		valid := validLen(chunk)
 		at.pass(chunk[:valid])
+		syllables = syllables || hangul(chunk[:valid])
 		kept = len(chunk) - valid
 		if kept > 0 && (end || utf8.FullRune(chunk[valid:])) {
 			f.broken = &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: "is not valid UTF-8 from here on"}
 			f.Encoding, kept = cp949Name, 0
+			if syllables || f.bom {
+				f.broken.Message = "is not valid UTF-8 from here on, although it is before"
+				f.broken.Hint = "export the file again; it may have been joined from files in two encodings"
+				return f.broken
+			}
+			if line := utf8Line(chunk[valid:]); line > 1 {
+				return f.mixed(at.line + line - 1)
+			}
+			at.line += bytes.Count(chunk[valid:], []byte{'\n'})
 		}
 		copy(buf, chunk[len(chunk)-kept:])
 	}
 	f.Digest = [sha256.Size]byte(hash.Sum(nil))
 	f.returns = f.returns && !feeds
-	if f.bom && f.broken != nil {
-		f.broken.Message = "begins as UTF-8 and is not valid UTF-8 from here on"
-		f.broken.Hint = "export the file again; it may have been joined from files in two encodings"
-		return f.broken
-	}
 	return nil
+}
+
+// mixed is the error of a file that is UTF-8 in one place and not in another: read in one encoding, its order numbers
+// would be others.
+func (f *File) mixed(line int) error {
+	return &Error{Path: f.Path, Line: line, Message: "is in another encoding than the lines before it",
+		Hint: "the file was joined from files in UTF-8 and CP949; export it again, or run each on its own"}
+}
+
+// utf8Line returns the number, from 1, of the first whole line that has Hangul in UTF-8; 0 is none.
+func utf8Line(chunk []byte) int {
+	for n := 1; ; n++ {
+		end := bytes.IndexByte(chunk, '\n')
+		if end < 0 {
+			return 0
+		}
+		if n > 1 && utf8.Valid(chunk[:end]) && hangul(chunk[:end]) { // the first may be the end of one
+			return n
+		}
+		chunk = chunk[end+1:]
+	}
+}
+
+// hangul reports a syllable in UTF-8. What people write in CP949 has its three bytes nowhere.
+func hangul(text []byte) bool {
+	for i := 0; i+2 < len(text); i++ {
+		if text[i] >= 0xEA && text[i] <= 0xED {
+			if r, _ := utf8.DecodeRune(text[i:]); r >= '가' && r <= '힣' {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // begins looks at the first bytes: they tell UTF-16 and a byte order mark, and files that are no text at all.

@@ -117,8 +117,9 @@ func fold(header string) string {
 type Mapped struct {
 	Field  string
 	Header string
-	Column int // from 1
-	Answer int // the column in which a results file repeats the field, for rows whose own is empty; 0 without one
+	Column int  // from 1
+	Weak   bool // its name is one that is read only where there is no better one
+	Answer int  // the column in which a results file repeats the field, for rows whose own is empty; 0 without one
 }
 
 // header is the line that names the columns, or the two lines, and what the options make of it.
@@ -149,7 +150,13 @@ func (h *header) fold() {
 	for _, name := range h.names {
 		h.folded = append(h.folded, fold(name))
 	}
-	h.result = slices.Contains(h.folded, fold("status")) && slices.Contains(h.folded, fold("error_code"))
+	marks := 0 // any two will do: people take columns out
+	for _, name := range []string{"line", "status", "error_code", "error_message", "vbank_name", "pg_provider", "issued_at", "attempts"} {
+		if slices.Contains(h.names, name) {
+			marks++
+		}
+	}
+	h.result = marks >= 2
 }
 
 // under joins a header of two lines, as merged cells leave it: a column is called what either line says, or both
@@ -159,11 +166,19 @@ func (h header) under(upper header) header {
 	joined.titles, joined.lines = upper.titles, [][]string{upper.names, h.names}
 	joined.names = make([]string, max(len(upper.names), len(h.names)))
 	copy(joined.names, h.names)
-	for i, above := range upper.names {
-		below := joined.names[i]
-		if both := above + " " + below; below == "" {
+	group := ""
+	for i, below := range joined.names {
+		above := ""
+		if i < len(upper.names) {
+			above = upper.names[i]
+		}
+		if above != "" || below == "" {
+			group = above // it goes on over the columns to its right that it does not name
+		}
+		both := group + " " + below
+		if below == "" {
 			joined.names[i] = above
-		} else if _, known := meanings[fold(both)]; known && above != "" {
+		} else if _, known := meanings[fold(both)]; group != "" && (known || doubtful(below)) {
 			joined.names[i] = both
 		}
 	}
@@ -171,21 +186,44 @@ func (h header) under(upper header) header {
 	return joined
 }
 
+// doubtful reports a name that means something else under some headings: 금액 and 은행 under 환불.
+func doubtful(name string) bool {
+	m := meanings[fold(name)]
+	switch m.field {
+	case "amount":
+		return m.rank == 2
+	case "vbank_code", "vbank_due", "vbank_holder", "vbank_num":
+		return true
+	}
+	return false
+}
+
+// sufficient reports whether rows can stand under the header: it names amounts, and what they are for.
+func (h header) sufficient() bool {
+	var amount, order bool
+	for i := range h.folded {
+		m, ok := h.meaning(i)
+		amount = amount || ok && m.field == "amount"
+		order = order || ok && (m.field == "merchant_uid" || m.field == "imp_uid")
+	}
+	return amount && order
+}
+
 // meaning is that of column i by its name. What a results file adds goes behind everything else.
 func (h header) meaning(i int) (meaning, bool) {
 	m, ok := meanings[h.folded[i]]
 	if ok && h.result && m.rank == 0 {
-		if slices.Contains(outcomes, m.field) {
+		if slices.Contains(outcomes, m.field) && h.names[i] == m.field {
 			return meaning{}, false
 		}
-		if slices.Contains(answers, m.field) {
+		if slices.Contains(answers, m.field) && h.names[i] == m.field { // Amount is the file's own
 			m.rank = answerRank
 		}
 	}
 	return m, ok
 }
 
-// score is how many of the columns are recognised.
+// score is how many fields, and columns that the options name, are recognised.
 func (h header) score(o Options) (n int) {
 	asked := make(map[string]bool)
 	for _, name := range o.Map {
@@ -194,12 +232,15 @@ func (h header) score(o Options) (n int) {
 	for _, w := range o.Where {
 		asked[fold(w.Header)] = true
 	}
+	fields := make(map[string]bool)
 	for i, name := range h.folded {
-		if _, ok := h.meaning(i); ok || name != "" && asked[name] {
+		if m, ok := h.meaning(i); ok {
+			fields[m.field] = true
+		} else if name != "" && asked[name] {
 			n++
 		}
 	}
-	return n
+	return n + len(fields)
 }
 
 const (
@@ -215,7 +256,9 @@ func (f *File) findHeader(encoding string, o Options) (best header, comma rune, 
 	}
 	var score int
 	var widest header
+	var first header // that rows can stand under, with the separator of the best
 	for _, c := range commas {
+		var sufficient header
 		scan, lines := f.scan(encoding, c), 0
 		var above header // the line before, if it is not blank
 		blanks := 0
@@ -233,15 +276,29 @@ func (f *File) findHeader(encoding string, o Options) (best header, comma rune, 
 				continue
 			}
 			lines++
+			if len(r.cells) > maxColumns {
+				if lines == 1 {
+					widest = header{path: f.Path, line: r.line, names: make([]string, len(r.cells))}
+				}
+				above = header{}
+				continue
+			}
 			h := newHeader(f.Path, r)
 			h.record, h.titles = n, lines-1
 			if s := h.score(o); s > score && (s >= 2 || lines == 1) && !r.torn {
-				best, comma, score = h, c, s
+				best, comma, score, first = h, c, s, sufficient
 			}
-			if joined := h.under(above); above.names != nil && !r.torn {
+			if _, total := isTotal(r.cells, nil); above.names != nil && !r.torn && total == noTotal {
+				joined := h.under(above)
 				if s := joined.score(o); s > score {
-					best, comma, score = joined, c, s
+					best, comma, score, first = joined, c, s, sufficient
+					if first.line == above.line {
+						first = header{}
+					}
 				}
+			}
+			if sufficient.names == nil && !r.torn && h.sufficient() {
+				sufficient = h
 			}
 			if lines == 1 && len(h.names) > len(widest.names) {
 				widest = h
@@ -254,11 +311,13 @@ func (f *File) findHeader(encoding string, o Options) (best header, comma rune, 
 		return best, 0, &Error{Path: f.Path, Message: "is empty"}
 	case score == 0 && widest.torn:
 		return best, 0, widest.failed("a quotation mark is opened and never closed", "remove it, or export the file again")
-	case score == 0:
-		return best, 0, widest.failed(fmt.Sprintf("no header was found in the first %d lines; the first one holds %s", headerLines, widest.list()),
+	case len(widest.names) > maxColumns && score == 0:
+		return best, 0, widest.failed(fmt.Sprintf("the line has %d columns, more than %d", len(widest.names), maxColumns), "")
+	case score == 0: // what the lines hold may be people's data, and is not repeated
+		return best, 0, widest.failed(fmt.Sprintf("no header was found in the first %d lines", headerLines),
 			"the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER")
-	case len(best.names) > maxColumns:
-		return best, 0, best.failed(fmt.Sprintf("the header has %d columns, more than %d", len(best.names), maxColumns), "")
+	case first.names != nil && first.line != best.line:
+		return best, 0, best.failed(fmt.Sprintf("is another header than the one on line %d", first.line), "files with different columns cannot be read as one; run each on its own")
 	}
 	return best, comma, nil
 }
@@ -273,7 +332,7 @@ func (h header) list() string {
 	var names []string
 	for _, name := range h.names {
 		if name != "" {
-			names = append(names, "“"+shorten(oneLine(name))+"”")
+			names = append(names, "“"+told(name)+"”")
 		}
 	}
 	if len(names) > most {
@@ -320,7 +379,13 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 			return nil, err
 		}
 		taken[i] = true
-		mapped = append(mapped, Mapped{Field: field, Header: oneLine(h.names[i]), Column: i + 1})
+		m := Mapped{Field: field, Header: oneLine(h.names[i]), Column: i + 1}
+		for j := range h.names {
+			if found, ok := h.meaning(j); ok && found.field == field && found.rank == answerRank && j != i {
+				m.Answer = j + 1
+			}
+		}
+		mapped = append(mapped, m)
 	}
 	for _, field := range fields {
 		if _, ok := o.Map[field]; ok || field == "merchant_uid" && o.Key != "" {
@@ -341,16 +406,20 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 			}
 		}
 		if other >= 0 && h.names[best] == h.names[other] {
-			return nil, h.failed(fmt.Sprintf("columns %d and %d are both called “%s”, which is %s", best+1, other+1, h.names[best], field), "rename one of them in the file")
+			return nil, h.failed(fmt.Sprintf("columns %d and %d are both called “%s”, which is %s", best+1, other+1, told(h.names[best]), field), "rename one of them in the file")
 		} else if other >= 0 {
-			return nil, h.failed(fmt.Sprintf("both “%s” and “%s” can be %s", h.names[best], h.names[other], field),
-				fmt.Sprintf("choose one: --map '%s=%s' or --map '%s=%s'", field, h.names[best], field, h.names[other]))
+			return nil, h.failed(fmt.Sprintf("both “%s” and “%s” can be %s", told(h.names[best]), told(h.names[other]), field),
+				fmt.Sprintf("choose one: --map '%s=%s' or --map '%s=%s'", field, told(h.names[best]), field, told(h.names[other])))
+		}
+		if o.OnlyMapped && best >= 0 {
+			return nil, h.failed(fmt.Sprintf("the column “%s” is %s by its name, and the profile does not know it", told(h.names[best]), field),
+				"if it is right, write the profile anew, or give --map '"+field+"="+told(h.names[best])+"'; the export may have changed")
 		}
 		switch {
 		case best >= 0 && answer >= 0:
-			mapped = append(mapped, Mapped{field, oneLine(h.names[best]), best + 1, answer + 1})
+			mapped = append(mapped, Mapped{Field: field, Header: oneLine(h.names[best]), Column: best + 1, Weak: rank == 2, Answer: answer + 1})
 		case max(best, answer) >= 0:
-			mapped = append(mapped, Mapped{Field: field, Header: oneLine(h.names[max(best, answer)]), Column: max(best, answer) + 1})
+			mapped = append(mapped, Mapped{Field: field, Header: oneLine(h.names[max(best, answer)]), Column: max(best, answer) + 1, Weak: rank == 2})
 		}
 	}
 	slices.SortStableFunc(mapped, func(a, b Mapped) int { return a.Column - b.Column })

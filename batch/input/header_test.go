@@ -181,6 +181,9 @@ func TestTotals(t *testing.T) {
 		{"a line that cannot be read", "A,x\n합계,,1\n", "1 0 0"},
 		{"no amount", "합계,,\n합계,2건,2건\n", "2 0 0"},
 		{"an order that is filtered out counts", "A,x,100\nB,n,200\n합계,,300\n", "1 1 0"},
+		{"above what it adds up", "합계,,3\nA,x,1\nB,x,2\n", "1 0 0"},
+		{"orders repeated for each item", "A,x,30\nA,y,30\nB,z,5\n합계,,35\n", "1 1 0"},
+		{"a month and all, mixed up", "A,x,10\n[ 월 계 ],,10\n[ 누 계 ],,10\nB,x,7\n[ 월 계 ],,17\n[ 누 계 ],,7\n", "4 2 2 [line 6: 17, 7] [line 7: 7, 17]"},
 		{"the word behind an empty order number", ",2026-11-03,1\n,일계,1\n", "1 1 0"},
 		{"a customer of that name", "A,합계,1\n", "0 0 0"},
 	} {
@@ -215,7 +218,7 @@ func TestResultsRunAgain(t *testing.T) {
 		{"A-1,1000,신한,2026-12-31,2,invalid,BANK_UNKNOWN,issue,A-1,,1000,,,한빛,,0", "issue A-1 1000 088 2026-12-31T23:59:59"},
 		{"A-1,2000,국민,2026-12-31,2,rejected,PG_REFUSED,issue,A-1,,1000,,,한빛,,1", "issue A-1 2000 004 2026-12-31T23:59:59 RESULT_DIFFERS"},
 		{"A-2,1000,국민,2026-12-31,2,issued,,issue,A-1,imp_1,1000,,,한빛,,1", "issue A-2 1000 004 2026-12-31T23:59:59 RESULT_DIFFERS"},
-		{"A-1,,국민,2026-12-31,2,updated,,update,A-1,imp_1,1000,,,한빛,,1", "update A-1 1000  2026-12-31T23:59:59"},
+		{"A-1,,국민,2026-12-31,2,updated,,update,A-1,imp_1,1000,,,한빛,,1", "update A-1 1000  2026-12-31T23:59:59 imp_1"},
 	} {
 		rows, _, err := read(t, header+c.cells+"\n", Options{})
 		if got := strings.TrimPrefix(strings.Join(briefs(rows), "|"), "2 "); err != nil || got != c.want {
@@ -223,7 +226,7 @@ func TestResultsRunAgain(t *testing.T) {
 		}
 	}
 	rows, _, err := read(t, header+"A-1,2000,국민,2026-12-31,2,rejected,PG_REFUSED,issue,A-1,,1000,,,한빛,,1\n", Options{Map: map[string]string{"amount": "결제금액"}})
-	if got := strings.Join(briefs(rows), "|"); err != nil || got != "2 issue A-1 2000 004 2026-12-31T23:59:59" {
+	if got := strings.Join(briefs(rows), "|"); err != nil || got != "2 issue A-1 2000 004 2026-12-31T23:59:59 RESULT_DIFFERS" {
 		t.Error(got, err)
 	}
 }
@@ -264,7 +267,7 @@ func TestProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Map["name"] = `품명"요약"`
+	o.Map["name"], o.OnlyMapped = `품명"요약"`, true
 	if diff := cmp.Diff(o, again); diff != "" {
 		t.Error(diff)
 	}
@@ -273,7 +276,7 @@ func TestProfile(t *testing.T) {
 	}
 	flags := Profile{Key: "{호}", Where: []string{"동=101"}, Set: map[string]string{"vbank_due": "+7d"}, Map: map[string]string{"amount": "합계"}}
 	merged, err := p.With(flags).Options(o.Now)
-	o.Key, o.Map["amount"], o.Set["vbank_due"], o.Where = "{호}", "합계", "+7d", append(o.Where, Where{"동", "101"})
+	o.Key, o.Map["amount"], o.Set["vbank_due"], o.Where = "{호}", "합계", "+7d", []Where{{"동", "101"}, {"결제방법", "가상계좌"}}
 	if diff := cmp.Diff(o, merged); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

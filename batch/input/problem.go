@@ -54,6 +54,7 @@ const (
 	KeyDamagedByExcel   Code = "KEY_DAMAGED_BY_EXCEL"
 	KeyDigitsLost       Code = "KEY_DIGITS_LOST"
 	KeyInvalid          Code = "KEY_INVALID"
+	KeyIsTotal          Code = "KEY_IS_TOTAL"
 	KeyMissing          Code = "KEY_MISSING"
 	NothingToChange     Code = "NOTHING_TO_CHANGE"
 	NoticeURLInvalid    Code = "NOTICE_URL_INVALID"
@@ -109,12 +110,13 @@ var sentences = map[Code]string{
 	KeyDamagedByExcel:   "Excel has turned the number into an exponent and its digits are lost; export it again with that column as text",
 	KeyDigitsLost:       "the number has more than 15 digits and ends in zeros, as Excel leaves it when digits are lost; compare it with the source",
 	KeyInvalid:          "the number holds a line break, a character that cannot be seen or one that was lost in a conversion; type it anew",
+	KeyIsTotal:          "the order number reads like a line of totals; if it is an order, give it another number",
 	KeyMissing:          "the order number is missing",
 	NothingToChange:     "the row changes neither amount nor due date",
 	NoticeURLInvalid:    "notice_url is not an http or https address",
 	PGUnknown:           "no PG has this name, and the API would silently use the default one; write its code, such as nice or settle.MID",
 	PhoneZeroRestored:   "the phone number had lost its leading zero; it was restored",
-	ResultDiffers:       "a results file says one thing in its own column and another in the file's; make them agree, or choose with --map",
+	ResultDiffers:       "a results file says one thing in its own column and another in the file's; make them agree",
 	TooLong:             "the text is longer than the API takes",
 	TotalDiffers:        "a total is not what the rows above it add up to; a row may be missing or changed",
 	UnreadableRow:       "the line is not readable as CSV: a quotation mark is opened and never closed, or is followed by other text",

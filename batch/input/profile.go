@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,15 +16,16 @@ import (
 
 // Profile is what Options say of a file that comes again and again, as people write it: in a TOML file, or in flags.
 type Profile struct {
-	Encoding  string            `toml:"encoding,omitempty" comment:"utf-8, cp949, utf-16le or utf-16be; without it the file's bytes tell"`
-	Delimiter string            `toml:"delimiter,omitempty" comment:"comma, tab, semicolon, pipe or the character itself; without it the header tells"`
-	Key       string            `toml:"key,omitempty" comment:"the order number, made of columns; it must be another one for every order that was ever issued"`
-	Where     []string          `toml:"where,omitempty" comment:"only the rows in which all of these hold: HEADER=VALUE"`
-	DueYear   int               `toml:"due_year,omitempty" comment:"the year of due dates that have none"`
-	Map       map[string]string `toml:"map,omitempty" comment:"which column is which field: FIELD = HEADER"`
-	Set       map[string]string `toml:"set,omitempty" comment:"what rows have that do not say it themselves: FIELD = VALUE"`
-	Banks     map[string]string `toml:"banks,omitempty" comment:"the code to send for a bank, where the PG's own table is not to be used: \"국민\" = \"04\""`
-	PGAPIKeys map[string]string `toml:"pg_api_keys,omitempty" comment:"where the pg_api_key of a MID of KG Inicis is kept: MID = env:NAME or file:PATH"`
+	Encoding   string            `toml:"encoding,omitempty" comment:"utf-8, cp949, utf-16le or utf-16be; without it the file's bytes tell"`
+	Delimiter  string            `toml:"delimiter,omitempty" comment:"comma, tab, semicolon, pipe or the character itself; without it the header tells"`
+	Key        string            `toml:"key,omitempty" comment:"the order number, made of columns; it must be another one for every order that was ever issued"`
+	Where      []string          `toml:"where,omitempty" comment:"only the rows in which all of these hold: HEADER=VALUE"`
+	DueYear    int               `toml:"due_year,omitempty" comment:"the year of due dates that have none"`
+	OnlyMapped bool              `toml:"only_mapped,omitempty" comment:"another column whose name is known stops the run: the export has changed"`
+	Map        map[string]string `toml:"map,omitempty" comment:"which column is which field: FIELD = HEADER"`
+	Set        map[string]string `toml:"set,omitempty" comment:"what rows have that do not say it themselves: FIELD = VALUE"`
+	Banks      map[string]string `toml:"banks,omitempty" comment:"the code to send for a bank, where the PG's own table is not to be used: \"국민\" = \"04\""`
+	PGAPIKeys  map[string]string `toml:"pg_api_keys,omitempty" comment:"where the pg_api_key of a MID of KG Inicis is kept: MID = env:NAME or file:PATH"`
 }
 
 const profileHead = `# How vbankbatch reads a file: vbankbatch run --profile THIS_FILE orders.csv. Flags go before what stands here.
@@ -40,7 +42,7 @@ func ReadProfile(path string) (Profile, error) {
 	err = toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte(bom)))).DisallowUnknownFields().Decode(&p)
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		line, _ := unknown.Errors[0].Position()
-		return p, fmt.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, [map], [set], [banks] and [pg_api_keys]",
+		return p, fmt.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, only_mapped, [map], [set], [banks] and [pg_api_keys]",
 			path, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -67,7 +69,7 @@ func (p Profile) Write(path string) error {
 	return nil
 }
 
-// With returns the profile with what another one says in its place. Conditions are added up.
+// With returns the profile with what another one says in its place. Conditions on other columns are added.
 func (p Profile) With(other Profile) Profile {
 	for _, s := range []struct{ mine, others *string }{{&p.Encoding, &other.Encoding}, {&p.Delimiter, &other.Delimiter}, {&p.Key, &other.Key}} {
 		if *s.others != "" {
@@ -77,7 +79,14 @@ func (p Profile) With(other Profile) Profile {
 	if other.DueYear != 0 {
 		p.DueYear = other.DueYear
 	}
-	p.Where = append(append([]string(nil), p.Where...), other.Where...)
+	conditions := slices.Clone(other.Where)
+	for _, mine := range p.Where {
+		header, _, _ := strings.Cut(mine, "=")
+		if !slices.ContainsFunc(other.Where, func(w string) bool { return strings.HasPrefix(w, header+"=") }) {
+			conditions = append(conditions, mine)
+		}
+	}
+	p.Where = conditions
 	p.Map, p.Set, p.Banks = joined(p.Map, other.Map), joined(p.Set, other.Set), joined(p.Banks, other.Banks)
 	return p
 }
@@ -93,7 +102,7 @@ var delimiters = map[string]rune{"": 0, "auto": 0, "comma": ',', "tab": '\t', "s
 
 // Options returns the options that the profile stands for, or an error that names the setting.
 func (p Profile) Options(now time.Time) (Options, error) {
-	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, DueYear: p.DueYear, Banks: p.Banks, Now: now}
+	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, OnlyMapped: p.OnlyMapped, DueYear: p.DueYear, Banks: p.Banks, Now: now}
 	if p.Encoding != "auto" {
 		o.Encoding = p.Encoding
 	}
@@ -121,7 +130,7 @@ func (p Profile) Options(now time.Time) (Options, error) {
 // Profile returns the settings under which a file with the same header is read in the same way again, without any
 // search for columns.
 func (o Options) Profile(mapping []Mapped) Profile {
-	p := Profile{Encoding: o.Encoding, Key: o.Key, DueYear: o.DueYear, Set: o.Set, Banks: o.Banks, Map: make(map[string]string)}
+	p := Profile{Encoding: o.Encoding, Key: o.Key, OnlyMapped: true, DueYear: o.DueYear, Set: o.Set, Banks: o.Banks, Map: make(map[string]string)}
 	if o.Delimiter != 0 {
 		p.Delimiter = string(o.Delimiter)
 	}

@@ -16,16 +16,17 @@ import (
 
 // Options say how a file is to be read where it does not say so itself.
 type Options struct {
-	Encoding  string            // utf-8, cp949, utf-16le or utf-16be; "" detects
-	Delimiter rune              // 0 detects , tab ; or |
-	Map       map[string]string // field → header; goes before what the names say
-	Set       map[string]string // field → value for issue rows that have none; action, pg and channel_key for every row. A {header} in custom_data stands for that cell
-	Key       string            // makes the order number from columns: "{동}-{호}-202611"; "" takes it from its own
-	Where     []Where           // all must hold, or the row is skipped as Filtered
-	DueYear   int               // the year of due dates that have none; 0 refuses them
-	Now       time.Time         // what due dates are measured by; the zero time is the clock's
-	Revoke    bool              // take back what a results file says was issued, and read nothing else of it
-	Banks     map[string]string // bank, by any of its names → the code to send, for a PG whose table is not known or wrong
+	Encoding   string            // utf-8, cp949, utf-16le or utf-16be; "" detects
+	Delimiter  rune              // 0 detects , tab ; or |
+	Map        map[string]string // field → header; goes before what the names say
+	Set        map[string]string // field → value for issue rows that have none; action, pg and channel_key for every row. A {header} in custom_data stands for that cell
+	OnlyMapped bool              // a column that Map does not name, and whose name is known, stops the file
+	Key        string            // makes the order number from columns: "{동}-{호}-202611"; "" takes it from its own
+	Where      []Where           // all must hold, or the row is skipped as Filtered
+	DueYear    int               // the year of due dates that have none; 0 refuses them
+	Now        time.Time         // what due dates are measured by; the zero time is the clock's
+	Revoke     bool              // take back what a results file says was issued, and read nothing else of it
+	Banks      map[string]string // bank, by any of its names → the code to send, for a PG whose table is not known or wrong
 
 	// What the surroundings know, and no part of how a file is read.
 	Channels map[string]string          `json:"-"` // channel_key → {PG}.{MID}; nil where that is not known
@@ -34,6 +35,8 @@ type Options struct {
 
 // Where keeps the rows whose cell under Header is Value, both without the spaces around them.
 type Where struct{ Header, Value string }
+
+var errStopped = errors.New("the file's pass was stopped")
 
 // Stats counts what a pass has met so far, rows and what it passed over.
 type Stats struct {
@@ -64,6 +67,7 @@ type batch struct {
 type raw struct {
 	record
 	width int  // its own number of cells
+	extra bool // it has more than the header, if only empty ones
 	total bool // a line of totals
 }
 
@@ -74,23 +78,25 @@ func (t table) GetCSVRows() ([][]string, error) { return t, nil }
 
 // Reader is one pass over a file. It is for one goroutine; what Next returns is the caller's to keep.
 type Reader struct {
-	header   header
-	mapped   []Mapped
-	where    []whereColumn
-	key      []keyPart
-	lacking  map[string]bool // fields that are missing from all rows
-	lacks    error           // how to give them
-	updates  bool            // a row without an action is an update, with or without its imp_uid
-	custom   []keyPart       // of the default custom_data
-	issued   *outcome        // Options.Revoke: where the results say what was issued
-	defaults columns
-	now      time.Time
-	dueYear  int
-	channels map[string]string
-	hasKey   func(string) bool
-	codes    map[string]string // Options.Banks by KFTC code
-	banks    map[[2]string]bankCode
-	lastDue  dueText
+	header    header
+	mapped    []Mapped
+	where     []whereColumn
+	key       []keyPart
+	lacking   map[string]bool // fields that are missing from all rows
+	lacks     error           // how to give them
+	updates   bool            // a row without an action is an update, with or without its imp_uid
+	custom    []keyPart       // of the default custom_data
+	issued    *outcome        // Options.Revoke: where the results say what was issued
+	told      *outcome        // of a results file
+	keyAnswer int             // the column of a results file with the order numbers that Options.Key made, -1 without one
+	defaults  columns
+	now       time.Time
+	dueYear   int
+	channels  map[string]string
+	hasKey    func(string) bool
+	codes     map[string]string // Options.Banks by KFTC code
+	banks     map[[2]string]bankCode
+	lastDue   dueText
 
 	scan    *scanner
 	batches chan batch
@@ -164,6 +170,15 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if r.key, err = h.keyParts(o.Key); err != nil {
 		return nil, err
 	}
+	r.keyAnswer = -1
+	if h.result {
+		if told, err := h.outcome(); err == nil {
+			r.told = told
+		}
+		if r.key != nil {
+			r.keyAnswer = slices.Index(h.names, "merchant_uid")
+		}
+	}
 	if err := r.setDefaults(o.Set); err != nil {
 		return nil, err
 	}
@@ -177,6 +192,7 @@ func (f *File) Read(o Options) (*Reader, error) {
 	r.stats.Titles = h.titles
 	r.batches, r.quit = make(chan batch, 2), make(chan struct{})
 	r.close = sync.OnceFunc(func() { close(r.quit) })
+	r.scan.src.quit = r.quit
 	r.done.Go(r.decode)
 	return r, nil
 }
@@ -280,6 +296,9 @@ func (r *Reader) Differences() []Difference { return r.tally.differences }
 // Stats returns the counts up to the last row returned; after io.EOF they are those of the file.
 func (r *Reader) Stats() Stats { return r.stats }
 
+// Stop ends the pass from any goroutine: Next returns an error soon. The Reader is still to be closed.
+func (r *Reader) Stop() { r.close() }
+
 // Close ends the pass, wherever it is, and waits for its goroutine.
 func (r *Reader) Close() error {
 	r.close()
@@ -306,7 +325,7 @@ func (r *Reader) Next() (*Row, error) {
 		}
 		b, ok := <-r.batches
 		if !ok {
-			return nil, errors.New("input: Next after Close")
+			return nil, errStopped
 		}
 		b.stats.Rows, b.stats.Agree, b.stats.Differ = r.stats.Rows, r.stats.Agree, r.stats.Differ
 		r.current, r.at, r.stats = b, 0, b.stats
@@ -320,7 +339,7 @@ func (r *Reader) compare(raw raw) {
 		return
 	}
 	m := r.mapped[i]
-	word, kind := isTotal(raw.cells, r.keyColumn())
+	word, kind := isTotal(raw.cells, r.keyColumns())
 	says, adds, checked, agrees := r.tally.total(word, kind, clean(raw.cells[m.Column-1]))
 	switch {
 	case agrees:
@@ -332,14 +351,28 @@ func (r *Reader) compare(raw raw) {
 	}
 }
 
-// keyColumn is the index of the order number's column, -1 without one.
-func (r *Reader) keyColumn() int {
+func (r *Reader) stopped() bool {
+	select {
+	case <-r.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// keyColumns are the indexes of the columns that hold order numbers, or of which they are made.
+func (r *Reader) keyColumns() (columns []int) {
 	for _, m := range r.mapped {
 		if m.Field == "merchant_uid" {
-			return m.Column - 1
+			columns = append(columns, m.Column-1)
 		}
 	}
-	return -1
+	for _, part := range r.key {
+		if part.column >= 0 {
+			columns = append(columns, part.column)
+		}
+	}
+	return columns
 }
 
 // decode reads the records of the pass and lets gocsv sort their cells into fields.
@@ -352,7 +385,7 @@ func (r *Reader) decode() {
 	most, width := min(batchRows, 1+batchCells/len(r.header.names)), len(names)
 	picked := make([]string, most*width)
 	records := append(make(table, 0, batchRows+1), names)
-	stats, key := r.stats, r.keyColumn()
+	stats, keys := r.stats, r.keyColumns()
 	for ended := false; !ended; {
 		var b batch
 		records = records[:1]
@@ -360,12 +393,15 @@ func (r *Reader) decode() {
 		cells := make([]string, most*len(r.header.names))
 		for bytes := 0; len(b.rows) < most && bytes < batchBytes; {
 			rec, err := r.scan.read()
+			if err == nil && r.stopped() {
+				err = errStopped
+			}
 			if err != nil {
 				b.err, ended = err, true
 				break
 			}
 			bytes += rec.bytes
-			kind := r.header.kind(rec, key)
+			kind := r.header.kind(rec, keys)
 			switch kind {
 			case blankLine:
 				stats.Blank++
@@ -388,7 +424,7 @@ func (r *Reader) decode() {
 				}
 			}
 			records = append(records, pick)
-			b.rows = append(b.rows, raw{record{full, rec.line, rec.bytes, rec.torn}, r.header.count(rec.cells), kind == totalLine})
+			b.rows = append(b.rows, raw{record{full, rec.line, rec.lines, rec.bytes, rec.torn}, r.header.count(rec.cells), len(rec.cells) > len(r.header.names), kind == totalLine})
 		}
 		if len(b.rows) > 0 {
 			if err := gocsv.UnmarshalDecoder(records, &b.cells); err != nil {
@@ -415,15 +451,15 @@ const (
 	totalLine
 )
 
-// kind tells rows from the lines between them. The key is the column of the order number, -1 if there is none.
-func (h header) kind(r record, key int) lineKind {
+// kind tells rows from the lines between them, by the columns of their order numbers.
+func (h header) kind(r record, keys []int) lineKind {
 	if blank(r.cells) {
 		return blankLine
 	}
 	if slices.ContainsFunc(h.lines, func(names []string) bool { return repeats(names, r.cells) }) {
 		return headerLine
 	}
-	if _, kind := isTotal(r.cells, key); kind != noTotal {
+	if _, kind := isTotal(r.cells, keys); kind != noTotal {
 		return totalLine
 	}
 	return rowLine

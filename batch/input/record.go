@@ -25,12 +25,13 @@ type source struct {
 	r        io.Reader
 	hash     hash.Hash // over the bytes as they are in the file
 	buf      []byte
-	start    int   // buf[start:] begins with the current record
-	next     int   // buf[next:] is still to be handed on
-	line     int   // of buf[start]
-	passed   int64 // bytes before buf[start] since the csv.Reader began
-	blank    int   // empty lines so far
-	err      error // what stopped reading; csv.Reader may hide it behind a ParseError for the line that it cut
+	start    int             // buf[start:] begins with the current record
+	next     int             // buf[next:] is still to be handed on
+	line     int             // of buf[start]
+	passed   int64           // bytes before buf[start] since the csv.Reader began
+	blank    int             // empty lines so far
+	quit     <-chan struct{} // closed to stop; may be nil
+	err      error           // what stopped reading; csv.Reader may hide it behind a ParseError for the line that it cut
 }
 
 func (f *File) source(encoding string) *source {
@@ -77,6 +78,11 @@ func (s *source) Read(p []byte) (int, error) {
 
 // fill reads more behind what is kept.
 func (s *source) fill() error {
+	select {
+	case <-s.quit:
+		return errStopped
+	default:
+	}
 	s.skipBlank()
 	if len(s.buf)-s.start > maxRecord {
 		return errTooLong
@@ -151,6 +157,7 @@ func (s *source) take(n int) {
 type record struct {
 	cells []string
 	line  int // physical, where it starts
+	lines int // how many it takes; 0 is one
 	bytes int
 	torn  bool // not readable as CSV; cells are a rough cut of its first line
 }
@@ -189,7 +196,7 @@ func (s *scanner) read() (record, error) {
 	line, n := s.src.line, int(s.csv.InputOffset()-s.src.passed)
 	if err == nil {
 		s.src.take(n)
-		return record{cells: cells, line: line, bytes: n}, nil
+		return record{cells: cells, line: line, lines: s.src.line - line, bytes: n}, nil
 	}
 	var parse *csv.ParseError
 	switch {

@@ -36,6 +36,7 @@ type Row struct {
 	Request     client.IssueRequest // VbankCode in the form that its PG takes
 	Bank        string              // KFTC's code
 	ImpUID      string
+	IssuedAs    string    // of an issue in a results file: the imp_uid that it came to, says the file
 	RelativeDue bool      // the due date was a span from now: no part of what makes two requests the same
 	Skip        string    // why the row is not to be done, Filtered, NotIssued or ZeroBalance; such a row has no problems
 	Problems    []Problem // in the order of their columns, then those without one
@@ -59,9 +60,14 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 		r.tally.add(0, false)
 		return row, nil
 	}
+	if raw.lines > 1 && r.swallowed(raw) {
+		row.Problems = []Problem{{Code: UnreadableRow, Message: fmt.Sprintf("a cell goes on over %d lines and holds as many separators as a row; look for a quotation mark too many", raw.lines)}}
+		r.tally.add(0, false)
+		return row, nil
+	}
 	r.parse(c, row)
 	for _, p := range row.Problems {
-		if p.Code == AmountInvalid && newHeader("", raw.record).score(Options{}) > 1 {
+		if p.Code == AmountInvalid && newHeader("", raw.record).sufficient() {
 			return nil, &Error{Path: r.header.path, Line: raw.line, Message: fmt.Sprintf("is another header than the one on line %d", r.header.line),
 				Hint: "files with different columns cannot be read as one; run each on its own"}
 		}
@@ -72,6 +78,11 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 		row.Problems = []Problem{{Code: ColumnCount, Message: fmt.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}}
 		return row, nil
 	}
+	if r.torn(raw) {
+		row.Skip = ""
+		row.Problems = append(row.Problems, Problem{Code: AmountAmbiguous, Field: "amount",
+			Message: "the amount may have been cut in two at its own comma, as in 35,000 without quotation marks; write it in digits alone"})
+	}
 	for _, w := range r.where {
 		if clean(row.Cells[w.column]) != w.value {
 			row.Skip = Filtered
@@ -81,6 +92,40 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 		row.Problems = nil
 	}
 	return row, nil
+}
+
+// swallowed reports a cell of several lines that may be other rows, between two quotation marks that do not belong
+// together.
+func (r *Reader) swallowed(raw raw) bool {
+	for _, cell := range raw.cells {
+		if strings.Contains(cell, "\n") && strings.Count(cell, string(r.scan.comma)) >= max(len(r.header.names)-1, 2) {
+			return true
+		}
+	}
+	return false
+}
+
+// torn reports an amount that may be the first part of one: 35,000 without quotation marks is 35 and 000. Where the
+// next column is one that is read, what stands there tells.
+func (r *Reader) torn(raw raw) bool {
+	if r.scan.comma != ',' {
+		return false
+	}
+	read := false
+	at := -1
+	for _, m := range r.mapped {
+		if m.Field == "amount" {
+			at = m.Column - 1
+		}
+	}
+	if at < 0 || at+1 >= len(raw.cells) || len(raw.cells[at+1]) != 3 || !digits(raw.cells[at+1]) {
+		return false
+	}
+	for _, m := range r.mapped {
+		read = read || m.Column-1 == at+1
+	}
+	amount := clean(raw.cells[at])
+	return len(amount) <= 3 && digits(amount) && amount[0] != '0' && (raw.extra || !read)
 }
 
 // parse fills in a row and says all that is wrong with it.
@@ -149,13 +194,22 @@ func (p *parser) action(c *columns) {
 	if p.row.ImpUID != "" || p.r.updates {
 		p.row.Action = Update
 	}
-	if text == "" {
+	if text != "" {
+		if action, ok := actions[fold(text)]; ok {
+			p.row.Action = action
+		} else {
+			p.add(ActionUnknown, "action", text)
+		}
+	}
+	if p.r.told == nil || p.row.Cells == nil {
 		return
 	}
-	if action, ok := actions[fold(text)]; ok {
-		p.row.Action = action
-	} else {
-		p.add(ActionUnknown, "action", text)
+	// Of a change the results' imp_uid is what was asked for; of an issue it is what came of it.
+	switch impUID := clean(p.row.Cells[p.r.told.impUID]); {
+	case p.row.Action != Issue && p.row.ImpUID == "":
+		p.row.ImpUID = p.id("imp_uid", impUID, 0)
+	case p.row.Action == Issue:
+		p.row.IssuedAs = impUID
 	}
 }
 
@@ -223,7 +277,7 @@ func (p *parser) update(c *columns) {
 func (p *parser) amount(text string) {
 	won, code := ParseAmount(text)
 	if p.row.Cells != nil {
-		p.r.tally.add(won, code == "" || code == AmountZero || code == AmountNegative || code == AmountMissing)
+		p.r.tally.addRow(p.row.Request.MerchantUID, won, code == "" || code == AmountZero || code == AmountNegative || code == AmountMissing)
 	}
 	switch {
 	case code == "":
@@ -246,8 +300,8 @@ func (p *parser) answer(field string, same func(string) bool) {
 		}
 		if answer := clean(p.row.Cells[m.Answer-1]); answer != "" && !same(answer) {
 			problem := p.add(ResultDiffers, field, answer)
-			problem.Message = fmt.Sprintf("%s stands in this file twice and differs, here and in column %d (%s); make them agree, or choose with --map '%s=%s'",
-				field, m.Answer, p.r.header.names[m.Answer-1], field, m.Header)
+			problem.Message = fmt.Sprintf("%s stands in this file twice and differs, here and in column %d (%s); make them agree",
+				field, m.Answer, told(p.r.header.names[m.Answer-1]))
 		}
 	}
 }
@@ -292,6 +346,8 @@ func (p *parser) checkID(field, s string) {
 		p.add(KeyDamagedByExcel, field, s)
 	case digitsLost(s):
 		p.add(KeyDigitsLost, field, s)
+	case field == "merchant_uid" && readsLikeTotal(s):
+		p.add(KeyIsTotal, field, s)
 	}
 }
 
@@ -313,7 +369,15 @@ func (p *parser) composed() string {
 		p.checkID("merchant_uid", cell)
 		b.WriteString(cell)
 	}
-	return p.atMost("merchant_uid", b.String(), 40)
+	uid := p.atMost("merchant_uid", b.String(), 40)
+	if at := p.r.keyAnswer; at >= 0 {
+		if answer := clean(p.row.Cells[at]); answer != "" && answer != uid {
+			problem := p.add(ResultDiffers, "merchant_uid", answer)
+			problem.Column, problem.Header = at+1, p.r.header.names[at]
+			problem.Message = "the results say that this row was for another order than --key makes of it now; its columns may have been changed"
+		}
+	}
+	return uid
 }
 
 func (p *parser) gateway(text string) string {

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/width"
 )
 
 // clean is a cell as it was meant: without the spaces around it, without Excel's ways to keep text text (="004" and
@@ -39,11 +40,12 @@ func composed(s string) bool {
 	return true
 }
 
-// plain is a number or date ready to be parsed: compatibility forms such as full-width digits folded, lower case.
+// plain is a number or date ready to be parsed: full-width digits and signs folded, lower case. Other compatibility
+// forms stay what they are, and no digits: ① is a note, not a one.
 func plain(s string) string {
 	s = trim(s)
 	if !ascii(s) {
-		s = trim(norm.NFKC.String(s))
+		s = trim(width.Fold.String(s))
 	}
 	return strings.ToLower(s)
 }
@@ -101,6 +103,16 @@ func unseen(s string) bool {
 	return !ascii(s) && strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Cf, r) })
 }
 
+// told is a text of the file as it may stand in a message: short, on one line, without what would steer a terminal.
+func told(s string) string {
+	return shorten(oneLine(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, s)))
+}
+
 // oneLine puts a space in place of each line break or other control character, and of the spaces around it.
 func oneLine(s string) string {
 	if !control(s) {
@@ -119,7 +131,7 @@ func exponent(s string) bool {
 	if !ok || len(mantissa) < 2 || mantissa[len(mantissa)-1]|' ' != 'e' {
 		return false
 	}
-	whole, fraction, pointed := strings.Cut(mantissa[:len(mantissa)-1], ".")
+	whole, fraction, pointed := strings.Cut(strings.Replace(mantissa[:len(mantissa)-1], ",", ".", 1), ".")
 	return digits(power) && len(whole) == 1 && digits(whole) && (!pointed || digits(fraction))
 }
 

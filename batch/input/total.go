@@ -5,26 +5,35 @@ import (
 	"strings"
 )
 
-// totals are the words for a line that adds others up, and whether such a line may add up only the last of several
-// groups. A balance carried forward adds up nothing.
-var totals = map[string]totalKind{"계": ofGroup, "소계": ofGroup, "일계": ofGroup, "월계": ofGroup, "합계": ofAll, "총합계": ofAll, "총계": ofAll, "누계": ofAll,
+// totals are the words for a line that adds others up, and what such a line adds. A balance carried forward adds up
+// nothing.
+var totals = map[string]totalKind{"계": ofGroup, "소계": ofGroup, "일계": ofPeriod, "월계": ofPeriod, "합계": ofSome, "총합계": ofSome, "총계": ofSome, "누계": ofAll,
 	"전기이월": carried, "전월이월": carried, "전일이월": carried, "차기이월": carried, "차월이월": carried}
 
 type totalKind int
 
 const (
-	noTotal totalKind = iota
-	ofGroup           // the rows since some earlier total
-	ofAll             // those since the same word, or since the beginning
+	noTotal  totalKind = iota
+	ofGroup            // the rows since some earlier total
+	ofPeriod           // those since the same word, if it stood there before
+	ofSome             // those since the same word, or since the beginning
+	ofAll              // those since the beginning
 	carried
 )
 
 // isTotal tells a line that adds others up by its first cell that is not empty: one of the words alone (합계, [ 월 계 ]), or
-// behind what it adds up and a space (101동 소계, 2026/11/03 계). In a line without an order number any cell may be the word.
-func isTotal(cells []string, key int) (word string, kind totalKind) {
+// behind what it adds up and a space (101동 소계, 2026/11/03 계). In a line without an order number any cell may be the
+// word; a line with one, in the columns keys, is an order, unless the word stands there.
+func isTotal(cells []string, keys []int) (word string, kind totalKind) {
+	keyed := 0 // columns of the order number that are filled
+	for _, key := range keys {
+		if key < len(cells) && trim(cells[key]) != "" {
+			keyed++
+		}
+	}
+	keyless := len(keys) > 0 && keyed == 0
 	first := true
-	keyless := key >= 0 && (key >= len(cells) || trim(cells[key]) == "")
-	for _, cell := range cells {
+	for i, cell := range cells {
 		if !first && !keyless {
 			break
 		}
@@ -34,15 +43,34 @@ func isTotal(cells []string, key int) (word string, kind totalKind) {
 		}
 		cell = clean(cell)
 		word = fold(cell)
-		if i := strings.LastIndexByte(cell, ' '); first && totals[word] == noTotal && i >= 0 {
-			word = cell[i+1:]
+		if words := strings.Fields(cell); first && totals[word] == noTotal && len(words) > 1 {
+			word = fold(words[len(words)-1])
 		}
-		if totals[word] != noTotal {
-			return word, totals[word]
+		if totals[word] == noTotal {
+			first = false
+			continue
 		}
-		first = false
+		if elsewhere := !slices.Contains(keys, i); keyed > 0 && keyed == len(keys) && (elsewhere || keyed > 1) {
+			return "", noTotal
+		}
+		return word, totals[word]
 	}
 	return "", noTotal
+}
+
+// readsLikeTotal reports an order number, or a part of one, that has a word for a total in it. Such a row may be an
+// order, or a line of totals in a form that isTotal does not know: nobody is asked to pay it.
+func readsLikeTotal(s string) bool {
+	if ascii(s) {
+		return strings.Contains(strings.ToLower(s), "total")
+	}
+	s = fold(s)
+	for _, word := range []string{"소계", "합계", "총계", "누계", "현계", "총액", "평균", "이월", "누적"} {
+		if strings.Contains(s, word) {
+			return true
+		}
+	}
+	return totals[s] != noTotal || strings.HasPrefix(s, "총") && strings.HasSuffix(s, "건")
 }
 
 // A Difference is a line of totals that does not agree with the rows.
@@ -64,6 +92,8 @@ type tally struct {
 	now         sum
 	marks       []mark // the last totals
 	carried     int64  // won
+	uid         string // of the row before, and its amount
+	won         int64
 	differences []Difference
 }
 
@@ -77,6 +107,16 @@ type sum struct {
 type mark struct {
 	word string
 	sum
+}
+
+// addRow adds a row, unless it repeats the order and the amount of the row before, as items of one order do.
+func (t *tally) addRow(uid string, won int64, read bool) {
+	if repeated := uid != "" && uid == t.uid && won == t.won; repeated && read {
+		won = 0
+	} else {
+		t.uid, t.won = uid, won
+	}
+	t.add(won, read)
 }
 
 func (t *tally) add(won int64, read bool) {
@@ -102,14 +142,20 @@ func (t *tally) total(word string, kind totalKind, amount string) (says, adds in
 		t.carried += says
 		return says, 0, false, false
 	}
+	if t.now.rows == 0 { // it stands above what it adds up
+		return says, 0, false, false
+	}
 	from := []sum{{}}
 	for _, m := range t.marks {
-		if m.rows < t.now.rows && (kind == ofGroup || m.word == word) {
+		if m.rows < t.now.rows && (kind == ofGroup || kind != ofAll && m.word == word) {
 			from = append(from, m.sum)
 		}
 	}
-	if kind == ofAll && len(from) > 2 {
-		from = []sum{{}, from[len(from)-1]}
+	switch last := from[len(from)-1]; {
+	case kind == ofPeriod:
+		from = []sum{last}
+	case kind == ofSome && len(from) > 2:
+		from = []sum{{}, last}
 	}
 	for _, begin := range slices.Backward(from) {
 		if t.now.unread > begin.unread {

@@ -3,7 +3,7 @@ package pg
 import (
 	"strings"
 
-	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/width"
 )
 
 // Bank is a bank under the three digits KFTC gives it, and under the code that a PG knows it by.
@@ -57,7 +57,7 @@ func Normalize(text string) string { return dropped.Replace(Fold(text)) }
 // BankByName returns the KFTC code of a bank by any of its names (국민, KB국민은행) or code forms (4, 04, 004, BK04).
 // Numbers are always read as KFTC's: what daou alone means by 11 or 31 cannot be told from them.
 func BankByName(text string) (kftc string, ok bool) {
-	number := strings.ToLower(strings.TrimSpace(norm.NFKC.String(text)))
+	number := strings.ToLower(strings.TrimSpace(width.Fold.String(text))) // ④ is no number
 	number = strings.TrimPrefix(number, "bk")
 	if len(number) <= 3 && digits(number) {
 		kftc, ok = kftcByName["000"[len(number):]+number]
