@@ -80,6 +80,7 @@ func (t table) GetCSVRows() ([][]string, error) { return t, nil }
 type Reader struct {
 	header    header
 	mapped    []Mapped
+	amountAt  int // index of the amount's column, -1 without one
 	where     []whereColumn
 	key       []keyPart
 	lacking   map[string]bool // fields that are missing from all rows
@@ -146,6 +147,12 @@ func (f *File) Read(o Options) (*Reader, error) {
 			return nil, h.failed("[banks] names “"+bank+"”, which is no bank", "vbankbatch banks lists them")
 		}
 		r.codes[kftc] = code
+	}
+	r.amountAt = -1
+	for _, m := range r.mapped {
+		if m.Field == "amount" {
+			r.amountAt = m.Column - 1
+		}
 	}
 	r.lacking = make(map[string]bool)
 	if o.Revoke {
@@ -334,11 +341,10 @@ func (r *Reader) Next() (*Row, error) {
 
 // compare holds a line of totals to the rows above it.
 func (r *Reader) compare(raw raw) {
-	i := slices.IndexFunc(r.mapped, func(m Mapped) bool { return m.Field == "amount" })
-	if i < 0 {
+	if r.amountAt < 0 {
 		return
 	}
-	m := r.mapped[i]
+	m := r.mapped[slices.IndexFunc(r.mapped, func(m Mapped) bool { return m.Field == "amount" })]
 	word, kind := isTotal(raw.cells, r.keyColumns())
 	says, adds, checked, agrees := r.tally.total(word, kind, clean(raw.cells[m.Column-1]))
 	switch {

@@ -112,12 +112,7 @@ func (r *Reader) torn(raw raw) bool {
 		return false
 	}
 	read := false
-	at := -1
-	for _, m := range r.mapped {
-		if m.Field == "amount" {
-			at = m.Column - 1
-		}
-	}
+	at := r.amountAt
 	if at < 0 || at+1 >= len(raw.cells) || len(raw.cells[at+1]) != 3 || !digits(raw.cells[at+1]) {
 		return false
 	}

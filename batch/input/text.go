@@ -88,10 +88,10 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// control reports a line break or another control character.
+// control reports a line break or another control character, those of ISO 8859 included.
 func control(s string) bool {
-	for _, r := range s {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == 0x7f || c == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0 {
 			return true
 		}
 	}

@@ -62,7 +62,7 @@ func isTotal(cells []string, keys []int) (word string, kind totalKind) {
 // order, or a line of totals in a form that isTotal does not know: nobody is asked to pay it.
 func readsLikeTotal(s string) bool {
 	if ascii(s) {
-		return strings.Contains(strings.ToLower(s), "total")
+		return strings.ContainsAny(s, "tT") && strings.Contains(strings.ToLower(s), "total")
 	}
 	s = fold(s)
 	for _, word := range []string{"소계", "합계", "총계", "누계", "현계", "총액", "평균", "이월", "누적"} {

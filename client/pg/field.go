@@ -116,7 +116,12 @@ var special = func() (all field) {
 // lacks, counted from 1; 0 is none. Such a character counts as two bytes. It is Microsoft's EUC-KR (CP949), which
 // has every Hangul syllable, as Korean systems have used it for long.
 func measure(text string) (chars, size, lacks int) {
-	for _, r := range text {
+	ascii := 0
+	for ascii < len(text) && text[ascii] < utf8.RuneSelf {
+		ascii++
+	}
+	chars, size = ascii, ascii
+	for _, r := range text[ascii:] {
 		chars++
 		if r < utf8.RuneSelf {
 			size++
