@@ -129,8 +129,8 @@ func Preflight(ctx context.Context, file *input.File, options input.Options) (*P
 		return nil, err
 	}
 	if p.repeats = index.resolve(); len(p.repeats) > mostRepeats {
-		return nil, &input.Error{Path: file.Path, Message: fmt.Sprintf("%d lines are for orders that stand in other lines too", len(p.repeats)),
-			Hint: "more than a million cannot be told apart; split the file, or look whether the column of order numbers is the right one"}
+		return nil, &input.Error{Path: file.Path, Message: fmt.Sprintf("more than %d lines are for orders that stand in other lines too", mostRepeats),
+			Hint: "split the file, or look whether the column of order numbers is the right one"}
 	} else if len(p.repeats) > 0 {
 		if err := count(func(*input.Row) {}); err != nil {
 			return nil, err

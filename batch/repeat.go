@@ -139,14 +139,15 @@ func (x *repeatIndex) add(row *input.Row) {
 	}
 }
 
-// resolve returns what is to be said of each line whose order or account stands in another line too.
+// resolve returns what is to be said of each line whose order or account stands in another line too; of more than
+// mostRepeats only the first.
 func (x *repeatIndex) resolve() map[int]repeat {
 	x.keepRepeated()
 	slices.SortFunc(x.entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.line, b.line))
 	})
 	found := make(map[int]repeat)
-	for rest := x.entries; len(rest) > 0; {
+	for rest := x.entries; len(rest) > 0 && len(found) <= mostRepeats; {
 		n := 1
 		for n < len(rest) && rest[n].key == rest[0].key {
 			n++
@@ -154,7 +155,7 @@ func (x *repeatIndex) resolve() map[int]repeat {
 		if group := rest[:n]; n > 1 {
 			composed := x.composed && group[0].by == issueByOrder
 			agree := agreeing(group) && !composed
-			for _, e := range group {
+			for _, e := range group[:min(len(group), mostRepeats+1)] {
 				// A line can be in two groups, by its order and by its account: a conflict in either counts, and
 				// the account says which line it repeats.
 				if old, ok := found[int(e.line)]; (ok && old.conflict) || (agree && e.by == byOrderToo) {
