@@ -828,7 +828,7 @@ type banksCommand struct {
 }
 
 func (banksCommand) Help() string {
-	return `Prints the PG, the KFTC code, the PG's own code and the bank's name, separated by tabs. In a file any of them will do.
+	return `Prints the PG, the KFTC code, the PG's own code and the bank's name, separated by tabs. In a file the name or the KFTC code will do.
 
   vbankbatch banks --pg kcp`
 }
