@@ -23,7 +23,7 @@ type gate struct {
 	allow   func(now time.Time) bool // nil lets all through
 	latency time.Duration
 	headers http.Header // of a 429
-	status  func(now time.Time) int
+	status  func(now time.Time, atOnce int) int
 
 	mu      sync.Mutex
 	arrived []time.Time
@@ -38,6 +38,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	g.arrived = append(g.arrived, now)
 	g.atOnce++
 	g.most = max(g.most, g.atOnce)
+	atOnce := g.atOnce
 	let := g.allow == nil || g.allow(now)
 	if !let {
 		g.refused++
@@ -55,7 +56,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	case strings.HasSuffix(r.URL.Path, "getToken"):
 		body = tokenReply
 	case g.status != nil:
-		reply.StatusCode = g.status(now)
+		reply.StatusCode = g.status(now, atOnce)
 	}
 	reply.Body = io.NopCloser(strings.NewReader(body))
 	return reply, nil
@@ -207,8 +208,8 @@ func TestFewerAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		started := time.Now()
 		g := &gate{latency: 100 * time.Millisecond}
-		g.status = func(now time.Time) int {
-			if g.atOnce > 2 && now.Sub(started) < 5*time.Second {
+		g.status = func(now time.Time, atOnce int) int {
+			if atOnce > 2 && now.Sub(started) < 5*time.Second {
 				return 500
 			}
 			return 200
