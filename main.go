@@ -226,7 +226,7 @@ func (environment) Validate(*kong.Application) error { return nil }
 
 func (environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	value := os.Getenv("VBANKBATCH_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_")))
-	if value == "" || flag.Name == "help" {
+	if value == "" || flag.Name == "help" || flag.Name == "revoke" { // that must be typed
 		return nil, nil
 	}
 	return value, nil

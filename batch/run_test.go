@@ -298,6 +298,17 @@ func TestOrderUnknown(t *testing.T) {
 			}
 			w.expect(got, "12345 conflict ORDER_UNKNOWN", "A-2 issued", "A-3 already_issued")
 		}
+		for _, file := range [][]string{ // with an imp_uid of the file's own, and without the results'
+			{"주문번호,금액,은행,IMP UID,line,status,error_code,imp_uid", "12345,1000,국민,,2,issued,,imp_1"},
+			{"주문번호,금액,line,status,error_code", "12345,1000,2,issued,"},
+			{"주문번호,금액,line,error_code,vbank_num", "12345,1000,2,,0012345"},
+		} {
+			got, err := w.run(t.Context(), plan(t, file...))
+			if err != nil {
+				t.Error(err)
+			}
+			w.expect(got, "12345 conflict ORDER_UNKNOWN")
+		}
 		if n := w.api.Ready("12345"); n != 0 {
 			t.Errorf("12345 has %d accounts", n)
 		}
@@ -393,6 +404,10 @@ func TestTiers(t *testing.T) {
 			t.Error(err)
 		}
 		w.expect(got, "A-1 updated", "A-1 revoked", "A-1 rejected IMP_UID_MISSING")
+		if got, err = w.run(t.Context(), plan(t, "주문번호,금액,tier", "A-1,3000,\"002 \"")); err != nil { // spaces count for nothing
+			t.Error(err)
+		}
+		w.expect(got, "A-1 already_issued")
 		amounts := make(map[string]string)
 		for _, a := range w.api.Payments() {
 			amounts[a.Tier] += fmt.Sprint(a.Amount, a.Status)

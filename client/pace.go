@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -112,7 +113,7 @@ func (p *pace) moment(ctx context.Context) error {
 			continue
 		}
 		if err := p.limit.Wait(ctx); err != nil {
-			return context.Cause(ctx)
+			return cmp.Or(context.Cause(ctx), err)
 		}
 		p.mu.Lock()
 		paused := time.Now().Before(p.resume)

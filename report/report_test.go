@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -214,4 +215,38 @@ func ExampleSummary() {
 	//   invalid                1
 	// reasons:
 	//   BANK_UNKNOWN               1  no bank has this name or code; vbankbatch banks lists them
+}
+
+// TestPlaces refuses to replace what is no file, and follows a link instead of replacing it.
+func TestPlaces(t *testing.T) {
+	dir := t.TempDir()
+	pipe, link, file := filepath.Join(dir, "pipe"), filepath.Join(dir, "link.csv"), filepath.Join(dir, "file.csv")
+	if err := exec.Command("mkfifo", pipe).Run(); err != nil {
+		t.Skip(err)
+	}
+	for _, path := range []string{pipe, dir} {
+		if w, err := Create(path, nil); err == nil {
+			w.Close()
+			t.Errorf("%s would be replaced", path)
+		}
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Create(link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := errors.Join(w.Header(nil), w.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(link)
+	text, _ := os.ReadFile(file)
+	if err != nil || info.Mode()&os.ModeSymlink == 0 || !strings.Contains(string(text), "status") {
+		t.Errorf("%v, %q", info, text)
+	}
 }

@@ -101,6 +101,11 @@ func Create(path string, stdout io.Writer) (*Results, error) {
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil, fmt.Errorf("%s is a directory", path)
+	} else if err == nil && !info.Mode().IsRegular() { // a device that is renamed over is gone
+		return nil, fmt.Errorf("%s is no file that could be replaced", path)
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path, w.path = target, target // not the link itself
 	}
 	temporary := "." + filepath.Base(path) + "."
 	sweep(filepath.Dir(path), temporary)

@@ -57,6 +57,15 @@ func TestDoubtful(t *testing.T) {
 			"A-1,12000,신한,2026-12-31,x,2,rejected,issue,A-1,10000,,1\n", Options{}, "2 issue A-1 12000 088 2026-12-31T23:59:59 RESULT_DIFFERS"},
 		{"the results of a revocation", "line,status,error_code,action,merchant_uid,imp_uid,amount,attempts\n2,revoked,,revoke,A-1,imp_2,1000,1\n3,rejected,NOT_FOUND,revoke,A-7,imp_9,,1\n", Options{},
 			"2 revoke A-1 0  - imp_2|3 revoke A-7 0  - imp_9"},
+		{"the file's own Status", "order_id,금액,은행,입금기한,예금주,Status,IMP UID,line,status,error_code,action,merchant_uid,imp_uid\nA-1,1000" + account + ",issued,x,2,already_issued,,issue,A-1,imp_1\n" +
+			"A-2,1000" + account + ",new,y,3,issued,,issue,A-2,imp_2\n", Options{Revoke: true}, "2 revoke  0  - skip:NOT_ISSUED|3 revoke A-2 0  - imp_2"},
+		{"a bank mended in the results", "주문번호,금액,은행,입금기한,예금주,line,status,error_code,vbank_code,vbank_due\nA-1,1000" + account + ",2,invalid,X,088,\nA-2,1000" + account + ",2,invalid,X,,2027-02-20\n" +
+			"A-3,1000" + account + ",2,invalid,X,4,2026.12.31\n", Options{}, "2 issue A-1 1000 004 2026-12-31T23:59:59 RESULT_DIFFERS|3 issue A-2 1000 004 2026-12-31T23:59:59 RESULT_DIFFERS|4 issue A-3 1000 004 2026-12-31T23:59:59"},
+		{"a bank with two codes", usual + "A-1,1000" + account + "\n", Options{Banks: map[string]string{"국민": "004", "KB국민": "088"}}, "[banks] gives bank 004 two codes"},
+		{"a memo of two lines", "주문번호,금액,배송메모\nA-1,1000,\"문 앞에, 놔주세요, 감사합니다\n(부재시 연락)\"\n", Options{Set: someDefaults}, "2 issue A-1 1000 004 2026-11-12T23:59:59"},
+		{"a header in two languages", "주문번호,금액,은행,입금기한,예금주\norder_id,amount,bank,due,vbank_holder\nA-1,1000" + account + "\n", Options{}, "3 issue A-1 1000 004 2026-12-31T23:59:59"},
+		{"names with a word for totals in them", usual + "TOTALENERGIES-11,1" + account + "\nhp-TotalCare-3,1" + account + "\n합계빌라-101,1" + account + "\n서초평균타운,1" + account + "\n", Options{},
+			"2 issue TOTALENERGIES-11 1 004 2026-12-31T23:59:59|3 issue hp-TotalCare-3 1 004 2026-12-31T23:59:59|4 issue 합계빌라-101 1 004 2026-12-31T23:59:59|5 issue 서초평균타운 1 004 2026-12-31T23:59:59"},
 		{"results whose key Excel has changed", "동,호,금액,은행,입금기한,예금주,line,status,error_code,action,merchant_uid,imp_uid\n101,101,1000" + account + ",2,issued,,issue,101-0101,imp_1\n", Options{Key: "{동}-{호}"},
 			"2 issue 101-101 1000 004 2026-12-31T23:59:59 RESULT_DIFFERS"},
 	} {

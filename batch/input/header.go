@@ -463,14 +463,27 @@ func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error
 	return lacking, h.failed(fmt.Sprintf("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), "give "+strings.Join(hints, "; "))
 }
 
-// outcome is where a results file says what came of a row: the indexes of two columns.
-type outcome struct{ status, impUID int }
+// outcome is where a results file says what came of a row: the indexes of columns, -1 for one that was taken out.
+type outcome struct{ status, impUID, vbankNum int }
 
-// outcome finds them, or returns an *Error.
-func (h header) outcome() (*outcome, error) {
-	o := outcome{slices.Index(h.folded, fold("status")), slices.Index(h.folded, fold("imp_uid"))}
-	if !h.result || o.impUID < 0 {
-		return nil, h.failed("is no results file: there are no columns status, error_code and imp_uid", "--revoke takes back what the results of a run say was issued")
+// outcome finds them by their exact names, behind the file's own columns.
+func (h header) outcome() outcome {
+	at := func(name string) int {
+		for i, n := range slices.Backward(h.names) {
+			if n == name {
+				return i
+			}
+		}
+		return -1
+	}
+	return outcome{at("status"), at("imp_uid"), at("vbank_num")}
+}
+
+// issued finds them in a file whose accounts are to be taken back, or returns an *Error.
+func (h header) issued() (*outcome, error) {
+	o := h.outcome()
+	if !h.result || o.impUID < 0 || o.status < 0 {
+		return nil, h.failed("is no results file: it has not the columns status, error_code and imp_uid", "--revoke takes back what the results of a run say was issued")
 	}
 	return &o, nil
 }

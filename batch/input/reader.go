@@ -108,6 +108,7 @@ type Reader struct {
 	current batch
 	at      int
 	stats   Stats
+	worded  int // headers in other words than the first
 	tally   tally
 }
 
@@ -146,6 +147,9 @@ func (f *File) Read(o Options) (*Reader, error) {
 		if !ok {
 			return nil, h.failed("[banks] names “"+bank+"”, which is no bank", "vbankbatch banks lists them")
 		}
+		if other := r.codes[kftc]; other != "" && other != code {
+			return nil, h.failed("[banks] gives bank "+kftc+" two codes, "+other+" and "+code, "leave one of them")
+		}
 		r.codes[kftc] = code
 	}
 	r.amountAt = -1
@@ -156,7 +160,7 @@ func (f *File) Read(o Options) (*Reader, error) {
 	}
 	r.lacking = make(map[string]bool)
 	if o.Revoke {
-		if r.issued, err = h.outcome(); err != nil {
+		if r.issued, err = h.issued(); err != nil {
 			return nil, err
 		}
 	} else {
@@ -179,9 +183,8 @@ func (f *File) Read(o Options) (*Reader, error) {
 	}
 	r.keyAnswer = -1
 	if h.result {
-		if told, err := h.outcome(); err == nil {
-			r.told = told
-		}
+		told := h.outcome()
+		r.told = &told
 		if r.key != nil {
 			r.keyAnswer = slices.Index(h.names, "merchant_uid")
 		}
@@ -301,7 +304,11 @@ func (r *Reader) Lacking() error { return r.lacks }
 func (r *Reader) Differences() []Difference { return r.tally.differences }
 
 // Stats returns the counts up to the last row returned; after io.EOF they are those of the file.
-func (r *Reader) Stats() Stats { return r.stats }
+func (r *Reader) Stats() Stats {
+	s := r.stats
+	s.Headers += r.worded
+	return s
+}
 
 // Stop ends the pass from any goroutine: Next returns an error soon. The Reader is still to be closed.
 func (r *Reader) Stop() { r.close() }
@@ -324,8 +331,13 @@ func (r *Reader) Next() (*Row, error) {
 				r.compare(raw)
 				continue
 			}
+			row, err := r.row(raw, cells)
+			if row == nil && err == nil { // the header in other words
+				r.worded++
+				continue
+			}
 			r.stats.Rows++
-			return r.row(raw, cells)
+			return row, err
 		}
 		if r.current.err != nil {
 			return nil, r.current.err

@@ -36,7 +36,7 @@ type Row struct {
 	Request     client.IssueRequest // VbankCode in the form that its PG takes
 	Bank        string              // KFTC's code
 	ImpUID      string
-	IssuedAs    string    // of an issue in a results file: the imp_uid that it came to, says the file
+	IssuedAs    string    // of an issue in a results file: the imp_uid that it came to, says the file, or "an account"
 	RelativeDue bool      // the due date was a span from now: no part of what makes two requests the same
 	Skip        string    // why the row is not to be done, Filtered, NotIssued or ZeroBalance; such a row has no problems
 	Problems    []Problem // in the order of their columns, then those without one
@@ -67,7 +67,10 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 	}
 	r.parse(c, row)
 	for _, p := range row.Problems {
-		if p.Code == AmountInvalid && newHeader("", raw.record).sufficient() {
+		if other := newHeader("", raw.record); p.Code == AmountInvalid && other.sufficient() {
+			if r.sameColumns(other) {
+				return nil, nil
+			}
 			return nil, &Error{Path: r.header.path, Line: raw.line, Message: fmt.Sprintf("is another header than the one on line %d", r.header.line),
 				Hint: "files with different columns cannot be read as one; run each on its own"}
 		}
@@ -94,12 +97,24 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 	return row, nil
 }
 
+// sameColumns reports a header that says the same as the file's own in other words, such as in English below Korean.
+func (r *Reader) sameColumns(other header) bool {
+	return !slices.ContainsFunc(r.mapped, func(m Mapped) bool {
+		if m.Column > len(other.names) {
+			return true
+		}
+		meant, ok := other.meaning(m.Column - 1)
+		return !ok || meant.field != m.Field
+	})
+}
+
 // swallowed reports a cell of several lines that may be other rows, between two quotation marks that do not belong
 // together.
 func (r *Reader) swallowed(raw raw) bool {
-	for _, cell := range raw.cells {
-		if strings.Contains(cell, "\n") && strings.Count(cell, string(r.scan.comma)) >= max(len(r.header.names)-1, 2) {
-			return true
+	for i, cell := range raw.cells {
+		line, _, more := strings.Cut(cell, "\n")
+		if separators := strings.Count(line, string(r.scan.comma)); more && separators > 0 && i+separators == len(r.header.names)-1 {
+			return true // up to the line's end it would be a row
 		}
 	}
 	return false
@@ -143,7 +158,7 @@ func (r *Reader) parse(c *columns, row *Row) {
 	req.PG = p.gateway(p.text("pg", c.PG, d.PG, 0))
 	req.ChannelKey = p.text("channel_key", c.ChannelKey, d.ChannelKey, 0)
 	row.PG = p.channel()
-	row.Tier = p.id("tier", cmp.Or(c.Tier, d.Tier), 0)
+	row.Tier = p.id("tier", cmp.Or(clean(c.Tier), d.Tier), 0)
 	switch row.Action {
 	case Issue:
 		p.issue(c, d)
@@ -200,11 +215,20 @@ func (p *parser) action(c *columns) {
 		return
 	}
 	// Of a change the results' imp_uid is what was asked for; of an issue it is what came of it.
-	switch impUID := clean(p.row.Cells[p.r.told.impUID]); {
+	cell := func(i int) string {
+		if i < 0 {
+			return ""
+		}
+		return clean(p.row.Cells[i])
+	}
+	impUID, status := cell(p.r.told.impUID), cell(p.r.told.status)
+	switch {
 	case p.row.Action != Issue && p.row.ImpUID == "":
 		p.row.ImpUID = p.id("imp_uid", impUID, 0)
-	case p.row.Action == Issue:
+	case p.row.Action == Issue && impUID != "":
 		p.row.IssuedAs = impUID
+	case p.row.Action == Issue && (status == "issued" || status == "already_issued" || cell(p.r.told.vbankNum) != ""):
+		p.row.IssuedAs = "an account"
 	}
 }
 
@@ -242,8 +266,8 @@ func (p *parser) issue(c, d *columns) {
 	req.BuyerPostcode = p.text("buyer_postcode", c.BuyerPostcode, d.BuyerPostcode, 8)
 	req.NoticeURL = p.addresses(p.text("notice_url", c.NoticeURL, d.NoticeURL, 0))
 	req.CustomData = p.json(cmp.Or(clean(c.CustomData), p.insert(d.CustomData)))
-	req.VbankNum = p.id("vbank_num", cmp.Or(c.VbankNum, d.VbankNum), 0)
-	req.VbankKey = p.id("vbank_key", cmp.Or(c.VbankKey, d.VbankKey), 13)
+	req.VbankNum = p.id("vbank_num", cmp.Or(clean(c.VbankNum), d.VbankNum), 0)
+	req.VbankKey = p.id("vbank_key", cmp.Or(clean(c.VbankKey), d.VbankKey), 13)
 	req.ProductType = p.text("product_type", c.ProductType, d.ProductType, 0)
 	number := strings.ReplaceAll(cmp.Or(clean(c.BusinessRegistrationNumber), d.BusinessRegistrationNumber), "-", "")
 	req.BusinessRegistrationNumber = p.text("business_registration_number", number, "", 10)
@@ -436,6 +460,9 @@ func (p *parser) bank(text string) {
 		return
 	}
 	p.row.Bank, p.row.Request.VbankCode = b.kftc, b.code
+	if p.row.IssuedAs == "" { // else the account tells
+		p.answer("vbank_code", func(answer string) bool { return p.r.bank(p.row.PG, answer).kftc == b.kftc })
+	}
 	if !b.listed {
 		p.add(BankNotListed, "vbank_code", text).Warning = b.code != "" // else there is nothing to send
 	}
@@ -456,6 +483,12 @@ func (p *parser) due(text string) {
 		p.add(d.code, "vbank_due", text)
 	}
 	p.row.Request.VbankDue, p.row.RelativeDue = d.due, d.relative
+	if p.row.IssuedAs == "" && !d.relative {
+		p.answer("vbank_due", func(answer string) bool {
+			due, _, _ := ParseDue(answer, p.r.now, p.r.dueYear)
+			return due == d.due
+		})
+	}
 }
 
 func (p *parser) phone(text string) string {

@@ -126,3 +126,16 @@ func TestProblems(t *testing.T) {
 		t.Errorf("buyer_name was cut to %q", name)
 	}
 }
+
+// TestBlankCells has cells of nothing but spaces take what is given for all rows.
+func TestBlankCells(t *testing.T) {
+	rows, _, err := read(t, "주문번호,금액,은행,입금기한,예금주,tier,vbank_num,vbank_key,pg\nA-1,1000, , , ,  , , , \n", Options{Set: map[string]string{
+		"vbank_code": "국민", "vbank_due": "+7d", "vbank_holder": "한빛", "tier": "T1", "vbank_num": "00123", "vbank_key": "k1", "pg": "nice"}})
+	if err != nil || len(rows) != 1 || rows[0].Invalid() {
+		t.Fatal(rows, err)
+	}
+	r := rows[0]
+	if got := fmt.Sprint(r.Tier, r.Bank, r.Request.VbankHolder, r.Request.VbankNum, r.Request.VbankKey, r.Request.PG); got != "T1004한빛00123k1nice" {
+		t.Error(got)
+	}
+}

@@ -1,6 +1,7 @@
 package input
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -62,16 +63,16 @@ func isTotal(cells []string, keys []int) (word string, kind totalKind) {
 // order, or a line of totals in a form that isTotal does not know: nobody is asked to pay it.
 func readsLikeTotal(s string) bool {
 	if ascii(s) {
-		return strings.ContainsAny(s, "tT") && strings.Contains(strings.ToLower(s), "total")
+		return strings.ContainsAny(s, "tT") && totalWord.MatchString(s)
 	}
-	s = fold(s)
-	for _, word := range []string{"소계", "합계", "총계", "누계", "현계", "총액", "평균", "이월", "누적"} {
-		if strings.Contains(s, word) {
-			return true
-		}
-	}
-	return totals[s] != noTotal || strings.HasPrefix(s, "총") && strings.HasSuffix(s, "건")
+	return totalWords.MatchString(strings.Join(strings.Fields(s), "")) || totals[fold(s)] != noTotal
 }
+
+// The words stand alone, or at the end of a word: 합계빌라 and TotalCare are names.
+var (
+	totalWord  = regexp.MustCompile(`(?i)(^|[^a-z])(sub|grand)?[ -]?total([^a-z]|$)`)
+	totalWords = regexp.MustCompile(`(소계|합계|총계|누계|현계|총액|평균|이월|누적)(금액|액)?($|[^\p{Hangul}])|^총\d+건$`)
+)
 
 // A Difference is a line of totals that does not agree with the rows.
 type Difference struct {
