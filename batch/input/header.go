@@ -244,7 +244,8 @@ func (h header) score(o Options) (n int) {
 }
 
 const (
-	headerLines = 20      // the header is among so many lines that are not blank
+	headerLines = 20      // the header is among so many lines that are not blank,
+	headerUntil = 100_000 // and among so many in all
 	maxColumns  = 1 << 14 // Excel's own limit
 )
 
@@ -260,6 +261,7 @@ func (f *File) findHeader(encoding string, o Options) (best header, comma rune, 
 	for _, c := range commas {
 		var sufficient header
 		scan, lines := f.scan(encoding, c), 0
+		scan.src.until = headerUntil
 		var above header // the line before, if it is not blank
 		blanks := 0
 		for n := 0; lines < headerLines; n++ {

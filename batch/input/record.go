@@ -31,6 +31,7 @@ type source struct {
 	passed   int64           // bytes before buf[start] since the csv.Reader began
 	blank    int             // empty lines so far
 	quit     <-chan struct{} // closed to stop; may be nil
+	until    int             // the line after which no more is read; 0 reads all
 	err      error           // what stopped reading; csv.Reader may hide it behind a ParseError for the line that it cut
 }
 
@@ -82,6 +83,9 @@ func (s *source) fill() error {
 	case <-s.quit:
 		return errStopped
 	default:
+	}
+	if s.until > 0 && s.line > s.until {
+		return io.EOF
 	}
 	s.skipBlank()
 	if len(s.buf)-s.start > maxRecord {
