@@ -52,7 +52,8 @@ func (r *Row) OnlyLacks() bool {
 	return !slices.ContainsFunc(r.Problems, func(p Problem) bool { return !p.Warning && !p.Everywhere })
 }
 
-// row makes a Row of a record: the whole row at once if its columns cannot be told apart, else field by field.
+// row makes a Row of a record: the whole row at once if its columns cannot be told apart, else field by field; and nil
+// of a header in other words.
 func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 	row := &Row{Line: raw.line, Cells: raw.cells}
 	if raw.torn {
@@ -67,7 +68,10 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 	}
 	r.parse(c, row)
 	for _, p := range row.Problems {
-		if other := newHeader("", raw.record); p.Code == AmountInvalid && other.sufficient() {
+		if p.Code != AmountInvalid {
+			continue
+		}
+		if other := newHeader("", raw.record); other.sufficient() {
 			if r.sameColumns(other) {
 				return nil, nil
 			}
@@ -81,9 +85,9 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 		row.Problems = []Problem{{Code: ColumnCount, Message: fmt.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}}
 		return row, nil
 	}
-	if r.torn(raw) {
+	if r.cutAtComma(raw) {
 		row.Skip = ""
-		row.Problems = append(row.Problems, Problem{Code: AmountAmbiguous, Field: "amount",
+		row.Problems = append(row.Problems, Problem{Code: AmountAmbiguous, Field: "amount", Column: r.amountAt + 1, Header: oneLine(r.header.names[r.amountAt]),
 			Message: "the amount may have been cut in two at its own comma, as in 35,000 without quotation marks; write it in digits alone"})
 	}
 	for _, w := range r.where {
@@ -120,9 +124,9 @@ func (r *Reader) swallowed(raw raw) bool {
 	return false
 }
 
-// torn reports an amount that may be the first part of one: 35,000 without quotation marks is 35 and 000. Where the
+// cutAtComma reports an amount that may be the first part of one: 35,000 without quotation marks is 35 and 000. Where the
 // next column is one that is read, what stands there tells.
-func (r *Reader) torn(raw raw) bool {
+func (r *Reader) cutAtComma(raw raw) bool {
 	if r.scan.comma != ',' {
 		return false
 	}
