@@ -127,9 +127,10 @@ func (p *pace) moment(ctx context.Context) error {
 // adjust sets the limiter to the rate of the moment. The caller holds mu.
 func (p *pace) adjust(now time.Time) {
 	perSecond := p.rate(now)
-	if limit := rate.Limit(perSecond); math.Abs(float64(limit/p.limit.Limit())-1) > 0.005 || math.IsInf(perSecond, 1) {
+	// rate.Inf is a number, and what x/time/rate takes for no limit.
+	if limit := min(rate.Limit(perSecond), rate.Inf); math.Abs(float64(limit/p.limit.Limit())-1) > 0.005 {
 		burst := 1
-		if perSecond > 1000 && !math.IsInf(perSecond, 1) {
+		if perSecond > 1000 && limit != rate.Inf {
 			burst = int(perSecond / 100) // the clock is too coarse for one at a time
 		}
 		p.limit.SetBurstAt(now, burst)
@@ -227,19 +228,14 @@ func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 		current = max(took, 1)
 	}
 	p.low = max(current/2, leastRate)
-	plateau := p.low
-	switch known := active >= time.Second; { // else there is nothing to go by
-	case !known:
-		p.hold = 0
-	default:
-		plateau = max(min(took, current)*underneath, p.low)
+	plateau, hold := p.low, time.Duration(0) // there is nothing to go by yet
+	if active >= time.Second {
+		plateau, hold = max(min(took, current)*underneath, p.low), firstHold
 		if p.learnt && p.hold > 0 && math.Abs(plateau/p.plateau-1) < 0.1 {
-			p.hold = min(2*p.hold, longHold)
-		} else {
-			p.hold = firstHold
+			hold = min(2*p.hold, longHold)
 		}
 	}
-	p.learnt, p.plateau, p.since, p.told.Rate = true, plateau, now, plateau
+	p.learnt, p.plateau, p.hold, p.since, p.told.Rate = true, plateau, hold, now, plateau
 	p.adjust(now)
 }
 

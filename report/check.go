@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,9 +56,8 @@ func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *
 		}
 		return nil
 	}
-	const end = int(^uint(0) >> 1)
 	if len(p.Codes) == 0 {
-		return before(end)
+		return before(math.MaxInt)
 	}
 	err := p.Each(ctx, func(row *input.Row) error {
 		if err := before(row.Line); err != nil {
@@ -73,7 +73,7 @@ func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *
 		}
 		return nil
 	})
-	return cmp.Or(err, before(end))
+	return cmp.Or(err, before(math.MaxInt))
 }
 
 func difference(d input.Difference) *input.Problem {

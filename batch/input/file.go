@@ -240,31 +240,27 @@ func (f *File) examine() error {
 			f.nul = &Error{Path: f.Path, Line: nul.line, Column: nul.column + 1, Message: "holds a NUL byte, which no text does",
 				Hint: saveAs + "; if it is UTF-16, give --encoding utf-16le"}
 		}
-		if f.broken != nil {
-			if line := utf8Line(chunk); line > 0 {
-				return f.mixed(at.line + line - 1)
+		if f.broken == nil {
+			valid := validLen(chunk)
+			at.pass(chunk[:valid])
+			syllables = syllables || hangul(chunk[:valid])
+			chunk = chunk[valid:]
+			if len(chunk) == 0 || !end && !utf8.FullRune(chunk) {
+				kept = copy(buf, chunk)
+				continue
 			}
-			at.line += bytes.Count(chunk, []byte{'\n'})
-			continue
-		}
-		valid := validLen(chunk)
-		at.pass(chunk[:valid])
-		syllables = syllables || hangul(chunk[:valid])
-		kept = len(chunk) - valid
-		if kept > 0 && (end || utf8.FullRune(chunk[valid:])) {
 			f.broken = &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: "is not valid UTF-8 from here on"}
-			f.Encoding, kept = cp949Name, 0
+			f.Encoding = cp949Name
 			if syllables || f.bom {
 				f.broken.Message = "is not valid UTF-8 from here on, although it is before"
 				f.broken.Hint = "export the file again; it may have been joined from files in two encodings"
 				return f.broken
 			}
-			if line := utf8Line(chunk[valid:]); line > 1 {
-				return f.mixed(at.line + line - 1)
-			}
-			at.line += bytes.Count(chunk[valid:], []byte{'\n'})
 		}
-		copy(buf, chunk[len(chunk)-kept:])
+		if line := utf8Line(chunk); line > 0 {
+			return f.mixed(at.line + line - 1)
+		}
+		at.line += bytes.Count(chunk, []byte{'\n'})
 	}
 	f.Digest = [sha256.Size]byte(hash.Sum(nil))
 	f.returns = f.returns && !feeds

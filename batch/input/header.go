@@ -466,7 +466,7 @@ func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error
 }
 
 // outcome is where a results file says what came of a row: the indexes of columns, -1 for one that was taken out.
-type outcome struct{ status, impUID, vbankNum int }
+type outcome struct{ status, impUID, vbankNum, merchantUID int }
 
 // outcome finds them by their exact names, behind the file's own columns.
 func (h header) outcome() outcome {
@@ -478,16 +478,15 @@ func (h header) outcome() outcome {
 		}
 		return -1
 	}
-	return outcome{at("status"), at("imp_uid"), at("vbank_num")}
+	return outcome{at("status"), at("imp_uid"), at("vbank_num"), at("merchant_uid")}
 }
 
-// issued finds them in a file whose accounts are to be taken back, or returns an *Error.
-func (h header) issued() (*outcome, error) {
-	o := h.outcome()
-	if !h.result || o.impUID < 0 || o.status < 0 {
-		return nil, h.failed("is no results file: it has not the columns status, error_code and imp_uid", "--revoke takes back what the results of a run say was issued")
+// revocable returns an *Error if the header is none of results, whose accounts could be taken back.
+func (h header) revocable() error {
+	if o := h.outcome(); !h.result || o.impUID < 0 || o.status < 0 {
+		return h.failed("is no results file: it has not the columns status, error_code and imp_uid", "--revoke takes back what the results of a run say was issued")
 	}
-	return &o, nil
+	return nil
 }
 
 // blank reports a record with nothing in it.

@@ -2,6 +2,7 @@ package input
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -71,14 +72,8 @@ func (p Profile) Write(path string) error {
 
 // With returns the profile with what another one says in its place. Conditions on other columns are added.
 func (p Profile) With(other Profile) Profile {
-	for _, s := range []struct{ mine, others *string }{{&p.Encoding, &other.Encoding}, {&p.Delimiter, &other.Delimiter}, {&p.Key, &other.Key}} {
-		if *s.others != "" {
-			*s.mine = *s.others
-		}
-	}
-	if other.DueYear != 0 {
-		p.DueYear = other.DueYear
-	}
+	p.Encoding, p.Delimiter = cmp.Or(other.Encoding, p.Encoding), cmp.Or(other.Delimiter, p.Delimiter)
+	p.Key, p.DueYear = cmp.Or(other.Key, p.Key), cmp.Or(other.DueYear, p.DueYear)
 	conditions := slices.Clone(other.Where)
 	for _, mine := range p.Where {
 		header, _, _ := strings.Cut(mine, "=")

@@ -78,26 +78,25 @@ func (t table) GetCSVRows() ([][]string, error) { return t, nil }
 
 // Reader is one pass over a file. It is for one goroutine; what Next returns is the caller's to keep.
 type Reader struct {
-	header    header
-	mapped    []Mapped
-	amountAt  int // index of the amount's column, -1 without one
-	where     []whereColumn
-	key       []keyPart
-	lacking   map[string]bool // fields that are missing from all rows
-	lacks     error           // how to give them
-	updates   bool            // a row without an action is an update, with or without its imp_uid
-	custom    []keyPart       // of the default custom_data
-	issued    *outcome        // Options.Revoke: where the results say what was issued
-	told      *outcome        // of a results file
-	keyAnswer int             // the column of a results file with the order numbers that Options.Key made, -1 without one
-	defaults  columns
-	now       time.Time
-	dueYear   int
-	channels  map[string]string
-	hasKey    func(string) bool
-	codes     map[string]string // Options.Banks by KFTC code
-	banks     map[[2]string]bankCode
-	lastDue   dueText
+	header   header
+	mapped   []Mapped
+	amountAt int // index of the amount's column, -1 without one
+	where    []whereColumn
+	key      []keyPart
+	lacking  map[string]bool // fields that are missing from all rows
+	lacks    error           // how to give them
+	updates  bool            // a row without an action is an update, with or without its imp_uid
+	custom   []keyPart       // of the default custom_data
+	revoke   bool            // Options.Revoke
+	told     *outcome        // where a results file says what came of a row; nil in any other
+	defaults columns
+	now      time.Time
+	dueYear  int
+	channels map[string]string
+	hasKey   func(string) bool
+	codes    map[string]string // Options.Banks by KFTC code
+	banks    map[[2]string]bankCode
+	lastDue  dueText
 
 	scan    *scanner
 	batches chan batch
@@ -160,7 +159,8 @@ func (f *File) Read(o Options) (*Reader, error) {
 	}
 	r.lacking = make(map[string]bool)
 	if o.Revoke {
-		if r.issued, err = h.issued(); err != nil {
+		r.revoke = true
+		if err := h.revocable(); err != nil {
 			return nil, err
 		}
 	} else {
@@ -181,13 +181,9 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if r.key, err = h.keyParts(o.Key); err != nil {
 		return nil, err
 	}
-	r.keyAnswer = -1
 	if h.result {
 		told := h.outcome()
 		r.told = &told
-		if r.key != nil {
-			r.keyAnswer = slices.Index(h.names, "merchant_uid")
-		}
 	}
 	if err := r.setDefaults(o.Set); err != nil {
 		return nil, err

@@ -147,7 +147,7 @@ func (r *Reader) parse(c *columns, row *Row) {
 	p := parser{r: r, row: row}
 	d := &r.defaults
 	req := &row.Request
-	if r.issued == nil || row.Cells == nil {
+	if !r.revoke || row.Cells == nil {
 		p.action(c)
 	} else if !p.takeBack() {
 		return
@@ -238,7 +238,7 @@ func (p *parser) action(c *columns) {
 
 // takeBack makes a revocation of a row of results, if that row's account was issued by the run they are of.
 func (p *parser) takeBack() bool {
-	cells, at := p.row.Cells, p.r.issued
+	cells, at := p.row.Cells, p.r.told
 	p.row.Action = Revoke
 	if clean(cells[at.status]) != "issued" {
 		p.row.Skip = NotIssued
@@ -393,7 +393,8 @@ func (p *parser) composed() string {
 		b.WriteString(cell)
 	}
 	uid := p.atMost("merchant_uid", b.String(), 40)
-	if at := p.r.keyAnswer; at >= 0 {
+	if told := p.r.told; told != nil && told.merchantUID >= 0 {
+		at := told.merchantUID
 		if answer := clean(p.row.Cells[at]); answer != "" && answer != uid {
 			problem := p.add(ResultDiffers, "merchant_uid", answer)
 			problem.Column, problem.Header = at+1, p.r.header.names[at]
