@@ -283,6 +283,8 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add([]byte(small))
 	f.Add([]byte("\"" + small))
+	f.Add([]byte("merchant_uid,amount,buyer_tel,buyer_name\nA-1,1000,\x01=\"01000001234\",\x01'" + strings.Repeat("가", 20) + "\n"))
+	f.Add([]byte("merchant_uid,amount,name\nA-1,1000,\"=\"\"" + strings.Repeat("가", 37) + "\"\"나다라\"\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, err := Open("-", bytes.NewReader(text))
 		if err != nil {

@@ -265,7 +265,7 @@ func (p *parser) issue(c, d *columns) {
 	req.Name = p.text("name", c.Name, d.Name, 40)
 	req.BuyerName = p.text("buyer_name", c.BuyerName, d.BuyerName, 16)
 	req.BuyerEmail = p.text("buyer_email", c.BuyerEmail, d.BuyerEmail, 64)
-	req.BuyerTel = p.phone(cmp.Or(clean(c.BuyerTel), d.BuyerTel))
+	req.BuyerTel = p.phone(cmp.Or(clean(oneLine(c.BuyerTel)), d.BuyerTel))
 	req.BuyerAddr = p.text("buyer_addr", c.BuyerAddr, d.BuyerAddr, 128)
 	req.BuyerPostcode = p.text("buyer_postcode", c.BuyerPostcode, d.BuyerPostcode, 8)
 	req.NoticeURL = p.addresses(p.text("notice_url", c.NoticeURL, d.NoticeURL, 0))
@@ -331,8 +331,7 @@ func (p *parser) answer(field string, same func(string) bool) {
 
 // text reads a field on one line, of at most so many characters; 0 is no limit.
 func (p *parser) text(field, cell, otherwise string, most int) string {
-	s := oneLine(cmp.Or(clean(cell), otherwise))
-	return p.atMost(field, s, most)
+	return p.atMost(field, cmp.Or(clean(oneLine(cell)), otherwise), most)
 }
 
 // atMost cuts a text that only describes, with a warning; any other that is too long is refused.
@@ -349,7 +348,7 @@ func (p *parser) atMost(field, s string, most int) string {
 	if field == "name" || field == "buyer_name" || field == "buyer_addr" {
 		problem.Warning = true
 		problem.Message += "; the rest is left out"
-		s = strings.TrimSpace(string([]rune(s)[:most]))
+		s = clean(string([]rune(s)[:most]))
 	}
 	return s
 }
