@@ -57,6 +57,7 @@ type Options struct {
 	SettleTime  time.Duration    // for settling rows in doubt after the run was told to stop
 	RemoteCheck bool             // ask the API for orders that the ledger does not know as issued
 	MaxFailures Limit            // stop once this many rows were refused by the API
+	Until       time.Time        // take no new rows from then on, by the API's clock; zero is no end
 	PGAPIKeys   client.PGAPIKeys // for KG Inicis
 	Counts      *Counts          // bumped as rows get done; may be nil
 }

@@ -102,7 +102,9 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			r.changed(j, j.result(c.status, "", ""))
 			return
 		case !client.InDoubt(err) && !j.again:
-			r.changed(j, r.refusal(j, err))
+			if refusal := r.refusal(j, err); !r.tryLater(ctx, j, err, refusal) {
+				r.changed(j, refusal)
+			}
 			return
 		}
 		// Lost, or refused after a try that was lost: how the account stands decides.
@@ -110,12 +112,12 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}
-		if !client.InDoubt(err) && j.sent == 1 { // an earlier process's try was lost, if it was sent; this one was refused
+		if !client.InDoubt(err) && j.lost() == 1 { // an earlier process's try was lost, if it was sent; this one was refused
 			r.changed(j, r.refusal(j, err))
 			return
 		}
-		if !client.InDoubt(err) || j.sent >= maxTries || ctx.Err() != nil {
-			r.record(j.result(Unknown, CodeInDoubt, err.Error()))
+		if !client.InDoubt(err) || j.lost() >= maxTries || ctx.Err() != nil {
+			r.record(j, j.result(Unknown, CodeInDoubt, err.Error()))
 			return
 		}
 	}
@@ -125,7 +127,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 func (r *run) refresh(ctx context.Context, j *job) {
 	payment, err := r.api.Payment(ctx, j.order.ImpUID)
 	if err != nil {
-		r.record(r.notAsked(j, err))
+		r.record(j, r.notAsked(j, err))
 		return
 	}
 	j.order = refreshed(j.order, payment)
@@ -157,7 +159,7 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 	}
 	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, client.StatusReady)
 	if err != nil && client.KindOf(err) != client.NotFound {
-		r.record(r.refusal(j, err))
+		r.record(j, r.refusal(j, err))
 		return "", false
 	}
 	live, _ := living(payments)
@@ -165,9 +167,9 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 	case 1:
 		return string(live[0].ImpUID), true
 	case 0:
-		r.record(j.result(Rejected, string(input.ImpUIDMissing), "neither the ledger nor the API has an account of this order that waits for a deposit; give its imp_uid"))
+		r.record(j, j.result(Rejected, string(input.ImpUIDMissing), "neither the ledger nor the API has an account of this order that waits for a deposit; give its imp_uid"))
 	default:
-		r.record(j.result(Conflict, CodeSeveralAccounts, "name one by its imp_uid: "+impUIDs(live)))
+		r.record(j, j.result(Conflict, CodeSeveralAccounts, "name one by its imp_uid: "+impUIDs(live)))
 	}
 	return "", false
 }
@@ -180,11 +182,11 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 		if j.again {
 			result = j.result(Unknown, CodeInDoubt, err.Error())
 		}
-		r.record(result)
+		r.record(j, result)
 		return false, false
 	}
 	if uid := j.row.Request.MerchantUID; uid != "" && uid != string(payment.MerchantUID) {
-		r.record(j.result(Conflict, CodeOrderDiffers, fmt.Sprintf("%s belongs to the order %s", impUID, payment.MerchantUID)))
+		r.record(j, j.result(Conflict, CodeOrderDiffers, fmt.Sprintf("%s belongs to the order %s", impUID, payment.MerchantUID)))
 		return true, true
 	}
 	if err := r.know(ctx, j, string(payment.MerchantUID), impUID); err != nil {
@@ -226,8 +228,8 @@ func (r *run) know(ctx context.Context, j *job, merchantUID, impUID string) erro
 // changed records a row's outcome and, if the ledger knows the account, how it stands now.
 func (r *run) changed(j *job, result Result) {
 	if j.order.Run == 0 {
-		r.record(result)
+		r.record(j, result)
 		return
 	}
-	r.record(result, j.order)
+	r.record(j, result, j.order)
 }

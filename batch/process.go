@@ -21,12 +21,18 @@ type job struct {
 	again bool         // an earlier try of this update or revocation may have reached the API
 	meant bool         // its intent is durable, and the issue is not sent yet
 	sent  int          // issues, updates or revocations sent for the row in this run
+
+	refusals int    // of them, those that were refused over what passes; see tryLater
+	refusal  string // the words of the last one
 }
 
 // names is the order that the row names.
 func (j *job) names() ledger.Order {
 	return ledger.Order{Tier: j.row.Tier, MerchantUID: j.row.Request.MerchantUID}
 }
+
+// lost is how many tries of the row had no answer, or may have had none.
+func (j *job) lost() int { return j.sent - j.refusals }
 
 // know takes what the ledger knows of the row's order. A row that names its account by imp_uid may mean another one.
 func (j *job) know(orders map[ledger.Order]ledger.Entry) {
@@ -117,7 +123,7 @@ func unchanged(row *input.Row, order *ledger.Entry) bool {
 
 // process sends a row that judge could not decide, and records what came of it.
 func (r *run) process(ctx context.Context, j *job) {
-	if ctx.Err() != nil {
+	if r.timeIsUp() || ctx.Err() != nil {
 		r.drop(j)
 		return
 	}
@@ -129,7 +135,7 @@ func (r *run) process(ctx context.Context, j *job) {
 	}()
 	if j.row.Invalid() && j.order.State == ledger.Vacant { // it was in doubt, and surely has no account
 		code, message := j.row.Complaint()
-		r.record(j.result(Invalid, code, message))
+		r.record(j, j.result(Invalid, code, message))
 		return
 	}
 	switch {
@@ -151,9 +157,12 @@ func (r *run) process(ctx context.Context, j *job) {
 // drop gives up a row that was not sent. The results say so of every row without an entry; a durable intent must be
 // taken back.
 func (r *run) drop(j *job) {
-	if j.meant {
+	switch {
+	case j.meant:
 		j.sent--
-		r.record(j.result(NotSent, CodeStopped, Codes[CodeStopped]))
+		r.record(j, j.result(NotSent, CodeStopped, Codes[CodeStopped]))
+	case j.refusals > 0: // it waited for its next try
+		r.changed(j, j.result(NotSent, CodePGRefused, j.refusal))
 	}
 }
 
@@ -202,9 +211,12 @@ func (r *run) issue(ctx context.Context, j *job) {
 	case client.InDoubt(err):
 		r.doubt(ctx, j, err)
 	case err != nil:
-		r.record(r.refusal(j, err))
+		j.order = ledger.Entry{}
+		if refusal := r.refusal(j, err); !r.tryLater(ctx, j, err, refusal) {
+			r.record(j, refusal)
+		}
 	default:
-		r.record(issued(j, payment))
+		r.record(j, issued(j, payment))
 	}
 }
 
@@ -251,7 +263,7 @@ func atOtherBank(asked string, account *ledger.Account) (code, note string) {
 func (r *run) takeOver(ctx context.Context, j *job) {
 	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, "")
 	if err != nil {
-		r.record(r.notAsked(j, err))
+		r.record(j, r.notAsked(j, err))
 		return
 	}
 	live, paid := living(payments)
@@ -260,13 +272,13 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		if with != nil {
 			result.Amount, result.Account = int64(with.Amount), accountOf(*with)
 		}
-		r.record(result)
+		r.record(j, result)
 	}
 	switch {
 	case paid != nil:
 		conflict(paid, CodeOrderPaid, fmt.Sprintf("%s is paid already", paid.ImpUID))
 	case j.seen && len(payments) == 0:
-		r.record(j.result(NotSent, CodeLookUpsDisagree, Codes[CodeLookUpsDisagree]))
+		r.record(j, j.result(NotSent, CodeLookUpsDisagree, Codes[CodeLookUpsDisagree]))
 	case len(live) == 0:
 		r.issue(ctx, j)
 	case live[0].VbankNum == "":
@@ -281,7 +293,7 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		code, note := atOtherBank(j.row.Bank, &j.order.Account)
 		result := j.result(AlreadyIssued, code, note)
 		result.State, result.NowDue = ledger.Issued, j.order.VbankDue
-		r.record(result)
+		r.record(j, result)
 	}
 }
 
@@ -332,7 +344,8 @@ func (r *run) refusal(j *job, err error) Result {
 	case client.NotFound:
 		return j.result(Rejected, CodeNotFound, fault.Message)
 	case client.Refused:
-		return j.result(Rejected, CodePGRefused, fault.Message)
+		code, _ := everyRow(fault.Message)
+		return j.result(Rejected, cmp.Or(code, CodePGRefused), fault.Message)
 	}
 	return j.result(NotSent, CodeAPIUnreachable, fault.Error())
 }
@@ -342,17 +355,6 @@ func (r *run) notAsked(j *job, err error) Result {
 	result := r.refusal(j, err)
 	result.Status = NotSent
 	return result
-}
-
-// EndsRun returns why an error of the API ends the whole run, or nil when it is one row's.
-func EndsRun(err error) error {
-	switch client.KindOf(err) {
-	case client.Refused, client.NotFound, client.RateLimited, client.Stopped:
-		return nil
-	case client.Unauthorized:
-		return &StopError{CodeUnauthorized, err}
-	}
-	return &StopError{CodeAPIUnreachable, err}
 }
 
 // result fills in what the results tell of the row and its account. Its State is Vacant: whoever knows that the order

@@ -103,6 +103,9 @@ func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doub
 	closely.SetLimit(askers)
 	for _, d := range doubts {
 		if err != nil {
+			if EndsRun(err) != nil { // the client has been patient
+				d.fails = maxLookUps
+			}
 			tell(d, unasked, err.Error())
 			continue
 		}
@@ -173,7 +176,14 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
 type parking struct {
 	mu     sync.Mutex
 	doubts []*doubt
-	again  []*job // looked up, surely without an account: to be sent once more
+	again  []waiting
+}
+
+// waiting is a row that surely has no account and is to be sent once more: it was looked up, or refused over what
+// passes.
+type waiting struct {
+	job *job
+	at  time.Time
 }
 
 func (p *parking) put(d *doubt) (parked int) {
@@ -183,18 +193,29 @@ func (p *parking) put(d *doubt) (parked int) {
 	return len(p.doubts)
 }
 
-func (p *parking) sendAgain(j *job) {
+// sendAgain lets a row wait for its next try. There is no room for many that have to wait long.
+func (p *parking) sendAgain(j *job, at time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.again = append(p.again, j)
+	if len(p.again) >= maxParked && at.After(time.Now()) {
+		return false
+	}
+	p.again = append(p.again, waiting{j, at})
+	return true
 }
 
 // take removes and returns the doubts whose next look-up is due, at most one request's worth, and the rows to send
-// again.
-func (p *parking) take(now time.Time) (due []*doubt, again []*job) {
+// again: those whose time has come, or all.
+func (p *parking) take(now time.Time, all bool) (due []*doubt, again []*job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	again, p.again = p.again, nil
+	p.again = slices.DeleteFunc(p.again, func(w waiting) bool {
+		if !all && w.at.After(now) {
+			return false
+		}
+		again = append(again, w.job)
+		return true
+	})
 	p.doubts = slices.DeleteFunc(p.doubts, func(d *doubt) bool {
 		if len(due) == chunkRows || d.next.After(now) {
 			return false
@@ -209,15 +230,18 @@ func (p *parking) take(now time.Time) (due []*doubt, again []*job) {
 func (p *parking) next() (next time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.again) > 0 {
-		return time.Time{}, true
-	}
-	for i, d := range p.doubts {
-		if i == 0 || d.next.Before(next) {
-			next = d.next
+	sooner := func(at time.Time) {
+		if !ok || at.Before(next) {
+			next, ok = at, true
 		}
 	}
-	return next, len(p.doubts) > 0
+	for _, w := range p.again {
+		sooner(w.at)
+	}
+	for _, d := range p.doubts {
+		sooner(d.next)
+	}
+	return next, ok
 }
 
 // park puts a row in doubt aside.
@@ -229,7 +253,7 @@ func (r *run) park(j *job) {
 
 // settleDue gives the pool what is due among the parked rows.
 func (r *run) settleDue(working, asking context.Context, pool *errgroup.Group) {
-	due, again := r.parked.take(time.Now())
+	due, again := r.parked.take(time.Now(), working.Err() != nil)
 	if len(due) > 0 {
 		pool.Go(func() error {
 			ask(asking, r.api, due, func(d *doubt, found finding, note string) { r.conclude(working, d, found, note) })
@@ -256,7 +280,11 @@ func (r *run) settleParked(working, asking context.Context) {
 		if !ok {
 			return
 		}
-		pause(asking, time.Until(next))
+		waking := asking
+		if working.Err() == nil {
+			waking = working
+		}
+		pause(waking, time.Until(next))
 	}
 	for _, d := range r.parked.doubts {
 		r.conclude(working, d, unasked, "there was no time left to ask")
@@ -282,27 +310,27 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note st
 	holder, own := d.settled(found, note), d.order.Run == r.id && d.order.Line == int64(j.row.Line)
 	j.order = holder
 	if found == absent {
-		if j.sent < maxTries && working.Err() == nil {
+		if j.lost() < maxTries && working.Err() == nil {
 			if err := r.ledger.Record(working, holder); err != nil {
 				r.stop(err)
 				return
 			}
-			r.parked.sendAgain(j)
+			r.parked.sendAgain(j, time.Time{})
 			return
 		}
-		if own && j.sent >= maxTries {
+		if own && j.lost() >= maxTries {
 			holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, Codes[CodeAPIFailed]
 		}
 	}
 	if own {
-		r.record(holder)
+		r.record(j, holder)
 		return
 	}
 	result := j.result(holder.Status, holder.ErrorCode, holder.ErrorMessage)
 	if differs := differences(j.row, &holder); found == adopted && differs != "" {
 		result = j.result(Conflict, CodeFiguresDiffer, differs)
 	}
-	r.record(result, holder)
+	r.record(j, result, holder)
 }
 
 // settled is the entry of an order in doubt after a look-up. What is still not known stays in doubt.
@@ -380,7 +408,7 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 		tell(Settled{Order: entry, Status: entry.Status, Note: note})
 	}
 	for failed == nil {
-		due, _ := parked.take(time.Now())
+		due, _ := parked.take(time.Now(), true)
 		if len(due) > 0 {
 			ask(ctx, api, due, conclude)
 			continue

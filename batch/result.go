@@ -60,6 +60,11 @@ const (
 	CodeNoAccount         = "NO_ACCOUNT"         // not_sent: the answer was lost, and asking showed that there is no account
 	CodeTooManyFailures   = "TOO_MANY_FAILURES"  // ends the run: --max-failures
 	CodeTooManyInDoubt    = "TOO_MANY_IN_DOUBT"  // ends the run: more rows lost their answer than can be waited for
+	CodeNoContract        = "NO_CONTRACT"        // rejected; ends the run: the merchant has no contract for virtual accounts
+	CodePlanEnded         = "PLAN_ENDED"         // rejected; ends the run: the API's own terms with the merchant have ended
+	CodeKeyRefused        = "KEY_REFUSED"        // rejected; ends the run: pg_api_key is wrong
+	CodeAllRefused        = "ALL_REFUSED"        // ends the run: one refusal for every row
+	CodeTimeIsUp          = "TIME_IS_UP"         // ends the run: --until
 	CodeStopped           = "STOPPED"            // not_sent: the run ended before it was this row's turn
 )
 
@@ -80,13 +85,18 @@ var Codes = map[string]string{
 	CodeBankDiffers:       "the account was issued at another bank than the row asked for; it can be paid into",
 	CodeInDoubt:           "the request may have reached the API and no answer says so; run again, or vbankbatch reconcile",
 	CodeReplyDiffers:      "the API did something else than was asked; a person must look",
-	CodeAPIUnreachable:    "no connection to the API; run again",
+	CodeAPIUnreachable:    "the API could not be reached, or did not answer; run again",
 	CodeAPIBusy:           "the API said too many requests for too long; run again with a lower --rate",
 	CodeUnauthorized:      "the API refused the credentials or the token",
 	CodeLookUpsDisagree:   "one look-up finds payments of the order and the other does not, so nothing was sent; run again",
 	CodeNoAccount:         "the answer was lost; the API was asked, and there is no account; run again",
 	CodeTooManyFailures:   "the API refused more rows than --max-failures allows, and the run was stopped",
 	CodeTooManyInDoubt:    "the API lost more answers than can be waited for, and the run was stopped; run again when it is well",
+	CodeNoContract:        "the merchant has no contract for virtual accounts with the PG, or the PG of the rows is the wrong one",
+	CodePlanEnded:         "the merchant's plan with PortOne does not allow it, or has ended",
+	CodeKeyRefused:        "KG Inicis refused pg_api_key; check IMP_PG_API_KEY, or the profile's pg_api_keys",
+	CodeAllRefused:        "the first rows were all refused in the same words, and the run was stopped; the same command goes on behind them",
+	CodeTimeIsUp:          "the time of --until has come; the same command goes on",
 	CodeStopped:           "the run ended before it was this row's turn; run again",
 }
 

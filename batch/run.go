@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,24 +26,6 @@ const recordLinger = 5 * time.Millisecond
 
 // maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down.
 const maxParked = 1000
-
-// StopError is why a run ended before its last row. Its rows without an outcome are not_sent, and the same command
-// continues it.
-type StopError struct {
-	Code string // CodeUnauthorized, CodeAPIUnreachable, CodeTooManyFailures, CodeTooManyInDoubt
-	Err  error  // what led to it, or nil
-}
-
-// Error tells the reason and what led to it.
-func (e *StopError) Error() string {
-	if e.Err == nil {
-		return e.Code
-	}
-	return e.Code + ": " + e.Err.Error()
-}
-
-// Unwrap returns what led to it.
-func (e *StopError) Unwrap() error { return e.Err }
 
 // run is one pass of a plan's rows through the workers.
 type run struct {
@@ -84,7 +65,7 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	defer cancel()
 	defer context.AfterFunc(working, func() { time.AfterFunc(options.SettleTime, cancel) })()
 	r := &run{id: found.ID, plan: plan, api: api, ledger: book, options: options, stop: stop,
-		failures: failures{limit: options.MaxFailures}, outcomes: make(chan []ledger.Entry, 256)}
+		failures: failures{limit: options.MaxFailures, rows: plan.PGs}, outcomes: make(chan []ledger.Entry, 256)}
 
 	if err := reconcile(working, api, book, options.DoubtWait, false, func(Settled) {}); err != nil {
 		r.stop(err)
@@ -128,6 +109,7 @@ func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 	block := make([]*job, 0, blockRows)
 	var toSend []*job
 	hand := func() error {
+		r.timeIsUp() // then ctx is over
 		for chunk := range slices.Chunk(toSend, chunkRows) {
 			if err := r.lookAhead(ctx, chunk); err != nil {
 				return err
@@ -226,7 +208,7 @@ func (r *run) withoutStrangers(chunk []*job) []*job {
 	return slices.DeleteFunc(chunk, func(j *job) bool {
 		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.seen
 		if stranger {
-			r.record(j.result(Conflict, CodeOrderUnknown, fmt.Sprintf("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
+			r.record(j, j.result(Conflict, CodeOrderUnknown, fmt.Sprintf("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
 		}
 		return stranger
 	})
@@ -250,8 +232,8 @@ func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
 			uids[i] = j.row.Request.MerchantUID
 		}
 		found, err := r.api.Payments(client.WithTier(ctx, tier), uids)
-		if err != nil && !oneByOne(err) {
-			return cmp.Or(EndsRun(err), err)
+		if reason := EndsRun(err); err != nil && (reason != nil || client.KindOf(err) == client.Stopped) {
+			return cmp.Or(reason, err)
 		}
 		for _, j := range jobs {
 			j.seen = len(found[j.row.Request.MerchantUID]) > 0
@@ -262,11 +244,16 @@ func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
 }
 
 // record hands a row's outcome to the recorder, and with it the entry that holds the row's order, if that is another.
-func (r *run) record(result Result, holder ...ledger.Entry) {
+func (r *run) record(j *job, result Result, holder ...ledger.Entry) {
 	result.Run = r.id
 	r.outcomes <- append([]ledger.Entry{result}, holder...)
-	if refused := r.failures.add(result.Status); refused > 0 {
-		r.stop(&StopError{CodeTooManyFailures, fmt.Errorf("%d rows were refused", refused)})
+	switch result.Status {
+	case Issued, Updated, Revoked:
+		r.failures.accepted(j.row.PG)
+	case Rejected:
+		if reason := r.failures.add(j.row.PG, &result); reason != nil {
+			r.stop(reason)
+		}
 	}
 }
 
@@ -294,24 +281,4 @@ func (r *run) recorder() error {
 		}
 	}
 	return nil
-}
-
-// failures counts what the API refused among what it was sent.
-type failures struct {
-	limit         Limit
-	refused, sent atomic.Int64
-}
-
-// add counts one row, and returns how many were refused once that is too many.
-func (f *failures) add(status Status) (tooMany int64) {
-	switch status {
-	case Issued, Updated, Revoked:
-		f.sent.Add(1)
-	case Rejected:
-		refused, sent := f.refused.Add(1), f.sent.Add(1)
-		if f.limit.reached(refused, sent) {
-			return refused
-		}
-	}
-	return 0
 }

@@ -37,7 +37,7 @@ const maxReply = 8 << 20
 
 // Retries of what is safe to send again. A lost issue is not.
 const (
-	maxAttempts  = 4
+	maxAttempts  = 4 // while others are answered; see Config.Patience
 	firstBackoff = 250 * time.Millisecond
 	maxBackoff   = 30 * time.Second
 )
@@ -53,14 +53,18 @@ func (Secret) GoString() string { return "[secret]" }
 
 // Config is what a Client needs to know.
 type Config struct {
-	BaseURL string            // "" means DefaultURL; plain http only to a loopback address
-	Key     Secret            // imp_key
-	Secret  Secret            // imp_secret
-	Rate    float64           // HTTP attempts a second, all endpoints together; 0 means no limit
-	Workers int               // HTTP attempts at once, and connections kept alive; callers beyond that wait
-	Timeout time.Duration     // one HTTP attempt, from dialling to the last byte; 0 means 60 s
-	Log     *slog.Logger      // one event for each attempt, at debug level; nil means none
-	Through http.RoundTripper // in place of the network, for tests; nil means the network
+	BaseURL string        // "" means DefaultURL; plain http only to a loopback address
+	Key     Secret        // imp_key
+	Secret  Secret        // imp_secret
+	Rate    float64       // HTTP attempts a second, all endpoints together; 0 means no limit
+	Workers int           // HTTP attempts at once, and connections kept alive; callers beyond that wait
+	Timeout time.Duration // one HTTP attempt, from dialling to the last byte; 0 means 60 s
+
+	// Patience is how long a call is repeated whose attempts surely had no effect, while the API cannot be reached,
+	// answers nobody or says 429. With 0 it is given up after four attempts.
+	Patience time.Duration
+	Log      *slog.Logger      // one event for each attempt, at debug level, and a warning when the API is down; nil means none
+	Through  http.RoundTripper // in place of the network, for tests; nil means the network
 }
 
 // Client calls the API. Make one with New.
@@ -69,6 +73,7 @@ type Client struct {
 	key      Secret
 	secret   Secret
 	timeout  time.Duration
+	patience time.Duration
 	http     *http.Client
 	log      *slog.Logger
 	pace     *pace
@@ -97,13 +102,13 @@ func New(config Config) (*Client, error) {
 	}
 	return &Client{
 		log:  log,
-		base: base, key: config.Key, secret: config.Secret, timeout: timeout,
+		base: base, key: config.Key, secret: config.Secret, timeout: timeout, patience: config.Patience,
 		http: &http.Client{
 			Transport: through,
 			// A redirect may send a POST again (307, 308): it is a reply like any other, and a malformed one.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		pace:   newPace(config.Rate, workers),
+		pace:   newPace(config.Rate, workers, config.Patience),
 		tokens: tokens{turn: make(chan struct{}, 1)},
 	}, nil
 }
@@ -197,7 +202,7 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 			return &Error{Op: k.op(), Kind: Stopped, Err: fmt.Errorf("the request cannot be written as JSON: %w", err)}
 		}
 	}
-	renewed := false
+	renewed, began := false, time.Now()
 	for attempt := 1; ; attempt++ {
 		token := ""
 		if !k.bare {
@@ -206,8 +211,13 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 				return err
 			}
 		}
-		fault := c.attempt(ctx, k, token, body, reply)
-		if fault == nil {
+		fault, sent := c.attempt(ctx, k, token, body, reply)
+		switch {
+		case !sent && fault.silence():
+			beforeSending(fault)
+		case !sent && (fault == nil || fault.Kind != Stopped && fault.Kind != RateLimited):
+			continue // the API is back
+		case fault == nil:
 			return nil
 		}
 		if fault.Kind == Unauthorized && !k.bare && attempt < 2*maxAttempts {
@@ -218,7 +228,16 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 				continue
 			}
 		}
-		if attempt >= maxAttempts || !repeatable(k, fault) {
+		if !repeatable(k, fault) {
+			return fault
+		}
+		since := began
+		if down := c.pace.downSince(); !down.IsZero() {
+			fault.Down, since = true, down
+		}
+		persist := fault.Down || !fault.InDoubt() // a look-up alone that fails while others are answered gets four tries
+		left := c.patience - time.Since(since)
+		if attempt >= maxAttempts && (left <= 0 || !persist) || c.patience > 0 && fault.RetryAfter > left {
 			return fault
 		}
 		if fault.Kind == RateLimited {
@@ -230,6 +249,9 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 	}
 }
 
+// probe is asked while the API is down: it changes nothing, and any answer will do.
+var probe = call{method: http.MethodGet, path: "/users/pg", endpoint: "/users/pg", look: true}
+
 // repeatable reports whether the same call may be sent again without asking.
 func repeatable(k call, fault *Error) bool {
 	switch fault.Kind {
@@ -237,13 +259,15 @@ func repeatable(k call, fault *Error) bool {
 		return true
 	case NoReply, ServerError:
 		return k.look
+	case Malformed:
+		return k.look && !fault.Acted
 	}
 	return false
 }
 
 // backoff is exponential with full jitter.
 func backoff(attempt int) time.Duration {
-	return rand.N(min(firstBackoff<<attempt, maxBackoff))
+	return rand.N(min(firstBackoff<<min(attempt, 10), maxBackoff))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -257,15 +281,25 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// attempt sends the call once. The end of ctx stops it while it waits for its turn; once it is on its way, only
-// a call that looks is broken off.
-func (c *Client) attempt(ctx context.Context, k call, token string, body []byte, reply any) *Error {
+// attempt sends the call once, or, if it acts and the API answers nobody, something harmless in its place: then sent is
+// false. The end of ctx stops it while it waits for its turn; once it is on its way, only a call that looks is broken off.
+func (c *Client) attempt(ctx context.Context, k call, token string, body []byte, reply any) (fault *Error, sent bool) {
 	if err := c.pace.enter(ctx); err != nil {
-		return &Error{Op: k.op(), Kind: Stopped, Err: err}
+		return &Error{Op: k.op(), Kind: Stopped, Err: err}, true
 	}
-	sent := time.Now()
-	var fault *Error
-	defer func() { c.pace.leave(sent, fault) }()
+	if sent = k.look || c.pace.downSince().IsZero(); !sent {
+		k, body, reply = probe, nil, new(json.RawMessage)
+	}
+	began := time.Now()
+	defer func() {
+		switch c.pace.leave(began, fault) {
+		case wentDown:
+			c.log.LogAttrs(ctx, slog.LevelWarn, "the API does not answer; trying again", append(fault.attributes(k, time.Since(began)),
+				slog.Duration("patience", c.patience), slog.Any("error", fault.Err))...)
+		case isBack:
+			c.log.LogAttrs(ctx, slog.LevelWarn, "the API answers again")
+		}
+	}()
 	sending := ctx
 	if !k.look {
 		sending = context.WithoutCancel(ctx)
@@ -277,15 +311,14 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 	sending = httptrace.WithClientTrace(sending, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
 	request, err := c.build(sending, k, token, body)
 	if err != nil {
-		fault = &Error{Op: k.op(), Kind: Stopped, Err: err}
-		return fault
+		return &Error{Op: k.op(), Kind: Stopped, Err: err}, sent
 	}
 	c.requests.Add(1)
 	fault = c.exchange(k, request, &written, reply)
 	if c.log.Enabled(ctx, slog.LevelDebug) {
-		c.log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(sent))...)
+		c.log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(began))...)
 	}
-	return fault
+	return fault, sent
 }
 
 // exchange sends the request and reads the reply.

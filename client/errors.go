@@ -48,6 +48,7 @@ type Error struct {
 	Acted      bool          // the reply says success, although it cannot be used: the server has acted
 	ImpUID     string        // of the payment in a reply that says success for something else
 	RetryAfter time.Duration // what a 429 asked for; 0 when it did not say
+	Down       bool          // nobody else got an answer either
 	Err        error         // the cause underneath, or nil
 }
 
@@ -68,6 +69,18 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause underneath.
 func (e *Error) Unwrap() error { return e.Err }
+
+// silence reports whether the attempt tells that the API may be down: no answer, or none of its own.
+func (e *Error) silence() bool {
+	if e == nil {
+		return false
+	}
+	switch e.Kind {
+	case NotConnected, NotWritten, NoReply, ServerError:
+		return true
+	}
+	return e.Kind == Malformed && !e.Acted
+}
 
 // InDoubt reports whether the server can have acted on the request although no answer says so. A request in
 // doubt must not be sent again before the API has been asked what came of it.

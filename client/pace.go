@@ -22,10 +22,13 @@ const (
 	underneath = 0.98 // of what the server took
 	leastRate  = 0.1
 	firstPause = 250 * time.Millisecond // at most, doubled with each refusal in a row
+	noLimit    = 1e5                    // attempts a second that were not refused are as good as no limit
+	quietFrom  = 3                      // attempts in a row without an answer, of whomever, and the API counts as down
 )
 
 // pace lets attempts go one after the other, evenly, all callers together: never faster than the rate that was asked
-// for, slower once the server has said 429, and fewer at once while it fails. One 429 pauses all.
+// for, slower once the server has said 429, and fewer at once while it fails. One 429 pauses all, and so does an API
+// that answers nobody.
 type pace struct {
 	slots chan struct{} // one for each attempt that may be under way
 	turn  chan struct{} // held by the one caller that waits for its moment, so that a new rate concerns the next
@@ -36,7 +39,11 @@ type pace struct {
 	top      float64       // asked for, attempts a second; +Inf without a limit
 	since    time.Time     // of the last refusal that was learnt from
 	taken    meter         // attempts that were not refused
+	patience time.Duration // the longest pause
 	resume   time.Time     // nothing goes before; at first the time of the first attempt
+	silent   int           // attempts without an answer, of anybody, since the last one that had one
+	down     time.Time     // when the first of them ended
+	waits    int           // pauses over them
 	learnt   bool          // the rate is lower than asked for:
 	low      float64       // at resume,
 	plateau  float64       // after recovery, for as long as hold,
@@ -59,8 +66,8 @@ type Learnt struct {
 	LeastOnce int           // the fewest that were allowed
 }
 
-func newPace(perSecond float64, workers int) *pace {
-	p := &pace{slots: make(chan struct{}, workers), turn: make(chan struct{}, 1), limit: rate.NewLimiter(rate.Inf, 1)}
+func newPace(perSecond float64, workers int, patience time.Duration) *pace {
+	p := &pace{patience: max(patience, maxBackoff), slots: make(chan struct{}, workers), turn: make(chan struct{}, 1), limit: rate.NewLimiter(rate.Inf, 1)}
 	p.told.AtOnce, p.told.LeastOnce = workers, workers
 	p.setTop(perSecond)
 	return p
@@ -136,7 +143,7 @@ func (p *pace) adjust(now time.Time) {
 		p.limit.SetBurstAt(now, burst)
 		p.limit.SetLimitAt(now, limit)
 	}
-	p.free.Store(math.IsInf(perSecond, 1) && !p.learnt)
+	p.free.Store(math.IsInf(perSecond, 1) && !p.learnt && !now.Before(p.resume))
 }
 
 // rate is how many attempts a second may be sent now. The caller holds mu.
@@ -156,32 +163,60 @@ func (p *pace) rate(now time.Time) float64 {
 		growth = stride
 	}
 	tried := p.plateau * math.Pow(growth, (after-recovery-p.hold).Seconds())
-	if tried >= p.top {
+	if tried >= min(p.top, noLimit) {
 		p.learnt = false
 		return p.top
 	}
 	return tried
 }
 
+// news is what an attempt told of the API as a whole.
+type news int
+
+const (
+	nothingNew news = iota
+	wentDown
+	isBack
+)
+
 // leave ends an attempt that was let go at the time sent, with what came of it.
-func (p *pace) leave(sent time.Time, fault *Error) {
+func (p *pace) leave(sent time.Time, fault *Error) news {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	if p.resume.IsZero() {
 		p.resume = sent
 	}
+	told := nothingNew
 	switch {
+	case fault != nil && fault.Kind == Stopped:
 	case fault != nil && fault.Kind == RateLimited:
 		p.refused(sent, now, fault.RetryAfter)
-	case fault != nil && (fault.Kind == ServerError || fault.Kind == NoReply):
+	case fault.silence():
 		p.told.Failures++
-		p.taken.add(now)
+		if fault.Kind != NotConnected && fault.Kind != NotWritten {
+			p.taken.add(now)
+		}
 		if !sent.Before(p.cut) { // those that were under way at the same time say nothing new
 			p.cut, p.good = now, 0
 			p.want = cap(p.slots) - max((cap(p.slots)-p.want)/2, 1)
 		}
-	case fault == nil || fault.Kind != NotConnected && fault.Kind != NotWritten && fault.Kind != Stopped:
+		switch p.silent++; p.silent {
+		case 1:
+			p.down = now
+		case quietFrom:
+			told = wentDown
+		}
+		if p.silent >= quietFrom && !sent.Before(p.resume) {
+			p.waits++
+			p.resume = now.Add(backoff(p.waits))
+			p.free.Store(false)
+		}
+	default:
+		if p.silent >= quietFrom {
+			told = isBack
+		}
+		p.silent, p.waits = 0, 0
 		p.taken.add(now)
 		p.row = 0
 		if p.good++; p.want > 0 && p.good >= cap(p.slots)-p.want {
@@ -190,6 +225,17 @@ func (p *pace) leave(sent time.Time, fault *Error) {
 		}
 	}
 	p.giveBack()
+	return told
+}
+
+// downSince returns since when the API answers nobody, zero while it does.
+func (p *pace) downSince() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.silent < quietFrom {
+		return time.Time{}
+	}
+	return p.down
 }
 
 // giveBack returns the attempt's slot, or keeps it, or returns one that was kept. The caller holds mu.
@@ -213,7 +259,7 @@ func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 	p.row++
 	active := now.Sub(p.resume)
 	took, current := p.taken.rate(now, active), p.rate(now)
-	pause := min(asked, maxBackoff)
+	pause := min(asked, p.patience)
 	if pause <= 0 {
 		pause = rand.N(min(firstPause<<min(p.row, 6), maxBackoff)) + 1
 	}

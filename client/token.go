@@ -70,10 +70,17 @@ func (c *Client) token(ctx context.Context) (string, error) {
 		ExpiredAt   Unix `json:"expired_at"`
 	}
 	credentials := map[string]string{"imp_key": string(c.key), "imp_secret": string(c.secret)}
+	// A 4xx means that the credentials were refused.
 	err := c.do(ctx, call{method: http.MethodPost, path: "/users/getToken", endpoint: "/users/getToken",
 		body: credentials, look: true, bare: true}, &reply)
 	if err != nil {
-		return "", beforeSending(err)
+		if fault, ok := err.(*Error); ok {
+			beforeSending(fault)
+			if fault.Kind == Refused || fault.Kind == NotFound {
+				fault.Kind = Unauthorized
+			}
+		}
+		return "", err
 	}
 	if reply.AccessToken == "" {
 		return "", &Error{Op: op, Kind: NotWritten, Err: errMissingToken}
@@ -87,20 +94,13 @@ func (c *Client) token(ctx context.Context) (string, error) {
 	return string(reply.AccessToken), nil
 }
 
-// beforeSending restates the failure of a token request for the call that needed the token: that call was never
-// written, however the token request ended. A 4xx on getToken means that the credentials were refused.
-func beforeSending(err error) error {
-	fault, ok := err.(*Error)
-	if !ok {
-		return err
-	}
+// beforeSending restates the failure of a request that went ahead of another one, for the call that needed it: that
+// call was never written, however the request before it ended.
+func beforeSending(fault *Error) {
 	switch fault.Kind {
-	case Refused, NotFound:
-		fault.Kind = Unauthorized
 	case NoReply, ServerError, Malformed:
 		fault.Kind = NotWritten
 	}
-	return fault
 }
 
 // Authenticate fetches a token if none is at hand, so that wrong credentials are known before anything else is sent.

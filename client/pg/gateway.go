@@ -27,6 +27,8 @@ type gateway struct {
 	keeps        precision     // of vbank_due
 	alphanumeric bool          // merchant_uid of letters and digits alone
 
+	passing string // codes, separated by spaces, of refusals that pass: the bank is busy or closed, try again
+
 	unlimitedRefused field // not to be sent with fixed_unlimited_vbank
 	dueOnUpdate      bool  // its page wants vbank_due with every update
 	taxFreeStays     bool  // an account issued with tax_free cannot be updated
@@ -68,6 +70,7 @@ var gateways = []gateway{
 		maxDays:          365,                                        // page: Hecto's
 		usualWon:         1_000_000,                                  // page
 		dueOnUpdate:      true,                                       // page; now: not required
+		passing:          "RA88 CA01",                                // page: Hecto's
 		taxFreeStays:     true,                                       // page
 	},
 	{
@@ -78,7 +81,8 @@ var gateways = []gateway{
 		special:  taxFree | vatAmount, // now
 		byMID:    taxFree,             // now: required where the MID is 복합과세, no account otherwise
 		// page: NICE's manual, GoodsName, BuyerName, VbankAccountName, Moid, BuyerTel, BuyerEmail
-		bytes: map[field]int{name: 40, buyerName: 30, vbankHolder: 30, merchantUID: 64, buyerTel: 20, buyerEmail: 60},
+		bytes:   map[field]int{name: 40, buyerName: 30, vbankHolder: 30, merchantUID: 64, buyerTel: 20, buyerEmail: 60},
+		passing: "4116 4008 2159", // page: NICE's codes
 	},
 	{
 		code: "nice_v2", names: "신나이스페이 신나이스페이먼츠", banks: "003 004 011 020 023 031 032 034 071 081 088 089",
@@ -93,11 +97,13 @@ var gateways = []gateway{
 		issue: ByDocuments | BySchema, update: ByDocuments, revoke: BySchema,
 		required: common | pgAPIKey | buyerName | buyerEmail, // doc, now: the key, for revoke too; now: the buyer
 		bytes:    map[field]int{name: 40, buyerName: 30},     // page
+		passing:  "504954",                                   // page
 	},
 	{
 		code: "kcp", names: "nhnkcp", form: func(kftc string) string { return prefixed("BK", twoDigits(kftc)) }, banks: shared,
 		update: ByDocuments, revoke: BySchema, // revoke: in the schema's text, not in its list
-		required: common, // doc
+		required: common,                          // doc
+		passing:  "8321 8322 8323 8324 8325 8326", // page: KCP's codes
 	},
 	{
 		code: "uplus", names: "구토스페이먼츠", banks: shared,

@@ -1,10 +1,12 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -55,6 +57,9 @@ const (
 	Unauthorized     Fault = "unauthorized"
 	TooMany          Fault = "too many"
 )
+
+// Refusal is Refuse with words of its own.
+func Refusal(words string) Fault { return Refuse + ": " + Fault(words) }
 
 // kind is what a request is for, which decides the faults it may meet.
 type kind int
@@ -159,7 +164,8 @@ func (s *Sandbox) misbehave(w http.ResponseWriter, r *http.Request, d drawn, tok
 	faults := &s.config.Faults
 	var out reply
 	wait := faults.Latency
-	switch d.fault {
+	fault, words, _ := strings.Cut(string(d.fault), ": ")
+	switch Fault(fault) {
 	case DropBefore:
 		drop(w, d.number)
 		return
@@ -185,7 +191,7 @@ func (s *Sandbox) misbehave(w http.ResponseWriter, r *http.Request, d drawn, tok
 		answer()
 		out = page(http.StatusBadGateway)
 	case Refuse:
-		out = failure(refused(faults.refuseWith()))
+		out = failure(refused(cmp.Or(words, faults.refuseWith())))
 	case Unauthorized:
 		s.dropToken(token)
 		out = unauthorized

@@ -1,0 +1,185 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/pg"
+)
+
+// StopError is why a run ended before its last row. Its rows without an outcome are not_sent, and the same command
+// continues it.
+type StopError struct {
+	Code string // one of those in Codes that end a run
+	Err  error  // what led to it, or nil
+}
+
+// Error tells the reason and what led to it.
+func (e *StopError) Error() string {
+	if e.Err == nil {
+		return e.Code
+	}
+	return e.Code + ": " + e.Err.Error()
+}
+
+// Unwrap returns what led to it.
+func (e *StopError) Unwrap() error { return e.Err }
+
+// TriesAgain reports whether the next run of the file is to send what this one had refused, since it was refused for a
+// reason that somebody mends elsewhere. Otherwise it goes on behind those rows.
+func (e *StopError) TriesAgain() bool {
+	switch e.Code {
+	case CodeTooManyFailures, CodeNoContract, CodePlanEnded, CodeKeyRefused:
+		return true
+	}
+	return false
+}
+
+// EndsRun returns why an error of the API ends the whole run, or nil when it is one row's. The client has been patient
+// already.
+func EndsRun(err error) error {
+	switch fault, _ := errors.AsType[*client.Error](err); client.KindOf(err) {
+	case client.Refused, client.NotFound, client.Stopped:
+		return nil
+	case client.RateLimited:
+		return &StopError{CodeAPIBusy, err}
+	case client.Unauthorized:
+		return &StopError{CodeUnauthorized, err}
+	case client.NoReply, client.ServerError, client.Malformed, client.Mismatch:
+		if !fault.Down {
+			return nil // this call alone: others are answered
+		}
+	}
+	return &StopError{CodeAPIUnreachable, err}
+}
+
+// sameRefusals is how many rows, the first ones of a PG, may be refused in the same words before the rest is spared it.
+const sameRefusals = 20
+
+// hopeless are refusals that every row of the PG will meet, by a piece of the API's words, with how many rows of the PG
+// must have met it, and none been accepted. The documents tell of the first two; of the third no source has the words.
+var hopeless = []struct {
+	code, words string
+	from        int
+}{
+	{CodeNoContract, "계약이 필요합니다", 1},
+	{CodeKeyRefused, "hashData", 3},
+	{CodePlanEnded, "요금제", 3},
+	{CodePlanEnded, "이용기간", 3},
+	{CodePlanEnded, "이용 기간", 3},
+}
+
+// failures counts what the API refused among what it was sent, and tells when that is enough.
+type failures struct {
+	limit Limit
+	rows  map[string]int // of the plan, by PG
+
+	mu            sync.Mutex
+	refused, sent int64
+	byPG          map[string]*refusals
+}
+
+// refusals are those of a PG that has accepted nothing yet.
+type refusals struct {
+	accepted bool
+	rows     int
+	words    string // of all of them, as long as they are the same
+}
+
+// accepted counts a row that was done.
+func (f *failures) accepted(pg string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent++
+	f.of(pg).accepted = true
+}
+
+// add counts a row that was rejected, and returns why it should be the last one, if so.
+func (f *failures) add(pg string, result *Result) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent++
+	f.refused++
+	if f.limit.reached(f.refused, f.sent) {
+		return &StopError{CodeTooManyFailures, fmt.Errorf("%d rows were refused", f.refused)}
+	}
+	of, words := f.of(pg), result.ErrorMessage
+	code, from := everyRow(words)
+	if of.accepted || code == "" && result.ErrorCode != CodePGRefused {
+		return nil
+	}
+	of.rows++
+	if of.rows == 1 {
+		of.words = words
+	}
+	if of.words != words {
+		of.accepted = true // they are each refused for a reason of their own
+		return nil
+	}
+	if code == "" {
+		code, from = CodeAllRefused, sameRefusals
+	}
+	if of.rows >= from || code != CodeAllRefused && of.rows >= f.rows[pg] {
+		return &StopError{code, fmt.Errorf("%d rows and no other were sent, and refused: %s", of.rows, words)}
+	}
+	return nil
+}
+
+func (f *failures) of(pg string) *refusals {
+	if f.byPG == nil {
+		f.byPG = make(map[string]*refusals)
+	}
+	if f.byPG[pg] == nil {
+		f.byPG[pg] = new(refusals)
+	}
+	return f.byPG[pg]
+}
+
+// everyRow returns the code of a refusal that every row of the PG will meet, and how many must have met it; "" of
+// another one.
+func everyRow(words string) (code string, from int) {
+	for _, h := range hopeless {
+		if strings.Contains(words, h.words) {
+			return h.code, h.from
+		}
+	}
+	return "", 0
+}
+
+// passingWaits are how long a row waits that was refused over what passes, before each further try.
+var passingWaits = [...]time.Duration{15 * time.Second, time.Minute, 4 * time.Minute}
+
+// tryLater puts a row aside that was refused over what passes, until its next try, and reports whether there is one.
+func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) bool {
+	if client.KindOf(err) != client.Refused || !pg.Passing(j.row.PG, refusal.ErrorMessage) || j.refusals >= len(passingWaits) {
+		return false
+	}
+	// The intent is taken back meanwhile: whoever dies waiting leaves no doubt behind.
+	refusal.Run, refusal.Status = r.id, NotSent
+	entries := []ledger.Entry{refusal}
+	if j.order.Run != 0 {
+		entries = append(entries, j.order)
+	}
+	if err := r.ledger.Record(ctx, entries...); err != nil {
+		r.stop(err)
+		return false
+	}
+	j.refusals++
+	j.refusal = refusal.ErrorMessage
+	return r.parked.sendAgain(j, time.Now().Add(passingWaits[j.refusals-1]))
+}
+
+// timeIsUp stops the run once the API's clock shows the end of Options.Until.
+func (r *run) timeIsUp() bool {
+	up := !r.options.Until.IsZero() && !r.api.ServerTime().Before(r.options.Until)
+	if up {
+		r.stop(&StopError{Code: CodeTimeIsUp})
+	}
+	return up
+}
