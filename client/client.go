@@ -79,6 +79,7 @@ type Client struct {
 	pace     *pace
 	tokens   tokens
 	requests atomic.Int64
+	measured measuring
 }
 
 // New checks the configuration and returns a Client. Nothing is sent until the first call.
@@ -187,6 +188,7 @@ type call struct {
 	query        url.Values
 	body         any  // marshalled as JSON when not nil
 	look         bool // only looks: may be repeated, and broken off, at any time
+	again        bool // was sent before
 	bare         bool // without a token: the call that gets one
 }
 
@@ -220,6 +222,7 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		case fault == nil:
 			return nil
 		}
+		k.again = k.again || sent
 		if fault.Kind == Unauthorized && !k.bare && attempt < 2*maxAttempts {
 			// One more try, with a fresh token, which may be the same one: the API says so. A token that another
 			// caller has replaced already does not count as the try.
@@ -284,6 +287,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // attempt sends the call once, or, if it acts and the API answers nobody, something harmless in its place: then sent is
 // false. The end of ctx stops it while it waits for its turn; once it is on its way, only a call that looks is broken off.
 func (c *Client) attempt(ctx context.Context, k call, token string, body []byte, reply any) (fault *Error, sent bool) {
+	asked := time.Now()
 	if err := c.pace.enter(ctx); err != nil {
 		return &Error{Op: k.op(), Kind: Stopped, Err: err}, true
 	}
@@ -315,6 +319,7 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 	}
 	c.requests.Add(1)
 	fault = c.exchange(k, request, &written, reply)
+	c.measured.add(k, began.Sub(asked), began, fault)
 	if c.log.Enabled(ctx, slog.LevelDebug) {
 		c.log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(began))...)
 	}
