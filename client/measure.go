@@ -29,6 +29,7 @@ type Measures struct {
 	Endpoints []EndpointMeasures // in the order of their names
 	Waited    time.Duration      // for being let go, all attempts added up: for the rate, a pause or a free slot
 	Started   time.Time          // when the first attempt was let go; zero before that
+	Ended     time.Time          // when the last attempt ended
 	Interval  time.Duration      // what each moment of Series is long
 	Series    []Moment           // from Started on, one after the other, up to the last reply
 }
@@ -67,6 +68,7 @@ type measuring struct {
 	endpoints map[endpoint]*endpointCounts
 	waited    time.Duration
 	started   time.Time
+	ended     time.Time
 	interval  time.Duration
 	used      int
 	moments   [mostMoments]momentCounts
@@ -93,6 +95,7 @@ func (m *measuring) add(k call, waited time.Duration, sent time.Time, fault *Err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waited += waited
+	m.ended = now
 	if m.started.IsZero() {
 		m.started, m.interval, m.endpoints = sent, firstIntervals, make(map[endpoint]*endpointCounts)
 	}
@@ -141,7 +144,7 @@ func (m *measuring) moment(now time.Time) *momentCounts {
 func (m *measuring) snapshot() Measures {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	told := Measures{Waited: m.waited, Started: m.started, Interval: m.interval}
+	told := Measures{Waited: m.waited, Started: m.started, Ended: m.ended, Interval: m.interval}
 	names := slices.SortedFunc(maps.Keys(m.endpoints), func(a, b endpoint) int {
 		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.method, b.method))
 	})
