@@ -1,0 +1,328 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/client"
+)
+
+// Run is what is told of a run beside its rows. What is not known stays zero.
+type Run struct {
+	Version   string // the program's
+	Command   string // run or report
+	API       string // its address, or sandbox
+	ID        int64  // in the ledger; 0 when it came to no run there
+	Continued bool   // an earlier run was interrupted, and this one goes on with it
+	Started   time.Time
+	Ended     time.Time // zero of a run that never did, told by report
+	Exit      int       // status of the process
+	Reason    string    // see Reason
+	Plan      *batch.Plan
+	Settings  *Settings
+	Measures  *client.Measures
+	Learnt    *client.Learnt
+	InDoubt   *int // orders in doubt in the ledger, of all runs
+	Files     Files
+}
+
+// Settings are the flags that a run went by.
+type Settings struct {
+	Rate        float64 // HTTP requests a second; 0 is no limit
+	Workers     int
+	Timeout     time.Duration
+	DoubtWait   time.Duration
+	RemoteCheck bool
+	MaxFailures string // rows, or a share of them as in 10%
+	Guards      batch.Guards
+}
+
+// Files says where a run's files are; "" is none.
+type Files struct {
+	Results string `json:"results,omitempty"` // - is standard output
+	Summary string `json:"summary,omitempty"`
+	Page    string `json:"page,omitempty"`
+	Metrics string `json:"metrics,omitempty"`
+	Ledger  string `json:"ledger,omitempty"`
+}
+
+// The reasons for the end of a run that no code of package batch gives.
+const (
+	ReasonDone        = "DONE"          // every row
+	ReasonRowsNotDone = "ROWS_NOT_DONE" // the run reached its end, some rows were not done
+	ReasonRowsUnknown = "ROWS_UNKNOWN"  // likewise, and of some rows it is not known
+	ReasonInterrupted = "INTERRUPTED"   // by a signal
+	ReasonFailed      = "FAILED"        // by anything else: see the error that it printed
+)
+
+// Reason says why a command ended with an exit status, by the error that ended it: a code of *batch.StopError, or one of the
+// above.
+func Reason(exit int, ended error) string {
+	if stop, ok := errors.AsType[*batch.StopError](ended); ok {
+		return stop.Code
+	}
+	switch {
+	case exit == 0:
+		return ReasonDone
+	case exit == 1:
+		return ReasonRowsNotDone
+	case exit == 4:
+		return ReasonRowsUnknown
+	case exit > 128:
+		return ReasonInterrupted
+	}
+	return ReasonFailed
+}
+
+// FiguresSchema is the version of Figures. It goes up when a field goes or comes to mean something else, and stays when one
+// is added.
+const FiguresSchema = 1
+
+// Figures is what NAME.summary.json holds; testdata/summary.schema.json describes it. It names no person, account or order.
+// Times are RFC 3339 in +09:00, durations are in seconds, amounts in won.
+type Figures struct {
+	Schema    int    `json:"schema"` // FiguresSchema
+	Version   string `json:"version"`
+	Command   string `json:"command"` // run or report
+	API       string `json:"api"`     // its address, or sandbox
+	Run       int64  `json:"run"`     // in the ledger
+	Continued bool   `json:"continued"`
+
+	Started    string   `json:"started"`
+	Ended      string   `json:"ended,omitempty"`   // of a run that reached its end
+	Seconds    *float64 `json:"seconds,omitempty"` // between the two
+	ExitStatus int      `json:"exit_status"`
+	Reason     string   `json:"reason"` // for the exit status; see Reason
+
+	Input    FiguresInput     `json:"input"`
+	Settings *FiguresSettings `json:"settings,omitempty"`
+
+	Rows     int64                `json:"rows"`
+	NotDone  int64                `json:"not_done"` // invalid, rejected, conflict, not_sent
+	Statuses map[batch.Status]Sum `json:"statuses"` // all of them
+	Banks    []FiguresBank        `json:"banks"`    // of the rows issued in this run, most won first
+	PGs      []FiguresPG          `json:"pgs"`      // likewise
+	Codes    map[string]int       `json:"codes"`    // rows by error code; a row may have several
+
+	Requests      *FiguresRequests `json:"requests,omitempty"`
+	Limits        *FiguresLimits   `json:"limits,omitempty"`
+	OrdersInDoubt *int             `json:"orders_in_doubt,omitempty"` // in the ledger, of all runs
+	Files         Files            `json:"files"`
+}
+
+// FiguresInput is the input and how it was read. Of values that flags gave, which may be personal, only the fields are told.
+type FiguresInput struct {
+	File       string          `json:"file"`   // without its folder
+	SHA256     string          `json:"sha256"` // of its bytes, unpacked
+	Bytes      int64           `json:"bytes"`  // unpacked
+	Encoding   string          `json:"encoding"`
+	Delimiter  string          `json:"delimiter"`   // the character itself
+	HeaderLine int             `json:"header_line"` // from 1
+	Mapping    []checkedColumn `json:"mapping"`
+	Key        string          `json:"key,omitempty"`      // the template of order numbers
+	Set        []string        `json:"set,omitempty"`      // the fields that flags gave
+	Where      []string        `json:"where,omitempty"`    // the headers that rows were chosen by
+	DueYear    int             `json:"due_year,omitempty"` // of due dates that have none
+	Revoke     bool            `json:"revoke,omitempty"`
+}
+
+// FiguresSettings are the flags that say how the run went.
+type FiguresSettings struct {
+	Rate             float64 `json:"rate"` // HTTP requests a second; 0 is no limit
+	Workers          int     `json:"workers"`
+	TimeoutSeconds   float64 `json:"timeout_seconds"`
+	DoubtWaitSeconds float64 `json:"doubt_wait_seconds"`
+	RemoteCheck      bool    `json:"remote_check"`
+	MaxFailures      string  `json:"max_failures"` // rows, or a share of them as in 10%
+	Strict           bool    `json:"strict"`
+	ExpectRows       int     `json:"expect_rows,omitempty"`
+	ExpectTotal      int64   `json:"expect_total,omitempty"` // won
+	MaxRows          int     `json:"max_rows,omitempty"`
+	MaxTotal         int64   `json:"max_total,omitempty"`  // won
+	MaxAmount        int64   `json:"max_amount,omitempty"` // won
+}
+
+// FiguresBank is what was issued at a bank.
+type FiguresBank struct {
+	Code string `json:"code"` // KFTC
+	Name string `json:"name"`
+	Sum
+}
+
+// FiguresPG is what was issued through a PG.
+type FiguresPG struct {
+	PG string `json:"pg"`
+	Sum
+}
+
+// FiguresRequests are the HTTP attempts of a run. A latency is of one attempt, from being let go by the limiter to the
+// last byte of its reply, good to 2 %; attempts without a whole reply have none.
+type FiguresRequests struct {
+	Total         int64             `json:"total"`
+	Retries       int64             `json:"retries"`        // of them, those after the first of their call
+	WaitedSeconds float64           `json:"waited_seconds"` // for being let go by the limiter, all attempts added up
+	Endpoints     []FiguresEndpoint `json:"endpoints"`
+	Series        FiguresSeries     `json:"series"`
+}
+
+// FiguresEndpoint are those of one endpoint.
+type FiguresEndpoint struct {
+	Endpoint string           `json:"endpoint"` // method and path without ids
+	Requests int64            `json:"requests"`
+	Retries  int64            `json:"retries"`
+	Classes  map[string]int64 `json:"classes"` // all of client.Classes
+	Latency  struct {
+		P50 float64 `json:"p50"`
+		P90 float64 `json:"p90"`
+		P99 float64 `json:"p99"`
+		Max float64 `json:"max"`
+	} `json:"latency_seconds"`
+}
+
+// FiguresSeries is the run cut into moments of the same length.
+type FiguresSeries struct {
+	Started         string          `json:"started,omitempty"` // the first moment
+	IntervalSeconds float64         `json:"interval_seconds"`  // of each moment
+	Moments         []FiguresMoment `json:"moments"`
+}
+
+// FiguresMoment is what ended within one of them.
+type FiguresMoment struct {
+	Answered int64   `json:"answered"` // attempts that got a whole reply
+	Changes  int64   `json:"changes"`  // of them, issues, updates and revocations, but for 401 and 429
+	P50      float64 `json:"p50_seconds"`
+	P99      float64 `json:"p99_seconds"`
+}
+
+// FiguresLimits are what was learnt of the API's limits.
+type FiguresLimits struct {
+	TooMany       int64   `json:"too_many"`       // attempts that were answered with 429
+	Rate          float64 `json:"rate"`           // what the API seems to take, attempts a second; 0 where nothing was learnt
+	PausedSeconds float64 `json:"paused_seconds"` // after 429, in all
+	Failures      int64   `json:"failures"`       // attempts that the API failed at, or left without an answer
+	AtOnce        int     `json:"at_once"`        // attempts under way at once that were allowed in the end
+	LeastAtOnce   int     `json:"least_at_once"`  // and at the fewest
+}
+
+// WriteFigures writes NAME.summary.json to path, mode 0600, whole or not at all. The run's plan must be known.
+func WriteFigures(path string, run *Run, facts *Facts) error {
+	return replace(path, 0o600, func(w io.Writer) error {
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		out.SetEscapeHTML(false)
+		return out.Encode(figures(run, facts))
+	})
+}
+
+func figures(run *Run, facts *Facts) *Figures {
+	f := &Figures{Schema: FiguresSchema, Version: run.Version, Command: run.Command, API: run.API, Run: run.ID, Continued: run.Continued,
+		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason,
+		Input: figuresInput(run.Plan), Settings: figuresSettings(run.Settings),
+		Rows: int64(facts.Rows), NotDone: int64(facts.Failed()), Statuses: make(map[batch.Status]Sum), Banks: []FiguresBank{}, PGs: []FiguresPG{}, Codes: facts.Codes,
+		Requests: figuresRequests(run.Measures), OrdersInDoubt: run.InDoubt, Files: run.Files}
+	if !run.Ended.IsZero() {
+		f.Seconds = new(seconds(run.Ended.Sub(run.Started)))
+	}
+	for _, status := range batch.Statuses {
+		f.Statuses[status] = Sum{int64(facts.Statuses[status]), facts.won[status]}
+	}
+	for _, b := range inOrder(facts.banks) {
+		f.Banks = append(f.Banks, FiguresBank{b.code, b.name, b.Sum})
+	}
+	for _, pg := range inOrder(facts.pgs) {
+		f.PGs = append(f.PGs, FiguresPG{pg.code, pg.Sum})
+	}
+	if f.Codes == nil {
+		f.Codes = map[string]int{}
+	}
+	if l := run.Learnt; l != nil {
+		f.Limits = &FiguresLimits{l.TooMany, l.Rate, seconds(l.Paused), l.Failures, l.AtOnce, l.LeastOnce}
+	}
+	return f
+}
+
+func figuresInput(p *batch.Plan) FiguresInput {
+	in := FiguresInput{File: filepath.Base(p.File.Path), SHA256: p.Digest(), Bytes: p.File.Size, Encoding: p.Layout.Encoding,
+		Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine, Mapping: []checkedColumn{},
+		Key: p.Options.Key, DueYear: p.Options.DueYear, Revoke: p.Options.Revoke}
+	for _, m := range p.Mapping {
+		in.Mapping = append(in.Mapping, checkedColumn{m.Field, m.Header, m.Column})
+	}
+	for field := range p.Options.Set {
+		in.Set = append(in.Set, field)
+	}
+	slices.Sort(in.Set)
+	for _, w := range p.Options.Where {
+		in.Where = append(in.Where, w.Header)
+	}
+	return in
+}
+
+func figuresSettings(s *Settings) *FiguresSettings {
+	if s == nil {
+		return nil
+	}
+	g := s.Guards
+	return &FiguresSettings{s.Rate, s.Workers, seconds(s.Timeout), seconds(s.DoubtWait), s.RemoteCheck, s.MaxFailures,
+		g.Strict, g.ExpectRows, g.ExpectTotal, g.MaxRows, g.MaxTotal, g.MaxAmount}
+}
+
+func figuresRequests(m *client.Measures) *FiguresRequests {
+	if m == nil {
+		return nil
+	}
+	r := &FiguresRequests{WaitedSeconds: seconds(m.Waited), Endpoints: []FiguresEndpoint{},
+		Series: FiguresSeries{Started: stamp(m.Started), IntervalSeconds: seconds(m.Interval), Moments: []FiguresMoment{}}}
+	for _, e := range m.Endpoints {
+		r.Total, r.Retries = r.Total+e.Requests, r.Retries+e.Retries
+		endpoint := FiguresEndpoint{Endpoint: e.Endpoint, Requests: e.Requests, Retries: e.Retries, Classes: make(map[string]int64)}
+		for _, class := range client.Classes {
+			endpoint.Classes[class] = e.Classes[class]
+		}
+		l := &endpoint.Latency
+		l.P50, l.P90, l.P99, l.Max = seconds(e.Latency.P50), seconds(e.Latency.P90), seconds(e.Latency.P99), seconds(e.Latency.Max)
+		r.Endpoints = append(r.Endpoints, endpoint)
+	}
+	for _, moment := range m.Series {
+		r.Series.Moments = append(r.Series.Moments, FiguresMoment{moment.Answered, moment.Changes, seconds(moment.P50), seconds(moment.P99)})
+	}
+	return r
+}
+
+// seconds writes no more digits than were measured.
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(input.KST).Format(time.RFC3339)
+}
+
+// replace writes a file as the results are written: under a temporary name, synced, and renamed into its place. What stood
+// there before is untouched until then.
+func replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	if path == "-" {
+		return errors.New("- is standard output, which is for results alone; name a file")
+	}
+	file, err := Create(path, nil)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := file.file.Chmod(mode); err != nil {
+		return err
+	}
+	if err := write(file.out); err != nil {
+		return err
+	}
+	return file.Commit()
+}

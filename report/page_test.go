@@ -1,0 +1,241 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+)
+
+// pageOf writes the page and returns its path and its text.
+func pageOf(t *testing.T, run *Run, facts *Facts, options PageOptions) (string, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "orders.report.html")
+	if err := WritePage(path, run, facts, options); err != nil {
+		t.Fatal(err)
+	}
+	return path, string(written(t, path, 0o600))
+}
+
+func TestPage(t *testing.T) {
+	run, facts, numbers := ran(t)
+	for lang, want := range map[string][]string{
+		Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "발급된 계좌", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "41,644,000", "•••4967", "한••"},
+		English: {`<html lang="en">`, "Rows to look at", "rows: 33", "Accounts issued", "13 others stand in the results.", "국민은행 004", "41,644,000", "•••4967", "한••"},
+	} {
+		_, text := pageOf(t, run, facts, PageOptions{Lang: lang})
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: no %q", lang, part)
+			}
+		}
+		for _, number := range numbers {
+			if strings.Contains(text, number) {
+				t.Fatalf("%s: the account %s is not masked", lang, number)
+			}
+		}
+		for _, broken := range []string{"<script", "<img", "%!", "NaN", "ZgotmplZ", "010-1234", "홍길동", "http:", "https:", "url(", "@import"} {
+			if strings.Contains(text, broken) {
+				t.Errorf("%s: %q stands on the page", lang, broken)
+			}
+		}
+		if strings.Count(text, "&lt;img src=//h.invalid onerror=a()&gt;") != 1 || !strings.Contains(text, "&lt;script&gt;alert(1)&lt;/script&gt;") {
+			t.Errorf("%s: hostile cells are not shown as they are", lang)
+		}
+	}
+	_, text := pageOf(t, run, facts, PageOptions{ShowAccounts: true, Sentence: func(code string) string { return "문장 " + code }})
+	for _, part := range []string{numbers[0], "한빛상사", "문장 PG_REFUSED"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q", part)
+		}
+	}
+	if strings.Contains(text, "•") {
+		t.Error("accounts are masked although they are to be shown")
+	}
+}
+
+// TestPageOfWhatIsNotKnown has neither measures nor rows, as report may.
+func TestPageOfWhatIsNotKnown(t *testing.T) {
+	run, _, _ := ran(t)
+	again := toldAgain(run)
+	again.Reason = ReasonDone
+	_, text := pageOf(t, again, new(Facts), PageOptions{Lang: English})
+	for _, part := range []string{"Written again from the ledger", "Every row is done.", "No account was issued in this run."} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q", part)
+		}
+	}
+	if strings.Contains(text, "<svg") || strings.Contains(text, "Requests to the API") || strings.Contains(text, "%!") {
+		t.Error("what is not known is told")
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for _, c := range []struct {
+		reason   string
+		statuses []batch.Status
+		class    string
+		want     string
+	}{
+		{ReasonDone, []batch.Status{batch.Issued}, "good", "Every row is done."},
+		{ReasonRowsNotDone, []batch.Status{batch.Issued, batch.Rejected}, "bad", "Rows that were not done: 1. The reasons are below."},
+		{ReasonRowsUnknown, []batch.Status{batch.Unknown}, "doubt", "not known yet what became of them: 1"},
+		{ReasonInterrupted, []batch.Status{batch.NotSent}, "bad", "was interrupted"},
+		{batch.CodeTooManyFailures, []batch.Status{batch.Rejected, batch.Unknown}, "doubt", "ended early (TOO_MANY_FAILURES)"},
+		{ReasonFailed, nil, "bad", "ended early (FAILED)"},
+	} {
+		var facts Facts
+		for _, status := range c.statuses {
+			facts.Add(new(input.Row), &batch.Result{Status: status})
+		}
+		p := &page{Lang: English, Failed: thousands(int64(facts.Failed())), Unknown: thousands(int64(facts.Statuses[batch.Unknown]))}
+		if v := p.verdict(&Run{Reason: c.reason}, &facts); v.Class != c.class || !strings.Contains(strings.Join(v.Texts, "\n"), c.want) {
+			t.Errorf("%s, %v: %+v", c.reason, c.statuses, v)
+		}
+	}
+}
+
+// TestPageIsBounded writes of many more accounts and refusals than a page has room for.
+func TestPageIsBounded(t *testing.T) {
+	run, _, _ := ran(t)
+	var facts Facts
+	for i := range int64(20_000) {
+		r := batch.Result{Line: i + 2, Status: batch.Issued, Order: ledger.Order{MerchantUID: "A"}, Account: ledger.Account{VbankNum: "00123456789012"}}
+		if i%2 == 1 {
+			r.Status, r.ErrorCode = batch.Rejected, batch.CodePGRefused
+		}
+		facts.Add(new(input.Row), &r)
+	}
+	_, text := pageOf(t, run, &facts, PageOptions{Lang: English})
+	if !strings.Contains(text, "9,000 others stand in the results.") || !strings.Contains(text, "9,980 others stand in the results.") || len(text) > 1<<19 {
+		t.Errorf("%d bytes", len(text))
+	}
+}
+
+func TestMask(t *testing.T) {
+	for number, want := range map[string]string{"00234567890123": "••••••••••0123", "123-456-789012": "•••-•••-••9012", "12345678": "••••5678", "1234567": "•••••••", "": ""} {
+		if got := maskNumber(number); got != want {
+			t.Errorf("%s: %s, want %s", number, got, want)
+		}
+	}
+	if got := maskName("홍길동") + maskName(""); got != "홍••" {
+		t.Error(got)
+	}
+}
+
+func TestCharts(t *testing.T) {
+	p := &page{Lang: English}
+	start := time.Unix(1767150000, 0)
+	m := &client.Measures{Started: start, Ended: start.Add(3500 * time.Millisecond), Interval: time.Second, Series: []client.Moment{
+		{Answered: 10, Changes: 10, P50: 100 * time.Millisecond, P99: 200 * time.Millisecond}, {}, {Answered: 20, Changes: 20, P50: 100 * time.Millisecond, P99: 400 * time.Millisecond},
+		{Answered: 5, Changes: 5, P50: 100 * time.Millisecond, P99: 100 * time.Millisecond}}}
+	charts := p.charts(m)
+	if len(charts) != 2 {
+		t.Fatalf("%d charts", len(charts))
+	}
+	// the second second had no answer, and the last half second half as many as a whole one would have
+	if want := "M0 80.0 H150.0V160.0 H300.0V0.0 H450.0V80.0 H600.0"; charts[0].First != want {
+		t.Errorf("speed %s, want %s", charts[0].First, want)
+	}
+	if want := "M75.0 120.0h0M375.0 120.0h0L525.0 120.0"; charts[1].First != want {
+		t.Errorf("latency %s, want %s", charts[1].First, want)
+	}
+	if charts[0].Told != "10 a second on average, 20 at most." || charts[0].Top != "20" || charts[1].Top != "400" || charts[0].To != "12:00:03" {
+		t.Errorf("%+v", charts)
+	}
+	m.Series = m.Series[:2]
+	if p.charts(m) != nil {
+		t.Error("two moments make a chart")
+	}
+}
+
+func TestNiceTop(t *testing.T) {
+	for v, want := range map[float64]float64{0: 1, 0.3: 0.4, 1: 1, 9: 10, 22: 25, 100: 100, 101: 200, 8100: 10_000} {
+		if got := niceTop(v); got != want {
+			t.Errorf("%v: %v, want %v", v, got, want)
+		}
+	}
+}
+
+// TestPageInABrowser opens the page as a person would, light and dark: nothing is fetched, nothing is complained of. A page
+// that does both shows first that it would be seen.
+func TestPageInABrowser(t *testing.T) {
+	var chromium string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil && chromium == "" {
+			chromium = path
+		}
+	}
+	if chromium == "" {
+		t.Skip("SKIPPED: there is no Chromium here to open the page in")
+	}
+	run, facts, _ := ran(t)
+	page, _ := pageOf(t, run, facts, PageOptions{Lang: Korean})
+	control := filepath.Join(t.TempDir(), "control.html")
+	bad := `<!doctype html><meta http-equiv="Content-Security-Policy" content="script-src 'none'"><script>a()</script><img src="http://h.invalid/">`
+	if err := os.WriteFile(control, []byte(bad), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	dom, complaints, fetched := open(t, chromium, control)
+	if len(complaints) == 0 || len(fetched) == 0 {
+		t.Fatalf("a bad page is not found out: complaints %q, fetched %q\n%s", complaints, fetched, dom)
+	}
+	for _, flags := range [][]string{nil, {"--blink-settings=preferredColorScheme=0"}} {
+		dom, complaints, fetched = open(t, chromium, page, flags...)
+		if len(complaints) > 0 || len(fetched) > 0 {
+			t.Errorf("%v: complaints %q, fetched %q", flags, complaints, fetched)
+		}
+		if !strings.Contains(dom, "</html>") || strings.Contains(dom, "<img") || strings.Contains(dom, "<script") || strings.Count(dom, `role="row"`) != facts.Statuses[batch.Issued]+1 {
+			t.Errorf("%v: %d bytes of page", flags, len(dom))
+		}
+	}
+}
+
+var (
+	consoleLine = regexp.MustCompile(`CONSOLE[^\n]*`)
+	home        = regexp.MustCompile(`\.(google|googleapis|gvt1)\.com(:\d+)?$`) // what the browser asks for by itself, whatever the page
+)
+
+// open returns the page as the browser understands it, what its console says, and what was asked for through the network. All
+// that would leave this machine goes to a proxy that answers nothing.
+func open(t *testing.T, chromium, path string, flags ...string) (dom string, complaints, fetched []string) {
+	t.Helper()
+	var mu sync.Mutex
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !home.MatchString(r.Host) {
+			mu.Lock()
+			defer mu.Unlock()
+			fetched = append(fetched, r.Method+" "+r.Host)
+		}
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer proxy.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	args := append([]string{"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--disable-default-apps", "--disable-extensions", "--no-first-run", "--enable-logging=stderr", "--user-data-dir=" + t.TempDir(),
+		"--proxy-server=" + proxy.URL, "--dump-dom"}, flags...)
+	command := exec.CommandContext(ctx, chromium, append(args, "file://"+path)...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return stdout.String(), consoleLine.FindAllString(stderr.String(), -1), fetched
+}
