@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -86,10 +88,11 @@ type merchantFlags struct {
 
 // requestFlags say how the API is called.
 type requestFlags struct {
-	Rate      float64       `default:"10" help:"HTTP requests a second, all together; fractions allowed, 0 for no limit."`
+	Rate      *float64      `placeholder:"N" help:"HTTP requests a second, all together; fractions allowed, 0 for no limit. Default: the profile's, or 10."`
 	Workers   int           `default:"8" help:"Rows in flight."`
 	Timeout   time.Duration `default:"60s" help:"For one request, and for settling rows in doubt after a signal."`
 	DoubtWait time.Duration `default:"30s" help:"How long after a lost request 'not found' is not believed."`
+	Patience  time.Duration `default:"5m" help:"How long to wait for an API that is down."`
 	LockWait  time.Duration `default:"0s" help:"Wait so long for another run's lock."`
 }
 
@@ -113,6 +116,50 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time // for due dates; everything else goes by the real clock
+
+	mu     sync.Mutex
+	status func() string // one line for StatusSignal
+	reload func()        // for ReloadSignal
+}
+
+// tell has what asks for the command's status answered from now on.
+func (a *app) tell(status func() string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status = status
+}
+
+func (a *app) onReload(reload func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reload = reload
+}
+
+// watch handles signals until it is done: one for a line about the command, one to read the profile again (where
+// nobody does that it ends the command, as those do that are meant to).
+func (a *app) watch(signals <-chan os.Signal, done <-chan struct{}, hangUp bool, end func(syscall.Signal)) {
+	for {
+		var s os.Signal
+		select {
+		case s = <-signals:
+		case <-done:
+			return
+		}
+		a.mu.Lock()
+		status, reload := a.status, a.reload
+		a.mu.Unlock()
+		switch {
+		case s == report.StatusSignal && status != nil:
+			fmt.Fprintln(a.stderr, "status:", status())
+		case s == report.StatusSignal:
+			fmt.Fprintln(a.stderr, "status: nothing to tell yet")
+		case s == report.ReloadSignal && reload != nil:
+			reload()
+		case s == report.ReloadSignal && !hangUp: // nohup
+		default:
+			end(s.(syscall.Signal))
+		}
+	}
 }
 
 // failure is an error with its exit status and a hint.
@@ -160,17 +207,22 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() ti
 	}()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	hangUp := report.ReloadSignal != nil && !signal.Ignored(report.ReloadSignal)
+	ending := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	listened := ending
+	if report.StatusSignal != nil {
+		listened = append(listened, report.StatusSignal, report.ReloadSignal)
+	}
+	signal.Notify(signals, listened...)
 	defer signal.Stop(signals)
-	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(interrupted{s.(syscall.Signal)})
-		case <-ctx.Done():
-		}
-	}()
+	done := make(chan struct{})
+	defer close(done)
+	go a.watch(signals, done, hangUp, func(s syscall.Signal) {
+		signal.Reset(ending...)
+		cancel(interrupted{s})
+	})
 
 	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, stderr), kong.Resolvers(environment{}),
 		kong.Description(description), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -182,7 +234,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() ti
 	if err != nil {
 		err = &failure{err, exitUsage, "vbankbatch --help, or vbankbatch COMMAND --help"}
 	} else {
-		err = command.Run(&app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now})
+		err = command.Run(a)
 	}
 	return exitStatus(err, stderr)
 }
@@ -370,10 +422,19 @@ func (f *requestFlags) check(m *merchant) error {
 	if m.live() && f.DoubtWait < 5*time.Second {
 		return usage("an account may appear seconds after its connection broke; leave it at 30s", "--doubt-wait under 5s would have 'not found' believed too soon")
 	}
-	if f.Rate < 0 || f.Workers < 1 || f.Timeout <= 0 || f.DoubtWait < 0 || f.LockWait < 0 {
-		return usage("--rate 0 means no limit", "--rate, --workers, --timeout, --doubt-wait and --lock-wait must be positive")
+	if f.Workers < 1 || f.Timeout <= 0 || f.DoubtWait < 0 || f.Patience < 0 || f.LockWait < 0 {
+		return usage("leave them out", "--workers, --timeout, --doubt-wait, --patience and --lock-wait must be positive")
 	}
 	return nil
+}
+
+// rate is what the flag says, or the profile, or 10 requests a second.
+func (f *requestFlags) rate(kept input.Profile) (float64, error) {
+	perSecond := 10.0
+	if perSecond = *cmp.Or(f.Rate, kept.Rate, &perSecond); !(perSecond >= 0 && perSecond <= math.MaxInt32) {
+		return 0, usage("fractions are allowed, and 0 means no limit", "the rate must be 0 or more requests a second, not %v", perSecond)
+	}
+	return perSecond, nil
 }
 
 // place finds whose orders a file holds and where everything about them goes.
@@ -418,8 +479,12 @@ func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger,
 
 // connect makes the client, with the sandbox behind it if asked for, and sees that the credentials are good. The
 // caller calls close, also after an error.
-func (m *merchant) connect(a *app, f *requestFlags, log *slog.Logger) (api *client.Client, close func() error, err error) {
+func (m *merchant) connect(a *app, f *requestFlags, kept input.Profile, log *slog.Logger) (api *client.Client, close func() error, err error) {
 	close = func() error { return nil }
+	perSecond, err := f.rate(kept)
+	if err != nil {
+		return nil, close, err
+	}
 	address := m.url
 	if m.state != "" {
 		if address, close, err = a.serve(m); err != nil {
@@ -427,7 +492,7 @@ func (m *merchant) connect(a *app, f *requestFlags, log *slog.Logger) (api *clie
 		}
 	}
 	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log,
-		Rate: f.Rate, Workers: f.Workers, Timeout: f.Timeout})
+		Rate: perSecond, Workers: f.Workers, Timeout: f.Timeout, Patience: f.Patience})
 	if err != nil {
 		return nil, close, usage("", "--api-url: %w", err)
 	}
@@ -437,8 +502,14 @@ func (m *merchant) connect(a *app, f *requestFlags, log *slog.Logger) (api *clie
 		}
 		return nil, close, &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, "nothing was sent"}
 	}
+	if off := api.ServerTime().Sub(a.now()).Round(time.Second); off.Abs() > wrongClock {
+		log.Warn("this machine's clock differs from the API's; due dates such as +7d go by this machine's", "by", off)
+	}
 	return api, close, nil
 }
+
+// wrongClock is how far the two clocks may be apart without a word about it.
+const wrongClock = 5 * time.Minute
 
 // serve runs the sandbox in this process until it is closed.
 func (a *app) serve(m *merchant) (address string, close func() error, err error) {
@@ -464,6 +535,7 @@ type runCommand struct {
 	logFlags      `embed:""`
 	Out           string `placeholder:"FILE" help:"The results; - is standard output. Default: FILE without its ending + .results.csv."`
 	RemoteCheck   bool   `default:"true" negatable:"" help:"Ask the API for orders that the ledger does not know, before issuing them."`
+	Until         string `placeholder:"HH:MM" help:"Take no new rows from then on, by the API's clock, in Korea: 23:25, before the banks close."`
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
 	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
 	Yes           bool   `help:"Ask no question."`
@@ -485,6 +557,16 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err != nil {
 		return usage("", "--max-failures: %w", err)
 	}
+	kept, err := c.profile()
+	if err != nil {
+		return err
+	}
+	if _, err := c.rate(kept); err != nil {
+		return err
+	}
+	if _, err := nearest(c.Until, started); err != nil {
+		return err
+	}
 	m, path, err := place(&c.inputFlags, &c.merchantFlags, c.Out)
 	if err != nil {
 		return err
@@ -495,6 +577,7 @@ func (c *runCommand) Run(a *app) (err error) {
 	}
 	defer func() { err = also(err, release()) }()
 	c.takeBack = c.Revoke
+	a.tell(func() string { return "checking " + c.File })
 	plan, err := c.open(a, m)
 	if err != nil {
 		return err
@@ -504,7 +587,7 @@ func (c *runCommand) Run(a *app) (err error) {
 	disconnect := func() error { return nil }
 	defer func() { err = also(err, disconnect()) }()
 	if plan.Channels > 0 && plan.Lacking == nil { // whose rules apply is for the API to say
-		if api, disconnect, err = m.connect(a, &c.requestFlags, c.log(a.stderr)); err != nil {
+		if api, disconnect, err = m.connect(a, &c.requestFlags, kept, c.log(a.stderr)); err != nil {
 			return err
 		}
 		if plan, err = withChannels(a.ctx, plan, api); err != nil {
@@ -529,16 +612,26 @@ func (c *runCommand) Run(a *app) (err error) {
 		return err
 	}
 	if api == nil {
-		if api, disconnect, err = m.connect(a, &c.requestFlags, c.log(a.stderr)); err != nil {
+		if api, disconnect, err = m.connect(a, &c.requestFlags, kept, c.log(a.stderr)); err != nil {
 			return err
 		}
 	}
+	until, err := nearest(c.Until, api.ServerTime())
+	if err != nil {
+		return err
+	}
 
 	var counts batch.Counts
+	running := time.Now()
+	a.tell(func() string { return report.Status(plan.Rows, &counts, running, api.Requests()) })
+	if c.Profile != "" {
+		a.onReload(func() { c.reload(a, api) })
+	}
 	progress := report.ShowProgress(a.stderr, c.mode(a.stderr), plan.Rows, &counts)
 	found, ended := batch.Run(a.ctx, plan, api, book, batch.Options{Workers: c.Workers, DoubtWait: c.DoubtWait, SettleTime: c.Timeout,
-		RemoteCheck: c.RemoteCheck, MaxFailures: limit, PGAPIKeys: m.PGAPIKeys, Counts: &counts})
+		RemoteCheck: c.RemoteCheck, MaxFailures: limit, Until: until, PGAPIKeys: m.PGAPIKeys, Counts: &counts})
 	progress.Stop()
+	a.tell(func() string { return "writing the results" })
 	if found.ID == 0 {
 		return ended
 	}
@@ -548,16 +641,54 @@ func (c *runCommand) Run(a *app) (err error) {
 			"nothing is lost: vbankbatch report writes them again"})
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
-	if ended == nil || stop != nil && stop.Code == batch.CodeTooManyFailures { // then what was refused is tried again
+	if ended == nil || stop != nil && stop.TriesAgain() {
 		if err := book.Finish(a.ctx, found.ID, time.Now()); err != nil {
 			return err
 		}
 	}
 	if !c.Quiet {
-		summary.Print(a.stderr, &report.Effort{Elapsed: time.Since(started), Requests: api.Requests(), Learnt: api.Learnt()})
+		summary.Print(a.stderr, &report.Effort{Ended: ended, Elapsed: time.Since(started), Requests: api.Requests(), Learnt: api.Learnt()})
 		fmt.Fprintln(a.stderr, "results:", path)
 	}
 	return cmp.Or(ended, outcome(summary))
+}
+
+// reload takes the rate from the profile as it is now.
+func (c *runCommand) reload(a *app, api *client.Client) {
+	kept, err := c.profile()
+	perSecond := 0.0
+	if err == nil {
+		perSecond, err = c.rate(kept)
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintln(a.stderr, "the rate stays as it is:", err)
+	case c.Rate != nil:
+		fmt.Fprintln(a.stderr, "the rate stays as it is: --rate goes before the profile")
+	default:
+		api.SetRate(perSecond)
+		fmt.Fprintf(a.stderr, "the rate is %v requests/s now\n", perSecond)
+	}
+}
+
+// nearest is the moment closest to now at which it is HH:MM in Korea; the zero time for "".
+func nearest(clock string, now time.Time) (time.Time, error) {
+	if clock == "" {
+		return time.Time{}, nil
+	}
+	hour, err := time.Parse("15:04", clock)
+	if err != nil {
+		return time.Time{}, usage("a time is told as 23:25", "--until: %q is no time of the day", clock)
+	}
+	year, month, day := now.In(input.KST).Date()
+	at := time.Date(year, month, day, hour.Hour(), hour.Minute(), 0, 0, input.KST)
+	switch off := at.Sub(now); {
+	case off > 12*time.Hour:
+		at = at.AddDate(0, 0, -1)
+	case off < -12*time.Hour:
+		at = at.AddDate(0, 0, 1)
+	}
+	return at, nil
 }
 
 // withChannels checks the file once more, with the PG of each channel_key as the API tells of it.
@@ -797,7 +928,7 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = also(err, release()) }()
-	api, disconnect, err := m.connect(a, &c.requestFlags, c.log(a.stderr))
+	api, disconnect, err := m.connect(a, &c.requestFlags, input.Profile{}, c.log(a.stderr))
 	defer func() { err = also(err, disconnect()) }()
 	if err != nil {
 		return err

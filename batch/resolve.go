@@ -204,6 +204,12 @@ func (p *parking) sendAgain(j *job, at time.Time) bool {
 	return true
 }
 
+func (p *parking) size() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int64(len(p.doubts) + len(p.again))
+}
+
 // take removes and returns the doubts whose next look-up is due, at most one request's worth, and the rows to send
 // again: those whose time has come, or all.
 func (p *parking) take(now time.Time, all bool) (due []*doubt, again []*job) {
@@ -254,6 +260,7 @@ func (r *run) park(j *job) {
 // settleDue gives the pool what is due among the parked rows.
 func (r *run) settleDue(working, asking context.Context, pool *errgroup.Group) {
 	due, again := r.parked.take(time.Now(), working.Err() != nil)
+	r.options.Counts.parked(r.parked.size())
 	if len(due) > 0 {
 		pool.Go(func() error {
 			ask(asking, r.api, due, func(d *doubt, found finding, note string) { r.conclude(working, d, found, note) })

@@ -104,6 +104,13 @@ var Codes = map[string]string{
 type Counts struct {
 	Done   atomic.Int64 // rows with an outcome, those of an interrupted run included
 	Failed atomic.Int64 // of them, rows that were not done
+	Parked atomic.Int64 // rows that wait to be looked up, or for their next try
+}
+
+func (c *Counts) parked(rows int64) {
+	if c != nil {
+		c.Parked.Store(rows)
+	}
 }
 
 func (c *Counts) done(status Status) {

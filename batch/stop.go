@@ -126,7 +126,7 @@ func (f *failures) add(pg string, result *Result) error {
 		code, from = CodeAllRefused, sameRefusals
 	}
 	if of.rows >= from || code != CodeAllRefused && of.rows >= f.rows[pg] {
-		return &StopError{code, fmt.Errorf("%d rows and no other were sent, and refused: %s", of.rows, words)}
+		return &StopError{code, fmt.Errorf("every row sent so far was refused, %d of them: %s", of.rows, words)}
 	}
 	return nil
 }

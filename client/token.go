@@ -11,6 +11,10 @@ import (
 // token by five minutes, so a margin under a minute gets a longer life out of every refresh.
 const tokenMargin = 30 * time.Second
 
+// slept is how much more the clock on the wall must have advanced than the monotonic one for the machine to have been
+// asleep, or the clock to have been set. Nothing that was known of the server's time or of connections holds then.
+const slept = 5 * time.Second
+
 // tokens holds the access token that all callers share. turn lets one of them refresh it at a time.
 type tokens struct {
 	turn chan struct{}
@@ -20,15 +24,27 @@ type tokens struct {
 	until  time.Time // by the local monotonic clock
 	server time.Time // the server's clock at the last refresh
 	local  time.Time // ours at that moment, monotonic
+	wall   time.Time // likewise, as the clock on the wall shows it
 }
 
 func (t *tokens) get() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Now().Before(t.until) {
+	if now := time.Now(); now.Before(t.until) && !t.asleepUntil(now) {
 		return t.value
 	}
 	return ""
+}
+
+// asleep reports whether the machine slept since the last refresh, or its clock was set.
+func (t *tokens) asleep() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.value != "" && t.asleepUntil(time.Now())
+}
+
+func (t *tokens) asleepUntil(now time.Time) bool {
+	return (now.Round(0).Sub(t.wall) - now.Sub(t.local)).Abs() > slept
 }
 
 // drop forgets the token that a 401 came back for. It reports false if another caller has replaced it meanwhile.
@@ -46,6 +62,7 @@ func (t *tokens) set(value string, life time.Duration, server time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.value, t.server, t.local = value, server, time.Now()
+	t.wall = t.local.Round(0)
 	t.until = t.local.Add(life - min(tokenMargin, life/2))
 }
 
@@ -63,6 +80,9 @@ func (c *Client) token(ctx context.Context) (string, error) {
 	}
 	if value := c.tokens.get(); value != "" { // another caller fetched it while we waited
 		return value, nil
+	}
+	if c.tokens.asleep() {
+		c.http.CloseIdleConnections() // the other end has forgotten them
 	}
 	var reply struct {
 		AccessToken Text `json:"access_token"`

@@ -79,11 +79,27 @@ func (p *Progress) Stop() {
 }
 
 func line(w io.Writer, total int, counts *batch.Counts) func() {
-	return func() {
-		text := fmt.Sprintf("%s of %s rows", thousands(counts.Done.Load()), thousands(int64(total)))
-		if failed := counts.Failed.Load(); failed > 0 {
-			text += fmt.Sprintf(", %s not done", thousands(failed))
-		}
-		fmt.Fprintln(w, text)
+	return func() { fmt.Fprintln(w, progress(total, counts)) }
+}
+
+func progress(total int, counts *batch.Counts) string {
+	text := fmt.Sprintf("%s of %s rows", thousands(counts.Done.Load()), thousands(int64(total)))
+	if failed := counts.Failed.Load(); failed > 0 {
+		text += fmt.Sprintf(", %s not done", thousands(failed))
 	}
+	if parked := counts.Parked.Load(); parked > 0 {
+		text += fmt.Sprintf(", %s waiting", thousands(parked))
+	}
+	return text
+}
+
+// Status is one line about a run that is under way, since when, and how many requests it has made.
+func Status(total int, counts *batch.Counts, since time.Time, requests int64) string {
+	elapsed := time.Since(since)
+	text := fmt.Sprintf("%s in %s, %.1f requests/s", progress(total, counts), elapsed.Round(time.Second), float64(requests)/max(elapsed.Seconds(), 0.001))
+	if done := counts.Done.Load(); done > 0 && done < int64(total) {
+		left := time.Duration(float64(elapsed) / float64(done) * float64(int64(total)-done))
+		text += fmt.Sprintf(", about %s left", left.Round(time.Second))
+	}
+	return text
 }

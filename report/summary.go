@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -47,6 +48,7 @@ func (s *Summary) Failed() int {
 
 // Effort is what a run took.
 type Effort struct {
+	Ended    error // why it ended early, or nil
 	Elapsed  time.Duration
 	Requests int64
 	Learnt   client.Learnt
@@ -55,6 +57,12 @@ type Effort struct {
 // Print tells the summary to a person: rows by status, won issued, the commonest reasons, and what it took if that is
 // known.
 func (s *Summary) Print(w io.Writer, effort *Effort) {
+	if effort != nil && effort.Ended != nil {
+		fmt.Fprintf(w, "ended early: %v\n", effort.Ended)
+		if stop, ok := errors.AsType[*batch.StopError](effort.Ended); ok {
+			fmt.Fprintf(w, "  %s\n", Sentence(stop.Code))
+		}
+	}
 	fmt.Fprintf(w, "%s rows", thousands(int64(s.Rows)))
 	if effort != nil {
 		seconds := effort.Elapsed.Seconds()

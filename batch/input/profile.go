@@ -23,6 +23,7 @@ type Profile struct {
 	Where      []string          `toml:"where,omitempty" comment:"only the rows in which all of these hold: HEADER=VALUE"`
 	DueYear    int               `toml:"due_year,omitempty" comment:"the year of due dates that have none"`
 	OnlyMapped bool              `toml:"only_mapped,omitempty" comment:"another column whose name is known stops the run: the export has changed"`
+	Rate       *float64          `toml:"rate,omitempty" comment:"HTTP requests a second, 0 for no limit; a run reads it again on SIGHUP"`
 	Map        map[string]string `toml:"map,omitempty" comment:"which column is which field: FIELD = HEADER"`
 	Set        map[string]string `toml:"set,omitempty" comment:"what rows have that do not say it themselves: FIELD = VALUE"`
 	Banks      map[string]string `toml:"banks,omitempty" comment:"the code to send for a bank, where the PG's own table is not to be used: \"국민\" = \"04\""`
@@ -43,7 +44,7 @@ func ReadProfile(path string) (Profile, error) {
 	err = toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte(bom)))).DisallowUnknownFields().Decode(&p)
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		line, _ := unknown.Errors[0].Position()
-		return p, fmt.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, only_mapped, [map], [set], [banks] and [pg_api_keys]",
+		return p, fmt.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
 			path, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
