@@ -1,6 +1,7 @@
 package input
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +52,18 @@ func ParseDue(text string, now time.Time, year int) (due int64, relative bool, c
 		return 0, false, code
 	}
 	return t.Unix(), false, ""
+}
+
+// ParseDay reads a day, in the forms in which people write due dates, as its first moment in KST. A time of day, and a
+// number that only programs write, are refused.
+func ParseDay(text string) (time.Time, error) {
+	s := plain(text)
+	due, relative, code := ParseDue(text, time.Time{}, 0)
+	if code != "" || relative || strings.Contains(s, ":") || digits(s) && len(s) != len("20261231") {
+		return time.Time{}, fmt.Errorf("%q is no day; write it as 2026-12-31", text)
+	}
+	t := time.Unix(due, 0).In(KST)
+	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, KST), nil
 }
 
 func endOfDay(year, month, day int) time.Time {
