@@ -103,6 +103,7 @@ type Ledger struct {
 	write    *sql.DB // one connection, owned by the writer goroutine
 	read     *sql.DB
 	orders   *sql.Stmt // on read
+	path     string    // absolute
 	merchant int64
 
 	queue   chan *job
@@ -135,15 +136,15 @@ func Open(path, merchant string) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{queue: make(chan *job, maxGroup), closing: make(chan struct{}), done: make(chan struct{})}
-	if l.write, err = connect(absolute, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"); err != nil {
+	l := &Ledger{path: absolute, queue: make(chan *job, maxGroup), closing: make(chan struct{}), done: make(chan struct{})}
+	if l.write, err = connect(absolute, url.Values{}, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"); err != nil {
 		return nil, err
 	}
 	l.write.SetMaxOpenConns(1)
 	if err := l.migrate(merchant); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s is no usable ledger: %w", path, err), l.write.Close())
 	}
-	if l.read, err = connect(absolute, "query_only(1)", "busy_timeout(5000)"); err != nil {
+	if l.read, err = connect(absolute, url.Values{}, "query_only(1)", "busy_timeout(5000)"); err != nil {
 		return nil, errors.Join(err, l.write.Close())
 	}
 	if err := l.prepareOrders(); err != nil {
@@ -157,8 +158,9 @@ func Open(path, merchant string) (*Ledger, error) {
 	return l, nil
 }
 
-func connect(path string, pragmas ...string) (*sql.DB, error) {
-	query := url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}
+// connect opens the file with SQLite's parameters for a file's URI; without any it is made when it is missing.
+func connect(path string, query url.Values, pragmas ...string) (*sql.DB, error) {
+	query["_pragma"], query["_txlock"] = pragmas, []string{"immediate"}
 	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String())
 }
 
@@ -197,6 +199,11 @@ var fromVersion1 = []string{
 	`DROP INDEX entries_live`,
 }
 
+// newer is the error for a ledger that this program must not touch.
+func newer(version int) error {
+	return fmt.Errorf("it was written by a newer version of this program (schema %d, this one knows %d)", version, schemaVersion)
+}
+
 // migrate brings the schema up and finds the merchant's number, in one transaction: a write that fails here means
 // that nothing can be recorded and so nothing may be sent.
 func (l *Ledger) migrate(merchant string) error {
@@ -205,7 +212,7 @@ func (l *Ledger) migrate(merchant string) error {
 		return err
 	}
 	if version > schemaVersion {
-		return fmt.Errorf("it was written by a newer version of this program (schema %d, this one knows %d)", version, schemaVersion)
+		return newer(version)
 	}
 	tx, err := l.write.Begin()
 	if err != nil {
@@ -410,8 +417,11 @@ func (l *Ledger) values(e *Entry) []any {
 		e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID)
 }
 
-const selectEntries = `SELECT run, line, tier, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,
-	intent_at, ` + accountColumns + ` FROM entries `
+const (
+	entryColumns = `run, line, tier, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,
+	intent_at, ` + accountColumns
+	selectEntries = `SELECT ` + entryColumns + ` FROM entries `
+)
 
 // ordersAtOnce is how many orders one query asks for; it is prepared once, and a shorter list is filled up.
 const ordersAtOnce = 128
@@ -498,14 +508,20 @@ func collect(rows *sql.Rows, err error) ([]Entry, error) {
 	var all []Entry
 	for rows.Next() {
 		var e Entry
-		var intentAt int64
-		if err := rows.Scan(&e.Run, &e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.ErrorCode, &e.ErrorMessage, &e.Action, &e.Amount, &e.Due,
-			&e.Bank, &e.Attempts, &intentAt, &e.ImpUID, &e.VbankCode, &e.VbankName, &e.VbankNum, &e.VbankHolder, &e.VbankDue, &e.PGProvider,
-			&e.IssuedAt, &e.NowAmount, &e.NowDue, &e.PGID); err != nil {
+		if err := e.scan(rows); err != nil {
 			return nil, err
 		}
-		e.IntentAt = time.UnixMicro(intentAt)
 		all = append(all, e)
 	}
 	return all, rows.Err()
+}
+
+// scan takes a row of entryColumns, and the columns that stand behind them.
+func (e *Entry) scan(rows *sql.Rows, behind ...any) error {
+	var intentAt int64
+	err := rows.Scan(append([]any{&e.Run, &e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.ErrorCode, &e.ErrorMessage, &e.Action, &e.Amount, &e.Due,
+		&e.Bank, &e.Attempts, &intentAt, &e.ImpUID, &e.VbankCode, &e.VbankName, &e.VbankNum, &e.VbankHolder, &e.VbankDue, &e.PGProvider,
+		&e.IssuedAt, &e.NowAmount, &e.NowDue, &e.PGID}, behind...)...)
+	e.IntentAt = time.UnixMicro(intentAt)
+	return err
 }

@@ -1,0 +1,416 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Reader reads a ledger for people: what it knows of orders and runs. It changes nothing, takes no lock, and works
+// beside a run. It is safe for concurrent use.
+type Reader struct {
+	db       *sql.DB
+	path     string
+	merchant int64       // 0: all of them
+	still    fs.FileInfo // of a file that nobody was writing when it was opened, and that must stay as it is
+}
+
+// ErrChanged is returned when a ledger that lies where SQLite cannot lock it was written to while it was read.
+var ErrChanged = errors.New("the ledger was written to while it was read; read it again")
+
+// OpenReader opens the ledger file at path for one merchant (see [Merchant]), or for all when merchant is "". It makes
+// no ledger where there is none (then the error is fs.ErrNotExist) and brings none up to date. The caller closes it.
+func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no ledger at %s: %w", path, fs.ErrNotExist)
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no file, and so no ledger", path)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{path: absolute}
+	// Not mode=ro: the last to close a ledger must be able to merge its log into it, or whoever copies the one file
+	// copies less than all. SQLite opens a file that may not be written to read-only by itself.
+	err = r.connect(ctx, url.Values{"mode": {"rw"}}, merchant)
+	if cannotLock(err) {
+		// A permission that is lacking has an error of its own.
+		if file, denied := os.Open(path); denied != nil {
+			return nil, denied
+		} else if err := file.Close(); err != nil {
+			return nil, err
+		}
+		if log, failed := os.Stat(absolute + "-wal"); failed == nil && log.Size() > 0 {
+			return nil, fmt.Errorf("%s has a log beside it (-wal) that cannot be read where nothing may be written; copy both to another place: %w", path, err)
+		}
+		r.still = info
+		err = r.connect(ctx, url.Values{"immutable": {"1"}}, merchant)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is no usable ledger: %w", path, err)
+	}
+	return r, nil
+}
+
+// cannotLock reports whether SQLite could not have the files that it keeps beside a ledger.
+func cannotLock(err error) bool {
+	fault, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (fault.Code()&0xff == sqlite3.SQLITE_CANTOPEN || fault.Code()&0xff == sqlite3.SQLITE_READONLY)
+}
+
+// connect opens the file, sees that it is a ledger of today's schema, and finds the merchant's number.
+func (r *Reader) connect(ctx context.Context, query url.Values, merchant string) (err error) {
+	if r.db, err = connect(r.path, query, "query_only(1)", "busy_timeout(5000)"); err != nil {
+		return err
+	}
+	r.db.SetMaxOpenConns(1)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.db.Close())
+		}
+	}()
+	var version, tables int
+	if err := r.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return err
+	}
+	if err := r.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('merchants', 'runs', 'entries')`).Scan(&tables); err != nil {
+		return err
+	}
+	switch {
+	case tables != 3:
+		return errors.New("it holds none of a ledger's tables")
+	case version > schemaVersion:
+		return newer(version)
+	case version < schemaVersion:
+		return fmt.Errorf("an older version of this program wrote it (schema %d); the next vbankbatch run or reconcile brings it up to date", version)
+	}
+	if merchant == "" {
+		return nil
+	}
+	err = r.db.QueryRowContext(ctx, `SELECT id FROM merchants WHERE hash = $1`, merchant).Scan(&r.merchant)
+	if errors.Is(err, sql.ErrNoRows) {
+		r.merchant, err = -1, nil // of whom the ledger knows nothing
+	}
+	return err
+}
+
+// Known reports whether the ledger has ever been opened for the merchant.
+func (r *Reader) Known() bool { return r.merchant >= 0 }
+
+// Close closes the file.
+func (r *Reader) Close() error { return r.db.Close() }
+
+// unchanged ends a reading: what was read from a file without locks counts if the file is still the same.
+func (r *Reader) unchanged() error {
+	if r.still == nil {
+		return nil
+	}
+	now, err := os.Stat(r.path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(now, r.still) || now.Size() != r.still.Size() || !now.ModTime().Equal(r.still.ModTime()) {
+		return ErrChanged
+	}
+	return nil
+}
+
+// Line is an entry and what the ledger knows around it.
+type Line struct {
+	Entry
+	Live     bool      // it holds its order
+	At       time.Time // of its last intent, or the start of its run where it had none
+	Merchant string    // see the function Merchant
+	File     string    // of its run; "" after a purge
+	Started  time.Time // its run
+	Finished time.Time // zero while the run is under way or interrupted
+}
+
+const (
+	// lineTime is UNIX microseconds.
+	lineTime    = `CASE WHEN e.intent_at > 0 THEN e.intent_at ELSE r.started_at END`
+	selectLines = `SELECT ` + entryColumns + `, e.live, ` + lineTime + `, m.hash, r.file, r.started_at, r.finished_at
+		FROM entries e JOIN runs r ON r.id = e.run JOIN merchants m ON m.id = e.merchant
+		WHERE ($1 = 0 OR e.merchant = $1) `
+)
+
+// each calls do with every line that the query returns, as SQLite finds them. The line is valid during the call only.
+func (r *Reader) each(ctx context.Context, do func(*Line) error, query string, values ...any) error {
+	rows, err := r.db.QueryContext(ctx, query, values...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var line Line
+		var at, started, finished int64
+		if err := line.scan(rows, &line.Live, &at, &line.Merchant, &line.File, &started, &finished); err != nil {
+			return err
+		}
+		line.At, line.Started = time.UnixMicro(at), time.UnixMicro(started)
+		if finished != 0 {
+			line.Finished = time.UnixMicro(finished)
+		}
+		if err := do(&line); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return r.unchanged()
+}
+
+// Filter says which lines List is to tell. The zero Filter is every order that has or had an account, or is in doubt,
+// by the one line that holds it. With a Status or a Run it is all lines of the runs, those that hold no order too.
+type Filter struct {
+	InDoubt bool      // only orders whose issue or change is in doubt
+	Status  string    // only lines of which the results say this
+	Since   time.Time // only lines from then on
+	Run     int64     // only this run's lines
+}
+
+// pageLines is how many lines List reads at once.
+const pageLines = 1000
+
+// List calls do with the lines that the filter lets through, the newest first. It reads a page at a time and holds on
+// to nothing in between, so that a reader who takes an hour is in nobody's way: what a run does meanwhile may be seen
+// or not.
+func (r *Reader) List(ctx context.Context, filter Filter, do func(*Line) error) error {
+	query := selectLines + `AND (e.run, e.line) < ($2, $3)`
+	values := []any{r.merchant, int64(math.MaxInt64), int64(math.MaxInt64)}
+	also := func(condition string, value any) {
+		values = append(values, value)
+		query += fmt.Sprintf(" AND "+condition, len(values))
+	}
+	if filter.Status == "" && filter.Run == 0 {
+		query += ` AND e.live = 1`
+	}
+	if filter.InDoubt {
+		query += ` AND e.state IN ('intent', 'change')`
+	}
+	if filter.Status != "" {
+		also(`e.status = $%d`, filter.Status)
+	}
+	if !filter.Since.IsZero() {
+		also(lineTime+` >= $%d`, filter.Since.UnixMicro())
+	}
+	if filter.Run != 0 {
+		also(`e.run = $%d`, filter.Run)
+	}
+	query += fmt.Sprintf(` ORDER BY e.run DESC, e.line DESC LIMIT %d`, pageLines)
+	for {
+		var page []Line
+		err := r.each(ctx, func(line *Line) error {
+			page = append(page, *line)
+			return nil
+		}, query, values...)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := do(&page[i]); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageLines {
+			return nil
+		}
+		values[1], values[2] = page[len(page)-1].Run, page[len(page)-1].Line
+	}
+}
+
+// All calls do with every line of the ledger as it stands at one moment, the oldest run first.
+func (r *Reader) All(ctx context.Context, do func(*Line) error) error {
+	return r.each(ctx, do, selectLines+`ORDER BY e.run, e.line`, r.merchant)
+}
+
+// UnknownOrderError is returned by History for an order of which the ledger has no line.
+type UnknownOrderError struct {
+	Order
+	Tiers []string // in which it has the same order number
+}
+
+// Error names the order, and where else its number stands.
+func (e *UnknownOrderError) Error() string {
+	switch {
+	case len(e.Tiers) > 0:
+		return fmt.Sprintf("the ledger knows no order %q in the tier %q, but in %q", e.MerchantUID, e.Tier, e.Tiers)
+	case e.Tier != "":
+		return fmt.Sprintf("the ledger knows no order %q in the tier %q", e.MerchantUID, e.Tier)
+	}
+	return fmt.Sprintf("the ledger knows no order %q", e.MerchantUID)
+}
+
+// History returns every line of an order, the newest first; the one that holds the order is Live. It reads the ledger
+// through, which takes a second or two for a million lines. Its error is an *UnknownOrderError when there is no line.
+func (r *Reader) History(ctx context.Context, order Order) ([]Line, error) {
+	var lines []Line
+	unknown := &UnknownOrderError{Order: order}
+	err := r.each(ctx, func(line *Line) error {
+		switch {
+		case line.Tier == order.Tier:
+			lines = append(lines, *line)
+		case !slices.Contains(unknown.Tiers, line.Tier):
+			unknown.Tiers = append(unknown.Tiers, line.Tier)
+		}
+		return nil
+	}, selectLines+`AND e.merchant_uid = $2 ORDER BY e.run DESC, e.line DESC`, r.merchant, order.MerchantUID)
+	if err == nil && len(lines) == 0 {
+		err = unknown
+	}
+	return lines, err
+}
+
+// Stats are a ledger's figures at one moment.
+type Stats struct {
+	Orders         map[State]int64 // by the state of the line that holds them
+	DoubtSince     time.Time       // the oldest order in doubt; zero without one
+	Lines          int64
+	Oldest, Newest time.Time  // lines
+	Runs           []RunStats // the newest first
+	Bytes          int64      // of the file
+	LogBytes       int64      // of the log beside it
+}
+
+// RunStats are a run and its lines, by status.
+type RunStats struct {
+	Run
+	Lines    int64
+	Statuses map[string]int64
+}
+
+// Stats reads the ledger through and counts.
+func (r *Reader) Stats(ctx context.Context) (Stats, error) {
+	s := Stats{Orders: make(map[State]int64)}
+	err := r.atOnce(ctx, func(conn *sql.Conn) error {
+		runs := make(map[int64]int) // at which index of Runs
+		if err := rowsOf(ctx, conn, func(rows *sql.Rows) error {
+			run := RunStats{Statuses: make(map[string]int64)}
+			var started, finished int64
+			err := rows.Scan(&run.ID, &run.Digest, &run.Settings, &run.File, &started, &finished)
+			run.Started = time.UnixMicro(started)
+			if finished != 0 {
+				run.Finished = time.UnixMicro(finished)
+			}
+			runs[run.ID] = len(s.Runs)
+			s.Runs = append(s.Runs, run)
+			return err
+		}, `SELECT id, digest, settings, file, started_at, finished_at FROM runs WHERE $1 = 0 OR merchant = $1 ORDER BY id DESC`, r.merchant); err != nil {
+			return err
+		}
+		if err := rowsOf(ctx, conn, func(rows *sql.Rows) error {
+			var run, lines, first, last int64
+			var live bool
+			var state State
+			var status string
+			if err := rows.Scan(&run, &live, &state, &status, &lines, &first, &last); err != nil {
+				return err
+			}
+			s.Lines += lines
+			of := &s.Runs[runs[run]]
+			of.Lines += lines
+			of.Statuses[status] += lines
+			if live {
+				s.Orders[state] += lines
+			}
+			s.Oldest, s.Newest = earlier(s.Oldest, time.UnixMicro(first)), later(s.Newest, time.UnixMicro(last))
+			if live && state == Intended {
+				s.DoubtSince = earlier(s.DoubtSince, time.UnixMicro(first))
+			}
+			return nil
+		}, `SELECT e.run, e.live, e.state, e.status, count(*), min(`+lineTime+`), max(`+lineTime+`)
+			FROM entries e JOIN runs r ON r.id = e.run WHERE $1 = 0 OR e.merchant = $1 GROUP BY e.run, e.live, e.state, e.status`, r.merchant); err != nil {
+			return err
+		}
+		if s.Orders[Changing] == 0 {
+			return nil
+		}
+		// A change is told by the line that asked for it, in another run perhaps than the line that holds the order.
+		return rowsOf(ctx, conn, func(rows *sql.Rows) error {
+			var since sql.NullInt64
+			err := rows.Scan(&since)
+			if since.Valid {
+				s.DoubtSince = earlier(s.DoubtSince, time.UnixMicro(since.Int64))
+			}
+			return err
+		}, `SELECT min(`+lineTime+`) FROM entries e JOIN runs r ON r.id = e.run
+			WHERE ($1 = 0 OR e.merchant = $1) AND e.state = '' AND e.status = '`+unknown+`' AND EXISTS (`+ofOrder+` AND o.state = 'change')`, r.merchant)
+	})
+	if err != nil {
+		return Stats{}, err
+	}
+	for _, file := range []struct {
+		path  string
+		bytes *int64
+	}{{r.path, &s.Bytes}, {r.path + "-wal", &s.LogBytes}} {
+		if info, err := os.Stat(file.path); err == nil { // the log may be gone by now
+			*file.bytes = info.Size()
+		}
+	}
+	return s, r.unchanged()
+}
+
+// unknown is the status of a line whose outcome is not known, as package batch has it.
+const unknown = "unknown"
+
+// ofOrder selects the line that holds the order of the line e.
+const ofOrder = `SELECT 1 FROM entries o WHERE o.live = 1 AND o.merchant = e.merchant AND o.tier = e.tier AND o.merchant_uid = e.merchant_uid`
+
+// atOnce gives do a connection on which the ledger stands still.
+func (r *Reader) atOnce(ctx context.Context, do func(*sql.Conn) error) error {
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `BEGIN`); err != nil {
+		return err
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
+	return do(conn)
+}
+
+func rowsOf(ctx context.Context, conn *sql.Conn, do func(*sql.Rows) error, query string, values ...any) error {
+	rows, err := conn.QueryContext(ctx, query, values...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
