@@ -66,9 +66,11 @@ func (j *job) judge() Result {
 		if differs := differences(row, order); differs != "" {
 			return j.result(Conflict, CodeFiguresDiffer, differs+"; to change it use a row with the action update")
 		}
-		return j.result(AlreadyIssued, "", "")
+		code, note := purged(order)
+		return j.result(AlreadyIssued, code, note)
 	case row.Action == input.Update && order.State == ledger.Issued && unchanged(row, order):
-		return j.result(j.already(Updated), "", "")
+		code, note := purged(order)
+		return j.result(j.already(Updated), code, note)
 	case row.Action == input.Update && order.State == ledger.Revoked:
 		return j.result(Rejected, CodeNotReady, "the account was revoked")
 	case row.Action == input.Revoke && order.State == ledger.Revoked:
@@ -77,6 +79,14 @@ func (j *job) judge() Result {
 		return j.result(NotSent, CodeInDoubt, "the order's issue is in doubt itself; vbankbatch reconcile settles it")
 	}
 	return Result{}
+}
+
+// purged says why the results have no account number of an order that has its account: the ledger has lost it.
+func purged(order *ledger.Entry) (code, note string) {
+	if order.VbankNum != "" {
+		return "", ""
+	}
+	return CodeAccountPurged, Codes[CodeAccountPurged]
 }
 
 // whySkipped is the sentence of the row's Skip, or what was found about it.

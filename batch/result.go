@@ -51,6 +51,7 @@ const (
 	CodeNotReady          = "NOT_READY"          // rejected: the account does not wait for a deposit
 	CodeAPIFailed         = "API_FAILED"         // rejected: lost again and again, and surely no account
 	CodeBankDiffers       = "BANK_DIFFERS"       // issued, already_issued: at another bank than was asked for
+	CodeAccountPurged     = "ACCOUNT_PURGED"     // already_issued, unchanged: with an account whose number was purged from the ledger
 	CodeInDoubt           = "IN_DOUBT"           // unknown: no answer, and none to be had by asking
 	CodeReplyDiffers      = "REPLY_DIFFERS"      // conflict, unknown: the API did something else than was asked
 	CodeAPIUnreachable    = "API_UNREACHABLE"    // not_sent: no connection
@@ -83,6 +84,7 @@ var Codes = map[string]string{
 	CodeNotReady:          "the account does not wait for a deposit any more",
 	CodeAPIFailed:         "the API failed every time; it was asked, and there is no account",
 	CodeBankDiffers:       "the account was issued at another bank than the row asked for; it can be paid into",
+	CodeAccountPurged:     "the order has its account, whose number the ledger no longer holds (vbankbatch ledger purge); the PortOne console shows it by its imp_uid",
 	CodeInDoubt:           "the request may have reached the API and no answer says so; run again, or vbankbatch reconcile",
 	CodeReplyDiffers:      "the API did something else than was asked; a person must look",
 	CodeAPIUnreachable:    "the API could not be reached, or did not answer; run again",
