@@ -1,0 +1,435 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gocarina/gocsv"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+)
+
+// JSONLines is a format of LedgerExport: an object on each line.
+const JSONLines = "jsonl"
+
+// stateNames say how an order stands. Those of two words are written as one for programs.
+var stateNames = map[ledger.State]string{
+	ledger.Vacant: "", ledger.Intended: "in_doubt", ledger.Issued: "issued", ledger.Changing: "changing", ledger.Revoked: "revoked",
+}
+
+func stateForPeople(state ledger.State) string {
+	return strings.ReplaceAll(stateNames[state], "_", " ")
+}
+
+// stream writes values of one kind as they come, as CSV with a header, as one JSON array, or as JSON lines.
+type stream[T any] struct {
+	w       io.Writer
+	format  string
+	waiting []T // CSV is made of many at once
+	written bool
+}
+
+func (s *stream[T]) add(value T) error {
+	if s.format == CSV {
+		if s.waiting = append(s.waiting, value); len(s.waiting) < batchRows {
+			return nil
+		}
+		return s.flushCSV()
+	}
+	before, after := "\n  ", ""
+	switch {
+	case s.format == JSONLines:
+		before, after = "", "\n"
+	case !s.written:
+		before = "[\n  "
+	default:
+		before = ",\n  "
+	}
+	s.written = true
+	text, err := marshal(value)
+	if err == nil {
+		_, err = fmt.Fprint(s.w, before, text, after)
+	}
+	return err
+}
+
+// marshal is json.Marshal that leaves < and > alone.
+func marshal(value any) (string, error) {
+	var text bytes.Buffer
+	out := json.NewEncoder(&text)
+	out.SetEscapeHTML(false)
+	err := out.Encode(value)
+	return strings.TrimSuffix(text.String(), "\n"), err
+}
+
+func (s *stream[T]) flushCSV() error {
+	out := gocsv.NewSafeCSVWriter(csv.NewWriter(s.w))
+	write := gocsv.MarshalCSV
+	if s.written {
+		write = gocsv.MarshalCSVWithoutHeaders
+	}
+	err := write(s.waiting, out)
+	s.waiting, s.written = s.waiting[:0], true
+	return err
+}
+
+// end writes what is left.
+func (s *stream[T]) end() error {
+	var err error
+	switch {
+	case s.format == CSV && (len(s.waiting) > 0 || !s.written):
+		err = s.flushCSV()
+	case s.format == JSON && s.written:
+		_, err = fmt.Fprint(s.w, "\n]\n")
+	case s.format == JSON:
+		_, err = fmt.Fprint(s.w, "[]\n")
+	}
+	return err
+}
+
+// listed is a line of the ledger as LedgerList tells it to programs.
+type listed struct {
+	MerchantUID string `csv:"merchant_uid" json:"merchant_uid"`
+	Tier        string `csv:"tier" json:"tier"`
+	State       string `csv:"state" json:"state"` // "" of a line that holds no order
+	Status      string `csv:"status" json:"status"`
+	Amount      int64  `csv:"amount" json:"amount"`       // won, now
+	VbankDue    string `csv:"vbank_due" json:"vbank_due"` // now
+	VbankCode   string `csv:"vbank_code" json:"vbank_code"`
+	VbankName   string `csv:"vbank_name" json:"vbank_name"`
+	ImpUID      string `csv:"imp_uid" json:"imp_uid"`
+	VbankNum    string `csv:"vbank_num" json:"vbank_num"`
+	Run         int64  `csv:"run" json:"run"`
+	Line        int64  `csv:"line" json:"line"`
+	At          string `csv:"at" json:"at"`
+}
+
+// LedgerList writes the lines that the filter lets through as they are read, the newest first, in one of the formats of
+// Check. Of an account number only the last four digits are shown, unless all is asked for.
+func LedgerList(ctx context.Context, w io.Writer, book *ledger.Reader, filter ledger.Filter, format string, showAccounts bool) error {
+	number := lastFour
+	if showAccounts {
+		number = func(vbankNum string) string { return vbankNum }
+	}
+	if format == Text {
+		t := newTable(w, []string{"order", "tier", "state", "status", "amount", "due", "bank", "imp_uid", "account", "run", "line"}, 4, 9, 10)
+		err := book.List(ctx, filter, func(l *ledger.Line) error {
+			return t.add(l.MerchantUID, l.Tier, stateForPeople(l.State), l.Status, thousands(amountNow(l)), input.FormatDue(dueNow(l)),
+				strings.TrimSpace(cmp.Or(l.VbankCode, l.Bank)+" "+l.VbankName), l.ImpUID, number(l.VbankNum), strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10))
+		})
+		return cmp.Or(err, t.flush())
+	}
+	out := stream[listed]{w: w, format: format}
+	err := book.List(ctx, filter, func(l *ledger.Line) error {
+		return out.add(listed{MerchantUID: l.MerchantUID, Tier: l.Tier, State: stateNames[l.State], Status: l.Status, Amount: amountNow(l),
+			VbankDue: moment(dueNow(l)), VbankCode: cmp.Or(l.VbankCode, l.Bank), VbankName: l.VbankName, ImpUID: l.ImpUID, VbankNum: number(l.VbankNum),
+			Run: l.Run, Line: l.Line, At: instant(l.At)})
+	})
+	if err != nil {
+		return err // and the array stays open, so that nobody takes it for all
+	}
+	return out.end()
+}
+
+func amountNow(l *ledger.Line) int64 { return cmp.Or(l.NowAmount, l.Amount) }
+func dueNow(l *ledger.Line) int64    { return cmp.Or(l.VbankDue, l.NowDue, l.Due) }
+
+// lastFour hides an account number but for its end.
+func lastFour(vbankNum string) string {
+	digits := []rune(vbankNum)
+	hidden := len(digits)
+	if hidden > 4 {
+		hidden -= 4
+	}
+	return strings.Repeat("*", hidden) + string(digits[hidden:])
+}
+
+// instant is moment for the ledger's own times.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(input.KST).Format(time.RFC3339)
+}
+
+func instantForPeople(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(input.KST).Format("2006-01-02 15:04:05")
+}
+
+// exported is a line of the ledger with all that stands in it. An empty cell and a 0 say that something is not known.
+type exported struct {
+	Merchant     string `csv:"merchant" json:"merchant"`
+	Run          int64  `csv:"run" json:"run"`
+	File         string `csv:"file" json:"file"`
+	Started      string `csv:"run_started_at" json:"run_started_at"`
+	Finished     string `csv:"run_finished_at" json:"run_finished_at"`
+	Line         int64  `csv:"line" json:"line"`
+	Tier         string `csv:"tier" json:"tier"`
+	MerchantUID  string `csv:"merchant_uid" json:"merchant_uid"`
+	Live         bool   `csv:"live" json:"live"`
+	State        string `csv:"state" json:"state"`
+	Status       string `csv:"status" json:"status"`
+	ErrorCode    string `csv:"error_code" json:"error_code"`
+	ErrorMessage string `csv:"error_message" json:"error_message"`
+	Action       string `csv:"action" json:"action"`
+	Attempts     int    `csv:"attempts" json:"attempts"`
+	Amount       int64  `csv:"amount" json:"amount"`
+	Due          string `csv:"due" json:"due"`
+	Bank         string `csv:"bank" json:"bank"`
+	IntentAt     string `csv:"intent_at" json:"intent_at"`
+	ImpUID       string `csv:"imp_uid" json:"imp_uid"`
+	VbankCode    string `csv:"vbank_code" json:"vbank_code"`
+	VbankName    string `csv:"vbank_name" json:"vbank_name"`
+	VbankNum     string `csv:"vbank_num" json:"vbank_num"`
+	VbankHolder  string `csv:"vbank_holder" json:"vbank_holder"`
+	VbankDue     string `csv:"vbank_due" json:"vbank_due"`
+	PGProvider   string `csv:"pg_provider" json:"pg_provider"`
+	PGID         string `csv:"pg_id" json:"pg_id"`
+	IssuedAt     string `csv:"issued_at" json:"issued_at"`
+	NowAmount    int64  `csv:"now_amount" json:"now_amount"`
+	NowDue       string `csv:"now_due" json:"now_due"`
+}
+
+func export(l *ledger.Line) exported {
+	e := exported{Merchant: l.Merchant, Run: l.Run, File: l.File, Started: instant(l.Started), Finished: instant(l.Finished), Line: l.Line,
+		Tier: l.Tier, MerchantUID: l.MerchantUID, Live: l.Live, State: stateNames[l.State], Status: l.Status, ErrorCode: l.ErrorCode,
+		ErrorMessage: l.ErrorMessage, Action: l.Action, Attempts: l.Attempts, Amount: l.Amount, Due: moment(l.Due), Bank: l.Bank,
+		ImpUID: l.ImpUID, VbankCode: l.VbankCode, VbankName: l.VbankName, VbankNum: l.VbankNum, VbankHolder: l.VbankHolder, VbankDue: moment(l.VbankDue),
+		PGProvider: l.PGProvider, PGID: l.PGID, IssuedAt: moment(l.IssuedAt), NowAmount: l.NowAmount, NowDue: moment(l.NowDue)}
+	if l.IntentAt.UnixMicro() > 0 {
+		e.IntentAt = l.IntentAt.In(input.KST).Format("2006-01-02T15:04:05.000000Z07:00")
+	}
+	return e
+}
+
+// LedgerExport writes every line of the ledger as it stands at one moment, the oldest run first, as CSV or as JSON
+// lines. Account numbers and holders are whole: it is for a backup or an audit, and as secret as the ledger.
+func LedgerExport(ctx context.Context, w io.Writer, book *ledger.Reader, format string) error {
+	out := stream[exported]{w: w, format: format}
+	if err := book.All(ctx, func(l *ledger.Line) error { return out.add(export(l)) }); err != nil {
+		return err
+	}
+	return out.end()
+}
+
+// LedgerOrder writes all that the ledger knows of one order, in one of the formats of Check: how it stands, with its
+// whole account number, and every line of it, the newest first. Its error is a *ledger.UnknownOrderError for an order
+// that the ledger does not know.
+func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order ledger.Order, format string) error {
+	lines, err := book.History(ctx, order)
+	if err != nil {
+		return err
+	}
+	switch format {
+	case JSON:
+		told := struct {
+			MerchantUID string     `json:"merchant_uid"`
+			Tier        string     `json:"tier"`
+			State       string     `json:"state"` // "" without an account
+			Lines       []exported `json:"lines"`
+		}{MerchantUID: order.MerchantUID, Tier: order.Tier}
+		for i := range lines {
+			told.Lines = append(told.Lines, export(&lines[i]))
+			if lines[i].Live {
+				told.State = stateNames[lines[i].State]
+			}
+		}
+		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false)
+		out.SetIndent("", "  ")
+		return out.Encode(told)
+	case CSV:
+		out := stream[exported]{w: w, format: CSV}
+		for i := range lines {
+			if err := out.add(export(&lines[i])); err != nil {
+				return err
+			}
+		}
+		return out.end()
+	}
+	if err := printOrder(w, order, lines); err != nil {
+		return err
+	}
+	t := newTable(w, []string{"run", "line", "at", "action", "status", "sent", "amount", "code", "file", "message"}, 0, 1, 5, 6)
+	for i := range lines {
+		l := &lines[i]
+		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), instantForPeople(l.At), l.Action, l.Status, thousands(int64(l.Attempts)), thousands(l.Amount),
+			l.ErrorCode, baseName(l.File), l.ErrorMessage)
+		if err != nil {
+			return err
+		}
+	}
+	return t.flush()
+}
+
+// printOrder tells a person how an order stands.
+func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
+	var out strings.Builder
+	field := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&out, "%-9s %s\n", name, visible(value))
+		}
+	}
+	field("order", order.MerchantUID)
+	field("tier", order.Tier)
+	var live *ledger.Line
+	for i := range lines {
+		if lines[i].Live {
+			live = &lines[i]
+		}
+	}
+	if live == nil {
+		field("state", "no account that this ledger knows of")
+	} else {
+		field("state", stateForPeople(live.State))
+		field("amount", thousands(amountNow(live))+" won")
+		field("due", input.FormatDue(dueNow(live)))
+		field("bank", strings.TrimSpace(cmp.Or(live.VbankCode, live.Bank)+" "+live.VbankName))
+		field("account", live.VbankNum)
+		field("holder", live.VbankHolder)
+		field("imp_uid", live.ImpUID)
+		field("pg", strings.TrimSpace(live.PGProvider+" "+live.PGID))
+		if live.IssuedAt != 0 {
+			field("issued", instantForPeople(time.Unix(live.IssuedAt, 0)))
+		}
+		if live.State != ledger.Intended && live.VbankNum == "" {
+			field("account", batch.Codes[batch.CodeAccountPurged])
+		}
+	}
+	out.WriteByte('\n')
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// baseName is the last part of a path, of Windows too; "" stays.
+func baseName(path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Base(path[strings.LastIndexByte(path, '\\')+1:])
+}
+
+// ledgerStats is what LedgerStats says in JSON.
+type ledgerStats struct {
+	Bytes      int64            `json:"bytes"`
+	LogBytes   int64            `json:"log_bytes"`
+	Orders     map[string]int64 `json:"orders"`
+	DoubtSince string           `json:"in_doubt_since,omitempty"`
+	Lines      int64            `json:"lines"`
+	Oldest     string           `json:"oldest,omitempty"`
+	Newest     string           `json:"newest,omitempty"`
+	Runs       []statsRun       `json:"runs"`
+}
+
+type statsRun struct {
+	Run      int64            `json:"run"`
+	File     string           `json:"file"`
+	Started  string           `json:"started_at"`
+	Finished string           `json:"finished_at,omitempty"`
+	Lines    int64            `json:"lines"`
+	Statuses map[string]int64 `json:"statuses"`
+}
+
+// LedgerStats writes the ledger's figures, as text or as JSON: orders by state and the age of the oldest in doubt, and
+// the lines of each run by status.
+func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format string, now time.Time) error {
+	s, err := book.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	states := []ledger.State{ledger.Issued, ledger.Intended, ledger.Changing, ledger.Revoked}
+	if format == JSON {
+		told := ledgerStats{Bytes: s.Bytes, LogBytes: s.LogBytes, Orders: make(map[string]int64), DoubtSince: instant(s.DoubtSince),
+			Lines: s.Lines, Oldest: instant(s.Oldest), Newest: instant(s.Newest), Runs: []statsRun{}}
+		for _, state := range states {
+			told.Orders[stateNames[state]] = s.Orders[state]
+		}
+		for _, r := range s.Runs {
+			told.Runs = append(told.Runs, statsRun{r.ID, baseName(r.File), instant(r.Started), instant(r.Finished), r.Lines, r.Statuses})
+		}
+		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false)
+		out.SetIndent("", "  ")
+		return out.Encode(told)
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "file: %s bytes, and %s in the log beside it\n", thousands(s.Bytes), thousands(s.LogBytes))
+	fmt.Fprintf(&out, "orders: %s issued, %s in doubt, %s changing, %s revoked\n", thousands(s.Orders[ledger.Issued]), thousands(s.Orders[ledger.Intended]),
+		thousands(s.Orders[ledger.Changing]), thousands(s.Orders[ledger.Revoked]))
+	if !s.DoubtSince.IsZero() {
+		fmt.Fprintf(&out, "oldest in doubt: since %s, %s ago\n", instantForPeople(s.DoubtSince), age(now.Sub(s.DoubtSince)))
+	}
+	if s.Lines > 0 {
+		fmt.Fprintf(&out, "lines: %s, from %s to %s\n", thousands(s.Lines), instantForPeople(s.Oldest), instantForPeople(s.Newest))
+	}
+	out.WriteByte('\n')
+	if _, err := io.WriteString(w, out.String()); err != nil {
+		return err
+	}
+	t := newTable(w, []string{"run", "file", "started", "finished", "lines", "by status"}, 0, 4)
+	for _, r := range s.Runs {
+		finished := "interrupted, or under way"
+		if !r.Finished.IsZero() {
+			finished = instantForPeople(r.Finished)
+		}
+		var statuses []string
+		for _, status := range batch.Statuses {
+			if n := r.Statuses[status]; n > 0 {
+				statuses = append(statuses, status+" "+thousands(n))
+			}
+		}
+		if err := t.add(strconv.FormatInt(r.ID, 10), baseName(r.File), instantForPeople(r.Started), finished, thousands(r.Lines), strings.Join(statuses, ", ")); err != nil {
+			return err
+		}
+	}
+	return t.flush()
+}
+
+// age writes how long ago something was: 3d 4h, 5h 6m, or 7m.
+func age(d time.Duration) string {
+	d = max(d, 0)
+	days, hours, minutes := d/(24*time.Hour), d/time.Hour%24, d/time.Minute%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%dd %dh", days, hours)
+	case hours > 0:
+		return fmt.Sprintf("%dh %dm", hours, minutes)
+	}
+	return fmt.Sprintf("%dm", minutes)
+}
+
+// PrintPurge tells a person what a purge of the runs that ended before a day does, or has done.
+func PrintPurge(w io.Writer, p ledger.Purged, before time.Time, done bool) {
+	head := "runs that ended before %s would be purged:\n"
+	if done {
+		head = "runs that ended before %s are purged:\n"
+	}
+	fmt.Fprintf(w, head, before.In(input.KST).Format(time.DateOnly))
+	for _, line := range []struct {
+		n     int64
+		words string
+	}{
+		{p.Accounts, "accounts without their number, holder and messages; their orders stay known, and get no second account"},
+		{p.Lines, "lines deleted that hold no order: refused, invalid, skipped, or done by another line"},
+		{p.Runs, "runs deleted, all of whose lines were"},
+		{p.Files, "runs without the name and the digest of their file; report cannot write their results again"},
+		{p.Waiting, "accounts kept as they are, since they may still be paid into: their due date has not passed, or they have none"},
+		{p.InDoubt, "lines kept as they are, since they are in doubt; vbankbatch reconcile settles them"},
+	} {
+		fmt.Fprintf(w, "  %9s  %s\n", thousands(line.n), line.words)
+	}
+}
