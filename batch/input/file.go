@@ -378,6 +378,9 @@ func (at *place) pass(p []byte) {
 // encoding settles what a pass decodes.
 func (f *File) encoding(asked string) (string, error) {
 	name := strings.ToLower(cmp.Or(asked, f.Encoding))
+	if f.bom && f.broken == nil && encodings[name] != nil {
+		name = utf8Name // for sure: what this program writes, run with the flags of the file it was made of
+	}
 	switch {
 	case name == utf8Name && f.broken != nil:
 		return "", f.broken

@@ -151,12 +151,26 @@ func (h *header) fold() {
 		h.folded = append(h.folded, fold(name))
 	}
 	marks := 0 // any two will do: people take columns out
+	own := h.withoutReasons()
 	for _, name := range []string{"line", "status", "error_code", "error_message", "vbank_name", "pg_provider", "issued_at", "attempts"} {
-		if slices.Contains(h.names, name) {
+		if slices.Contains(own, name) {
 			marks++
 		}
 	}
 	h.result = marks >= 2
+}
+
+// withoutReasons are the names without error_code and error_message at their end, which stand there where rows that
+// failed were written to a file of their own: that file is read as the one it was made of.
+func (h header) withoutReasons() []string {
+	own := h.names
+	for len(own) > 0 && own[len(own)-1] == "" {
+		own = own[:len(own)-1]
+	}
+	if n := len(own) - 2; n >= 0 && own[n] == "error_code" && own[n+1] == "error_message" {
+		return own[:n]
+	}
+	return h.names
 }
 
 // under joins a header of two lines, as merged cells leave it: a column is called what either line says, or both
@@ -468,17 +482,19 @@ func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error
 // outcome is where a results file says what came of a row: the indexes of columns, -1 for one that was taken out.
 type outcome struct{ status, impUID, vbankNum, merchantUID int }
 
-// outcome finds them by their exact names, behind the file's own columns.
+// outcome finds them.
 func (h header) outcome() outcome {
-	at := func(name string) int {
-		for i, n := range slices.Backward(h.names) {
-			if n == name {
-				return i
-			}
+	return outcome{h.last("status"), h.last("imp_uid"), h.last("vbank_num"), h.last("merchant_uid")}
+}
+
+// last finds a column of this program's by its exact name, behind the file's own; -1 without one.
+func (h header) last(name string) int {
+	for i, n := range slices.Backward(h.names) {
+		if n == name {
+			return i
 		}
-		return -1
 	}
-	return outcome{at("status"), at("imp_uid"), at("vbank_num"), at("merchant_uid")}
+	return -1
 }
 
 // revocable returns an *Error if the header is none of results, whose accounts could be taken back.

@@ -89,6 +89,7 @@ type Reader struct {
 	custom   []keyPart       // of the default custom_data
 	revoke   bool            // Options.Revoke
 	told     *outcome        // where a results file says what came of a row; nil in any other
+	reasonAt int             // index of error_code, where an earlier run says why it refused a row; -1 without one
 	defaults columns
 	now      time.Time
 	dueYear  int
@@ -151,7 +152,7 @@ func (f *File) Read(o Options) (*Reader, error) {
 		}
 		r.codes[kftc] = code
 	}
-	r.amountAt = -1
+	r.amountAt, r.reasonAt = -1, h.last("error_code")
 	for _, m := range r.mapped {
 		if m.Field == "amount" {
 			r.amountAt = m.Column - 1

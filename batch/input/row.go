@@ -85,7 +85,16 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 		row.Problems = []Problem{{Code: ColumnCount, Message: fmt.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}}
 		return row, nil
 	}
-	if r.cutAtComma(raw) {
+	for _, code := range []Code{ColumnCount, UnreadableRow} {
+		if !r.revoke && r.refused(raw, code) {
+			row.Skip = ""
+			r.tally.now.unread++
+			row.Problems = []Problem{{Code: code, Column: r.reasonAt + 1, Header: oneLine(r.header.names[r.reasonAt]),
+				Message: "the run before could not tell this row's cells apart, so they may stand in the wrong columns or be cut short here; put the row right and empty this cell"}}
+			return row, nil
+		}
+	}
+	if !r.revoke && r.cutAtComma(raw) {
 		row.Skip = ""
 		row.Problems = append(row.Problems, Problem{Code: AmountAmbiguous, Field: "amount", Column: r.amountAt + 1, Header: oneLine(r.header.names[r.amountAt]),
 			Message: "the amount may have been cut in two at its own comma, as in 35,000 without quotation marks; write it in digits alone"})
@@ -124,22 +133,33 @@ func (r *Reader) swallowed(raw raw) bool {
 	return false
 }
 
+// refused reports whether an earlier run refused the row for this code, says the file. What its cells looked like then
+// may not show in this file any more.
+func (r *Reader) refused(raw raw, code Code) bool {
+	return r.reasonAt >= 0 && slices.Contains(strings.Split(clean(raw.cells[r.reasonAt]), ";"), string(code))
+}
+
 // cutAtComma reports an amount that may be the first part of one: 35,000 without quotation marks is 35 and 000. Where the
 // next column is one that is read, what stands there tells.
 func (r *Reader) cutAtComma(raw raw) bool {
-	if r.scan.comma != ',' {
-		return false
-	}
-	read := false
 	at := r.amountAt
-	if at < 0 || at+1 >= len(raw.cells) || len(raw.cells[at+1]) != 3 || !digits(raw.cells[at+1]) {
+	if at < 0 {
 		return false
 	}
-	for _, m := range r.mapped {
-		read = read || m.Column-1 == at+1
+	if amount := clean(raw.cells[at]); len(amount) > 3 || !digits(amount) || amount[0] == '0' {
+		return false
 	}
-	amount := clean(raw.cells[at])
-	return len(amount) <= 3 && digits(amount) && amount[0] != '0' && (raw.extra || !read)
+	if r.refused(raw, AmountAmbiguous) {
+		return true // whatever has become of the other part
+	}
+	if r.scan.comma != ',' || at+1 >= len(raw.cells) {
+		return false
+	}
+	if rest := clean(raw.cells[at+1]); len(rest) != 3 || !digits(rest) {
+		return false
+	}
+	read := slices.ContainsFunc(r.mapped, func(m Mapped) bool { return m.Column-1 == at+1 })
+	return raw.extra || !read
 }
 
 // parse fills in a row and says all that is wrong with it.

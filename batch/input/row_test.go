@@ -139,3 +139,30 @@ func TestBlankCells(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestRefusedBefore has rows that an earlier run could not tell apart come back: what stands in the right columns now is
+// not believed before a person has said so.
+func TestRefusedBefore(t *testing.T) {
+	const header = "주문번호,은행,입금기한,예금주,금액,비고,error_code,error_message\n"
+	for cells, want := range map[string]string{
+		"A-1,004,2099-12-31,한빛,35,,COLUMN_COUNT,x":                       "COLUMN_COUNT",
+		"A-1,004,2099-12-31,한빛,35000,,DUE_PAST;UNREADABLE_ROW,x":         "UNREADABLE_ROW",
+		"A-1,004,2099-12-31,한빛,35,,AMOUNT_AMBIGUOUS,x":                   "AMOUNT_AMBIGUOUS",
+		"A-1,004,2099-12-31,한빛,35000,,AMOUNT_AMBIGUOUS,x":                "",
+		"A-1,004,2099-12-31,한빛,35000,,,x":                                "",
+		"A-1,004,2099-12-31,한빛,35000,,BANK_UNKNOWN,x":                    "",
+		`"=""A-1""",004,2099-12-31,한빛,"=""35""","=""000""",PG_REFUSED,x`: "AMOUNT_AMBIGUOUS",
+	} {
+		rows, _, err := read(t, header+cells+"\n", Options{})
+		if err != nil || len(rows) != 1 {
+			t.Fatal(rows, err)
+		}
+		if got, _ := rows[0].Complaint(); got != want || rows[0].Invalid() != (want != "") {
+			t.Errorf("%s\ngot  %s\nwant %s", cells, got, want)
+		}
+	}
+	rows, _, err := read(t, "line,status,imp_uid,amount,error_code\n2,invalid,,35,COLUMN_COUNT\n3,invalid,,35,AMOUNT_AMBIGUOUS\n", Options{Revoke: true})
+	if err != nil || len(rows) != 2 || rows[0].Skip != NotIssued || rows[1].Skip != NotIssued {
+		t.Error(rows, err)
+	}
+}

@@ -29,6 +29,10 @@ func clean(s string) string {
 	return norm.NFC.String(s)
 }
 
+// Clean returns a cell as it was meant, the text that a pass reads: without the spaces around it, without ="…" or a
+// leading ', and with its Hangul composed.
+func Clean(cell string) string { return clean(cell) }
+
 // composed is a quick look that most text passes: nothing in it but ASCII, whole syllables and CJK signs, which
 // composition leaves alone.
 func composed(s string) bool {
