@@ -603,7 +603,7 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err := c.Check(plan); err != nil {
 		return &failure{err, exitInput, "nothing was sent; vbankbatch check shows the rows"}
 	}
-	results, err := report.Create(path, a.stdout)
+	results, err := report.Create(path, a.stdout, report.Options{})
 	if err != nil {
 		return usage("nothing was sent; name a place that can be written with --out", "the results: %w", err)
 	}
@@ -726,6 +726,9 @@ func terminal(stream any) bool {
 func distinct(in, out, ledger string) error {
 	names := []string{"the input", "the results", "the ledger"}
 	paths := []string{in, out, ledger}
+	for _, path := range report.Paths(out, report.Options{})[1:] {
+		names, paths = append(names, "what is written beside the results"), append(paths, path)
+	}
 	for i := range paths {
 		for j := range i {
 			if paths[i] != "-" && paths[j] != "-" && same(paths[i], paths[j]) {
@@ -773,7 +776,7 @@ func (c *runCommand) confirm(a *app, m *merchant, plan *batch.Plan) error {
 // writeResults joins the input with the ledger's outcomes. It is done even after a signal.
 func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results *report.Results) (*report.Summary, error) {
 	summary := new(report.Summary)
-	if err := results.Header(plan.Header); err != nil {
+	if err := results.Header(plan); err != nil {
 		return nil, err
 	}
 	err := batch.Results(context.WithoutCancel(a.ctx), plan, book, run, func(row *input.Row, result *batch.Result) error {
@@ -888,7 +891,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	results, err := report.Create(path, a.stdout)
+	results, err := report.Create(path, a.stdout, report.Options{})
 	if err != nil {
 		return usage("", "the results: %w", err)
 	}

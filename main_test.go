@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -661,11 +662,11 @@ func TestPowerLoss(t *testing.T) {
 func TestReconcileCommand(t *testing.T) {
 	dir := t.TempDir()
 	state := filepath.Join(dir, "accounts.jsonl")
-	api, stop, err := spawnSandbox(dir, nil, "--state", state, "--drop-after", "1", "--look-drop", "1")
+	api, stop, err := spawnSandbox(dir, nil, "--state", state, "--error-after", "1", "--latency", "300ms", "--look-drop", "1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	command, stderr, results := process(t, dir, api, 6, "--no-remote-check", "--doubt-wait", "50ms")
+	command, stderr, results := process(t, dir, api, 6, "--no-remote-check", "--doubt-wait", "50ms", "--patience", "0s") // all six are on their way before one is lost
 	finishStarted(t, command, stderr, 4)
 	if count := statuses(t, results); count["unknown"] != 6 {
 		t.Errorf("%v", count)
@@ -777,14 +778,14 @@ func TestSecrets(t *testing.T) {
 		format := []string{"text", "json"}[i%2]
 		for _, file := range []string{orders, changes, undo} {
 			flags := []string{"run", file, "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)), "--profile", profile,
-				"--out", filepath.Join(dir, fmt.Sprintf("out%d.csv", i)), "--rate=0", "--doubt-wait=50ms", "--timeout=300ms", "--log-level=debug", "--log-format", format}
+				"--out", filepath.Join(dir, fmt.Sprintf("out%d.csv", i)), "--rate=0", "--doubt-wait=50ms", "--timeout=300ms", "--patience=0s", "--log-level=debug", "--log-format", format}
 			if i == lost { // it would look the orders up first, in vain
 				flags = append(flags, "--no-remote-check")
 			}
 			fmt.Fprintln(&printed, "exit status", run(flags, nil, &printed, &printed, time.Now))
 		}
 		run([]string{"reconcile", "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)), "--rate=0", "--doubt-wait=50ms",
-			"--timeout=300ms", "--log-level=debug"}, nil, &printed, &printed, time.Now)
+			"--timeout=300ms", "--patience=0s", "--log-level=debug"}, nil, &printed, &printed, time.Now)
 	}
 	for _, word := range []string{"IN_DOUBT", "PG_REFUSED", "API_UNREACHABLE", "TOO_LONG", "op=", `"op":`, "exit status 2", "exit status 4"} {
 		if !strings.Contains(printed.String(), word) {
@@ -812,6 +813,36 @@ func TestSecrets(t *testing.T) {
 		}
 		if bytes.Contains(text, []byte("5ecret")) {
 			t.Errorf("a secret stands in %s", file.Name())
+		}
+	}
+}
+
+// TestPeers runs the comparison with what people write in place of this program on a few orders, so that it works when it
+// is wanted. The first reply that is lost makes each of the others a second account.
+func TestPeers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the scripts need the tools of Linux")
+	}
+	for _, tool := range []string{"bash", "awk", "curl", "timeout", "go", "python3", "node"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("no ", tool)
+		}
+	}
+	command := exec.Command("testdata/peers/compare.sh", "60")
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	table, err := command.Output()
+	if err != nil || stderr.Len() > 0 {
+		t.Fatalf("%v\n%s%s", err, &stderr, table)
+	}
+	for _, line := range []string{
+		`\| 60 orders, 16 at once \| curl.sh \| threads.py \| pool.mjs \| vbankbatch \|`,
+		`\| no faults: rows a second( \| [1-9]\d*){4} \|`,
+		`\| .*: orders that got two accounts or more( \| [1-9]\d*){3} \| 0 \|`,
+		`\| … requests answered with 429( \| \d+){4} \|`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).Match(table) {
+			t.Errorf("there is no line %s in\n%s", line, table)
 		}
 	}
 }

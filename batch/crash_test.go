@@ -190,7 +190,7 @@ func (o order) want() (status string, accounts int) {
 		return "conflict FIGURES_DIFFER", 1
 	}
 	for _, fault := range o.faults {
-		if fault == refuse {
+		if fault == sandbox.Refuse {
 			return "rejected PG_REFUSED", 0
 		}
 		if fault == "" || fault == sandbox.DropAfter || fault == sandbox.ErrorAfter || fault == sandbox.CutJSON || fault == sandbox.CommitLate ||
@@ -201,15 +201,12 @@ func (o order) want() (status string, accounts int) {
 	return "issued", 1
 }
 
-// refuse is a refusal that does not pass, as that of sandbox.Refuse does.
-var refuse = sandbox.Refusal("[9999] 거절")
-
 // TestModel draws orders, faults and the moments at which runs die, runs until one run ends by itself, and compares
 // accounts and results with the model.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		fault := rapid.SampledFrom([]sandbox.Fault{"", "", "", sandbox.DropBefore, sandbox.DropAfter, sandbox.Late, sandbox.CommitLate, sandbox.ErrorBefore,
-			sandbox.ErrorAfter, sandbox.BadGatewayBefore, sandbox.BadGatewayAfter, sandbox.CutJSON, sandbox.WrongOrder, sandbox.Refuse, refuse, sandbox.TooMany})
+			sandbox.ErrorAfter, sandbox.BadGatewayBefore, sandbox.BadGatewayAfter, sandbox.CutJSON, sandbox.WrongOrder, sandbox.Refuse, busy, sandbox.TooMany})
 		var orders []order
 		for i := range rapid.IntRange(1, 12).Draw(rt, "orders") {
 			o := order{uid: fmt.Sprintf("A-%d", i), amount: rapid.IntRange(1, 3).Draw(rt, "amount") * 1000}
@@ -244,7 +241,7 @@ func simulate(t *testing.T, orders []order, deaths []int, after bool, workers in
 				}
 			}
 			list := faults[id]
-			if refused := slices.Index(list, refuse); refused >= 0 && nth > refused {
+			if refused := slices.Index(list, sandbox.Refuse); refused >= 0 && nth > refused {
 				nth = refused + 1 // a no stays a no
 			}
 			if armed && r.URL.Path == "/vbanks" && nth >= 1 && nth <= len(list) {

@@ -166,7 +166,7 @@ func TestFaults(t *testing.T) {
 		{sandbox.TooMany, "issued", 4, time.Minute},
 	} {
 		t.Run(cmp.Or(string(test.fault), "none"), func(t *testing.T) {
-			config := sandbox.Config{Fault: once(test.fault), Faults: sandbox.Faults{LateBy: 2 * time.Minute, CommitBy: 20 * time.Second, RefuseWith: "[A107] 입금예정일이 지났습니다"}}
+			config := sandbox.Config{Fault: once(test.fault), Faults: sandbox.Faults{LateBy: 2 * time.Minute, CommitBy: 20 * time.Second}}
 			faked(t, config, func(t *testing.T, w *world) {
 				started := time.Now()
 				got, err := w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000", "A-2,2000"))

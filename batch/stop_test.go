@@ -15,14 +15,17 @@ import (
 	"vbankbatch/client/sandbox"
 )
 
+// busy is a refusal that passes.
+var busy = sandbox.Refusal("[4116] 은행 시스템 점검 중입니다. 잠시 후 다시 시도해 주세요.")
+
 // TestPassingRefusals has a bank that is busy: for a while, for good, and until somebody stops the run.
 func TestPassingRefusals(t *testing.T) {
 	config := sandbox.Config{Fault: func(r *http.Request, id string, nth int) sandbox.Fault {
 		switch {
 		case r.Method == http.MethodPost && id == "once" && nth == 1, r.Method == http.MethodPost && id == "always":
-			return sandbox.Refuse
+			return busy
 		case r.Method == http.MethodPut && nth == 1:
-			return sandbox.Refuse
+			return busy
 		}
 		return ""
 	}}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"math"
 	"path/filepath"
 	"slices"
@@ -305,24 +304,4 @@ func stamp(t time.Time) string {
 		return ""
 	}
 	return t.In(input.KST).Format(time.RFC3339)
-}
-
-// replace writes a file as the results are written: under a temporary name, synced, and renamed into its place. What stood
-// there before is untouched until then.
-func replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	if path == "-" {
-		return errors.New("- is standard output, which is for results alone; name a file")
-	}
-	file, err := Create(path, nil)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if err := file.file.Chmod(mode); err != nil {
-		return err
-	}
-	if err := write(file.out); err != nil {
-		return err
-	}
-	return file.Commit()
 }

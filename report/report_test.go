@@ -25,12 +25,12 @@ var result = batch.Result{Line: 2, Status: batch.Issued, Action: "issue", Order:
 
 func write(t *testing.T, path string, stdout io.Writer, rows int) error {
 	t.Helper()
-	w, err := Create(path, stdout)
+	w, err := Create(path, stdout, Options{})
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	if err := w.Header([]string{"주문번호", "amount", "비고"}); err != nil {
+	if err := w.Header(&batch.Plan{Header: []string{"주문번호", "amount", "비고"}}); err != nil {
 		return err
 	}
 	cells := []string{"A-1", "35,000", "두 줄\n\"인용\""}
@@ -86,11 +86,11 @@ func TestResultsReplace(t *testing.T) {
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w, err := Create(path, nil)
+	w, err := Create(path, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Header(nil); err != nil {
+	if err := w.Header(new(batch.Plan)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Write(nil, &result); err != nil {
@@ -111,7 +111,7 @@ func TestResultsReplace(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if _, err := Create(dir, nil); err == nil {
+	if _, err := Create(dir, nil, Options{}); err == nil {
 		t.Error("results were created over a directory")
 	}
 }
@@ -225,7 +225,7 @@ func TestPlaces(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, path := range []string{pipe, dir} {
-		if w, err := Create(path, nil); err == nil {
+		if w, err := Create(path, nil, Options{}); err == nil {
 			w.Close()
 			t.Errorf("%s would be replaced", path)
 		}
@@ -236,12 +236,12 @@ func TestPlaces(t *testing.T) {
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
 	}
-	w, err := Create(link, nil)
+	w, err := Create(link, nil, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	if err := errors.Join(w.Header(nil), w.Commit()); err != nil {
+	if err := errors.Join(w.Header(new(batch.Plan)), w.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Lstat(link)

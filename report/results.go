@@ -2,13 +2,11 @@
 // the progress while it is under way. Start with [Create] and [Results.Write].
 //
 // What a program may read goes to a file or to standard output; what a person reads goes to standard error. A results
-// file is whole or it is not there: it is written under a temporary name, synced, and renamed into place.
+// file is whole or it is not there: it is written under a temporary name, synced, and renamed into place. Beside it
+// stand the rows that failed, ready to be mended and run, and, if asked for, the results once more for Excel.
 package report
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -76,68 +74,121 @@ func moment(unix int64) string {
 // batchRows is how many rows are marshalled at once.
 const batchRows = 256
 
-// Results is a results file being written. Not safe for concurrent use.
-type Results struct {
-	path string
-	file *os.File // nil for standard output
-	out  *bufio.Writer
-
-	kept  []int          // the input's columns that stand in the results
-	asked map[string]int // those that a result column replaces and that say what the row asked for
-	input [][]string
-	rows  []columns
-	line  bytes.Buffer
-	csv   *csv.Writer
+// Options say what stands beside the results, and their form.
+type Options struct {
+	Excel    bool   // the results once more, in the form that Excel opens right
+	Encoding string // of the results: UTF8, as "" is, or CP949
 }
 
-// Create makes the temporary file for the results at path, mode 0600, so that a place that cannot be written is known
-// before anything is sent. The path "-" stands for stdout. Close it in any case; Commit first to keep it.
-func Create(path string, stdout io.Writer) (*Results, error) {
-	w := &Results{path: path}
-	w.csv = csv.NewWriter(&w.line)
+// Paths are the files that results at out make or remove: out itself, FILE.failed.csv for the rows that failed, and, if
+// asked for, FILE.excel.csv; orders.results.csv has orders.failed.csv and orders.results.excel.csv beside it. Standard
+// output, "-", has nothing beside it.
+func Paths(out string, o Options) []string {
+	if out == "-" {
+		return []string{out}
+	}
+	name := strings.TrimSuffix(out, filepath.Ext(out))
+	paths := []string{out, strings.TrimSuffix(name, ".results") + ".failed.csv"}
+	if o.Excel {
+		paths = append(paths, name+".excel.csv")
+	}
+	return paths
+}
+
+// Results are the results of a run being written, and the files beside them. Not safe for concurrent use.
+type Results struct {
+	results *sheet
+	failed  *failedRows // nil on standard output
+	excel   *sheet      // nil if not asked for
+
+	header  []string
+	kept    []int          // the input's columns that stand in the results
+	asked   map[string]int // those that a result column replaces and that say what the row asked for
+	kinds   []kind         // of the results' columns, for Excel
+	lacking EncodingError
+	input   [][]string
+	rows    []columns
+}
+
+// Create makes the temporary files for the results at path and for what stands beside them, mode 0600, so that a place
+// that cannot be written is known before anything is sent. Close them in any case; Commit first to keep them.
+//
+// The path "-" stands for stdout. There the results alone are written, as they come: no rows that failed, and an error if
+// Excel's form is asked for.
+func Create(path string, stdout io.Writer, o Options) (_ *Results, err error) {
+	switch {
+	case o.Encoding != "" && o.Encoding != UTF8 && o.Encoding != CP949:
+		return nil, fmt.Errorf("results are not written in %q, but in %s or %s", o.Encoding, UTF8, CP949)
+	case o.Excel && path == "-":
+		return nil, errors.New("the results for Excel stand in a file beside the results, and standard output has nothing beside it")
+	}
+	w := new(Results)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Close())
+		}
+	}()
+	paths := Paths(path, o)
+	if w.results, err = newSheet(path, stdout); err != nil {
+		return nil, err
+	}
+	w.results.cp949 = o.Encoding == CP949
 	if path == "-" {
-		w.out = bufio.NewWriter(stdout)
 		return w, nil
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory", path)
-	} else if err == nil && !info.Mode().IsRegular() { // a device that is renamed over is gone
-		return nil, fmt.Errorf("%s is no file that could be replaced", path)
-	}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path, w.path = target, target // not the link itself
-	}
-	temporary := "." + filepath.Base(path) + "."
-	sweep(filepath.Dir(path), temporary)
-	file, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
+	t, err := newSheet(paths[1], nil)
 	if err != nil {
 		return nil, err
 	}
-	w.file, w.out = file, bufio.NewWriterSize(file, 1<<16)
+	w.failed = &failedRows{sheet: t}
+	if o.Excel {
+		if w.excel, err = newSheet(paths[2], nil); err != nil {
+			return nil, err
+		}
+	}
 	return w, nil
 }
 
-// Header writes the byte order mark and the header: the input's columns, but those that the results have under the
-// same name, then the results'. Where a result has nothing to say of what the row asked for, the input's text stays.
-func (w *Results) Header(input []string) error {
-	var header []string
+// Header begins the files. The results' header is the input's columns, but those that the results have under the same
+// name, then the results'. Where a result has nothing to say of what the row asked for, the input's text stays.
+func (w *Results) Header(plan *batch.Plan) error {
 	w.asked = make(map[string]int)
-	for i, name := range input {
+	for i, name := range plan.Header {
 		if trimmed := strings.TrimSpace(name); slices.Contains(Columns, trimmed) {
 			w.asked[trimmed] = i
 			continue
 		}
 		w.kept = append(w.kept, i)
-		header = append(header, name)
+		w.header = append(w.header, name)
 	}
-	if _, err := w.out.WriteString("\uFEFF"); err != nil {
-		return err
+	w.header = append(w.header, Columns...)
+	if w.failed != nil {
+		if err := w.failed.header(plan.Header, plan.Options.Delimiter); err != nil {
+			return err
+		}
 	}
-	return w.record(append(header, Columns...))
+	if w.excel != nil {
+		w.kinds = excelKinds(w.kept, plan.Mapping)
+		if err := w.excel.mark(); err != nil {
+			return err
+		}
+	}
+	if !w.results.cp949 {
+		if err := w.results.mark(); err != nil {
+			return err
+		}
+	}
+	return w.record(0, w.header)
 }
 
-// Write adds a row: the input's cells, then the result. The cells may be reused afterwards.
+// Write adds a row: the input's cells, then the result. The cells may be reused afterwards. Its error ends the writing;
+// a character that CP949 lacks is one on standard output only, and else told by Commit, with all the others.
 func (w *Results) Write(cells []string, result *batch.Result) error {
+	if w.failed != nil {
+		if err := w.failed.write(cells, result); err != nil {
+			return err
+		}
+	}
 	var kept []string
 	for _, i := range w.kept {
 		kept = append(kept, cells[i])
@@ -176,80 +227,110 @@ func (b *beside) Write(result []string) error {
 	w := (*Results)(b)
 	cells := append(w.input[0], result...)
 	w.input = w.input[1:]
-	return w.record(cells)
+	line, err := strconv.ParseInt(result[0], 10, 64)
+	if err != nil {
+		return err
+	}
+	return w.record(line, cells)
 }
 
 func (b *beside) Flush()       {}
 func (b *beside) Error() error { return nil }
 
-// record writes one line that ends in CRLF. csv.Writer's own UseCRLF would change the line breaks inside cells too.
-func (w *Results) record(cells []string) error {
-	w.line.Reset()
-	if err := w.csv.Write(cells); err != nil {
-		return err
+// record writes a line of the results, in each of their forms.
+func (w *Results) record(line int64, cells []string) error {
+	if w.excel != nil {
+		row := make([]string, len(cells))
+		for i, cell := range cells {
+			k := w.kinds[i]
+			if line == 0 {
+				k = general
+			}
+			row[i] = excelCell(k, cell)
+		}
+		if err := w.excel.record(row); err != nil {
+			return err
+		}
 	}
-	w.csv.Flush()
-	w.line.Truncate(w.line.Len() - 1)
-	w.line.WriteString("\r\n")
-	_, err := w.out.Write(w.line.Bytes())
-	return err
+	if w.results.cp949 {
+		if err := w.lacking.look(line, w.header, cells); err != nil {
+			if w.results.file == nil {
+				return err
+			}
+			return nil // what has one such character is not kept
+		}
+	}
+	return w.results.record(cells)
 }
 
-// Commit puts the results in their place: whole, synced, in one step.
+// Commit puts the files in their places, each whole and in one step, the results first; nothing is touched before all of
+// them are on the disk. Where no row failed, the rows that failed of an earlier run are removed. It returns an
+// *EncodingError, and leaves the old files, if the results hold what their encoding lacks.
 func (w *Results) Commit() error {
-	if err := errors.Join(w.flush(), w.out.Flush()); err != nil || w.file == nil {
+	if err := w.flush(); err != nil {
 		return err
 	}
-	file := w.file
-	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return err
+	if w.lacking.Total > 0 {
+		return &w.lacking
 	}
-	if err := os.Rename(file.Name(), w.path); err != nil {
-		return err
+	for _, t := range w.sheets() {
+		if err := t.seal(); err != nil {
+			return err
+		}
 	}
-	w.file = nil
-	return syncDir(filepath.Dir(w.path))
+	for _, t := range w.sheets() {
+		if err := w.settle(t); err != nil {
+			return t.named(err)
+		}
+	}
+	return nil
 }
 
-// Close drops what was not committed. What stood at the path before is untouched.
-func (w *Results) Close() error {
-	if w.file == nil {
+// settle puts a sealed file in its place, or takes away what stands in the place of one that has nothing to say.
+func (w *Results) settle(t *sheet) error {
+	if t.file == nil {
 		return nil
 	}
-	closing := w.file.Close()
-	if errors.Is(closing, fs.ErrClosed) {
-		closing = nil
-	}
-	return errors.Join(closing, os.Remove(w.file.Name()))
-}
-
-// sweep removes what killed runs have left behind: half-written results, which hold people's names. One that is still
-// being written is younger than a day.
-func sweep(dir, prefix string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return // Create will say what is wrong with the directory
-	}
-	for _, entry := range entries {
-		random, ours := strings.CutPrefix(entry.Name(), prefix)
-		if !ours || strings.Trim(random, "0123456789") != "" {
-			continue
+	if w.failed != nil && t == w.failed.sheet && w.failed.rows == 0 {
+		if err := os.Remove(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > 24*time.Hour {
-			os.Remove(filepath.Join(dir, entry.Name()))
+		if err := t.drop(); err != nil {
+			return err
 		}
-	}
-}
-
-// syncDir makes a rename in the directory durable, where the system can.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
+	} else if err := t.place(); err != nil {
 		return err
 	}
-	err = dir.Sync()
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission) {
-		err = nil // Windows cannot
+	return syncDir(filepath.Dir(t.path))
+}
+
+// Failed is the path of the rows that failed, and how many there are; "" without any.
+func (w *Results) Failed() (path string, rows int) {
+	if w.failed == nil || w.failed.rows == 0 {
+		return "", 0
 	}
-	return errors.Join(err, dir.Close())
+	return w.failed.path, w.failed.rows
+}
+
+// Close drops what was not committed. What stood at the paths before is untouched.
+func (w *Results) Close() error {
+	var all []error
+	for _, t := range w.sheets() {
+		all = append(all, t.drop())
+	}
+	return errors.Join(all...)
+}
+
+// sheets are the files there are, in the order in which they are put in their places.
+func (w *Results) sheets() (sheets []*sheet) {
+	if w.results != nil {
+		sheets = append(sheets, w.results)
+	}
+	if w.excel != nil {
+		sheets = append(sheets, w.excel)
+	}
+	if w.failed != nil {
+		sheets = append(sheets, w.failed.sheet)
+	}
+	return sheets
 }

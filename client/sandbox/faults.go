@@ -32,7 +32,7 @@ type Faults struct {
 
 	LateBy     time.Duration `default:"2s" help:"See --late."`
 	CommitBy   time.Duration `default:"2s" help:"See --commit-late."`
-	RefuseWith string        `help:"The PG's words; by default a bank's passing trouble."`
+	RefuseWith string        `help:"The PG's words; '[4116] …' is a bank's passing trouble."`
 	RetryAfter string        `help:"Seconds, or a duration such as 2s to send as an HTTP date; by default none."`
 	Latency    time.Duration `help:"Before every reply, once its effect is there."`
 	Limit      float64       `help:"Requests a second; those above get 429 with Retry-After 1. 0 for no limit."`
@@ -217,7 +217,7 @@ func (f *Faults) refuseWith() string {
 	if f.RefuseWith != "" {
 		return f.RefuseWith
 	}
-	return "[4116] 은행 시스템 점검 중입니다. 잠시 후 다시 시도해 주세요."
+	return "[F113] 요청하신 은행은 발급할 수 없습니다."
 }
 
 func (f *Faults) retryAfter() string {

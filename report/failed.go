@@ -1,0 +1,70 @@
+package report
+
+import (
+	"slices"
+	"strings"
+
+	"vbankbatch/batch"
+)
+
+// failed are the statuses of rows that a person mends, or that only need to be run again. Unknown is among them: the
+// ledger knows the order to be in doubt, whichever file names it, and asks before anything is sent.
+var failed = []batch.Status{batch.Invalid, batch.Rejected, batch.Conflict, batch.Unknown, batch.NotSent}
+
+// The columns that say why a row failed. The input's own stand before them as they were, so that the file is read with
+// the flags of the run it is of; batch/input knows these two at the end of a header and takes it for no results file.
+const (
+	codeColumn    = "error_code"
+	messageColumn = "error_message"
+)
+
+// failedRows is the file of the rows that failed.
+type failedRows struct {
+	*sheet
+	rows          int
+	code, message int // the indexes of their columns
+	width         int
+}
+
+// header writes the input's header. Reasons that stand in it already, both of them, are replaced, and moved nowhere.
+func (f *failedRows) header(names []string, delimiter rune) error {
+	if delimiter != 0 {
+		f.csv.Comma = delimiter
+	}
+	f.code, f.message = -1, -1
+	for i, name := range names {
+		switch strings.TrimSpace(name) {
+		case codeColumn:
+			f.code = i
+		case messageColumn:
+			f.message = i
+		}
+	}
+	header := slices.Clone(names)
+	if f.code < 0 || f.message < 0 {
+		f.code, f.message = len(header), len(header)+1
+		header = append(header, codeColumn, messageColumn)
+	}
+	f.width = len(header)
+	if err := f.mark(); err != nil {
+		return err
+	}
+	return f.record(header)
+}
+
+// write adds a row if it failed. What a spreadsheet would spoil is written as ="…": the file is there to be mended,
+// and an order in doubt whose number has lost its zeros is another order.
+func (f *failedRows) write(cells []string, result *batch.Result) error {
+	if !slices.Contains(failed, result.Status) {
+		return nil
+	}
+	f.rows++
+	row := make([]string, f.width)
+	for i, cell := range cells {
+		if row[i] = cell; spoiled(strings.TrimSpace(cell)) {
+			row[i] = asText(cell)
+		}
+	}
+	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage
+	return f.record(row)
+}

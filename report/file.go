@@ -1,0 +1,143 @@
+package report
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// replacement is a file in the making: it has a temporary name beside its own, mode 0600, until it is renamed. A run that
+// dies, or a full disk, leaves what stood there before.
+type replacement struct {
+	path string
+	file *os.File // nil for standard output, and once it is in its place or dropped
+	out  *bufio.Writer
+}
+
+// newReplacement makes the temporary file of one at path.
+func newReplacement(path string) (*replacement, error) {
+	f := &replacement{path: path}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory", path)
+	} else if err == nil && !info.Mode().IsRegular() { // a device that is renamed over is gone
+		return nil, fmt.Errorf("%s is no file that could be replaced", path)
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		f.path = target // not the link itself
+	}
+	temporary := "." + filepath.Base(f.path) + "."
+	sweep(filepath.Dir(f.path), temporary)
+	file, err := os.CreateTemp(filepath.Dir(f.path), temporary+"*")
+	if err != nil {
+		return nil, err
+	}
+	f.file, f.out = file, bufio.NewWriterSize(file, 1<<16)
+	return f, nil
+}
+
+// named tells what failed by the file's own name, which the temporary one would hide.
+func (f *replacement) named(err error) error {
+	if cause, ok := errors.AsType[*os.PathError](err); ok {
+		return fmt.Errorf("%s: %w", f.path, cause.Err)
+	}
+	if cause, ok := errors.AsType[*os.LinkError](err); ok {
+		return fmt.Errorf("%s: %w", f.path, cause.Err)
+	}
+	return err
+}
+
+// seal makes the temporary file whole and durable: after it a full disk is no danger any more.
+func (f *replacement) seal() error {
+	if err := f.out.Flush(); err != nil || f.file == nil {
+		return f.named(err)
+	}
+	return f.named(errors.Join(f.file.Sync(), f.file.Close()))
+}
+
+// place puts a sealed file where it belongs, in one step.
+func (f *replacement) place() error {
+	if f.file == nil {
+		return nil
+	}
+	if err := os.Rename(f.file.Name(), f.path); err != nil {
+		return err
+	}
+	f.file = nil
+	return nil
+}
+
+// drop removes the temporary file. What stood at the path before is untouched.
+func (f *replacement) drop() error {
+	if f.file == nil {
+		return nil
+	}
+	closing := f.file.Close()
+	if errors.Is(closing, fs.ErrClosed) {
+		closing = nil
+	}
+	err := errors.Join(closing, os.Remove(f.file.Name()))
+	f.file = nil
+	return err
+}
+
+// sweep removes what killed runs have left behind: half-written results, which hold people's names. One that is still
+// being written is younger than a day.
+func sweep(dir, prefix string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // newReplacement will say what is wrong with the directory
+	}
+	for _, entry := range entries {
+		random, ours := strings.CutPrefix(entry.Name(), prefix)
+		if !ours || strings.Trim(random, "0123456789") != "" {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > 24*time.Hour {
+			os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
+}
+
+// syncDir makes a rename in the directory durable, where the system can.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = dir.Sync()
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission) {
+		err = nil // Windows cannot
+	}
+	return errors.Join(err, dir.Close())
+}
+
+// replace writes a file whole, or not at all.
+func replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	if path == "-" {
+		return errors.New("- is standard output, which is for results alone; name a file")
+	}
+	file, err := newReplacement(path)
+	if err != nil {
+		return err
+	}
+	defer file.drop()
+	if err := file.file.Chmod(mode); err != nil {
+		return file.named(err)
+	}
+	if err := write(file.out); err != nil {
+		return file.named(err)
+	}
+	if err := file.seal(); err != nil {
+		return err
+	}
+	if err := file.place(); err != nil {
+		return file.named(err)
+	}
+	return syncDir(filepath.Dir(file.path))
+}
