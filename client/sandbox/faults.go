@@ -208,7 +208,7 @@ func (s *Sandbox) misbehave(w http.ResponseWriter, r *http.Request, d drawn, tok
 		out = answer()
 	}
 	s.pause(r.Context(), wait)
-	out.send(w)
+	s.send(w, r, out)
 }
 
 var broken = problem(http.StatusInternalServerError, -1, "결제 대행사에서 요청을 처리하지 못했습니다.")

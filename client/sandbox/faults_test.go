@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -218,7 +219,31 @@ func TestLimit(t *testing.T) {
 		if took := time.Since(start); took < time.Second || took > 3*time.Second || s.Requests()["POST /vbanks"] <= 4 || s.Ready("a") != 4 {
 			t.Errorf("took %v, %v", took, s.Requests())
 		}
+		if n := s.Replies()["POST /vbanks"]; n[200] != 4 || n[429] != s.Requests()["POST /vbanks"]-4 {
+			t.Errorf("%v of %v", n, s.Requests())
+		}
 	})
+}
+
+// TestReplies: a lost connection is no reply, one that is cut short is.
+func TestReplies(t *testing.T) {
+	s, c, base := start(t, Config{Fault: func(_ *http.Request, id string, _ int) Fault {
+		return map[string]Fault{"a": Refuse, "b": BadGatewayAfter, "c": DropAfter, "d": CutJSON}[id]
+	}})
+	post(t, base+"/vbanks", "application/json", "{}", "Bearer nobody")
+	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+		c.Issue(t.Context(), order(id))
+	}
+	getAs(t, base+"/users/pg", "")
+	want := map[string]map[int]int{"POST /users/getToken": {200: 1}, "POST /vbanks": {200: 4, 401: 1, 502: 1}, "GET /users/pg": {401: 1}}
+	if got := s.Replies(); !maps.EqualFunc(got, want, maps.Equal) || s.Requests()["POST /vbanks"] != 7 {
+		t.Errorf("got %v of %v, want %v", got, s.Requests(), want)
+	}
+	_, body := getAs(t, base+"/_sandbox/replies", "")
+	var counts map[string]map[int]int
+	if err := json.Unmarshal(body, &counts); err != nil || !maps.EqualFunc(counts, want, maps.Equal) {
+		t.Errorf("%s", body)
+	}
 }
 
 func TestUnauthorizedDropsTheToken(t *testing.T) {

@@ -34,6 +34,11 @@ func (s *Sandbox) serveRequests(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(s.Requests())
 }
 
+func (s *Sandbox) serveReplies(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(s.Replies())
+}
+
 func (s *Sandbox) servePay(w http.ResponseWriter, r *http.Request) {
 	if err := s.Pay(r.PathValue("imp_uid")); err != nil {
 		failure(err).send(w)

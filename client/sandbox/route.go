@@ -32,6 +32,7 @@ func (s *Sandbox) endpoints() []route {
 	add("POST /users/getToken", s.api(authenticate, s.getToken))
 	add("GET /_sandbox/accounts", s.serveAccounts)
 	add("GET /_sandbox/requests", s.serveRequests)
+	add("GET /_sandbox/replies", s.serveReplies)
 	add("POST /_sandbox/pay/{imp_uid}", s.servePay)
 	return routes
 }

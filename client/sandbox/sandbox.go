@@ -19,6 +19,7 @@
 //
 //	GET  /_sandbox/accounts        every account, in order of making, as a JSON array
 //	GET  /_sandbox/requests        how many requests arrived at each endpoint
+//	GET  /_sandbox/replies         how many were answered, by endpoint and HTTP status
 //	POST /_sandbox/pay/{imp_uid}   a customer pays in
 package sandbox
 
@@ -70,6 +71,7 @@ type Sandbox struct {
 	token      string
 	tokenUntil time.Time
 	requests   map[string]int
+	replies    map[answered]int
 	nth        map[uint64]int // by endpoint and id; kept only where faults may be asked for
 	journal    *journal       // nil without a state file
 
@@ -94,7 +96,7 @@ func New(config Config) (*Sandbox, error) {
 	}
 	s := &Sandbox{
 		config: config, closing: make(chan struct{}),
-		requests: make(map[string]int), nth: make(map[uint64]int),
+		requests: make(map[string]int), replies: make(map[answered]int), nth: make(map[uint64]int),
 		byImpUID: make(map[string]int), byOrder: make(map[orderName][]int),
 	}
 	var err error
@@ -173,6 +175,27 @@ func (s *Sandbox) Requests() map[string]int {
 	return maps.Clone(s.requests)
 }
 
+// answered is what replies are counted by.
+type answered struct {
+	endpoint string
+	status   int
+}
+
+// Replies returns how many requests were answered, by endpoint as in Requests and by HTTP status. Those that are missing
+// here lost their connection, or are still under way.
+func (s *Sandbox) Replies() map[string]map[int]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := make(map[string]map[int]int)
+	for of, n := range s.replies {
+		if counts[of.endpoint] == nil {
+			counts[of.endpoint] = make(map[int]int)
+		}
+		counts[of.endpoint][of.status] = n
+	}
+	return counts
+}
+
 // Pay pays an account in full, as a customer would. The error is ErrNotFound or ErrNotReady, or the state file's.
 func (s *Sandbox) Pay(impUID string) error {
 	_, err := s.change(impUID, func(p *Payment) error {
@@ -189,12 +212,12 @@ func (s *Sandbox) api(kind kind, answer func(*request) reply) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, malformed := read(r)
 		if !s.count(r.Pattern) {
-			tooMany("1").send(w)
+			s.send(w, r, tooMany("1"))
 			return
 		}
 		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if kind != authenticate && !s.authorized(token) {
-			unauthorized.send(w)
+			s.send(w, r, unauthorized)
 			return
 		}
 		s.misbehave(w, r, s.draw(kind, r, q.id()), token, func() reply {
@@ -212,6 +235,14 @@ func (s *Sandbox) count(endpoint string) bool {
 	s.requests[endpoint]++
 	s.mu.Unlock()
 	return s.limiter == nil || s.limiter.Allow()
+}
+
+// send counts a reply and sends it.
+func (s *Sandbox) send(w http.ResponseWriter, r *http.Request, out reply) {
+	s.mu.Lock()
+	s.replies[answered{r.Pattern, out.status}]++
+	s.mu.Unlock()
+	out.send(w)
 }
 
 // pause waits for d, or until the client is gone or the Sandbox closes.
