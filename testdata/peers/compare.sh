@@ -22,12 +22,15 @@ trap 'exit 143' TERM
 
 unset "${!VBANKBATCH_@}" IMP_KEY_FILE IMP_SECRET_FILE IMP_PG_API_KEY IMP_PG_API_KEY_FILE
 export API_URL IMP_KEY=any IMP_SECRET=any LC_ALL=C.UTF-8 NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
+orders=$tmp/orders results=$tmp/results.csv half=$(((rows + 1) / 2))
+for n in $rows $half; do
+	awk -v rows="$n" -v due=$((EPOCHSECONDS + 7 * 86400)) 'BEGIN {
+		print "merchant_uid,amount,vbank_code,vbank_due,vbank_holder,name,buyer_name,buyer_tel"
+		for (i = 1; i <= rows; i++) printf "ORDER-%05d,%d,004,%d,한빛상사,머그컵,홍길동,010-0000-1234\n", i, 1000 + i, due
+	}' >"$orders.$n.csv"
+done
 go build -o "$tmp/vbankbatch" .
-all=$tmp/all.csv orders=$tmp/orders.csv results=$tmp/results.csv
-awk -v rows="$rows" -v due=$((EPOCHSECONDS + 7 * 86400)) 'BEGIN {
-	print "merchant_uid,amount,vbank_code,vbank_due,vbank_holder,name,buyer_name,buyer_tel"
-	for (i = 1; i <= rows; i++) printf "ORDER-%05d,%d,004,%d,한빛상사,머그컵,홍길동,010-0000-1234\n", i, 1000 + i, due
-}' >"$all"
+sleep 1 # vbankbatch waits to see whether a file that is younger is still being written
 
 serve() { # SANDBOX-FLAG…
 	: >"$tmp/address"
@@ -39,11 +42,11 @@ serve() { # SANDBOX-FLAG…
 	done
 }
 
-run() { # NAME [VBANKBATCH-FLAG…]
-	local command=("testdata/peers/$1" "$orders" "$results")
+run() { # NAME ORDERS [VBANKBATCH-FLAG…]
+	local command=("testdata/peers/$1" "$orders.$2.csv" "$results")
 	if [[ $1 = vbankbatch ]]; then
 		command=("$tmp/vbankbatch" run --api-url "$API_URL" --ledger "$tmp/ledger.db" --out "$results"
-			--workers 16 --rate 0 --doubt-wait 3s "${@:2}" "$orders")
+			--workers 16 --rate 0 --doubt-wait 3s "${@:3}" "$orders.$2.csv")
 	fi
 	timeout -k 5 $((60 + rows / 20)) "${command[@]}" >"$tmp/output" 2>&1 &
 	peer=$!
@@ -91,11 +94,10 @@ status=0
 # measure runs a peer against a new sandbox and keeps what came of it in cell[NAME,SCENARIO,…].
 measure() { # NAME SCENARIO ORDERS VBANKBATCH-FLAGS SANDBOX-FLAG…
 	local began micros key value
-	head -n $(($3 + 1)) "$all" >"$orders"
 	serve "${@:5}"
 	rm -f "$results" "$tmp"/ledger.db*
 	began=${EPOCHREALTIME/[^0-9]/}
-	run "$1" $4
+	run "$1" "$3" $4
 	micros=$((${EPOCHREALTIME/[^0-9]/} - began))
 	touch "$results"
 	curl -sS "$API_URL/_sandbox/accounts" >"$tmp/accounts"
@@ -113,7 +115,7 @@ measure() { # NAME SCENARIO ORDERS VBANKBATCH-FLAGS SANDBOX-FLAG…
 	fi
 }
 
-names=() half=$(((rows + 1) / 2))
+names=()
 for pair in curl.sh:xargs threads.py:python3 pool.mjs:node vbankbatch:go; do
 	name=${pair%:*}
 	if ! command -v "${pair#*:}" >/dev/null; then
@@ -124,9 +126,9 @@ for pair in curl.sh:xargs threads.py:python3 pool.mjs:node vbankbatch:go; do
 	measure "$name" plain "$rows" ""
 	measure "$name" slow "$rows" "" --latency 50ms
 	measure "$name" lost "$rows" "" --seed 1 --drop-after 0.02 --drop-before 0.01 --error-after 0.01 --cut-json 0.005
-	measure "$name" limit $half "" --limit 100
+	measure "$name" limit "$half" "" --limit 100
 done
-measure vbankbatch paced $half "--rate 100" --limit 100
+measure vbankbatch paced "$half" "--rate 100" --limit 100
 
 row() { # TITLE SCENARIO KEY
 	printf '| %s |' "$1"
