@@ -21,7 +21,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 unset "${!VBANKBATCH_@}" IMP_KEY_FILE IMP_SECRET_FILE IMP_PG_API_KEY IMP_PG_API_KEY_FILE
-export API_URL IMP_KEY=any IMP_SECRET=any LC_ALL=C.UTF-8 NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
+export TMPDIR=$tmp API_URL IMP_KEY=any IMP_SECRET=any LC_ALL=C.UTF-8 NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 orders=$tmp/orders results=$tmp/results.csv half=$(((rows + 1) / 2))
 for n in $rows $half; do
 	awk -v rows="$n" -v due=$((EPOCHSECONDS + 7 * 86400)) 'BEGIN {
