@@ -700,7 +700,7 @@ func TestReconcileCommand(t *testing.T) {
 // TestTriedAgain stops a run over too many refusals; when their cause is mended, the same command tries those rows again.
 func TestTriedAgain(t *testing.T) {
 	dir := t.TempDir()
-	api, stop, err := spawnSandbox(dir, nil, "--refuse", "1", "--refuse-with", "가상계좌 계약이 필요합니다.")
+	api, stop, err := spawnSandbox(dir, nil, "--refuse", "1", "--refuse-with", "[F113] 요청하신 은행은 발급할 수 없습니다.")
 	if err != nil {
 		t.Fatal(err)
 	}
