@@ -492,7 +492,7 @@ func (m *merchant) connect(a *app, f *requestFlags, kept input.Profile, log *slo
 		}
 	}
 	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log,
-		Rate: perSecond, Workers: f.Workers, Timeout: f.Timeout, Patience: f.Patience})
+		Rate: perSecond, Workers: f.Workers + 1 /* rows, and the look-up ahead of them */, Timeout: f.Timeout, Patience: f.Patience})
 	if err != nil {
 		return nil, close, usage("", "--api-url: %w", err)
 	}

@@ -7,7 +7,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,48 +75,78 @@ type intentsOnly struct{ *ledger.Ledger }
 
 func (intentsOnly) Record(context.Context, ...ledger.Entry) error { return nil }
 
+func preflight(b *testing.B, path string) *batch.Plan {
+	file, err := input.Open(path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	plan, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return plan
+}
+
+// usage is what the process spent while the timer ran: CPU time, the sandbox's included, and allocations.
+type usage struct {
+	cpu, cpuAt       time.Duration
+	allocs, allocsAt uint64
+}
+
+func (u *usage) start(b *testing.B) {
+	u.cpuAt, u.allocsAt = spentSoFar(b)
+	b.StartTimer()
+}
+
+func (u *usage) stop(b *testing.B) {
+	b.StopTimer()
+	cpu, allocs := spentSoFar(b)
+	u.cpu += cpu - u.cpuAt
+	u.allocs += allocs - u.allocsAt
+	b.StartTimer()
+}
+
+func (u *usage) report(b *testing.B, rows int) {
+	all := float64(rows) * float64(b.N)
+	b.ReportMetric(all/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64(u.cpu.Microseconds())/all, "cpu-µs/row")
+	b.ReportMetric(float64(u.allocs)/all, "allocs/row")
+}
+
+func spentSoFar(b *testing.B) (cpu time.Duration, allocs uint64) {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano()), memory.Mallocs
+}
+
 // BenchmarkRun is the whole way of a row: the sandbox over loopback HTTP, 16 workers, no rate limit. "ledger" is the
 // real thing with a durable ledger, "intents" has no durable outcomes, "forgetful" keeps nothing at all, and "bare" is
-// the client in a loop.
+// the client in a loop with the same requests.
 func BenchmarkRun(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as main does
 	const rows = 5000
 	path := orders(b, rows)
-	setUp := func(b *testing.B) *client.Client {
-		api, err := sandbox.New(sandbox.Config{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		server := httptest.NewServer(api)
-		b.Cleanup(func() { server.Close(); api.Close() })
-		c, err := client.New(client.Config{BaseURL: server.URL, Key: "k", Secret: "s", Workers: 16})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(c.Close)
-		return c
-	}
+	setUp := func(b *testing.B) *client.Client { return connected(b, sandbox.Faults{}) }
 	run := func(b *testing.B, open func() batch.Ledger) {
+		var spent usage
 		for b.Loop() {
 			b.StopTimer()
 			c, book := setUp(b), open()
-			b.StartTimer()
-			file, err := input.Open(path, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			plan, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now()})
-			if err != nil {
-				b.Fatal(err)
-			}
+			spent.start(b)
+			plan := preflight(b, path)
 			var counts batch.Counts
-			_, err = batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts})
+			_, err := batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts})
 			if err != nil || counts.Done.Load() != rows || counts.Failed.Load() != 0 {
 				b.Fatalf("%d rows done, %d failed: %v", counts.Done.Load(), counts.Failed.Load(), err)
 			}
-			file.Close()
+			plan.File.Close()
+			spent.stop(b)
 		}
-		b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		spent.report(b, rows)
 	}
 	open := func() *ledger.Ledger {
 		book, err := ledger.Open(filepath.Join(b.TempDir(), "ledger.db"), "bench")
@@ -128,25 +160,76 @@ func BenchmarkRun(b *testing.B) {
 	b.Run("intents", func(b *testing.B) { run(b, func() batch.Ledger { return intentsOnly{open()} }) })
 	b.Run("forgetful", func(b *testing.B) { run(b, func() batch.Ledger { return forgetful{} }) })
 	b.Run("bare", func(b *testing.B) {
+		var requests []client.IssueRequest
+		plan := preflight(b, path)
+		if err := plan.Each(context.Background(), func(row *input.Row) error {
+			requests = append(requests, row.Request)
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+		var spent usage
 		for b.Loop() {
 			b.StopTimer()
 			c := setUp(b)
 			var group errgroup.Group
 			group.SetLimit(16)
-			b.StartTimer()
-			for i := range rows {
+			spent.start(b)
+			for _, request := range requests {
 				group.Go(func() error {
-					_, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: fmt.Sprintf("ORD-%08d", i), Amount: 1000,
-						VbankCode: "004", VbankDue: 4102412399, VbankHolder: "한빛상사", BuyerName: "홍길동"})
+					_, err := c.Issue(context.Background(), request)
 					return err
 				})
 			}
 			if err := group.Wait(); err != nil {
 				b.Fatal(err)
 			}
+			spent.stop(b)
 		}
-		b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		spent.report(b, rows)
 	})
+}
+
+// connected serves a sandbox on a socket and returns a client of it with 16 workers.
+func connected(b *testing.B, faults sandbox.Faults) *client.Client {
+	api, err := sandbox.New(sandbox.Config{Faults: faults})
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := httptest.NewServer(api)
+	b.Cleanup(func() { server.Close(); api.Close() })
+	c, err := client.New(client.Config{BaseURL: server.URL, Key: "k", Secret: "s", Workers: 16 + 1}) // as main has it
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(c.Close)
+	return c
+}
+
+// BenchmarkLatency has every reply take 50 ms: 16 workers cannot do more than 320 requests a second.
+func BenchmarkLatency(b *testing.B) {
+	const rows = 6400
+	path := orders(b, rows)
+	for b.Loop() {
+		b.StopTimer()
+		c := connected(b, sandbox.Faults{Latency: 50 * time.Millisecond})
+		book, err := ledger.Open(filepath.Join(b.TempDir(), "ledger.db"), "bench")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		plan := preflight(b, path)
+		var counts batch.Counts
+		_, err = batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts})
+		if err != nil || counts.Done.Load() != rows || counts.Failed.Load() != 0 {
+			b.Fatalf("%d rows done, %d failed: %v", counts.Done.Load(), counts.Failed.Load(), err)
+		}
+		plan.File.Close()
+		book.Close()
+	}
+	perSecond := rows * float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(perSecond, "rows/s")
+	b.ReportMetric(100*perSecond/(16/0.05), "%-of-320")
 }
 
 // BenchmarkPreflight reads and checks a million rows of 15 columns, as check does with a file that is good.

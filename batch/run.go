@@ -21,6 +21,9 @@ const (
 	chunkRows = 100
 )
 
+// mostAhead is how many times its least size a group of rows may have whose intents are made together.
+const mostAhead = 4
+
 // recordLinger is how long an outcome waits for others to be recorded with it, in one fsync.
 const recordLinger = 5 * time.Millisecond
 
@@ -104,9 +107,12 @@ func (r *run) rows(working, asking context.Context) {
 }
 
 // readAhead reads the rows, settles those that need no request, and hands on the others just ahead of the workers, in
-// groups of two for each: a group's intents are durable in one write, and a kill leaves three groups in doubt at most.
+// groups: a group's intents are durable in one write, and a kill leaves three groups in doubt at most. So a group is two
+// rows for each worker; it grows while the workers are so fast that they wait for the disk.
 func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 	block := make([]*job, 0, blockRows)
+	least := 2 * max(r.options.Workers, 1)
+	size := least
 	var toSend []*job
 	hand := func() error {
 		r.timeIsUp() // then ctx is over
@@ -115,7 +121,14 @@ func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 				return err
 			}
 			chunk = r.withoutStrangers(chunk)
-			for group := range slices.Chunk(chunk, 2*max(r.options.Workers, 1)) {
+			for len(chunk) > 0 {
+				if len(groups) == 0 {
+					size = min(2*size, mostAhead*least)
+				} else {
+					size = max(size/2, least)
+				}
+				group := chunk[:min(size, len(chunk))]
+				chunk = chunk[len(group):]
 				if err := r.intend(ctx, group...); err != nil {
 					return err
 				}
