@@ -1,0 +1,58 @@
+package command
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"vbankbatch/batch"
+	"vbankbatch/report"
+)
+
+type checkCommand struct {
+	inputFlags   `embed:""`
+	batch.Guards `embed:""`
+	Format       string `enum:"text,json,csv" default:"text" help:"text, json or csv."`
+	SaveProfile  string `placeholder:"FILE" help:"Keep how the file is read in a new file, for --profile."`
+}
+
+func (checkCommand) Help() string {
+	return `Prints what was understood, the control totals, and every problem of every row. Exit status 0: all rows are good,
+1: some are not, 3: the file was refused.
+
+  vbankbatch check --due +7d --holder 한빛상사 orders.csv
+  vbankbatch check --map amount=합계 --due +7d --save-profile hanbit.toml orders.csv`
+}
+
+func (c *checkCommand) Run(a *app) error {
+	plan, err := c.open(a, nil)
+	if err != nil {
+		return err
+	}
+	defer plan.File.Close()
+	out := bufio.NewWriter(a.stdout)
+	if err := cmp.Or(report.Check(a.ctx, out, plan, c.Format), out.Flush()); err != nil {
+		return err
+	}
+	if plan.Lacking != nil {
+		return plan.Lacking
+	}
+	if err := c.Check(plan); err != nil {
+		return &failure{err, exitInput, ""}
+	}
+	if c.SaveProfile != "" {
+		kept, err := c.profile() // for what is not about the file
+		if err != nil {
+			return err
+		}
+		profile := plan.Options.Profile(plan.Mapping)
+		profile.PGAPIKeys = kept.PGAPIKeys
+		if err := profile.Write(c.SaveProfile); err != nil {
+			return usage("name a file that does not exist yet", "--save-profile: %w", err)
+		}
+		fmt.Fprintln(a.stderr, "profile:", c.SaveProfile)
+	}
+	if plan.Invalid > 0 {
+		return rowsNotDone(exitFailed)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+// Package command is the command line: its commands and flags, the environment, signals and exit statuses, and the wiring
+// of all the rest. Start with [Main], then runCommand.Run.
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+	"vbankbatch/batch/input"
+	"vbankbatch/report"
+
+	"github.com/alecthomas/kong"
+)
+
+// What is printed where: results to their file, what a program may read to standard output, everything else to
+// standard error, in lower case and without a full stop, first "error:", then "hint:".
+
+// Exit statuses.
+const (
+	exitDone    = 0 // every row done
+	exitFailed  = 1 // finished, some rows not done
+	exitUsage   = 2 // command line or configuration
+	exitInput   = 3 // input refused, nothing sent
+	exitUnknown = 4 // some rows are unknown
+	exitStopped = 5 // stopped early
+	exitLocked  = 6 // another run holds the lock
+	exitSignal  = 128
+)
+
+type commands struct {
+	Run       runCommand       `cmd:"" help:"Issue, update or revoke an account for every row of a file."`
+	Check     checkCommand     `cmd:"" help:"Read and check a file as run would. Sends nothing and needs no credentials."`
+	Report    reportCommand    `cmd:"" help:"Write the results of a file's last run again, from the ledger."`
+	Reconcile reconcileCommand `cmd:"" help:"Ask the API what came of every order in doubt. Issues nothing."`
+	Ledger    ledgerCommand    `cmd:"" help:"Look at the ledger, or take personal data out of it."`
+	Banks     banksCommand     `cmd:"" help:"Print the bank codes of a PG, or of all."`
+	Sandbox   sandboxCommand   `cmd:"" help:"Serve the API's sandbox on this machine."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+// app is what every command is given.
+type app struct {
+	ctx            context.Context
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	now            func() time.Time // for due dates; everything else goes by the real clock
+
+	mu     sync.Mutex
+	status func() string // one line for StatusSignal
+	reload func()        // for ReloadSignal
+}
+
+// tell has what asks for the command's status answered from now on.
+func (a *app) tell(status func() string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status = status
+}
+
+func (a *app) onReload(reload func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reload = reload
+}
+
+// watch handles signals until it is done: one for a line about the command, one to read the profile again (where
+// nobody does that it ends the command, as those do that are meant to).
+func (a *app) watch(signals <-chan os.Signal, done <-chan struct{}, hangUp bool, end func(syscall.Signal)) {
+	for {
+		var s os.Signal
+		select {
+		case s = <-signals:
+		case <-done:
+			return
+		}
+		a.mu.Lock()
+		status, reload := a.status, a.reload
+		a.mu.Unlock()
+		switch {
+		case s == report.StatusSignal && status != nil:
+			fmt.Fprintln(a.stderr, "status:", status())
+		case s == report.StatusSignal:
+			fmt.Fprintln(a.stderr, "status: nothing to tell yet")
+		case s == report.ReloadSignal && reload != nil:
+			reload()
+		case s == report.ReloadSignal && !hangUp: // nohup
+		default:
+			end(s.(syscall.Signal))
+		}
+	}
+}
+
+// failure is an error with its exit status and a hint.
+type failure struct {
+	error
+	exit int
+	hint string
+}
+
+func (f *failure) Unwrap() error { return f.error }
+
+func usage(hint, format string, values ...any) error {
+	return &failure{fmt.Errorf(format, values...), exitUsage, hint}
+}
+
+// rowsNotDone is how a command ends that did its work and has nothing more to say: the results tell the rest.
+type rowsNotDone int // the exit status
+
+func (rowsNotDone) Error() string { return "some rows were not done" }
+
+// also adds what failed at the end to how a command ended; rows that were not done are told by the results.
+func also(err, last error) error {
+	if _, ok := err.(rowsNotDone); ok && last != nil {
+		return last
+	}
+	return cmp.Or(err, last)
+}
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ syscall.Signal }
+
+func (i interrupted) Error() string { return "stopped by " + i.String() }
+
+// Main parses the command line, carries the command out and returns the exit status. The first SIGINT or SIGTERM ends
+// the context; the second one leaves at once.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() time.Time) (status int) {
+	type helped struct{}
+	defer func() { // kong calls Exit after --help, and would go on if it returned
+		if r := recover(); r != nil {
+			if _, ok := r.(helped); !ok {
+				panic(r)
+			}
+			status = exitDone
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now}
+	signals := make(chan os.Signal, 1)
+	hangUp := report.ReloadSignal != nil && !signal.Ignored(report.ReloadSignal)
+	ending := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	listened := ending
+	if report.StatusSignal != nil {
+		listened = append(listened, report.StatusSignal, report.ReloadSignal)
+	}
+	signal.Notify(signals, listened...)
+	defer signal.Stop(signals)
+	done := make(chan struct{})
+	defer close(done)
+	go a.watch(signals, done, hangUp, func(s syscall.Signal) {
+		signal.Reset(ending...)
+		cancel(interrupted{s})
+	})
+
+	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, stderr), kong.Resolvers(environment{}),
+		kong.Description(description), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(int) { panic(helped{}) }))
+	if err != nil {
+		panic(err)
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		err = &failure{err, exitUsage, "vbankbatch --help, or vbankbatch COMMAND --help"}
+	} else {
+		err = command.Run(a)
+	}
+	return exitStatus(err, stderr)
+}
+
+// exitStatus prints an error with its hint and turns it into an exit status.
+func exitStatus(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitDone
+	}
+	if rows, ok := errors.AsType[rowsNotDone](err); ok {
+		return int(rows)
+	}
+	status, hint := exitStopped, "run the same command again to go on"
+	if signal, ok := errors.AsType[interrupted](err); ok {
+		status = exitSignal + int(signal.Signal)
+	} else if f, ok := errors.AsType[*failure](err); ok {
+		status, hint = f.exit, f.hint
+	} else if file, ok := errors.AsType[*input.Error](err); ok {
+		status, hint = exitInput, file.Hint
+	}
+	fmt.Fprintln(stderr, "error:", err)
+	if hint != "" {
+		fmt.Fprintln(stderr, "hint:", hint)
+	}
+	return status
+}
+
+const description = `Issues Korean virtual bank accounts for a CSV of orders through the PortOne V1 API, one order one account.
+
+Every flag can also be set in the environment: --doubt-wait as VBANKBATCH_DOUBT_WAIT. Credentials are read from
+IMP_KEY, IMP_SECRET and, for KG Inicis, IMP_PG_API_KEY, or from the files that IMP_KEY_FILE and so on name.
+
+  vbankbatch check orders.csv
+  vbankbatch run --sandbox orders.csv
+  vbankbatch run --due +7d --holder 한빛상사 orders.csv`

@@ -1,0 +1,203 @@
+package command
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/client/pg"
+	"vbankbatch/report"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// inputFlags say how a file is read.
+type inputFlags struct {
+	File       string            `arg:"" help:"The CSV of orders; - is standard input."`
+	Map        map[string]string `placeholder:"FIELD=HEADER" mapsep:"none" help:"Which column is which field."`
+	Set        map[string]string `placeholder:"FIELD=VALUE" mapsep:"none" help:"A field's value for rows that have none."`
+	Due        string            `placeholder:"DATE|+7d" help:"vbank_due for rows that have none."`
+	Holder     string            `help:"vbank_holder for rows that have none."`
+	Bank       string            `help:"vbank_code for rows that have none."`
+	PG         string            `name:"pg" help:"pg for rows that have none: nice, nice.MID, inicis.MID, …"`
+	ChannelKey string            `help:"channel_key for rows that have none."`
+	Tier       string            `help:"The Tier header, for rows of sub-merchants that name none."`
+	Key        string            `placeholder:"TEMPLATE" help:"Order numbers made of columns: '{동}-{호}-202611'."`
+	Where      []string          `placeholder:"HEADER=VALUE" sep:"none" help:"Only the rows in which this holds; repeatable."`
+	DueYear    int               `placeholder:"YEAR" help:"The year of due dates that have none, such as 12월 10일."`
+	Encoding   string            `placeholder:"NAME" enum:",auto,utf-8,cp949,utf-16le,utf-16be" default:"" help:"utf-8, cp949, utf-16le or utf-16be; by default the bytes tell."`
+	Delimiter  string            `placeholder:"NAME" help:"comma, tab, semicolon, pipe or the character itself; by default the header tells."`
+	Profile    string            `placeholder:"FILE" help:"A file that keeps all these, written by check --save-profile. Flags go before it."`
+
+	takeBack bool // run --revoke
+}
+
+// merchantFlags say whose orders these are, and where what is known of them is kept.
+type merchantFlags struct {
+	Sandbox bool   `help:"Use the sandbox in this process, with a ledger of its own. Needs no credentials."`
+	APIURL  string `name:"api-url" default:"https://api.iamport.kr" help:"The API's address; plain http only to this machine."`
+	Ledger  string `placeholder:"FILE" help:"The ledger. Default: $XDG_STATE_HOME/vbankbatch/ledger.db."`
+}
+
+// requestFlags say how the API is called.
+type requestFlags struct {
+	Rate      *float64      `placeholder:"N" help:"HTTP requests a second, all together; fractions allowed, 0 for no limit. Default: the profile's, or 10."`
+	Workers   int           `default:"8" help:"Rows in flight."`
+	Timeout   time.Duration `default:"60s" help:"For one request, and for settling rows in doubt after a signal."`
+	DoubtWait time.Duration `default:"30s" help:"How long after a lost request 'not found' is not believed."`
+	Patience  time.Duration `default:"5m" help:"How long to wait for an API that is down."`
+	LockWait  time.Duration `default:"0s" help:"Wait so long for another run's lock."`
+}
+
+// logFlags say what is told on standard error.
+type logFlags struct {
+	Quiet     bool   `help:"Only errors."`
+	LogFormat string `enum:"text,json" default:"text" help:"text or json."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"warn" help:"debug tells of every request."`
+}
+
+// environment gives a flag the value of its variable; one that is empty counts as not set.
+type environment struct{}
+
+func (environment) Validate(*kong.Application) error { return nil }
+
+func (environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	value := os.Getenv("VBANKBATCH_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_")))
+	if value == "" || flag.Name == "help" || flag.Name == "revoke" { // that must be typed
+		return nil, nil
+	}
+	return value, nil
+}
+
+// log returns the logger that the flags ask for. It is given neither names nor numbers of people or accounts.
+func (f *logFlags) log(stderr io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+		panic(err) // the flag's enum has let it through
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if f.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(stderr, options))
+}
+
+// profile reads the profile that the flags name, if any.
+func (f *inputFlags) profile() (kept input.Profile, err error) {
+	if f.Profile != "" {
+		if kept, err = input.ReadProfile(f.Profile); err != nil {
+			err = usage("vbankbatch check --save-profile FILE writes one", "--profile: %w", err)
+		}
+	}
+	return kept, err
+}
+
+// options turns the flags, and the profile behind them, into what package input takes.
+func (f *inputFlags) options(kept input.Profile, now time.Time) (input.Options, error) {
+	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{}}
+	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey, "tier": f.Tier} {
+		if value != "" {
+			flags.Set[field] = value
+		}
+	}
+	for field, value := range f.Set {
+		if flags.Set[field] != "" && flags.Set[field] != value {
+			return input.Options{}, usage("give it once", "--set %s and the flag of its own disagree", field)
+		}
+		flags.Set[field] = value
+	}
+	o, err := kept.With(flags).Options(now)
+	if err != nil {
+		return o, usage("", "%w", err)
+	}
+	return o, nil
+}
+
+// open reads and checks the file; the caller closes the plan's File. What the profile tells of the merchant goes to m,
+// which may be nil, and what m knows to the checks.
+func (f *inputFlags) open(a *app, m *merchant) (*batch.Plan, error) {
+	kept, err := f.profile()
+	if err != nil {
+		return nil, err
+	}
+	options, err := f.options(kept, a.now())
+	if err != nil {
+		return nil, err
+	}
+	options.Revoke = f.takeBack
+	if m != nil {
+		if err := m.PGAPIKeys.Find(kept.PGAPIKeys); err != nil && m.state == "" { // the sandbox takes any
+			return nil, usage("", "--profile: %w", err)
+		}
+		options.HasKey = func(pgAndMID string) bool {
+			_, mid, _ := pg.Name(pgAndMID)
+			return m.PGAPIKeys.For(mid) != ""
+		}
+	}
+	file, err := input.Open(f.File, a.stdin)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := batch.Preflight(a.ctx, file, options)
+	if err == nil {
+		err = file.Settled(a.ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return plan, nil
+}
+
+// out is the path of the results: FILE without its ending and .results.csv, standard output for standard input.
+func (f *inputFlags) out(asked string) string {
+	if asked != "" || f.File == "-" {
+		return cmp.Or(asked, "-")
+	}
+	name := strings.TrimSuffix(f.File, ".gz")
+	return strings.TrimSuffix(name, filepath.Ext(name)) + ".results.csv"
+}
+
+// check refuses figures that make no sense, and a doubt wait that would make second accounts.
+func (f *requestFlags) check(m *merchant) error {
+	if m.live() && f.DoubtWait < 5*time.Second {
+		return usage("an account may appear seconds after its connection broke; leave it at 30s", "--doubt-wait under 5s would have 'not found' believed too soon")
+	}
+	if f.Workers < 1 || f.Timeout <= 0 || f.DoubtWait < 0 || f.Patience < 0 || f.LockWait < 0 {
+		return usage("leave them out", "--workers, --timeout, --doubt-wait, --patience and --lock-wait must be positive")
+	}
+	return nil
+}
+
+// rate is what the flag says, or the profile, or 10 requests a second.
+func (f *requestFlags) rate(kept input.Profile) (float64, error) {
+	perSecond := 10.0
+	if perSecond = *cmp.Or(f.Rate, kept.Rate, &perSecond); !(perSecond >= 0 && perSecond <= math.MaxInt32) {
+		return 0, usage("fractions are allowed, and 0 means no limit", "the rate must be 0 or more requests a second, not %v", perSecond)
+	}
+	return perSecond, nil
+}
+
+// mode is how progress is shown on w.
+func (f *logFlags) mode(w io.Writer) report.Mode {
+	switch {
+	case f.Quiet:
+		return report.Silent
+	case terminal(w):
+		return report.Bar
+	}
+	return report.Lines
+}
+
+// terminal reports whether a person sits at a stream.
+func terminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

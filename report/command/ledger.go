@@ -1,0 +1,156 @@
+package command
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/report"
+)
+
+type ledgerCommand struct {
+	List   ledgerListCommand   `cmd:"" help:"Print the orders that the ledger knows, the newest first."`
+	Show   ledgerShowCommand   `cmd:"" help:"Print all that the ledger knows of one order."`
+	Export ledgerExportCommand `cmd:"" help:"Print every line of the ledger, account numbers and holders whole."`
+	Stats  ledgerStatsCommand  `cmd:"" help:"Print the ledger's figures."`
+	Purge  ledgerPurgeCommand  `cmd:"" help:"Take account numbers and names out of the ledger. Orders stay known, and get no second account."`
+}
+
+// reader opens the ledger for a command that only reads; all is for the orders of all merchants.
+func (m *merchant) reader(a *app, all bool) (*ledger.Reader, error) {
+	name := m.name
+	if all {
+		name = ""
+	}
+	book, err := ledger.OpenReader(a.ctx, m.ledger, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, usage("the first run makes it; --ledger names another, --sandbox the sandbox's", "%w", err)
+	case err != nil:
+		return nil, usage("--ledger names another", "the ledger: %w", err)
+	case !book.Known():
+		fmt.Fprintln(a.stderr, "hint: the ledger has no orders of this API address and key")
+	}
+	return book, nil
+}
+
+// read opens the ledger and has what it says printed.
+func (f *merchantFlags) read(a *app, all bool, print func(io.Writer, *ledger.Reader) error) error {
+	m, err := f.find()
+	if err != nil {
+		return err
+	}
+	book, err := m.reader(a, all)
+	if err != nil {
+		return err
+	}
+	defer book.Close() // it has only read
+	out := bufio.NewWriter(a.stdout)
+	err = print(out, book)
+	return cmp.Or(err, out.Flush())
+}
+
+type ledgerListCommand struct {
+	merchantFlags `embed:""`
+	InDoubt       bool   `help:"Only orders in doubt."`
+	Status        string `placeholder:"STATUS" enum:",issued,already_issued,updated,unchanged,revoked,skipped,invalid,rejected,conflict,unknown,not_sent" default:"" help:"Only lines with this status, those without an account too."`
+	Since         string `placeholder:"DATE" help:"Only lines since this day."`
+	OfRun         int64  `name:"run" placeholder:"N" help:"Only the lines of this run, those without an account too."`
+	ShowAccounts  bool   `help:"Whole account numbers, not the last four digits."`
+	Format        string `enum:"text,json,csv" default:"text" help:"text, json or csv."`
+}
+
+func (c *ledgerListCommand) Run(a *app) error {
+	filter := ledger.Filter{InDoubt: c.InDoubt, Status: c.Status, Run: c.OfRun}
+	if c.Since != "" {
+		var err error
+		if filter.Since, err = input.ParseDay(c.Since); err != nil {
+			return usage("", "--since: %w", err)
+		}
+	}
+	return c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+		return report.LedgerList(a.ctx, w, book, filter, c.Format, c.ShowAccounts)
+	})
+}
+
+type ledgerShowCommand struct {
+	merchantFlags `embed:""`
+	Order         string `arg:"" help:"The order number."`
+	Tier          string `help:"The order's sub-merchant."`
+	Format        string `enum:"text,json,csv" default:"text" help:"text, json or csv."`
+}
+
+func (c *ledgerShowCommand) Run(a *app) error {
+	err := c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+		return report.LedgerOrder(a.ctx, w, book, ledger.Order{Tier: c.Tier, MerchantUID: c.Order}, c.Format)
+	})
+	if unknown, ok := errors.AsType[*ledger.UnknownOrderError](err); ok {
+		return &failure{unknown, exitInput, "--tier, --ledger, --api-url or the key may be others"}
+	}
+	return err
+}
+
+type ledgerExportCommand struct {
+	merchantFlags `embed:""`
+	All           bool   `help:"Of all merchants, not only of this API address and key."`
+	Format        string `enum:"csv,jsonl" default:"csv" help:"csv or jsonl."`
+}
+
+func (c *ledgerExportCommand) Run(a *app) error {
+	return c.read(a, c.All, func(w io.Writer, book *ledger.Reader) error { return report.LedgerExport(a.ctx, w, book, c.Format) })
+}
+
+type ledgerStatsCommand struct {
+	merchantFlags `embed:""`
+	Format        string `enum:"text,json" default:"text" help:"text or json."`
+}
+
+func (c *ledgerStatsCommand) Run(a *app) error {
+	return c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+		return report.LedgerStats(a.ctx, w, book, c.Format, a.now())
+	})
+}
+
+type ledgerPurgeCommand struct {
+	merchantFlags `embed:""`
+	Before        string        `required:"" placeholder:"DATE" help:"Only runs that ended before this day."`
+	DryRun        bool          `help:"Only say what would be done."`
+	LockWait      time.Duration `default:"0s" help:"Wait so long for a run's lock."`
+}
+
+func (c *ledgerPurgeCommand) Run(a *app) (err error) {
+	before, err := input.ParseDay(c.Before)
+	if err != nil {
+		return usage("", "--before: %w", err)
+	}
+	m, err := c.find()
+	if err != nil {
+		return err
+	}
+	if c.DryRun {
+		return c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+			p, err := book.Purgeable(a.ctx, before, a.now())
+			if err == nil {
+				report.PrintPurge(w, p, before, false)
+			}
+			return err
+		})
+	}
+	book, release, err := m.locked(a.ctx, &requestFlags{Workers: 1, Timeout: time.Second, DoubtWait: time.Minute, LockWait: c.LockWait})
+	if err != nil {
+		return err
+	}
+	defer func() { err = also(err, release()) }()
+	p, err := book.Purge(a.ctx, before, a.now())
+	if err != nil {
+		return &failure{err, exitStopped, "the same command again goes on"}
+	}
+	report.PrintPurge(a.stdout, p, before, true)
+	return nil
+}

@@ -1,0 +1,152 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/sandbox"
+)
+
+// merchant is what the merchant flags lead to: the credentials, the ledger's place, and the sandbox if asked for.
+type merchant struct {
+	client.Credentials
+	name   string // in the ledger
+	url    string
+	ledger string
+	state  string // the sandbox's
+}
+
+func (f *merchantFlags) find() (*merchant, error) {
+	address, err := client.Address(f.APIURL)
+	if err != nil {
+		return nil, usage("", "--api-url: %w", err)
+	}
+	m := &merchant{url: address, ledger: f.Ledger}
+	if m.ledger == "" {
+		home, err := os.UserHomeDir()
+		state := os.Getenv("XDG_STATE_HOME")
+		if state == "" && err != nil {
+			return nil, usage("set HOME, or give --ledger", "there is no place for the ledger")
+		}
+		name := map[bool]string{false: "ledger.db", true: "sandbox.db"}[f.Sandbox]
+		m.ledger = filepath.Join(cmp.Or(state, filepath.Join(home, ".local", "state")), "vbankbatch", name)
+	}
+	if f.Sandbox {
+		if address != client.DefaultURL {
+			return nil, usage("leave one of them out", "--sandbox and --api-url say different things")
+		}
+		m.Key, m.Secret, m.PGAPIKeys.Any = "sandbox", "sandbox", "sandbox"
+		m.url, m.state = "sandbox", m.ledger+".sandbox.jsonl"
+	} else {
+		if m.Credentials, err = client.Environment(); err != nil {
+			return nil, usage("", "%w", err)
+		}
+		if err := m.Complete(); err != nil {
+			return nil, usage("set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none", "%w", err)
+		}
+	}
+	m.name = ledger.Merchant(m.url, string(m.Key))
+	return m, nil
+}
+
+// live reports whether what is sent moves money.
+func (m *merchant) live() bool { return m.state == "" && !client.Loopback(m.url) }
+
+// place finds whose orders a file holds and where everything about them goes.
+func place(in *inputFlags, whose *merchantFlags, out string) (m *merchant, results string, err error) {
+	if m, err = whose.find(); err != nil {
+		return nil, "", err
+	}
+	results = in.out(out)
+	return m, results, distinct(in.File, results, m.ledger)
+}
+
+// book opens the ledger.
+func (m *merchant) book() (*ledger.Ledger, error) {
+	book, err := ledger.Open(m.ledger, m.name)
+	if err != nil {
+		return nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
+	}
+	return book, nil
+}
+
+// locked opens the ledger for a command that changes it, once the request flags have been found good.
+func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger, func() error, error) {
+	if err := f.check(m); err != nil {
+		return nil, nil, err
+	}
+	unlock, err := ledger.Lock(ctx, m.ledger, f.LockWait)
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	if errors.Is(err, ledger.ErrLocked) {
+		return nil, nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, "wait for it to end, here with --lock-wait 10m"}
+	}
+	if err != nil {
+		return nil, nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
+	}
+	book, err := m.book()
+	if err != nil {
+		return nil, nil, errors.Join(err, unlock())
+	}
+	return book, func() error { return errors.Join(book.Close(), unlock()) }, nil
+}
+
+// connect makes the client, with the sandbox behind it if asked for, and sees that the credentials are good. The
+// caller calls close, also after an error.
+func (m *merchant) connect(a *app, f *requestFlags, kept input.Profile, log *slog.Logger) (api *client.Client, close func() error, err error) {
+	close = func() error { return nil }
+	perSecond, err := f.rate(kept)
+	if err != nil {
+		return nil, close, err
+	}
+	address := m.url
+	if m.state != "" {
+		if address, close, err = a.serve(m); err != nil {
+			return nil, close, err
+		}
+	}
+	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log,
+		Rate: perSecond, Workers: f.Workers + 1 /* rows, and the look-up ahead of them */, Timeout: f.Timeout, Patience: f.Patience})
+	if err != nil {
+		return nil, close, usage("", "--api-url: %w", err)
+	}
+	if err := api.Authenticate(a.ctx); err != nil {
+		if a.ctx.Err() != nil {
+			return nil, close, context.Cause(a.ctx)
+		}
+		return nil, close, &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, "nothing was sent"}
+	}
+	if off := api.ServerTime().Sub(a.now()).Round(time.Second); off.Abs() > wrongClock {
+		log.Warn("this machine's clock differs from the API's; due dates such as +7d go by this machine's", "by", off)
+	}
+	return api, close, nil
+}
+
+// wrongClock is how far the two clocks may be apart without a word about it.
+const wrongClock = 5 * time.Minute
+
+// serve runs the sandbox in this process until it is closed.
+func (a *app) serve(m *merchant) (address string, close func() error, err error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx))
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- sandbox.Serve(ctx, "127.0.0.1:0", sandbox.Config{State: m.state, Clock: a.now}, func(url string) { ready <- url })
+	}()
+	select {
+	case address = <-ready:
+		return address, func() error { cancel(); return <-ended }, nil
+	case err := <-ended:
+		cancel()
+		return "", func() error { return nil }, usage("", "the sandbox: %w", err)
+	}
+}
