@@ -222,7 +222,7 @@ func printFigures(w io.Writer, p *batch.Plan) {
 	if given := slices.Sorted(maps.Keys(p.Options.Set)); len(given) > 0 {
 		fmt.Fprintf(w, "  given for rows that have none: %s\n", strings.Join(given, ", "))
 	}
-	fmt.Fprintf(w, "%s: %s to do", count(p.Rows, "row"), thousands(int64(p.ToDo())))
+	fmt.Fprintf(w, "%s: %s to do", Count(p.Rows, "row"), thousands(int64(p.ToDo())))
 	for _, action := range []input.Action{input.Issue, input.Update, input.Revoke} {
 		if n := p.Actions[action]; n > 0 {
 			fmt.Fprintf(w, ", %s to %s", thousands(int64(n)), action)
@@ -246,10 +246,10 @@ func printFigures(w io.Writer, p *batch.Plan) {
 // notices are what is told once for many rows.
 func notices(p *batch.Plan) (list []string) {
 	if n := p.PGs[""]; n > 0 {
-		list = append(list, fmt.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", count(n, "row")))
+		list = append(list, fmt.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", Count(n, "row")))
 	}
 	for _, message := range slices.Sorted(maps.Keys(p.Notices)) {
-		list = append(list, fmt.Sprintf("%s: %s", count(p.Notices[message], "row"), message))
+		list = append(list, fmt.Sprintf("%s: %s", Count(p.Notices[message], "row"), message))
 	}
 	return list
 }
@@ -259,7 +259,7 @@ func passedOver(s input.Stats) string {
 	var list []string
 	add := func(n int, what string, many ...string) {
 		if n > 0 {
-			list = append(list, count(n, what, many...))
+			list = append(list, Count(n, what, many...))
 		}
 	}
 	add(s.Titles, "line above the header", "lines above the header")
@@ -297,8 +297,8 @@ func inBrackets(m map[string]int) string {
 	return " (" + counts(m, "") + ")"
 }
 
-// count writes a number of things.
-func count(n int, one string, many ...string) string {
+// Count writes a number of things.
+func Count(n int, one string, many ...string) string {
 	switch {
 	case n == 1:
 		return "1 " + one

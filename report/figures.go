@@ -213,12 +213,15 @@ type FiguresLimits struct {
 
 // WriteFigures writes NAME.summary.json to path, mode 0600, whole or not at all. The run's plan must be known.
 func WriteFigures(path string, run *Run, facts *Facts) error {
-	return replace(path, 0o600, func(w io.Writer) error {
-		out := json.NewEncoder(w)
-		out.SetIndent("", "  ")
-		out.SetEscapeHTML(false)
-		return out.Encode(figures(run, facts))
-	})
+	return replace(path, 0o600, func(w io.Writer) error { return EncodeFigures(w, run, facts) })
+}
+
+// EncodeFigures writes them to w. Of a run that came to no plan the input is empty.
+func EncodeFigures(w io.Writer, run *Run, facts *Facts) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	out.SetEscapeHTML(false)
+	return out.Encode(figures(run, facts))
 }
 
 func figures(run *Run, facts *Facts) *Figures {
@@ -249,6 +252,9 @@ func figures(run *Run, facts *Facts) *Figures {
 }
 
 func figuresInput(p *batch.Plan) FiguresInput {
+	if p == nil {
+		return FiguresInput{Mapping: []checkedColumn{}}
+	}
 	in := FiguresInput{File: filepath.Base(p.File.Path), SHA256: p.Digest(), Bytes: p.File.Size, Encoding: p.Layout.Encoding,
 		Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine, Mapping: []checkedColumn{},
 		Key: p.Options.Key, DueYear: p.Options.DueYear, Revoke: p.Options.Revoke}

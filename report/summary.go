@@ -88,10 +88,10 @@ func (s *Summary) Print(w io.Writer, effort *Effort) {
 func printLearnt(w io.Writer, l client.Learnt) {
 	if l.TooMany > 0 {
 		fmt.Fprintf(w, "the API refused %s with 429, and nothing was sent for %.1f s; it seems to take %.1f requests a second\n",
-			count(int(l.TooMany), "request"), l.Paused.Seconds(), l.Rate)
+			Count(int(l.TooMany), "request"), l.Paused.Seconds(), l.Rate)
 	}
 	if l.Failures > 0 {
-		fmt.Fprintf(w, "the API failed at %s or left them without an answer, and was sent as few as %d at once\n", count(int(l.Failures), "request"), l.LeastOnce)
+		fmt.Fprintf(w, "the API failed at %s or left them without an answer, and was sent as few as %d at once\n", Count(int(l.Failures), "request"), l.LeastOnce)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"fmt"
+
 	"vbankbatch/batch"
 	"vbankbatch/report"
 )

@@ -3,6 +3,7 @@
 package command
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -10,9 +11,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
+
 	"vbankbatch/batch/input"
 	"vbankbatch/report"
 
@@ -115,6 +118,20 @@ type rowsNotDone int // the exit status
 
 func (rowsNotDone) Error() string { return "some rows were not done" }
 
+// ask asks on the terminal, and returns an error unless the answer is yes; to what it would have led is for the message
+// where there is nobody to ask.
+func (a *app) ask(question, what string) error {
+	if !terminal(a.stdin) || !terminal(a.stderr) {
+		return usage("give --yes to do it without being asked", "there is no terminal to ask whether to %s", what)
+	}
+	fmt.Fprint(a.stderr, question, " [y/N] ")
+	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || (answer != "y" && answer != "yes") {
+		return &failure{errors.New("not confirmed"), exitInput, "nothing was done"}
+	}
+	return nil
+}
+
 // also adds what failed at the end to how a command ended; rows that were not done are told by the results.
 func also(err, last error) error {
 	if _, ok := err.(rowsNotDone); ok && last != nil {
@@ -174,21 +191,11 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	return exitStatus(err, stderr)
 }
 
-// exitStatus prints an error with its hint and turns it into an exit status.
+// exitStatus prints an error with its hint and returns its exit status.
 func exitStatus(err error, stderr io.Writer) int {
-	if err == nil {
-		return exitDone
-	}
-	if rows, ok := errors.AsType[rowsNotDone](err); ok {
-		return int(rows)
-	}
-	status, hint := exitStopped, "run the same command again to go on"
-	if signal, ok := errors.AsType[interrupted](err); ok {
-		status = exitSignal + int(signal.Signal)
-	} else if f, ok := errors.AsType[*failure](err); ok {
-		status, hint = f.exit, f.hint
-	} else if file, ok := errors.AsType[*input.Error](err); ok {
-		status, hint = exitInput, file.Hint
+	status, hint := statusOf(err)
+	if _, told := errors.AsType[rowsNotDone](err); err == nil || told {
+		return status
 	}
 	fmt.Fprintln(stderr, "error:", err)
 	if hint != "" {
@@ -196,6 +203,28 @@ func exitStatus(err error, stderr io.Writer) int {
 	}
 	return status
 }
+
+// statusOf turns how a command ended into an exit status, with what to do about it.
+func statusOf(err error) (status int, hint string) {
+	if err == nil {
+		return exitDone, ""
+	}
+	if rows, ok := errors.AsType[rowsNotDone](err); ok {
+		return int(rows), ""
+	}
+	if signal, ok := errors.AsType[interrupted](err); ok {
+		return exitSignal + int(signal.Signal), again
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.exit, f.hint
+	}
+	if file, ok := errors.AsType[*input.Error](err); ok {
+		return exitInput, file.Hint
+	}
+	return exitStopped, again
+}
+
+const again = "run the same command again to go on"
 
 const description = `Issues Korean virtual bank accounts for a CSV of orders through the PortOne V1 API, one order one account.
 

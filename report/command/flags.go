@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client/pg"

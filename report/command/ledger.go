@@ -122,6 +122,7 @@ type ledgerPurgeCommand struct {
 	Before        string        `required:"" placeholder:"DATE" help:"Only runs that ended before this day."`
 	DryRun        bool          `help:"Only say what would be done."`
 	LockWait      time.Duration `default:"0s" help:"Wait so long for a run's lock."`
+	Yes           bool          `help:"Ask no question."`
 }
 
 func (c *ledgerPurgeCommand) Run(a *app) (err error) {
@@ -129,18 +130,27 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 	if err != nil {
 		return usage("", "--before: %w", err)
 	}
+	if before.After(a.now()) {
+		return usage("name a day that is over", "--before: %s is in the future", c.Before)
+	}
 	m, err := c.find()
 	if err != nil {
 		return err
 	}
-	if c.DryRun {
-		return c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+	if c.DryRun || !c.Yes {
+		err := c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
 			p, err := book.Purgeable(a.ctx, before, a.now())
 			if err == nil {
 				report.PrintPurge(w, p, before, false)
 			}
 			return err
 		})
+		if err != nil || c.DryRun {
+			return err
+		}
+		if err := a.ask("take these out of the ledger, for good?", "take them out"); err != nil {
+			return err
+		}
 	}
 	book, release, err := m.locked(a.ctx, &requestFlags{Workers: 1, Timeout: time.Second, DoubtWait: time.Minute, LockWait: c.LockWait})
 	if err != nil {

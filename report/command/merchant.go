@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
@@ -62,12 +63,12 @@ func (f *merchantFlags) find() (*merchant, error) {
 func (m *merchant) live() bool { return m.state == "" && !client.Loopback(m.url) }
 
 // place finds whose orders a file holds and where everything about them goes.
-func place(in *inputFlags, whose *merchantFlags, out string) (m *merchant, results string, err error) {
+func place(in *inputFlags, whose *merchantFlags, out *outputFlags) (m *merchant, results string, err error) {
 	if m, err = whose.find(); err != nil {
 		return nil, "", err
 	}
-	results = in.out(out)
-	return m, results, distinct(in.File, results, m.ledger)
+	results = in.out(out.Out)
+	return m, results, distinct(in.File, m.ledger, out.paths(results))
 }
 
 // book opens the ledger.

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
 	"vbankbatch/client"
 	"vbankbatch/client/pg"
 	"vbankbatch/client/sandbox"
@@ -68,10 +69,13 @@ func (c *sandboxCommand) Run(a *app) error {
 type versionCommand struct{}
 
 func (versionCommand) Run(a *app) error {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = fmt.Sprintf("%s, %s", info.Main.Version, info.GoVersion)
-	}
-	_, err := fmt.Fprintln(a.stdout, "vbankbatch", version)
+	_, err := fmt.Fprintln(a.stdout, "vbankbatch", version())
 	return err
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return fmt.Sprintf("%s, %s", info.Main.Version, info.GoVersion)
+	}
+	return "unknown"
 }

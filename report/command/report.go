@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/report"
@@ -14,7 +15,7 @@ type reportCommand struct {
 	inputFlags    `embed:""`
 	merchantFlags `embed:""`
 	logFlags      `embed:""`
-	Out           string `placeholder:"FILE" help:"The results; - is standard output. Default: as run has it."`
+	outputFlags   `embed:""`
 }
 
 func (reportCommand) Help() string {
@@ -25,7 +26,7 @@ that run that say how the file is read.
 }
 
 func (c *reportCommand) Run(a *app) (err error) {
-	m, path, err := place(&c.inputFlags, &c.merchantFlags, c.Out)
+	m, path, err := place(&c.inputFlags, &c.merchantFlags, &c.outputFlags)
 	if err != nil {
 		return err
 	}
@@ -52,21 +53,29 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	results, err := report.Create(path, a.stdout, report.Options{})
+	results, err := report.Create(path, a.stdout, c.form())
 	if err != nil {
 		return usage("", "the results: %w", err)
 	}
 	defer results.Close()
-	summary, err := writeResults(a, plan, book, found.ID, results)
-	if err != nil {
+	facts := new(report.Facts)
+	if err := writeResults(a, plan, book, found.ID, results, facts); err != nil {
+		return err
+	}
+	ended := outcome(&facts.Summary)
+	told := &report.Run{Command: "report", API: m.url, ID: found.ID, Started: found.Started, Ended: found.Finished, Plan: plan, Files: c.files(path, m.ledger)}
+	if doubts, err := book.InDoubt(a.ctx); err == nil {
+		told.InDoubt = new(len(doubts))
+	}
+	if err := c.tellEnd(a, told, facts, ended); err != nil {
 		return err
 	}
 	if !c.Quiet {
 		fmt.Fprintf(a.stderr, "run of %s\n", found.Started.Format(time.DateTime))
-		summary.Print(a.stderr, nil)
-		fmt.Fprintln(a.stderr, "results:", path)
+		facts.Print(a.stderr, nil)
+		printFiles(a, results, told.Files)
 	}
-	return outcome(summary)
+	return ended
 }
 
 type reconcileCommand struct {

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client"
@@ -22,7 +22,8 @@ type runCommand struct {
 	requestFlags  `embed:""`
 	batch.Guards  `embed:""`
 	logFlags      `embed:""`
-	Out           string `placeholder:"FILE" help:"The results; - is standard output. Default: FILE without its ending + .results.csv."`
+	outputFlags   `embed:""`
+	notifyFlags   `embed:""`
 	RemoteCheck   bool   `default:"true" negatable:"" help:"Ask the API for orders that the ledger does not know, before issuing them."`
 	Until         string `placeholder:"HH:MM" help:"Take no new rows from then on, by the API's clock, in Korea: 23:25, before the banks close."`
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
@@ -38,10 +39,21 @@ The same command again goes on where an interrupted run ended; after a finished 
   IMP_KEY_FILE=key IMP_SECRET_FILE=secret vbankbatch run --rate 5 --due +7d orders.csv`
 }
 
-// Run is the main job: everything that can be refused is refused first, then the file runs, then the results are
+// Run runs the file, and tells how that ended.
+func (c *runCommand) Run(a *app) error {
+	told, facts := &report.Run{Command: "run", Started: time.Now()}, new(report.Facts)
+	ended := c.run(a, told, facts)
+	told.Ended = time.Now()
+	err := also(ended, c.tellEnd(a, told, facts, ended))
+	if lost := c.notify(a, told, facts); lost != nil {
+		fmt.Fprintln(a.stderr, "warning:", lost)
+	}
+	return err
+}
+
+// run is the main job: everything that can be refused is refused first, then the file runs, then the results are
 // written, whatever happened in between.
-func (c *runCommand) Run(a *app) (err error) {
-	started := time.Now()
+func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err error) {
 	limit, err := batch.ParseLimit(c.MaxFailures)
 	if err != nil {
 		return usage("", "--max-failures: %w", err)
@@ -53,13 +65,14 @@ func (c *runCommand) Run(a *app) (err error) {
 	if _, err := c.rate(kept); err != nil {
 		return err
 	}
-	if _, err := nearest(c.Until, started); err != nil {
+	if _, err := nearest(c.Until, told.Started); err != nil {
 		return err
 	}
-	m, path, err := place(&c.inputFlags, &c.merchantFlags, c.Out)
+	m, path, err := place(&c.inputFlags, &c.merchantFlags, &c.outputFlags)
 	if err != nil {
 		return err
 	}
+	told.API, told.Files = m.url, c.files(path, m.ledger)
 	book, release, err := m.locked(a.ctx, &c.requestFlags)
 	if err != nil {
 		return err
@@ -92,7 +105,7 @@ func (c *runCommand) Run(a *app) (err error) {
 	if err := c.Check(plan); err != nil {
 		return &failure{err, exitInput, "nothing was sent; vbankbatch check shows the rows"}
 	}
-	results, err := report.Create(path, a.stdout, report.Options{})
+	results, err := report.Create(path, a.stdout, c.form())
 	if err != nil {
 		return usage("nothing was sent; name a place that can be written with --out", "the results: %w", err)
 	}
@@ -124,10 +137,14 @@ func (c *runCommand) Run(a *app) (err error) {
 	if found.ID == 0 {
 		return ended
 	}
-	summary, err := writeResults(a, plan, book, found.ID, results)
-	if err != nil {
-		return errors.Join(ended, &failure{fmt.Errorf("the results could not be written: %w", err), exitStopped,
-			"nothing is lost: vbankbatch report writes them again"})
+	told.ID, told.Continued, told.Plan, told.Settings = found.ID, found.Continued, plan, c.settings(kept)
+	measures, learnt := api.Measures(), api.Learnt()
+	told.Measures, told.Learnt = &measures, &learnt
+	if err := writeResults(a, plan, book, found.ID, results, facts); err != nil {
+		return errors.Join(ended, err)
+	}
+	if doubts, err := book.InDoubt(context.WithoutCancel(a.ctx)); err == nil {
+		told.InDoubt = new(len(doubts))
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
 	if ended == nil || stop != nil && stop.TriesAgain() {
@@ -136,10 +153,17 @@ func (c *runCommand) Run(a *app) (err error) {
 		}
 	}
 	if !c.Quiet {
-		summary.Print(a.stderr, &report.Effort{Ended: ended, Elapsed: time.Since(started), Requests: api.Requests(), Learnt: api.Learnt()})
-		fmt.Fprintln(a.stderr, "results:", path)
+		facts.Print(a.stderr, &report.Effort{Ended: ended, Elapsed: time.Since(told.Started), Requests: api.Requests(), Learnt: learnt})
+		printFiles(a, results, told.Files)
 	}
-	return cmp.Or(ended, outcome(summary))
+	return cmp.Or(ended, outcome(&facts.Summary))
+}
+
+// settings are those that the summary tells.
+func (c *runCommand) settings(kept input.Profile) *report.Settings {
+	perSecond, _ := c.rate(kept) // it was good at the start
+	return &report.Settings{Rate: perSecond, Workers: c.Workers, Timeout: c.Timeout, DoubtWait: c.DoubtWait, RemoteCheck: c.RemoteCheck,
+		MaxFailures: c.MaxFailures, Guards: c.Guards}
 }
 
 // reload takes the rate from the profile as it is now.
@@ -194,17 +218,16 @@ func withChannels(ctx context.Context, plan *batch.Plan, api *client.Client) (*b
 	return batch.Preflight(ctx, plan.File, options)
 }
 
-// distinct refuses to write over the input or the ledger.
-func distinct(in, out, ledger string) error {
-	names := []string{"the input", "the results", "the ledger"}
-	paths := []string{in, out, ledger}
-	for _, path := range report.Paths(out, report.Options{})[1:] {
-		names, paths = append(names, "what is written beside the results"), append(paths, path)
+// distinct refuses to write over the input, the ledger, or one file of the run with another.
+func distinct(in, ledger string, written []string) error {
+	names, paths := []string{"the input", "the ledger"}, []string{in, ledger}
+	for i, path := range written {
+		names, paths = append(names, map[bool]string{true: "the results", false: "what is written beside the results"}[i == 0]), append(paths, path)
 	}
 	for i := range paths {
 		for j := range i {
 			if paths[i] != "-" && paths[j] != "-" && same(paths[i], paths[j]) {
-				return usage("give --out or --ledger another name", "%s and %s are the same file: %s", names[j], names[i], paths[i])
+				return usage("give --out, --metrics or --ledger another name", "%s and %s are the same file: %s", names[j], names[i], paths[i])
 			}
 		}
 	}
@@ -222,43 +245,19 @@ func same(a, b string) bool {
 	return errA == nil && errB == nil && a == b
 }
 
-// confirm asks before anything is sent to the live API, if there is somebody to ask.
+// confirm asks before anything is sent to the live API, if there is somebody to ask, and before anything is taken back.
 func (c *runCommand) confirm(a *app, m *merchant, plan *batch.Plan) error {
-	if c.Yes || plan.ToDo() == 0 || !c.Revoke && (!m.live() || !terminal(a.stdin)) {
+	switch {
+	case c.Yes || plan.ToDo() == 0:
 		return nil
-	}
-	if !terminal(a.stdin) {
-		return usage("give --yes to take the accounts back without being asked", "there is nobody to ask whether %d accounts are to be revoked", plan.ToDo())
-	}
-	if c.Quiet || !terminal(a.stderr) {
+	case c.Quiet && terminal(a.stdin):
 		return usage("give --yes to go without asking", "nobody would see the question that is asked before anything is sent")
-	}
-	question := "send these to %s? [y/N] "
-	if c.Revoke {
-		question = "take these accounts back at %s? [y/N] "
-	}
-	fmt.Fprintf(a.stderr, question, m.url)
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || (answer != "y" && answer != "yes") {
-		return &failure{errors.New("not confirmed"), exitInput, "nothing was sent"}
+	case c.Revoke:
+		return a.ask(fmt.Sprintf("take these %d accounts back at %s?", plan.ToDo(), m.url), "take accounts back")
+	case m.live() && terminal(a.stdin):
+		return a.ask(fmt.Sprintf("send these to %s?", m.url), "send")
 	}
 	return nil
-}
-
-// writeResults joins the input with the ledger's outcomes. It is done even after a signal.
-func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results *report.Results) (*report.Summary, error) {
-	summary := new(report.Summary)
-	if err := results.Header(plan); err != nil {
-		return nil, err
-	}
-	err := batch.Results(context.WithoutCancel(a.ctx), plan, book, run, func(row *input.Row, result *batch.Result) error {
-		summary.Add(result)
-		return results.Write(row.Cells, result)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return summary, results.Commit()
 }
 
 // outcome is the exit status of a run that reached its end.

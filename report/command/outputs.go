@@ -1,0 +1,164 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/report"
+)
+
+// outputFlags say what is written of a run, and where.
+type outputFlags struct {
+	Out          string `placeholder:"FILE" help:"The results; - is standard output. Default: FILE without its ending + .results.csv."`
+	OutEncoding  string `enum:"utf-8,cp949" default:"utf-8" help:"Of the results: utf-8, which Excel knows by its mark, or cp949."`
+	Excel        bool   `help:"The results once more, in a form that Excel opens right by double click: .results.excel.csv."`
+	HTML         bool   `name:"html" help:"A page for people: .report.html."`
+	Lang         string `enum:",ko,en" default:"" help:"The page's language, ko or en. Default: the locale's."`
+	ShowAccounts bool   `help:"Whole account numbers and holders on the page."`
+	Metrics      string `placeholder:"FILE.prom" help:"Figures of the run for Prometheus, as node_exporter's textfile collector takes them."`
+}
+
+// notifyFlags say who is told of a run's end.
+type notifyFlags struct {
+	NotifyCmd string `placeholder:"COMMAND" help:"Run by the shell once the run has failed, with the summary as JSON on standard input."`
+	Notify    string `enum:"failed,always" default:"failed" help:"When: failed or always."`
+}
+
+// beside is the path of another file of the run whose results stand at out, "" where they go to standard output.
+func beside(out, ending string) string {
+	if out == "-" {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(out, filepath.Ext(out)), ".results") + ending
+}
+
+// paths are all the files that are written.
+func (f *outputFlags) paths(out string) []string {
+	paths := append(report.Paths(out, f.form()), f.files(out, "").Summary, f.files(out, "").Page, f.Metrics)
+	var named []string
+	for _, path := range paths {
+		if path != "" {
+			named = append(named, path)
+		}
+	}
+	return named
+}
+
+func (f *outputFlags) form() report.Options {
+	return report.Options{Excel: f.Excel, Encoding: f.OutEncoding}
+}
+
+func (f *outputFlags) files(out, ledger string) report.Files {
+	files := report.Files{Results: out, Summary: beside(out, ".summary.json"), Metrics: f.Metrics, Ledger: ledger}
+	if f.HTML {
+		files.Page = beside(out, ".report.html")
+	}
+	return files
+}
+
+// language is the one asked for, or the locale's.
+func (f *outputFlags) language() string {
+	if f.Lang != "" {
+		return f.Lang
+	}
+	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if locale := os.Getenv(name); locale != "" {
+			if strings.HasPrefix(locale, "ko") {
+				return report.Korean
+			}
+			break
+		}
+	}
+	return report.English
+}
+
+// writeResults joins the input with the ledger's outcomes. It is done even after a signal.
+func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results *report.Results, facts *report.Facts) error {
+	if err := results.Header(plan); err != nil {
+		return err
+	}
+	err := batch.Results(context.WithoutCancel(a.ctx), plan, book, run, func(row *input.Row, result *batch.Result) error {
+		facts.Add(row, result)
+		return results.Write(row.Cells, result)
+	})
+	if err == nil {
+		err = results.Commit()
+	}
+	if lacking, ok := errors.AsType[*report.EncodingError](err); ok {
+		return &failure{lacking, exitStopped, "nothing is lost: vbankbatch report without --out-encoding writes the results"}
+	}
+	if err != nil {
+		return &failure{fmt.Errorf("the results could not be written: %w", err), exitStopped, "nothing is lost: vbankbatch report writes them again"}
+	}
+	return nil
+}
+
+// tellEnd writes the files that tell of a run as a whole, once it is known how it ended. Of one that came to no results
+// there are only the metrics.
+func (f *outputFlags) tellEnd(a *app, run *report.Run, facts *report.Facts, ended error) error {
+	run.Version = version()
+	run.Exit, _ = statusOf(ended)
+	run.Reason = report.Reason(run.Exit, ended)
+	var all []error
+	write := func(path string, do func() error) {
+		if path != "" {
+			if err := do(); err != nil {
+				all = append(all, fmt.Errorf("%s: %w", filepath.Base(path), err))
+			}
+		}
+	}
+	if run.ID != 0 {
+		write(run.Files.Summary, func() error { return report.WriteFigures(run.Files.Summary, run, facts) })
+		write(run.Files.Page, func() error {
+			return report.WritePage(run.Files.Page, run, facts, report.PageOptions{Lang: f.language(), ShowAccounts: f.ShowAccounts})
+		})
+	}
+	write(run.Files.Metrics, func() error { return report.WriteMetrics(run.Files.Metrics, run, facts) })
+	if len(all) > 0 {
+		return &failure{errors.Join(all...), exitStopped, "the results are not touched by this; vbankbatch report writes these files again"}
+	}
+	return nil
+}
+
+// printFiles names the files that stand in their places now.
+func printFiles(a *app, results *report.Results, files report.Files) {
+	fmt.Fprintln(a.stderr, "results:", files.Results)
+	if failed, n := results.Failed(); n > 0 {
+		fmt.Fprintf(a.stderr, "not done, %s: %s\n", report.Count(n, "row"), failed)
+	}
+	if files.Page != "" {
+		fmt.Fprintln(a.stderr, "page:", files.Page)
+	}
+}
+
+// notifyWait is how long the command that is told of a run's end may take.
+const notifyWait = time.Minute
+
+// notify tells whom the flags name how the run ended.
+func (f *notifyFlags) notify(a *app, run *report.Run, facts *report.Facts) error {
+	if f.NotifyCmd == "" || run.Exit == exitDone && f.Notify != "always" {
+		return nil
+	}
+	var summary bytes.Buffer
+	if err := report.EncodeFigures(&summary, run, facts); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), notifyWait)
+	defer cancel()
+	command := exec.CommandContext(ctx, "sh", "-c", f.NotifyCmd)
+	command.Stdin, command.Stdout, command.Stderr = &summary, a.stderr, a.stderr
+	command.WaitDelay = time.Second
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("--notify-cmd: %w", err)
+	}
+	return nil
+}
