@@ -185,7 +185,7 @@ func (r *run) intend(ctx context.Context, jobs ...*job) error {
 		}
 		j.sent++
 		j.order = ledger.Entry{}
-		j.order = j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])
+		j.order = j.result(Unknown, CodeInDoubt, "") // its sentence is added when it is told
 		j.order.Run, j.order.State, j.order.IntentAt = r.id, ledger.Intended, r.api.ServerTime()
 		entries = append(entries, j.order)
 	}

@@ -78,6 +78,9 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 		}
 		if len(entries) > 0 && entries[0].Line == int64(row.Line) {
 			results[i] = entries[0]
+			if results[i].ErrorMessage == "" {
+				results[i].ErrorMessage = Codes[results[i].ErrorCode]
+			}
 		}
 		if open(&results[i]) {
 			named = append(named, (&job{row: row}).names())
