@@ -127,8 +127,12 @@ func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 				} else {
 					size = max(size/2, least)
 				}
-				group := chunk[:min(size, len(chunk))]
-				chunk = chunk[len(group):]
+				n := min(size, len(chunk))
+				if len(chunk)-n < least { // few rows would not keep the workers busy while the next chunk is looked up
+					n = len(chunk)
+				}
+				group := chunk[:n]
+				chunk = chunk[n:]
 				if err := r.intend(ctx, group...); err != nil {
 					return err
 				}
