@@ -646,7 +646,7 @@ func TestPowerLoss(t *testing.T) {
 			}
 		case strings.Contains(line, "sync resumed>") && strings.Contains(line, " = 0"):
 			maps.Copy(synced, syncing)
-		case strings.Contains(line, "POST /vbanks"):
+		case strings.Contains(line, "POST /vbanks HTTP/"):
 			sent++
 			if uid := order.FindString(line); !synced[uid] {
 				t.Errorf("%s was sent before its intent was synced", uid)

@@ -231,7 +231,7 @@ func TestReplies(t *testing.T) {
 		return map[string]Fault{"a": Refuse, "b": BadGatewayAfter, "c": DropAfter, "d": CutJSON}[id]
 	}})
 	post(t, base+"/vbanks", "application/json", "{}", "Bearer nobody")
-	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+	for _, id := range []string{"a", "b", "e", "c", "d", "f"} {
 		c.Issue(t.Context(), order(id))
 	}
 	getAs(t, base+"/users/pg", "")
