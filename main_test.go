@@ -492,7 +492,7 @@ func waitFor(t *testing.T, api string, accounts int) {
 
 // TestSignals stops a run with a signal, and another with two.
 func TestSignals(t *testing.T) {
-	for signal, status := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143} {
+	for signal, status := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
 		dir := t.TempDir()
 		api := startSandbox(t, dir, nil, "--latency", "50ms", "--drop-after", "0.1")
 		command, stderr, results := process(t, dir, api, 300)
@@ -531,6 +531,44 @@ func TestSignals(t *testing.T) {
 	}
 	if _, err := os.Stat(results); err == nil {
 		t.Error("results were written after a second signal")
+	}
+}
+
+// TestStatusAndReload asks a run for its status, and has it read a profile with another rate: at the first one it would
+// take minutes.
+func TestStatusAndReload(t *testing.T) {
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil)
+	profile := filepath.Join(dir, "profile.toml")
+	rate := func(text string) {
+		if err := os.WriteFile(profile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rate("rate = 2.0\n")
+	command, stderr, results := process(t, dir, api, 300, "--profile", profile)
+	at := slices.Index(command.Args, "--rate")
+	command.Args = slices.Delete(command.Args, at, at+2)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	giveUp := time.AfterFunc(time.Minute, func() { command.Process.Kill() })
+	defer giveUp.Stop()
+	waitFor(t, api, 2)
+	command.Process.Signal(syscall.SIGUSR1)
+	time.Sleep(100 * time.Millisecond) // one signal after the other
+	rate("rate = -1.0\n")
+	command.Process.Signal(syscall.SIGHUP)
+	time.Sleep(100 * time.Millisecond)
+	rate("rate = 0.0\n")
+	command.Process.Signal(syscall.SIGHUP)
+	finish(t, command, stderr, 0)
+	checkAccounts(t, "reload", api, 300, results, []string{"issued"})
+	text := stderr.String()
+	for _, want := range []string{`(?m)^status: \d+ of 300 rows in \d+s, [\d.]+ requests/s`, "the rate stays as it is: the rate must be 0 or more", "the rate is 0 requests/s now"} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("%s is not told: %s", want, text)
+		}
 	}
 }
 
