@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/pg"
@@ -172,6 +173,7 @@ func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) b
 	}
 	j.refusals++
 	j.refusal = refusal.ErrorMessage
+	j.ask = j.row.Action == input.Issue // a bank that was slow may have made the account all the same
 	return r.parked.sendAgain(j, time.Now().Add(passingWaits[j.refusals-1]))
 }
 

@@ -72,6 +72,27 @@ func TestPassingRefusals(t *testing.T) {
 	})
 }
 
+// TestRefusedAndMade has a PG refuse an order over a bank that is slow, and the account be made all the same.
+func TestRefusedAndMade(t *testing.T) {
+	config := sandbox.Config{Fault: func(r *http.Request, id string, nth int) sandbox.Fault {
+		if r.URL.Path == "/vbanks" && id == "A" && nth == 1 {
+			return busy
+		}
+		return ""
+	}}
+	faked(t, config, func(t *testing.T, w *world) {
+		time.AfterFunc(5*time.Second, func() { w.other("A", 1000) })
+		got, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000", "B,1000"))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A already_issued", "B issued")
+		if n := w.api.Ready("A"); n != 1 {
+			t.Errorf("%d accounts", n)
+		}
+	})
+}
+
 // TestHopeless refuses rows in words that tell what the others would meet.
 func TestHopeless(t *testing.T) {
 	const key, contract, plain = "hashData 불일치", "[PAYMENTS] 가상계좌 계약이 필요합니다.", "[9999] 거절"
