@@ -79,7 +79,7 @@ func (e *Error) silence() bool {
 	case NotConnected, NotWritten, NoReply, ServerError:
 		return true
 	}
-	return e.Kind == Malformed && !e.Acted
+	return e.Kind == Malformed && !e.Acted && e.Status < 400 // whoever writes a page with a 4xx is there, at least
 }
 
 // InDoubt reports whether the server can have acted on the request although no answer says so. A request in
