@@ -20,6 +20,7 @@ type Run struct {
 	Command   string // run or report
 	API       string // its address, or sandbox
 	ID        int64  // in the ledger; 0 when it came to no run there
+	LogID     string // the attribute run of its log events
 	Continued bool   // an earlier run was interrupted, and this one goes on with it
 	Started   time.Time
 	Ended     time.Time // zero of a run that never did, told by report
@@ -90,9 +91,10 @@ const FiguresSchema = 1
 type Figures struct {
 	Schema    int    `json:"schema"` // FiguresSchema
 	Version   string `json:"version"`
-	Command   string `json:"command"` // run or report
-	API       string `json:"api"`     // its address, or sandbox
-	Run       int64  `json:"run"`     // in the ledger
+	Command   string `json:"command"`          // run or report
+	API       string `json:"api"`              // its address, or sandbox
+	Run       int64  `json:"run"`              // in the ledger
+	LogID     string `json:"log_id,omitempty"` // the attribute run of its log events
 	Continued bool   `json:"continued"`
 
 	Started    string   `json:"started"`
@@ -225,7 +227,7 @@ func EncodeFigures(w io.Writer, run *Run, facts *Facts) error {
 }
 
 func figures(run *Run, facts *Facts) *Figures {
-	f := &Figures{Schema: FiguresSchema, Version: run.Version, Command: run.Command, API: run.API, Run: run.ID, Continued: run.Continued,
+	f := &Figures{Schema: FiguresSchema, Version: run.Version, Command: run.Command, API: run.API, Run: run.ID, LogID: run.LogID, Continued: run.Continued,
 		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason,
 		Input: figuresInput(run.Plan), Settings: figuresSettings(run.Settings),
 		Rows: int64(facts.Rows), NotDone: int64(facts.Failed()), Statuses: make(map[batch.Status]Sum), Banks: []FiguresBank{}, PGs: []FiguresPG{}, Codes: facts.Codes,

@@ -47,10 +47,11 @@ func FormatDue(unix int64) string {
 type Layout struct {
 	Encoding   string // utf-8, cp949, utf-16le or utf-16be
 	Delimiter  rune
-	HeaderLine int // physical, from 1
+	HeaderLine int  // physical, from 1
+	Results    bool // the file is the results of a run, which can be run again
 }
 
 // Layout returns what was detected, or what the options say.
 func (r *Reader) Layout() Layout {
-	return Layout{Encoding: r.scan.src.encoding, Delimiter: r.scan.comma, HeaderLine: r.header.line}
+	return Layout{Encoding: r.scan.src.encoding, Delimiter: r.scan.comma, HeaderLine: r.header.line, Results: r.told != nil}
 }

@@ -118,6 +118,8 @@ type rowsNotDone int // the exit status
 
 func (rowsNotDone) Error() string { return "some rows were not done" }
 
+var errNotConfirmed = errors.New("not confirmed")
+
 // ask asks on the terminal, and returns an error unless the answer is yes; to what it would have led is for the message
 // where there is nobody to ask.
 func (a *app) ask(question, what string) error {
@@ -127,7 +129,7 @@ func (a *app) ask(question, what string) error {
 	fmt.Fprint(a.stderr, question, " [y/N] ")
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || (answer != "y" && answer != "yes") {
-		return &failure{errors.New("not confirmed"), exitInput, "nothing was done"}
+		return &failure{errNotConfirmed, exitInput, "nothing was done"}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"io"
 	"log/slog"
@@ -56,6 +57,8 @@ type requestFlags struct {
 	DoubtWait time.Duration `default:"30s" help:"How long after a lost request 'not found' is not believed."`
 	Patience  time.Duration `default:"5m" help:"How long to wait for an API that is down."`
 	LockWait  time.Duration `default:"0s" help:"Wait so long for another run's lock."`
+
+	held bool // the ledger's lock, by run over a folder
 }
 
 // logFlags say what is told on standard error.
@@ -63,6 +66,8 @@ type logFlags struct {
 	Quiet     bool   `help:"Only errors."`
 	LogFormat string `enum:"text,json" default:"text" help:"text or json."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"warn" help:"debug tells of every request."`
+
+	id string // see logID
 }
 
 // environment gives a flag the value of its variable; one that is empty counts as not set.
@@ -78,6 +83,15 @@ func (environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any,
 	return value, nil
 }
 
+// logID is what all log events of a run carry as the attribute run, so that one run can be picked out of a journal. It is
+// made up: the ledger's number is not known at the first request, and two ledgers have runs of the same number.
+func (f *logFlags) logID() string {
+	if f.id == "" {
+		f.id = strings.ToLower(rand.Text()[:8])
+	}
+	return f.id
+}
+
 // log returns the logger that the flags ask for. It is given neither names nor numbers of people or accounts.
 func (f *logFlags) log(stderr io.Writer) *slog.Logger {
 	var level slog.Level
@@ -86,9 +100,9 @@ func (f *logFlags) log(stderr io.Writer) *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if f.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(stderr, options))
+		return slog.New(slog.NewJSONHandler(stderr, options)).With("run", f.logID())
 	}
-	return slog.New(slog.NewTextHandler(stderr, options))
+	return slog.New(slog.NewTextHandler(stderr, options)).With("run", f.logID())
 }
 
 // profile reads the profile that the flags name, if any.

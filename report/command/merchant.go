@@ -80,20 +80,32 @@ func (m *merchant) book() (*ledger.Ledger, error) {
 	return book, nil
 }
 
-// locked opens the ledger for a command that changes it, once the request flags have been found good.
-func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger, func() error, error) {
+// lock takes the ledger's lock, once the request flags have been found good; run over a folder has it already.
+func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() error, err error) {
 	if err := f.check(m); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	unlock, err := ledger.Lock(ctx, m.ledger, f.LockWait)
+	if f.held {
+		return func() error { return nil }, nil
+	}
+	unlock, err = ledger.Lock(ctx, m.ledger, f.LockWait)
 	if err != nil && ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	if errors.Is(err, ledger.ErrLocked) {
-		return nil, nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, "wait for it to end, here with --lock-wait 10m"}
+		return nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, "wait for it to end, here with --lock-wait 10m"}
 	}
 	if err != nil {
-		return nil, nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
+		return nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
+	}
+	return unlock, nil
+}
+
+// locked opens the ledger for a command that changes it.
+func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger, func() error, error) {
+	unlock, err := m.lock(ctx, f)
+	if err != nil {
+		return nil, nil, err
 	}
 	book, err := m.book()
 	if err != nil {

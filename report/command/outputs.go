@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +106,11 @@ func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results
 // tellEnd writes the files that tell of a run as a whole, once it is known how it ended. Of one that came to no results
 // there are only the metrics.
 func (f *outputFlags) tellEnd(a *app, run *report.Run, facts *report.Facts, ended error) error {
+	return f.tellEndAt(a, run.Files, run, facts, ended)
+}
+
+// tellEndAt writes them at other places than they tell that they are at: they are going to be moved.
+func (f *outputFlags) tellEndAt(a *app, at report.Files, run *report.Run, facts *report.Facts, ended error) error {
 	run.Version = version()
 	run.Exit, _ = statusOf(ended)
 	run.Reason = report.Reason(run.Exit, ended)
@@ -117,12 +123,12 @@ func (f *outputFlags) tellEnd(a *app, run *report.Run, facts *report.Facts, ende
 		}
 	}
 	if run.ID != 0 {
-		write(run.Files.Summary, func() error { return report.WriteFigures(run.Files.Summary, run, facts) })
-		write(run.Files.Page, func() error {
-			return report.WritePage(run.Files.Page, run, facts, report.PageOptions{Lang: f.language(), ShowAccounts: f.ShowAccounts})
+		write(at.Summary, func() error { return report.WriteFigures(at.Summary, run, facts) })
+		write(at.Page, func() error {
+			return report.WritePage(at.Page, run, facts, report.PageOptions{Lang: f.language(), ShowAccounts: f.ShowAccounts})
 		})
 	}
-	write(run.Files.Metrics, func() error { return report.WriteMetrics(run.Files.Metrics, run, facts) })
+	write(at.Metrics, func() error { return report.WriteMetrics(at.Metrics, run, facts) })
 	if len(all) > 0 {
 		return &failure{errors.Join(all...), exitStopped, "the results are not touched by this; vbankbatch report writes these files again"}
 	}
@@ -143,19 +149,29 @@ func printFiles(a *app, results *report.Results, files report.Files) {
 // notifyWait is how long the command that is told of a run's end may take.
 const notifyWait = time.Minute
 
+// wants reports whether somebody is to be told of a run with that exit status.
+func (f *notifyFlags) wants(exit int) bool {
+	return f.NotifyCmd != "" && (exit != exitDone || f.Notify == "always")
+}
+
 // notify tells whom the flags name how the run ended.
 func (f *notifyFlags) notify(a *app, run *report.Run, facts *report.Facts) error {
-	if f.NotifyCmd == "" || run.Exit == exitDone && f.Notify != "always" {
+	if !f.wants(run.Exit) {
 		return nil
 	}
 	var summary bytes.Buffer
 	if err := report.EncodeFigures(&summary, run, facts); err != nil {
 		return err
 	}
+	return f.pipe(a, &summary)
+}
+
+// pipe runs the command with a summary.
+func (f *notifyFlags) pipe(a *app, summary io.Reader) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), notifyWait)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-c", f.NotifyCmd)
-	command.Stdin, command.Stdout, command.Stderr = &summary, a.stderr, a.stderr
+	command.Stdin, command.Stdout, command.Stderr = summary, a.stderr, a.stderr
 	command.WaitDelay = time.Second
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("--notify-cmd: %w", err)

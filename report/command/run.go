@@ -29,19 +29,27 @@ type runCommand struct {
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
 	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
 	Yes           bool   `help:"Ask no question."`
+
+	inInbox bool // FILE is one of the folder that was named; the run is finished once its files can be moved
 }
 
 func (runCommand) Help() string {
 	return `Checks the whole file first, then issues (or updates, or revokes) an account for every row, and writes the results.
 The same command again goes on where an interrupted run ended; after a finished one it sends nothing and repeats the accounts.
 
+FILE may be a folder: its *.csv and *.csv.gz are run one after the other, the oldest first, and moved with their
+results to its folders done and failed.
+
   vbankbatch run --sandbox testdata/orders.csv
   IMP_KEY_FILE=key IMP_SECRET_FILE=secret vbankbatch run --rate 5 --due +7d orders.csv`
 }
 
-// Run runs the file, and tells how that ended.
+// Run runs the file, or those of a folder, and tells how that ended.
 func (c *runCommand) Run(a *app) error {
-	told, facts := &report.Run{Command: "run", Started: time.Now()}, new(report.Facts)
+	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
+		return c.inbox(a)
+	}
+	told, facts := c.begun(), new(report.Facts)
 	ended := c.run(a, told, facts)
 	told.Ended = time.Now()
 	err := also(ended, c.tellEnd(a, told, facts, ended))
@@ -49,6 +57,11 @@ func (c *runCommand) Run(a *app) error {
 		fmt.Fprintln(a.stderr, "warning:", lost)
 	}
 	return err
+}
+
+// begun is what can be told of a run at its start.
+func (c *runCommand) begun() *report.Run {
+	return &report.Run{Command: "run", LogID: c.logID(), Started: time.Now()}
 }
 
 // run is the main job: everything that can be refused is refused first, then the file runs, then the results are
@@ -85,11 +98,15 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 		return err
 	}
 	defer plan.File.Close()
+	if c.inInbox && plan.Layout.Results {
+		return &failure{fmt.Errorf("%s is the results of a run, and a folder's are not run again", c.File), exitInput, "run it by its own name if that is meant"}
+	}
 	var api *client.Client
+	log := c.log(a.stderr)
 	disconnect := func() error { return nil }
 	defer func() { err = also(err, disconnect()) }()
 	if plan.Channels > 0 && plan.Lacking == nil { // whose rules apply is for the API to say
-		if api, disconnect, err = m.connect(a, &c.requestFlags, kept, c.log(a.stderr)); err != nil {
+		if api, disconnect, err = m.connect(a, &c.requestFlags, kept, log); err != nil {
 			return err
 		}
 		if plan, err = withChannels(a.ctx, plan, api); err != nil {
@@ -114,7 +131,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 		return err
 	}
 	if api == nil {
-		if api, disconnect, err = m.connect(a, &c.requestFlags, kept, c.log(a.stderr)); err != nil {
+		if api, disconnect, err = m.connect(a, &c.requestFlags, kept, log); err != nil {
 			return err
 		}
 	}
@@ -137,6 +154,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	if found.ID == 0 {
 		return ended
 	}
+	log.Info("the ledger's run", "number", found.ID, "continued", found.Continued)
 	told.ID, told.Continued, told.Plan, told.Settings = found.ID, found.Continued, plan, c.settings(kept)
 	measures, learnt := api.Measures(), api.Learnt()
 	told.Measures, told.Learnt = &measures, &learnt
@@ -147,7 +165,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 		told.InDoubt = new(len(doubts))
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
-	if ended == nil || stop != nil && stop.TriesAgain() {
+	if ended == nil && !c.inInbox || stop != nil && stop.TriesAgain() {
 		if err := book.Finish(a.ctx, found.ID, time.Now()); err != nil {
 			return err
 		}

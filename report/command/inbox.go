@@ -1,0 +1,241 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"vbankbatch/batch/ledger"
+	"vbankbatch/report"
+)
+
+// A file of a folder is run as it would be by its own name, but that the ledger's run stays open until it is certain that
+// the file leaves the folder:
+//
+//  1. the rows are done, and the results and what stands beside them lie beside the file;
+//  2. the move is on the disk (report.Inbox.Begin);
+//  3. the ledger's run is finished, the files are moved, whoever is to be told is told, the move is forgotten.
+//
+// Killed before 2, the same command goes on with the run, sends nothing twice and writes the same results; killed after
+// it, the same command does 3 again, of which nothing can be done twice but the telling.
+
+// inbox runs the files of a folder. It holds the locks of the folder and of the ledger from the first to the last, so that
+// nobody runs a file that is about to be moved.
+func (c *runCommand) inbox(a *app) (err error) {
+	switch {
+	case c.Out != "":
+		return usage("leave it out: each file's results are moved with it", "--out names one file, and %s is a folder", c.File)
+	case c.Revoke:
+		return usage("name the results file whose accounts are meant", "--revoke takes back the results of one file, and %s is a folder", c.File)
+	}
+	m, err := c.find()
+	if err != nil {
+		return err
+	}
+	unlock, err := ledger.Lock(a.ctx, filepath.Join(c.File, ".vbankbatch"), c.LockWait)
+	switch {
+	case err != nil && a.ctx.Err() != nil:
+		return context.Cause(a.ctx)
+	case errors.Is(err, ledger.ErrLocked):
+		return &failure{fmt.Errorf("another run is busy with %s", c.File), exitLocked, "wait for it to end, here with --lock-wait 10m"}
+	case err != nil:
+		return usage("nothing was sent; the folder must be one that can be written", "%s: %w", c.File, err)
+	}
+	defer func() { err = also(err, unlock()) }()
+	release, err := m.lock(a.ctx, &c.requestFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = also(err, release()) }()
+	box, err := report.OpenInbox(c.File)
+	if err != nil {
+		return usage("nothing was sent; done and failed must be folders of this one, on its file system, that can be written", "%w", err)
+	}
+	defer box.Close() // nothing is written through it any more
+	c.held, c.inInbox = true, true
+
+	job := inboxJob{c, m, box, exitDone}
+	left, err := job.all(a)
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		if !c.Quiet {
+			fmt.Fprintf(a.stderr, left[name]+"\n", name)
+		}
+	}
+	if err == nil && job.worst != exitDone {
+		return rowsNotDone(job.worst)
+	}
+	return err
+}
+
+// inboxJob is one run over a folder.
+type inboxJob struct {
+	*runCommand
+	merchant *merchant
+	box      *report.Inbox
+	worst    int // exit status so far
+}
+
+// badness orders the exit statuses of files that were run.
+var badness = []int{exitDone, exitFailed, exitInput, exitUnknown}
+
+// all runs the files, and returns why others are left. Its error ends the command before the last file.
+func (j *inboxJob) all(a *app) (left map[string]string, err error) {
+	move, err := j.box.Interrupted()
+	if err != nil {
+		return nil, usage("an earlier run left it; look where its files are, then remove it", "%w", err)
+	}
+	if move != nil {
+		j.met(move.Exit)
+		if err := j.conclude(a, move); err != nil {
+			return nil, err
+		}
+	}
+	files, left, err := j.box.Files()
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 && move == nil {
+		return left, j.nothing(a)
+	}
+	for i := range files {
+		if a.ctx.Err() != nil {
+			return left, context.Cause(a.ctx)
+		}
+		if !j.Quiet {
+			fmt.Fprintf(a.stderr, "file %d of %d: %s\n", i+1, len(files), files[i].Path)
+		}
+		taken, err := j.box.Take(a.ctx, &files[i])
+		if err == nil && taken {
+			taken, err = j.one(a, &files[i])
+		}
+		if err != nil {
+			return left, err
+		}
+		if !taken {
+			left[filepath.Base(files[i].Path)] = report.LeftWriting
+		}
+	}
+	return left, nil
+}
+
+// nothing tells of an empty folder; monitoring wants to know that it was looked into.
+func (j *inboxJob) nothing(a *app) error {
+	if !j.Quiet {
+		fmt.Fprintln(a.stderr, "nothing to run in", j.File)
+	}
+	told := j.begun()
+	told.Ended, told.API, told.Files.Metrics = time.Now(), j.merchant.url, j.Metrics
+	return j.tellEnd(a, told, new(report.Facts), nil)
+}
+
+// met notes a file's exit status, and reports whether none was worse before.
+func (j *inboxJob) met(exit int) bool {
+	if slices.Index(badness, exit) < slices.Index(badness, j.worst) {
+		return false
+	}
+	j.worst = exit
+	return true
+}
+
+// one runs a file and moves it. A file that somebody wrote to meanwhile stays; where nothing was sent for it, it has not
+// been taken. The error is of a file that was stopped early, which stays where it is.
+func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
+	c := *j.runCommand
+	c.File, c.id = file.Path, ""
+	told, facts := c.begun(), new(report.Facts)
+	ended := c.run(a, told, facts)
+	told.Ended = time.Now()
+	exit, _ := statusOf(ended)
+	refused := exit == exitInput && told.ID == 0 && !errors.Is(ended, errNotConfirmed)
+	if refused && j.box.Changed(file) {
+		return false, nil
+	}
+	if !refused && exit != exitDone && exit != exitFailed && exit != exitUnknown {
+		err := also(ended, c.tellEnd(a, told, facts, ended))
+		if lost := c.notify(a, told, facts); lost != nil {
+			fmt.Fprintln(a.stderr, "warning:", lost)
+		}
+		return true, err
+	}
+	if refused {
+		exitStatus(ended, a.stderr)
+	}
+	to := report.InboxDone
+	if exit != exitDone {
+		to = report.InboxFailed
+	}
+	move, err := j.box.Plan(file, to, time.Now())
+	if err != nil {
+		return true, err
+	}
+	here := told.Files
+	for _, path := range []*string{&told.Files.Results, &told.Files.Summary, &told.Files.Page} {
+		*path = j.box.At(move, *path)
+	}
+	if !j.met(exit) {
+		here.Metrics = "" // they tell of the worst file
+	}
+	if err := c.tellEndAt(a, here, told, facts, ended); err != nil {
+		return true, err
+	}
+	var summary bytes.Buffer
+	if err := report.EncodeFigures(&summary, told, facts); err != nil {
+		return true, err
+	}
+	move.Run, move.Exit, move.Summary = told.ID, exit, summary.String()
+	if told.Plan != nil {
+		move.Digest = told.Plan.Digest()
+	}
+	if err := j.box.Begin(move, file); err != nil {
+		return true, fmt.Errorf("%s cannot be moved: %w", file.Path, err)
+	}
+	return true, j.conclude(a, move)
+}
+
+// conclude finishes the ledger's run, moves the files and tells whom the flags name. It is done even after a signal.
+func (j *inboxJob) conclude(a *app, move *report.Move) error {
+	if move.Run != 0 {
+		if err := j.finish(context.WithoutCancel(a.ctx), move); err != nil {
+			return err
+		}
+	}
+	moved, err := j.box.Carry(move)
+	if err != nil {
+		return err
+	}
+	if !j.Quiet && len(moved) > 0 {
+		fmt.Fprintf(a.stderr, "moved to %s: %s\n", j.box.Folder(move), strings.Join(moved, ", "))
+	}
+	if !j.Quiet && move.Stays {
+		fmt.Fprintf(a.stderr, report.LeftWriting+"\n", move.Name)
+	}
+	if j.wants(move.Exit) {
+		if lost := j.pipe(a, strings.NewReader(move.Summary)); lost != nil {
+			fmt.Fprintln(a.stderr, "warning:", lost)
+		}
+	}
+	return j.box.End()
+}
+
+// finish marks the ledger's run as complete, unless it is, or is none of this merchant's.
+func (j *inboxJob) finish(ctx context.Context, move *report.Move) error {
+	book, err := j.merchant.book()
+	if err != nil {
+		return err
+	}
+	found, err := book.LastRun(ctx, move.Digest)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		err = nil
+	case err == nil && found.ID == move.Run && found.Finished.IsZero():
+		err = book.Finish(ctx, found.ID, time.Now())
+	}
+	return errors.Join(err, book.Close())
+}

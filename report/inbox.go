@@ -1,0 +1,316 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"vbankbatch/batch/input"
+)
+
+// Inbox is a folder of files to be run. Those that were run are moved to its folders done and failed, with what was
+// written of them. It is for one process at a time; the caller sees to that.
+//
+// A file leaves by a [Move], which is on the disk before the first name changes: a process that dies in between leaves
+// it to the next one.
+type Inbox struct {
+	dir  string
+	root *os.Root // so that no symbolic link leads out
+}
+
+// Where the files go.
+const (
+	InboxDone   = "done"   // every row
+	InboxFailed = "failed" // some rows, or the file, were not done
+)
+
+// moveName is the file of the move under way, in the inbox.
+const moveName = ".vbankbatch.move"
+
+// inboxQuiet is how long nobody must have written to a file for it to be taken.
+const inboxQuiet = 3 * time.Second
+
+// InboxFile is one of its files.
+type InboxFile struct {
+	Path string
+	info fs.FileInfo // when it was taken
+}
+
+// Why a file is left in an inbox.
+const (
+	LeftOurs      = "left: %s is written by this program; to have it run give it another name"
+	LeftOther     = "left: %s is neither .csv nor .csv.gz"
+	LeftIrregular = "left: %s is no regular file, and links are not followed"
+	LeftWriting   = "left: %s is still being written, or gone; the next run looks again"
+)
+
+// OpenInbox makes the folders that files are moved to, and sees that they can be. The caller closes the inbox.
+func OpenInbox(dir string) (*Inbox, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	b := &Inbox{dir, root}
+	for _, to := range []string{InboxDone, InboxFailed} {
+		if err := b.prepare(to); err != nil {
+			return nil, errors.Join(fmt.Errorf("files cannot be moved to %s: %w", filepath.Join(dir, to), cause(err)), root.Close())
+		}
+	}
+	return b, nil
+}
+
+// prepare makes a folder and moves a file there, which also a folder on another file system would refuse.
+func (b *Inbox) prepare(to string) error {
+	if err := b.root.Mkdir(to, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if info, err := b.root.Lstat(to); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return errors.New("it is no folder")
+	}
+	const probe = ".vbankbatch.probe"
+	file, err := b.root.Create(probe)
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	if err := b.root.Rename(probe, filepath.Join(to, probe)); err != nil {
+		b.root.Remove(probe) // it is empty, and the first error says what is wrong
+		return err
+	}
+	return b.root.Remove(filepath.Join(to, probe))
+}
+
+// cause is an error of the file system without the path, which is said already.
+func cause(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	if link, ok := errors.AsType[*os.LinkError](err); ok {
+		return link.Err
+	}
+	return err
+}
+
+// Close lets go of the folder.
+func (b *Inbox) Close() error { return b.root.Close() }
+
+// Files lists the files to be run, the oldest first, then by name: *.csv and *.csv.gz, but not what runs write beside
+// them. Hidden files and folders are passed over; left has a sentence for every other file.
+func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
+	entries, err := fs.ReadDir(b.root.FS(), ".")
+	if err != nil {
+		return nil, nil, err
+	}
+	left = make(map[string]string)
+	for _, entry := range entries {
+		name := entry.Name()
+		lower := strings.ToLower(name)
+		table := strings.HasSuffix(strings.TrimSuffix(lower, ".gz"), ".csv")
+		switch {
+		case strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") /* Excel's mark of an open file */ || entry.IsDir():
+		case !table:
+			left[name] = LeftOther
+		case slices.ContainsFunc(besideEndings, func(ending string) bool { return strings.HasSuffix(strings.TrimSuffix(lower, ".gz"), ending) }):
+			left[name] = LeftOurs
+		case !entry.Type().IsRegular():
+			left[name] = LeftIrregular
+		default:
+			info, err := entry.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it has just been taken away
+			} else if err != nil {
+				return nil, nil, err
+			}
+			files = append(files, InboxFile{filepath.Join(b.dir, name), info})
+		}
+	}
+	slices.SortStableFunc(files, func(x, y InboxFile) int { return x.info.ModTime().Compare(y.info.ModTime()) })
+	for _, file := range files {
+		for _, name := range file.beside() { // of a run that was stopped, and goes on
+			delete(left, name)
+		}
+	}
+	return files, left, nil
+}
+
+// besideEndings are those of the files that runs write beside their input, whose name without its ending they bear.
+var besideEndings = []string{".results.csv", ".failed.csv", ".excel.csv", ".summary.json", ".report.html"}
+
+// stem is the file's name without its ending, or both of them.
+func (f *InboxFile) stem() string {
+	name := filepath.Base(f.Path)
+	if strings.EqualFold(filepath.Ext(name), ".gz") {
+		name = name[:len(name)-len(".gz")]
+	}
+	return name[:len(name)-len(".csv")]
+}
+
+// beside are the names of what runs write beside the file.
+func (f *InboxFile) beside() []string {
+	stem := f.stem()
+	return []string{stem + ".results.csv", stem + ".results.excel.csv", stem + ".failed.csv", stem + ".summary.json", stem + ".report.html"}
+}
+
+// Take waits until nobody has written to the file for some seconds, and reports whether it can be run; another run of the
+// inbox will take what is still being written. Its error is the cause of ctx.
+func (b *Inbox) Take(ctx context.Context, file *InboxFile) (bool, error) {
+	name := filepath.Base(file.Path)
+	info, err := b.root.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return false, nil // it is gone, or another
+	}
+	file.info = info
+	if age := time.Since(info.ModTime()); age < inboxQuiet {
+		select {
+		case <-time.After(min(inboxQuiet-age, inboxQuiet)):
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+	return !b.Changed(file), nil
+}
+
+// Changed reports whether somebody has written to the file, replaced it or taken it away since Take.
+func (b *Inbox) Changed(file *InboxFile) bool {
+	info, err := b.root.Lstat(filepath.Base(file.Path))
+	return err != nil || !os.SameFile(info, file.info) || info.Size() != file.info.Size() || !info.ModTime().Equal(file.info.ModTime())
+}
+
+// Move is how a file that was run leaves the inbox, with what was written of it.
+type Move struct {
+	Digest  string    `json:"sha256"` // of the file's bytes
+	Run     int64     `json:"run"`    // in the ledger, to be finished there first; 0 without one
+	Exit    int       `json:"exit_status"`
+	Summary string    `json:"summary"` // for whom is to be told of the run's end; see EncodeFigures
+	Name    string    `json:"name"`    // the input's, in the inbox
+	To      string    `json:"to"`      // InboxDone or InboxFailed
+	Stays   bool      `json:"stays"`   // the input itself: somebody has written to it since
+	Renames []renamed `json:"renames"`
+
+	from, stem string // what the names begin with here and there
+}
+
+// renamed is a file that gets another name.
+type renamed struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	Size int64  `json:"size"`
+	Time int64  `json:"modified"` // UNIX seconds
+}
+
+// Plan decides where a file goes. Where one of the names is taken, all of them get the time behind the stem.
+func (b *Inbox) Plan(file *InboxFile, to string, now time.Time) (*Move, error) {
+	m := &Move{Name: filepath.Base(file.Path), To: to, from: file.stem(), stem: file.stem()}
+	for n := 1; ; n++ {
+		taken, err := b.taken(m, append(file.beside(), m.Name))
+		if err != nil || !taken {
+			return m, err
+		}
+		m.stem = m.from + now.In(input.KST).Format("-20060102-150405")
+		if n > 1 {
+			m.stem += fmt.Sprintf("-%d", n)
+		}
+	}
+}
+
+func (b *Inbox) taken(m *Move, names []string) (bool, error) {
+	for _, name := range names {
+		if _, err := b.root.Lstat(m.there(name)); err == nil {
+			return true, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// there is where a name of the inbox goes, in the inbox.
+func (m *Move) there(name string) string {
+	return filepath.Join(m.To, m.stem+strings.TrimPrefix(name, m.from))
+}
+
+// At tells where a file of the run, named by its path in the inbox, is going to be.
+func (b *Inbox) At(m *Move, path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Join(b.dir, m.there(filepath.Base(path)))
+}
+
+// Folder is the path of the folder that the move goes to.
+func (b *Inbox) Folder(m *Move) string { return filepath.Join(b.dir, m.To) }
+
+// Begin puts the move on the disk: from now on it will happen, now or in the next process. A file that somebody has
+// written to since Take stays; what was written of it goes.
+func (b *Inbox) Begin(m *Move, file *InboxFile) error {
+	names := file.beside()
+	if m.Stays = b.Changed(file); !m.Stays {
+		names = append(names, m.Name) // the last, so that whoever sees it in its place sees all
+	}
+	for _, name := range names {
+		info, err := b.root.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		m.Renames = append(m.Renames, renamed{name, m.there(name), info.Size(), info.ModTime().Unix()})
+	}
+	return replace(filepath.Join(b.dir, moveName), 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(m) })
+}
+
+// Interrupted returns the move that a process left unfinished, nil without one.
+func (b *Inbox) Interrupted() (*Move, error) {
+	text, err := b.root.ReadFile(moveName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	m := new(Move)
+	if err := json.Unmarshal(text, m); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(b.dir, moveName), err)
+	}
+	return m, nil
+}
+
+// Carry moves the files, those that an earlier process has not moved, and makes that durable. A file that came later
+// under one of the names is another one, and stays.
+func (b *Inbox) Carry(m *Move) (moved []string, err error) {
+	for _, r := range m.Renames {
+		info, err := b.root.Lstat(r.From)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (info.Size() != r.Size || info.ModTime().Unix() != r.Time) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if _, err := b.root.Lstat(r.To); err == nil {
+			return nil, fmt.Errorf("%s exists already, and is not written over", filepath.Join(b.dir, r.To))
+		}
+		if err := b.root.Rename(r.From, r.To); err != nil {
+			return nil, fmt.Errorf("%s cannot be moved to %s: %w", filepath.Join(b.dir, r.From), filepath.Join(b.dir, r.To), cause(err))
+		}
+		moved = append(moved, filepath.Base(r.To))
+	}
+	return moved, errors.Join(syncDir(b.Folder(m)), syncDir(b.dir))
+}
+
+// End forgets a move that was carried out.
+func (b *Inbox) End() error {
+	if err := b.root.Remove(moveName); err != nil {
+		return err
+	}
+	return syncDir(b.dir)
+}
