@@ -885,3 +885,108 @@ func TestPeers(t *testing.T) {
 		}
 	}
 }
+
+// TestCrashInbox kills runs over a folder of several files, with kill -9 and at random moments, until nothing is left in
+// it; then every order has one account, and every file is in done with results that say issued of each.
+func TestCrashInbox(t *testing.T) {
+	const files, rows = 6, 40
+	random := rand.New(rand.NewPCG(2, uint64(*kills)))
+	killed := 0
+	for round := 0; killed < *kills; round++ {
+		dir := t.TempDir()
+		api := startSandbox(t, dir, nil, "--seed", strconv.Itoa(round), "--latency", "1ms", "--drop-after", "0.02", "--error-after", "0.01")
+		in := filepath.Join(dir, "in")
+		if err := os.Mkdir(in, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for i := range files {
+			var text strings.Builder
+			text.WriteString("주문번호,금액\n")
+			for row := range rows {
+				fmt.Fprintf(&text, "F%d-%02d,%d\n", i, row, 1000+row)
+			}
+			path := filepath.Join(in, fmt.Sprintf("orders%d.csv", i))
+			written := time.Now().Add(time.Duration(i-60) * time.Minute)
+			if err := errors.Join(os.WriteFile(path, []byte(text.String()), 0o600), os.Chtimes(path, written, written)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told := filepath.Join(dir, "told")
+		status := -1
+		for tries := 0; status != 0; tries++ {
+			if tries == 60 {
+				t.Fatalf("round %d: not done after %d tries, last exit status %d", round, tries, status)
+			}
+			command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--doubt-wait", "200ms", "--timeout", "5s", "--due", "+7d", "--holder", "한빛",
+				"--bank", "국민", "--ledger", filepath.Join(dir, "ledger.db"), "--notify", "always", "--notify-cmd", "echo told >>'"+told+"'", in)
+			command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
+			var stderr bytes.Buffer
+			command.Stderr = &stderr
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if tries < 25 {
+				timer := time.AfterFunc(time.Duration(random.Int64N(int64(400*time.Millisecond))), func() { command.Process.Kill() })
+				command.Wait()
+				timer.Stop()
+			} else {
+				command.Wait()
+			}
+			if status = command.ProcessState.ExitCode(); status == -1 {
+				killed++
+			} else if status != 0 {
+				t.Fatalf("round %d: exit status %d\n%s", round, status, &stderr)
+			}
+		}
+		checkInbox(t, fmt.Sprintf("round %d", round), api, in, files, rows)
+		if text, err := os.ReadFile(told); err != nil || strings.Count(string(text), "told") < files {
+			t.Errorf("round %d: of %d files was told %q, %v", round, files, text, err)
+		}
+	}
+	t.Logf("%d runs killed", killed)
+}
+
+// checkInbox looks that a folder is empty but for its own folders, and compares the results in done with what the sandbox
+// has issued.
+func checkInbox(t *testing.T, what, api, in string, files, rows int) {
+	t.Helper()
+	for folder, want := range map[string][]string{"": {".vbankbatch.lock", "done", "failed"}, "failed": nil} {
+		entries, err := os.ReadDir(filepath.Join(in, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("%s: %s/%s holds %q", what, in, folder, names)
+		}
+	}
+	// all results as one file, as checkAccounts takes them
+	var whole strings.Builder
+	for i := range files {
+		path := filepath.Join(in, "done", fmt.Sprintf("orders%d", i))
+		text, err := os.ReadFile(path + ".results.csv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ending := range []string{".csv", ".summary.json"} {
+			if _, err := os.Stat(path + ending); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if i > 0 {
+			_, text, _ = bytes.Cut(text, []byte("\n"))
+		}
+		whole.Write(text)
+	}
+	all := filepath.Join(filepath.Dir(in), "all.csv")
+	if err := os.WriteFile(all, []byte(whole.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	checkAccounts(t, what, api, files*rows, all, []string{"issued"})
+	if entries, _ := os.ReadDir(filepath.Join(in, "done")); len(entries) != 3*files {
+		t.Errorf("%s: %d files in done, want %d", what, len(entries), 3*files)
+	}
+}

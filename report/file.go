@@ -32,7 +32,7 @@ func newReplacement(path string) (*replacement, error) {
 		f.path = target // not the link itself
 	}
 	temporary := "." + filepath.Base(f.path) + "."
-	sweep(filepath.Dir(f.path), temporary)
+	sweep(filepath.Dir(f.path), temporary, 24*time.Hour)
 	file, err := os.CreateTemp(filepath.Dir(f.path), temporary+"*")
 	if err != nil {
 		return nil, err
@@ -86,9 +86,9 @@ func (f *replacement) drop() error {
 	return err
 }
 
-// sweep removes what killed runs have left behind: half-written results, which hold people's names. One that is still
-// being written is younger than a day.
-func sweep(dir, prefix string) {
+// sweep removes what killed runs have left behind: half-written results, which hold people's names. One that may
+// still be being written is younger than age.
+func sweep(dir, prefix string, age time.Duration) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return // newReplacement will say what is wrong with the directory
@@ -98,7 +98,7 @@ func sweep(dir, prefix string) {
 		if !ours || strings.Trim(random, "0123456789") != "" {
 			continue
 		}
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > 24*time.Hour {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > age {
 			os.Remove(filepath.Join(dir, entry.Name()))
 		}
 	}

@@ -307,8 +307,11 @@ func (b *Inbox) Carry(m *Move) (moved []string, err error) {
 	return moved, errors.Join(syncDir(b.Folder(m)), syncDir(b.dir))
 }
 
-// End forgets a move that was carried out.
-func (b *Inbox) End() error {
+// End forgets a move that was carried out, and removes what killed runs of the file have left half-written.
+func (b *Inbox) End(m *Move) error {
+	for _, name := range append((&InboxFile{Path: m.Name}).beside(), moveName) {
+		sweep(b.dir, "."+name+".", 0)
+	}
 	if err := b.root.Remove(moveName); err != nil {
 		return err
 	}

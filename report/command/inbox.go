@@ -221,7 +221,7 @@ func (j *inboxJob) conclude(a *app, move *report.Move) error {
 			fmt.Fprintln(a.stderr, "warning:", lost)
 		}
 	}
-	return j.box.End()
+	return j.box.End(move)
 }
 
 // finish marks the ledger's run as complete, unless it is, or is none of this merchant's.

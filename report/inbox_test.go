@@ -1,0 +1,220 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// newInbox makes an inbox of files that nobody has written to for long, and opens it.
+func newInbox(t *testing.T, names ...string) *Inbox {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range names {
+		put(t, filepath.Join(dir, name))
+	}
+	b, err := OpenInbox(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func put(t *testing.T, path string) {
+	t.Helper()
+	old := time.Now().Add(-time.Hour)
+	if err := errors.Join(os.WriteFile(path, []byte(filepath.Base(path)), 0o600), os.Chtimes(path, old, old)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// take returns the only file to be run.
+func take(t *testing.T, b *Inbox) *InboxFile {
+	t.Helper()
+	files, _, err := b.Files()
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if taken, err := b.Take(t.Context(), &files[0]); !taken || err != nil {
+		t.Fatal(taken, err)
+	}
+	return &files[0]
+}
+
+func in(t *testing.T, b *Inbox, folder string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(b.dir, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+// TestMoveCutShort stops a move after each of its steps; the next process ends it, and takes nothing else for it.
+func TestMoveCutShort(t *testing.T) {
+	group := []string{"a.csv", "a.failed.csv", "a.results.csv", "a.summary.json"}
+	for steps := range len(group) + 1 {
+		b := newInbox(t, append(group, ".a.results.csv.123")...)
+		m, err := b.Plan(take(t, b), InboxDone, time.Now())
+		if err == nil {
+			m.Run, m.Digest = 7, "digest"
+			err = b.Begin(m, take(t, b))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range m.Renames[:steps] {
+			if err := os.Rename(filepath.Join(b.dir, r.From), filepath.Join(b.dir, r.To)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if steps == len(group) { // a new file by the old name
+			put(t, filepath.Join(b.dir, "a.csv"))
+			os.WriteFile(filepath.Join(b.dir, "a.csv"), []byte("another"), 0o600)
+		}
+		m, err = b.Interrupted()
+		if err != nil || m == nil || m.Run != 7 || m.Digest != "digest" || m.Stays {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		moved, err := b.Carry(m)
+		if err != nil || len(moved) != len(group)-steps {
+			t.Errorf("after %d steps %q was moved, %v", steps, moved, err)
+		}
+		if err := b.End(m); err != nil {
+			t.Error(err)
+		}
+		if names := in(t, b, InboxDone); !slices.Equal(names, group) {
+			t.Errorf("after %d steps: %q", steps, names)
+		}
+		left := in(t, b, ".")
+		if steps == len(group) && !slices.Equal(left, []string{"a.csv"}) || steps < len(group) && left != nil {
+			t.Errorf("after %d steps %q is left", steps, left)
+		}
+		if m, err := b.Interrupted(); m != nil || err != nil {
+			t.Error(m, err)
+		}
+	}
+}
+
+// TestMoveNames has every name of a file taken once; then all of its files get the time.
+func TestMoveNames(t *testing.T) {
+	now := time.Date(2026, 11, 5, 0, 30, 0, 0, time.UTC)
+	for _, taken := range []string{"a.csv.gz", "a.results.csv", "a.failed.csv", "a.results.excel.csv", "a.summary.json", "a.report.html"} {
+		b := newInbox(t, "a.csv.gz", "a.results.csv")
+		put(t, filepath.Join(b.dir, InboxDone, taken))
+		put(t, filepath.Join(b.dir, InboxDone, "a-20261105-093000.results.csv"))
+		file := take(t, b)
+		m, err := b.Plan(file, InboxDone, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Begin(m, file); err != nil {
+			t.Fatal(err)
+		}
+		moved, err := b.Carry(m)
+		if want := []string{"a-20261105-093000-2.results.csv", "a-20261105-093000-2.csv.gz"}; err != nil || !slices.Equal(moved, want) {
+			t.Errorf("%s: %q, %v", taken, moved, err)
+		}
+		if text, err := os.ReadFile(filepath.Join(b.dir, InboxDone, taken)); err != nil || string(text) != taken {
+			t.Errorf("%s was written over: %q, %v", taken, text, err)
+		}
+	}
+
+	// taken after the plan, by somebody else: an error, and nothing is lost
+	b := newInbox(t, "a.csv")
+	m, err := b.Plan(take(t, b), InboxDone, now)
+	if err := errors.Join(err, b.Begin(m, take(t, b))); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(b.dir, InboxDone, "a.csv"))
+	if _, err := b.Carry(m); err == nil {
+		t.Error("a file was written over")
+	}
+	if names := in(t, b, "."); !slices.Contains(names, "a.csv") {
+		t.Error(names)
+	}
+}
+
+// TestInboxFileChanges writes to a file after it was taken: it stays, and what was written of it goes.
+func TestInboxFileChanges(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"grown":    func(path string) error { return os.WriteFile(path, []byte("more than before"), 0o600) },
+		"touched":  func(path string) error { return os.Chtimes(path, time.Now(), time.Now()) },
+		"gone":     os.Remove,
+		"replaced": func(path string) error { os.Rename(path, path+".old"); return os.Symlink(path+".old", path) },
+	} {
+		b := newInbox(t, "a.csv", "a.results.csv")
+		file := take(t, b)
+		if b.Changed(file) {
+			t.Errorf("%s: changed before", name)
+		}
+		if err := change(file.Path); err != nil {
+			t.Fatal(err)
+		}
+		m, err := b.Plan(file, InboxFailed, time.Now())
+		if err := errors.Join(err, b.Begin(m, file)); err != nil {
+			t.Fatal(err)
+		}
+		moved, err := b.Carry(m)
+		if err != nil || !slices.Equal(moved, []string{"a.results.csv"}) || !m.Stays {
+			t.Errorf("%s: %q, %v", name, moved, err)
+		}
+	}
+
+	b := newInbox(t, "a.csv")
+	file := take(t, b)
+	now := time.Now()
+	if err := os.Chtimes(file.Path, now, now); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("stopped")
+	cancel(stopped)
+	if taken, err := b.Take(ctx, file); taken || !errors.Is(err, stopped) {
+		t.Error(taken, err)
+	}
+}
+
+// TestOpenInbox refuses folders that files could not be moved to.
+func TestOpenInbox(t *testing.T) {
+	if _, err := OpenInbox(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	outside := t.TempDir()
+	for name, spoil := range map[string]func(path string) error{
+		"file": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"link": func(path string) error { return os.Symlink(outside, path) },
+		"locked": func(path string) error {
+			if os.Geteuid() == 0 {
+				return os.Symlink("/dev/null", path) // root may write everywhere
+			}
+			return os.Mkdir(path, 0o500)
+		},
+	} {
+		dir := t.TempDir()
+		if err := spoil(filepath.Join(dir, InboxFailed)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := OpenInbox(dir); err == nil {
+			b.Close()
+			t.Errorf("%s: opened", name)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+			t.Errorf("%s: something is left: %v", name, entries)
+		}
+	}
+	if entries, _ := os.ReadDir(outside); len(entries) != 0 {
+		t.Errorf("written outside: %v", entries)
+	}
+}
