@@ -38,14 +38,16 @@ const (
 )
 
 type commands struct {
-	Run       runCommand       `cmd:"" help:"Issue, update or revoke an account for every row of a file."`
-	Check     checkCommand     `cmd:"" help:"Read and check a file as run would. Sends nothing and needs no credentials."`
-	Report    reportCommand    `cmd:"" help:"Write the results of a file's last run again, from the ledger."`
-	Reconcile reconcileCommand `cmd:"" help:"Ask the API what came of every order in doubt. Issues nothing."`
-	Ledger    ledgerCommand    `cmd:"" help:"Look at the ledger, or take personal data out of it."`
-	Banks     banksCommand     `cmd:"" help:"Print the bank codes of a PG, or of all."`
-	Sandbox   sandboxCommand   `cmd:"" help:"Serve the API's sandbox on this machine."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Run        runCommand        `cmd:"" help:"Issue, update or revoke an account for every row of a file."`
+	Check      checkCommand      `cmd:"" help:"Read and check a file as run would. Sends nothing and needs no credentials."`
+	Report     reportCommand     `cmd:"" help:"Write the results of a file's last run again, from the ledger."`
+	Reconcile  reconcileCommand  `cmd:"" help:"Ask the API what came of every order in doubt. Issues nothing."`
+	Ledger     ledgerCommand     `cmd:"" help:"Look at the ledger, or take personal data out of it."`
+	Banks      banksCommand      `cmd:"" help:"Print the bank codes of a PG, or of all."`
+	Sandbox    sandboxCommand    `cmd:"" help:"Serve the API's sandbox on this machine."`
+	Completion completionCommand `cmd:"" help:"Print what completes commands and flags in bash, zsh or fish."`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // app is what every command is given.

@@ -1,0 +1,168 @@
+package command
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// printed is what the program prints.
+func printed(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if status := Main(args, nil, &out, &errs, time.Now); status != exitDone || errs.Len() > 0 {
+		t.Fatalf("%q: exit status %d, %s", args, status, &errs)
+	}
+	return out.String()
+}
+
+// script is the completion of a shell, in a file that the shell has found good; the test is skipped where there is no
+// such shell.
+func script(t *testing.T, shell string) (path string) {
+	t.Helper()
+	if _, err := exec.LookPath(shell); err != nil {
+		t.Skipf("there is no %s here to read the script", shell)
+	}
+	path = filepath.Join(t.TempDir(), "_vbankbatch")
+	if err := os.WriteFile(path, []byte(printed(t, "completion", shell)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(shell, "-n", path).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%s -n: %v\n%s", shell, err, out)
+	}
+	return path
+}
+
+// completed are lines typed up to the cursor, with some of what completes them and some of what does not.
+var completed = []struct {
+	typed    string
+	some, no []string
+}{
+	{"vbankbatch ", []string{"run", "check", "ledger", "completion"}, []string{"list", "--out", "orders.csv"}},
+	{"vbankbatch re", []string{"report", "reconcile"}, []string{"run"}},
+	{"vbankbatch run --", []string{"--out", "--due", "--no-remote-check", "--help"}, []string{"--save-profile", "run"}},
+	{"vbankbatch run --enc", []string{"--encoding"}, []string{"--out"}},
+	{"vbankbatch run --encoding ", []string{"auto", "cp949", "utf-16le"}, []string{"--out", "orders.csv"}},
+	{"vbankbatch run --encoding u", []string{"utf-8", "utf-16be"}, []string{"cp949"}},
+	{"vbankbatch run --due +7d --notify ", []string{"failed", "always"}, []string{"run"}},
+	{"vbankbatch run --pg ", []string{"nice", "html5_inicis"}, []string{"run"}},
+	{"vbankbatch run --quiet ", []string{"orders.csv"}, []string{"run", "--out"}},
+	{"vbankbatch run --out run ", []string{"orders.csv"}, []string{"run"}},
+	{"vbankbatch check --profile h", []string{"hanbit.toml"}, []string{"orders.csv"}},
+	{"vbankbatch ledger ", []string{"list", "show", "export", "stats", "purge"}, []string{"run"}},
+	{"vbankbatch ledger list --", []string{"--ledger", "--format"}, []string{"--out"}},
+	{"vbankbatch ledger list --format ", []string{"json"}, []string{"list"}},
+	{"vbankbatch completion ", []string{"bash", "zsh", "fish"}, []string{"run"}},
+}
+
+// shellCompletes has a shell complete each line in a folder with two files, and compares.
+func shellCompletes(t *testing.T, complete func(typed string) *exec.Cmd) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"orders.csv", "hanbit.toml"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range completed {
+		command := complete(c.typed)
+		command.Dir, command.Env = dir, append(os.Environ(), "HOME="+dir)
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%q: %v\n%s", c.typed, err, out)
+		}
+		var got []string
+		for line := range strings.Lines(string(out)) {
+			word, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
+			got = append(got, word)
+		}
+		for _, want := range c.some {
+			if !slices.Contains(got, want) {
+				t.Errorf("%q is not completed by %s, but %q", c.typed, want, got)
+			}
+		}
+		for _, word := range c.no {
+			if slices.Contains(got, word) {
+				t.Errorf("%q is completed by %s", c.typed, word)
+			}
+		}
+	}
+}
+
+func TestBash(t *testing.T) {
+	path := script(t, "bash")
+	shellCompletes(t, func(typed string) *exec.Cmd {
+		words := strings.Split(typed, " ")
+		return exec.Command("bash", append([]string{"-c", `source "$1"; shift; COMP_CWORD=$1; shift; COMP_WORDS=("$@")
+			[[ $(complete -p vbankbatch) == "complete -F _vbankbatch vbankbatch" ]] || exit 1
+			_vbankbatch; ((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"`, "bash", path, strconv.Itoa(len(words) - 1)}, words...)...)
+	})
+
+	// bash makes three words of --flag=value
+	for _, words := range [][]string{{"--encoding", "="}, {"--encoding", "=", "cp"}} {
+		command := exec.Command("bash", append([]string{"-c", `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vbankbatch; printf '%s\n' "${COMPREPLY[@]}"`,
+			"bash", path, "vbankbatch", "run"}, words...)...)
+		if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), "cp949\n") || strings.Contains(string(out), "--") {
+			t.Errorf("%q: %s, %v", words, out, err)
+		}
+	}
+}
+
+func TestFish(t *testing.T) {
+	path := script(t, "fish")
+	shellCompletes(t, func(typed string) *exec.Cmd {
+		return exec.Command("fish", "--no-config", "-c", `source $argv[1]; complete -C $argv[2]`, path, typed)
+	})
+}
+
+// TestZsh types into a zsh of its own, which is what its completion takes.
+func TestZsh(t *testing.T) {
+	path := script(t, "zsh")
+	out, err := exec.Command("zsh", "-f", "-c", `autoload -Uz compinit && compinit -u -d /dev/null && source $1 && print $_comps[vbankbatch] $+functions[_vbankbatch_ledger_list]`, "zsh", path).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "_vbankbatch 1") {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// TestMan has groff format the page; it may warn of nothing.
+func TestMan(t *testing.T) {
+	page := printed(t, "man")
+	for _, want := range []string{".TH VBANKBATCH 1", `\fB\-\-doubt\-wait\fR=\fI30s\fR`, ".SS \"ledger show ", `\fB\-\-remote\-check\fR, \fB\-\-no\-remote\-check\fR`, ".SH \"EXIT STATUS\""} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+	if i := strings.IndexFunc(page, func(r rune) bool { return r > '~' }); i >= 0 {
+		t.Errorf("not all of it is ASCII: %.20q", page[i:])
+	}
+	if _, err := exec.LookPath("groff"); err != nil {
+		t.Skip("there is no groff here to format the page")
+	}
+	command := exec.Command("groff", "-man", "-Tutf8", "-ww")
+	var errs bytes.Buffer
+	command.Stdin, command.Stderr = strings.NewReader(page), &errs
+	out, err := command.Output()
+	if err != nil || errs.Len() > 0 {
+		t.Errorf("groff: %v\n%s", err, &errs)
+	}
+	if !strings.Contains(string(out), "한빛상사") {
+		t.Error("Korean is not shown")
+	}
+}
+
+// TestRoff keeps what troff would take for its own.
+func TestRoff(t *testing.T) {
+	for text, want := range map[string]string{
+		".TH": `\&.TH`, "'a'": `\&'a\(aq`, `C:\x`: `C:\ex`, "--due": `\-\-due`, "한": `\[uD55C]`, `"x"`: `\(dqx\(dq`,
+	} {
+		if got := roff(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
