@@ -990,3 +990,58 @@ func checkInbox(t *testing.T, what, api, in string, files, rows int) {
 		t.Errorf("%s: %d files in done, want %d", what, len(entries), 3*files)
 	}
 }
+
+// TestInboxStopped stops a run over a folder with a signal: the file under way stays, and the same command goes on. While
+// it runs nobody else may run the folder, with this ledger or another, or a file of it.
+func TestInboxStopped(t *testing.T) {
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil, "--latency", "30ms")
+	in := filepath.Join(dir, "in")
+	if err := os.Mkdir(in, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	written := time.Now().Add(-time.Hour)
+	for i := range 2 {
+		var text strings.Builder
+		text.WriteString("주문번호,금액\n")
+		for row := range 100 {
+			fmt.Fprintf(&text, "F%d-%02d,%d\n", i, row, 1000+row)
+		}
+		path := filepath.Join(in, fmt.Sprintf("orders%d.csv", i))
+		if err := errors.Join(os.WriteFile(path, []byte(text.String()), 0o600), os.Chtimes(path, written, written)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(ledger, path string) (*exec.Cmd, *bytes.Buffer) {
+		command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--timeout", "5s", "--due", "+7d", "--holder", "한빛", "--bank", "국민",
+			"--ledger", filepath.Join(dir, ledger), path)
+		command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
+		stderr := new(bytes.Buffer)
+		command.Stderr = stderr
+		return command, stderr
+	}
+	first, firstErr := run("ledger.db", in)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, api, 20)
+	for _, other := range []struct{ ledger, path, says string }{
+		{"ledger.db", in, "another run is busy with"},
+		{"other.db", in, "another run is busy with"},
+		{"ledger.db", filepath.Join(in, "orders1.csv"), "another run holds the ledger's lock"},
+	} {
+		command, stderr := run(other.ledger, other.path)
+		finishStarted(t, command, stderr, 6)
+		if !strings.Contains(stderr.String(), other.says) {
+			t.Errorf("%+v: %s", other, stderr)
+		}
+	}
+	first.Process.Signal(syscall.SIGTERM)
+	finish(t, first, firstErr, 143)
+	if text := firstErr.String(); strings.Contains(text, "moved to") || !strings.Contains(text, "hint: run the same command again to go on") {
+		t.Error(text)
+	}
+	again, againErr := run("ledger.db", in)
+	finishStarted(t, again, againErr, 0)
+	checkInbox(t, "after a signal", api, in, 2, 100)
+}
