@@ -3,12 +3,12 @@ package batch
 import (
 	"cmp"
 	"context"
-	"fmt"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
 )
 
 // maxTries is how often an update, a revocation or an issue is sent when every answer is lost.
@@ -75,7 +75,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 	}
 	// From here on a try may have reached the API although the process dies: the run that continues must know, and
 	// whoever asks the ledger for the order.
-	intent := []ledger.Entry{j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])}
+	intent := []ledger.Entry{j.result(Unknown, CodeInDoubt, say.Text(Codes[CodeInDoubt]))}
 	intent[0].Run = r.id
 	if j.order.Run != 0 {
 		holder := j.order
@@ -96,7 +96,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			j.order.Account, j.order.MerchantUID = accountOf(payment), string(payment.MerchantUID)
 			j.order.NowAmount = int64(payment.Amount)
 			if asked := j.row.Request.Amount; c.status == Updated && asked != 0 && asked != j.order.NowAmount {
-				r.changed(j, j.result(Conflict, CodeReplyDiffers, fmt.Sprintf("asked for %d won, the API has %d", asked, payment.Amount)))
+				r.changed(j, j.result(Conflict, CodeReplyDiffers, say.Sprintf("asked for %d won, the API has %d", asked, payment.Amount)))
 				return
 			}
 			r.changed(j, j.result(c.status, "", ""))
@@ -135,7 +135,7 @@ func (r *run) refresh(ctx context.Context, j *job) {
 		r.changed(j, result)
 		return
 	}
-	r.changed(j, j.result(Conflict, CodeNotReady, fmt.Sprintf("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
+	r.changed(j, j.result(Conflict, CodeNotReady, say.Sprintf("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
 }
 
 // refreshed is an order's entry with its account as the API tells of it now.
@@ -167,9 +167,9 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 	case 1:
 		return string(live[0].ImpUID), true
 	case 0:
-		r.record(j, j.result(Rejected, string(input.ImpUIDMissing), "neither the ledger nor the API has an account of this order that waits for a deposit; give its imp_uid"))
+		r.record(j, j.result(Rejected, string(input.ImpUIDMissing), say.Text("neither the ledger nor the API has an account of this order that waits for a deposit; give its imp_uid")))
 	default:
-		r.record(j, j.result(Conflict, CodeSeveralAccounts, "name one by its imp_uid: "+impUIDs(live)))
+		r.record(j, j.result(Conflict, CodeSeveralAccounts, say.Sprintf("name one by its imp_uid: %s", impUIDs(live))))
 	}
 	return "", false
 }
@@ -186,7 +186,7 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 		return false, false
 	}
 	if uid := j.row.Request.MerchantUID; uid != "" && uid != string(payment.MerchantUID) {
-		r.record(j, j.result(Conflict, CodeOrderDiffers, fmt.Sprintf("%s belongs to the order %s", impUID, payment.MerchantUID)))
+		r.record(j, j.result(Conflict, CodeOrderDiffers, say.Sprintf("%s belongs to the order %s", impUID, payment.MerchantUID)))
 		return true, true
 	}
 	if err := r.know(ctx, j, string(payment.MerchantUID), impUID); err != nil {
@@ -196,10 +196,10 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 	j.order = refreshed(j.order, payment)
 	switch {
 	case j.order.State == ledger.Revoked && c.status == Updated:
-		r.changed(j, j.result(Rejected, CodeNotReady, "the account is failed: "+string(payment.FailReason)))
+		r.changed(j, j.result(Rejected, CodeNotReady, say.Sprintf("the account is failed: %s", payment.FailReason)))
 		return true, true
 	case j.order.State != ledger.Revoked && payment.Status != client.StatusReady:
-		r.changed(j, j.result(Rejected, CodeNotReady, fmt.Sprintf("the account is %s", payment.Status)))
+		r.changed(j, j.result(Rejected, CodeNotReady, say.Sprintf("the account is %s", payment.Status)))
 		return true, true
 	}
 	if !c.done() {

@@ -7,13 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"time"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
 )
 
 // Plan is what the preflight found: the file whole, before anything is sent.
@@ -129,8 +129,8 @@ func Preflight(ctx context.Context, file *input.File, options input.Options) (*P
 		return nil, err
 	}
 	if p.repeats = index.resolve(); len(p.repeats) > mostRepeats {
-		return nil, &input.Error{Path: file.Path, Message: fmt.Sprintf("more than %d lines are for orders that stand in other lines too", mostRepeats),
-			Hint: "split the file, or look whether the column of order numbers is the right one"}
+		return nil, &input.Error{Path: file.Path, Message: say.Sprintf("more than %d lines are for orders that stand in other lines too", mostRepeats),
+			Hint: say.Text("split the file, or look whether the column of order numbers is the right one")}
 	} else if len(p.repeats) > 0 {
 		if err := count(func(*input.Row) {}); err != nil {
 			return nil, err
@@ -203,31 +203,31 @@ type Guards struct {
 // Check compares what the preflight found with what the caller knows, and returns every difference.
 func (g Guards) Check(p *Plan) error {
 	var all []error
-	fail := func(format string, values ...any) { all = append(all, fmt.Errorf(format, values...)) }
+	fail := func(err error) { all = append(all, err) }
 	if g.ExpectRows > 0 && p.ToDo() != g.ExpectRows {
-		fail("%d rows are to be done, --expect-rows says %d", p.ToDo(), g.ExpectRows)
+		fail(say.Errorf("%d rows are to be done, --expect-rows says %d", p.ToDo(), g.ExpectRows))
 	}
 	if g.ExpectTotal > 0 && p.Won != g.ExpectTotal {
-		fail("%d won are to be issued, --expect-total says %d", p.Won, g.ExpectTotal)
+		fail(say.Errorf("%d won are to be issued, --expect-total says %d", p.Won, g.ExpectTotal))
 	}
 	if g.MaxRows > 0 && p.ToDo() > g.MaxRows {
-		fail("%d rows are to be done, --max-rows allows %d", p.ToDo(), g.MaxRows)
+		fail(say.Errorf("%d rows are to be done, --max-rows allows %d", p.ToDo(), g.MaxRows))
 	}
 	if g.MaxTotal > 0 && p.Won > g.MaxTotal {
-		fail("%d won are to be issued, --max-total allows %d", p.Won, g.MaxTotal)
+		fail(say.Errorf("%d won are to be issued, --max-total allows %d", p.Won, g.MaxTotal))
 	}
 	if g.MaxAmount > 0 && p.Most > g.MaxAmount {
-		fail("one row asks for %d won, --max-amount allows %d", p.Most, g.MaxAmount)
+		fail(say.Errorf("one row asks for %d won, --max-amount allows %d", p.Most, g.MaxAmount))
 	}
 	if g.Strict && p.Invalid > 0 {
-		fail("%d rows are invalid, and --strict allows none", p.Invalid)
+		fail(say.Errorf("%d rows are invalid, and --strict allows none", p.Invalid))
 	}
 	if g.Strict && p.Warned > 0 {
-		fail("%d rows have warnings, and --strict allows none", p.Warned)
+		fail(say.Errorf("%d rows have warnings, and --strict allows none", p.Warned))
 	}
 	if g.Strict {
 		for _, d := range p.Differ {
-			fail("line %d: the total says %d and the rows come to %d, and --strict allows no difference", d.Line, d.Says, d.Adds)
+			fail(say.Errorf("line %d: the total says %d and the rows come to %d, and --strict allows no difference", d.Line, d.Says, d.Adds))
 		}
 	}
 	return errors.Join(all...)

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
 )
 
 // job is a row with what is known of its order before it is its turn.
@@ -64,7 +64,7 @@ func (j *job) judge() Result {
 	switch {
 	case row.Action == input.Issue && order.State == ledger.Issued:
 		if differs := differences(row, order); differs != "" {
-			return j.result(Conflict, CodeFiguresDiffer, differs+"; to change it use a row with the action update")
+			return j.result(Conflict, CodeFiguresDiffer, say.Sprintf("%s; to change it use a row with the action update", differs))
 		}
 		code, note := purged(order)
 		return j.result(AlreadyIssued, code, note)
@@ -72,11 +72,11 @@ func (j *job) judge() Result {
 		code, note := purged(order)
 		return j.result(j.already(Updated), code, note)
 	case row.Action == input.Update && order.State == ledger.Revoked:
-		return j.result(Rejected, CodeNotReady, "the account was revoked")
+		return j.result(Rejected, CodeNotReady, say.Text("the account was revoked"))
 	case row.Action == input.Revoke && order.State == ledger.Revoked:
 		return j.result(j.already(Revoked), "", "")
 	case row.Action != input.Issue && order.State == ledger.Intended:
-		return j.result(NotSent, CodeInDoubt, "the order's issue is in doubt itself; vbankbatch reconcile settles it")
+		return j.result(NotSent, CodeInDoubt, say.Text("the order's issue is in doubt itself; vbankbatch reconcile settles it"))
 	}
 	return Result{}
 }
@@ -86,13 +86,13 @@ func purged(order *ledger.Entry) (code, note string) {
 	if order.VbankNum != "" {
 		return "", ""
 	}
-	return CodeAccountPurged, Codes[CodeAccountPurged]
+	return CodeAccountPurged, say.Text(Codes[CodeAccountPurged])
 }
 
 // whySkipped is the sentence of the row's Skip, or what was found about it.
 func (j *job) whySkipped() string {
 	_, note := j.row.Complaint()
-	return cmp.Or(note, Codes[j.row.Skip], input.Sentences[input.Code(j.row.Skip)])
+	return cmp.Or(note, say.Text(cmp.Or(Codes[j.row.Skip], input.Sentences[input.Code(j.row.Skip)])))
 }
 
 // already is the status of a change whose account is as the row asks: Unchanged, unless a try of this row that was lost
@@ -110,11 +110,11 @@ func differences(row *input.Row, order *ledger.Entry) string {
 	amount, due := current(order)
 	switch {
 	case request.Amount != amount:
-		return fmt.Sprintf("the account is for %d won, the row says %d", amount, request.Amount)
+		return say.Sprintf("the account is for %d won, the row says %d", amount, request.Amount)
 	case !row.RelativeDue && due != 0 && request.VbankDue != due && request.VbankDue != order.VbankDue:
-		return fmt.Sprintf("the account is due %s, the row says %s", input.FormatDue(due), input.FormatDue(request.VbankDue))
+		return say.Sprintf("the account is due %s, the row says %s", input.FormatDue(due), input.FormatDue(request.VbankDue))
 	case order.Bank != "" && row.Bank != order.Bank:
-		return fmt.Sprintf("the account is at bank %s, the row says %s", order.Bank, row.Bank)
+		return say.Sprintf("the account is at bank %s, the row says %s", order.Bank, row.Bank)
 	}
 	return ""
 }
@@ -140,7 +140,7 @@ func (r *run) process(ctx context.Context, j *job) {
 	ctx = client.WithTier(ctx, j.row.Tier)
 	defer func() {
 		if crash := recover(); crash != nil { // an intent that was made stays in the ledger, in doubt
-			r.stop(fmt.Errorf("line %d: internal error: %v", j.row.Line, crash))
+			r.stop(say.Errorf("line %d: internal error: %v", j.row.Line, crash))
 		}
 	}()
 	if j.row.Invalid() && j.order.State == ledger.Vacant { // it was in doubt, and surely has no account
@@ -170,7 +170,7 @@ func (r *run) drop(j *job) {
 	switch {
 	case j.meant:
 		j.sent--
-		r.record(j, j.result(NotSent, CodeStopped, Codes[CodeStopped]))
+		r.record(j, j.result(NotSent, CodeStopped, say.Text(Codes[CodeStopped])))
 	case j.refusals > 0: // it waited for its next try
 		r.changed(j, j.result(NotSent, CodePGRefused, j.refusal))
 	}
@@ -235,7 +235,7 @@ func (r *run) issue(ctx context.Context, j *job) {
 func (r *run) doubt(ctx context.Context, j *job, err error) {
 	if fault, ok := errors.AsType[*client.Error](err); ok && fault.Acted {
 		j.order.ErrorCode = CodeReplyDiffers
-		j.order.ErrorMessage = fmt.Sprintf("the API said that it had made %s, and it is not found under this order", cmp.Or(fault.ImpUID, "an account"))
+		j.order.ErrorMessage = say.Sprintf("the API said that it had made %s, and it is not found under this order", cmp.Or(fault.ImpUID, say.Text("an account")))
 		if err := r.ledger.Record(ctx, j.order); err != nil {
 			r.stop(err)
 			return
@@ -253,7 +253,7 @@ func issued(j *job, payment client.Payment) Result {
 	code, note := atOtherBank(j.row.Bank, &j.order.Account)
 	result := j.result(Issued, code, note)
 	if amount := int64(payment.Amount); amount != j.order.Amount {
-		result = j.result(Conflict, CodeReplyDiffers, fmt.Sprintf("asked for %d won, the API issued %d", j.order.Amount, amount))
+		result = j.result(Conflict, CodeReplyDiffers, say.Sprintf("asked for %d won, the API issued %d", j.order.Amount, amount))
 		result.NowAmount = amount
 	}
 	result.State = ledger.Issued
@@ -265,7 +265,7 @@ func atOtherBank(asked string, account *ledger.Account) (code, note string) {
 	if asked == "" || account.VbankCode == "" || asked == account.VbankCode {
 		return "", ""
 	}
-	return CodeBankDiffers, fmt.Sprintf("the account is at bank %s, the row asked for %s", account.VbankCode, asked)
+	return CodeBankDiffers, say.Sprintf("the account is at bank %s, the row asked for %s", account.VbankCode, asked)
 }
 
 // takeOver decides an order for which the look-up ahead found payments that this ledger does not know: another
@@ -286,18 +286,18 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 	}
 	switch {
 	case paid != nil:
-		conflict(paid, CodeOrderPaid, fmt.Sprintf("%s is paid already", paid.ImpUID))
+		conflict(paid, CodeOrderPaid, say.Sprintf("%s is paid already", paid.ImpUID))
 	case j.seen && len(payments) == 0:
-		r.record(j, j.result(NotSent, CodeLookUpsDisagree, Codes[CodeLookUpsDisagree]))
+		r.record(j, j.result(NotSent, CodeLookUpsDisagree, say.Text(Codes[CodeLookUpsDisagree])))
 	case len(live) == 0:
 		r.issue(ctx, j)
 	case live[0].VbankNum == "":
-		conflict(&live[0], CodeOtherAccount, fmt.Sprintf("the API has %s, which has no account number", live[0].ImpUID))
+		conflict(&live[0], CodeOtherAccount, say.Sprintf("the API has %s, which has no account number", live[0].ImpUID))
 	case len(live) > 1:
-		conflict(nil, CodeSeveralAccounts, "ready at the API: "+impUIDs(live))
+		conflict(nil, CodeSeveralAccounts, say.Sprintf("ready at the API: %s", impUIDs(live)))
 	case int64(live[0].Amount) != j.row.Request.Amount:
 		conflict(&live[0], CodeFiguresDiffer,
-			fmt.Sprintf("the API has %s for %d won, the row says %d", live[0].ImpUID, live[0].Amount, j.row.Request.Amount))
+			say.Sprintf("the API has %s for %d won, the row says %d", live[0].ImpUID, live[0].Amount, j.row.Request.Amount))
 	default:
 		j.order.Account = accountOf(live[0])
 		code, note := atOtherBank(j.row.Bank, &j.order.Account)
@@ -346,9 +346,9 @@ func (r *run) refusal(j *job, err error) Result {
 	}
 	switch fault.Kind {
 	case client.Stopped:
-		return j.result(NotSent, CodeStopped, Codes[CodeStopped])
+		return j.result(NotSent, CodeStopped, say.Text(Codes[CodeStopped]))
 	case client.RateLimited:
-		return j.result(NotSent, CodeAPIBusy, Codes[CodeAPIBusy])
+		return j.result(NotSent, CodeAPIBusy, say.Text(Codes[CodeAPIBusy]))
 	case client.Unauthorized:
 		return j.result(NotSent, CodeUnauthorized, fault.Error())
 	case client.NotFound:

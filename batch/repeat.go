@@ -2,11 +2,11 @@ package batch
 
 import (
 	"cmp"
-	"fmt"
 	"hash/maphash"
 	"slices"
 
 	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
 )
 
 // CodeRepeated rows are skipped and CodeDuplicateConflict rows invalid; repeat says which, for one line.
@@ -17,26 +17,26 @@ type repeat struct {
 }
 
 func (r repeat) tell(row *input.Row) {
-	which := fmt.Sprintf("the first is on line %d", r.first)
+	which := say.Sprintf("the first is on line %d", r.first)
 	if r.first == row.Line {
-		which = "this is the first of them"
+		which = say.Text("this is the first of them")
 	}
 	switch {
 	case r.composed:
 		row.Problems = append(row.Problems, input.Problem{
 			Code: CodeDuplicateConflict, Field: "merchant_uid",
-			Message: "--key makes the same order number of several rows (" + which + "), so none was sent; add a column that tells them apart",
+			Message: say.Sprintf("--key makes the same order number of several rows (%s), so none was sent; add a column that tells them apart", which),
 		})
 	case r.conflict:
 		row.Problems = append(row.Problems, input.Problem{
 			Code:    CodeDuplicateConflict,
-			Message: "rows for this order say different things (" + which + "), so none was sent; leave the right one and run again",
+			Message: say.Sprintf("rows for this order say different things (%s), so none was sent; leave the right one and run again", which),
 		})
 	case r.first != row.Line && row.Skip == "":
 		row.Skip = CodeRepeated
 		row.Problems = []input.Problem{{
 			Code: CodeRepeated, Warning: true,
-			Message: fmt.Sprintf("line %d has the same order with the same figures and stands for this one", r.first),
+			Message: say.Sprintf("line %d has the same order with the same figures and stands for this one", r.first),
 		}}
 	}
 }

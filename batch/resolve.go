@@ -2,7 +2,6 @@ package batch
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 )
 
 // An issue is in doubt when it may have reached the API and no answer says so. Its row is parked and its worker takes
@@ -121,7 +121,7 @@ func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doub
 			case err != nil:
 				tell(d, unasked, err.Error())
 			case seen && len(all) == 0:
-				tell(d, unasked, "one look-up finds the order and the other does not")
+				tell(d, unasked, say.Text("one look-up finds the order and the other does not"))
 			default:
 				found, note := d.decide(all, ripe)
 				tell(d, found, note)
@@ -154,7 +154,7 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
 	case len(live) == 0:
 		return stillOpen, ""
 	case len(live) > 1:
-		return unclear, "the API has several accounts for the order: " + impUIDs(live)
+		return unclear, say.Sprintf("the API has several accounts for the order: %s", impUIDs(live))
 	}
 	account := accountOf(live[0])
 	madeBefore := account.IssuedAt != 0 && time.Unix(account.IssuedAt, 0).Before(d.order.IntentAt.Add(-clockSlack))
@@ -162,11 +162,11 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
 	case account.VbankNum == "" && !ripe:
 		return stillOpen, "" // it is being made
 	case account.VbankNum == "":
-		return unclear, fmt.Sprintf("the API has %s, which has no account number", live[0].ImpUID)
+		return unclear, say.Sprintf("the API has %s, which has no account number", live[0].ImpUID)
 	case int64(live[0].Amount) != d.order.Amount:
-		return unclear, fmt.Sprintf("the API has %s for %d won, %d were asked for", live[0].ImpUID, live[0].Amount, d.order.Amount)
+		return unclear, say.Sprintf("the API has %s for %d won, %d were asked for", live[0].ImpUID, live[0].Amount, d.order.Amount)
 	case madeBefore:
-		return unclear, fmt.Sprintf("the API has %s, made before the request that is in doubt", live[0].ImpUID)
+		return unclear, say.Sprintf("the API has %s, made before the request that is in doubt", live[0].ImpUID)
 	}
 	d.order.State, d.order.Account = ledger.Issued, account
 	return adopted, ""
@@ -253,7 +253,7 @@ func (p *parking) next() (next time.Time, ok bool) {
 // park puts a row in doubt aside.
 func (r *run) park(j *job) {
 	if r.parked.put(newDoubt(j.order, j, r.options.DoubtWait, r.api.ServerTime())) >= maxParked {
-		r.stop(&StopError{CodeTooManyInDoubt, fmt.Errorf("%d rows have lost their answer and wait to be looked up", maxParked)})
+		r.stop(&StopError{CodeTooManyInDoubt, say.Errorf("%d rows have lost their answer and wait to be looked up", maxParked)})
 	}
 }
 
@@ -294,7 +294,7 @@ func (r *run) settleParked(working, asking context.Context) {
 		pause(waking, time.Until(next))
 	}
 	for _, d := range r.parked.doubts {
-		r.conclude(working, d, unasked, "there was no time left to ask")
+		r.conclude(working, d, unasked, say.Text("there was no time left to ask"))
 	}
 }
 
@@ -326,7 +326,7 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note st
 			return
 		}
 		if own && j.lost() >= maxTries {
-			holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, Codes[CodeAPIFailed]
+			holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, say.Text(Codes[CodeAPIFailed])
 		}
 	}
 	if own {
@@ -349,7 +349,7 @@ func (d *doubt) settled(found finding, note string) ledger.Entry {
 		e.ErrorCode, e.ErrorMessage = atOtherBank(e.Bank, &e.Account)
 	case absent:
 		e.State = ledger.Vacant
-		e.Status, e.ErrorCode, e.ErrorMessage = NotSent, CodeNoAccount, Codes[CodeNoAccount]
+		e.Status, e.ErrorCode, e.ErrorMessage = NotSent, CodeNoAccount, say.Text(Codes[CodeNoAccount])
 	default:
 		e.Status = Unknown
 		switch {
@@ -446,7 +446,7 @@ func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Ent
 	if order.State == ledger.Revoked {
 		status = Revoked
 	}
-	tell(Settled{Order: order, Status: status, Note: fmt.Sprintf("%d won until %s", order.NowAmount, input.FormatDue(order.NowDue))})
+	tell(Settled{Order: order, Status: status, Note: say.Sprintf("%d won until %s", order.NowAmount, input.FormatDue(order.NowDue))})
 	return nil
 }
 

@@ -1,13 +1,13 @@
 package batch
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 )
 
 // Status says what became of a row.
@@ -137,13 +137,13 @@ func ParseLimit(text string) (Limit, error) {
 	if share, ok := strings.CutSuffix(text, "%"); ok {
 		percent, err := strconv.ParseFloat(share, 64)
 		if err != nil || !(percent > 0 && percent <= 100) {
-			return Limit{}, fmt.Errorf("%q is no share between 0%% and 100%%", text)
+			return Limit{}, say.Errorf("%q is no share between 0%% and 100%%", text)
 		}
 		return Limit{Percent: percent}, nil
 	}
 	rows, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || rows < 1 {
-		return Limit{}, fmt.Errorf("%q is neither a number of rows, such as 25, nor a share, such as 10%%", text)
+		return Limit{}, say.Errorf("%q is neither a number of rows, such as 25, nor a share, such as 10%%", text)
 	}
 	return Limit{Rows: rows}, nil
 }

@@ -3,7 +3,6 @@ package batch
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 )
 
 // Sizes of what is read ahead of the workers: a block of rows shares one look-up in the ledger, a chunk of rows to
@@ -225,7 +225,7 @@ func (r *run) withoutStrangers(chunk []*job) []*job {
 	return slices.DeleteFunc(chunk, func(j *job) bool {
 		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.seen
 		if stranger {
-			r.record(j, j.result(Conflict, CodeOrderUnknown, fmt.Sprintf("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
+			r.record(j, j.result(Conflict, CodeOrderUnknown, say.Sprintf("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
 		}
 		return stranger
 	})

@@ -3,7 +3,6 @@ package batch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
 )
 
 // StopError is why a run ended before its last row. Its rows without an outcome are not_sent, and the same command
@@ -108,7 +108,7 @@ func (f *failures) add(pg string, result *Result) error {
 	f.sent++
 	f.refused++
 	if f.limit.reached(f.refused, f.sent) {
-		return &StopError{CodeTooManyFailures, fmt.Errorf("%d rows were refused", f.refused)}
+		return &StopError{CodeTooManyFailures, say.Errorf("%d rows were refused", f.refused)}
 	}
 	of, words := f.of(pg), result.ErrorMessage
 	code, from := everyRow(words)
@@ -127,7 +127,7 @@ func (f *failures) add(pg string, result *Result) error {
 		code, from = CodeAllRefused, sameRefusals
 	}
 	if of.rows >= from || code != CodeAllRefused && of.rows >= f.rows[pg] {
-		return &StopError{code, fmt.Errorf("every row sent so far was refused, %d of them: %s", of.rows, words)}
+		return &StopError{code, say.Errorf("every row sent so far was refused, %d of them: %s", of.rows, words)}
 	}
 	return nil
 }

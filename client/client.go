@@ -15,7 +15,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -27,6 +26,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
 // DefaultURL is the live API.
@@ -129,13 +130,13 @@ func WithTier(ctx context.Context, tier string) context.Context {
 func Address(base string) (string, error) {
 	u, err := url.Parse(cmp.Or(base, DefaultURL))
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return "", errors.New("the API's address must look like https://api.iamport.kr")
+		return "", say.New("the API's address must look like https://api.iamport.kr")
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", errors.New("the API's address must hold no user, query or fragment")
+		return "", say.New("the API's address must hold no user, query or fragment")
 	}
 	if u.Scheme == "http" && !Loopback(base) {
-		return "", errors.New("plain http would send the credentials in the clear: use https (http is for loopback addresses only)")
+		return "", say.New("plain http would send the credentials in the clear: use https (http is for loopback addresses only)")
 	}
 	host := strings.ToLower(u.Host)
 	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
@@ -201,7 +202,7 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 	if k.body != nil {
 		var err error
 		if body, err = json.Marshal(k.body); err != nil {
-			return &Error{Op: k.op(), Kind: Stopped, Err: fmt.Errorf("the request cannot be written as JSON: %w", err)}
+			return &Error{Op: k.op(), Kind: Stopped, Err: say.Errorf("the request cannot be written as JSON: %w", err)}
 		}
 	}
 	renewed, began := false, time.Now()
@@ -366,7 +367,7 @@ func (c *Client) build(ctx context.Context, k call, token string, body []byte) (
 	}
 	request, err := http.NewRequestWithContext(ctx, k.method, address, reader)
 	if err != nil {
-		return nil, errors.New("the request's address is malformed") // err would print the query
+		return nil, say.New("the request's address is malformed") // err would print the query
 	}
 	if !k.look {
 		request.GetBody = nil // net/http must have no means to send it again by itself
@@ -447,13 +448,13 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 	case fault.Kind != "":
 		return fault
 	case len(text) > maxReply:
-		return malformed(fmt.Sprintf("the reply is longer than %d bytes", maxReply))
+		return malformed(say.Sprintf("the reply is longer than %d bytes", maxReply))
 	case torn:
-		return malformed("the reply is not JSON")
+		return malformed(say.Text("the reply is not JSON"))
 	case wrapped.Code == nil:
-		return malformed("the reply has no code")
+		return malformed(say.Text("the reply has no code"))
 	case response.StatusCode == http.StatusNotFound && *wrapped.Code != -1:
-		return malformed("a 404 that is not the API's own") // its 4xx carry code -1
+		return malformed(say.Text("a 404 that is not the API's own")) // its 4xx carry code -1
 	case response.StatusCode == http.StatusNotFound:
 		fault.Kind = NotFound
 		return fault
@@ -461,9 +462,9 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 		fault.Kind = Refused
 		return fault
 	case parseErr != nil:
-		return malformed("the reply's response has an unexpected shape")
+		return malformed(say.Text("the reply's response has an unexpected shape"))
 	case wrapped.Response == nil || !bytes.Contains(text, []byte(`"response"`)): // null, or not there at all
-		return malformed("the reply says success and holds nothing")
+		return malformed(say.Text("the reply says success and holds nothing"))
 	}
 	return nil
 }

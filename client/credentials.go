@@ -2,10 +2,11 @@ package client
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
+
+	"vbankbatch/client/say"
 )
 
 // Credentials are what the environment holds of the merchant's secrets.
@@ -36,14 +37,14 @@ func (k *PGAPIKeys) Find(places map[string]string) error {
 		case "file":
 			text, err := os.ReadFile(name)
 			if err != nil {
-				return fmt.Errorf("the pg_api_key of %s: %w", mid, err)
+				return say.Errorf("the pg_api_key of %s: %w", mid, err)
 			}
 			value = strings.TrimSpace(string(text))
 		default:
-			return fmt.Errorf("the pg_api_key of %s must be told as env:NAME or file:PATH, not as the key itself", mid)
+			return say.Errorf("the pg_api_key of %s must be told as env:NAME or file:PATH, not as the key itself", mid)
 		}
 		if value == "" {
-			return fmt.Errorf("the pg_api_key of %s: %s is empty", mid, place)
+			return say.Errorf("the pg_api_key of %s: %s is empty", mid, place)
 		}
 		k.ByMID[mid] = Secret(value)
 	}
@@ -51,7 +52,7 @@ func (k *PGAPIKeys) Find(places map[string]string) error {
 }
 
 // ErrNoCredentials is returned by Complete when the key or the secret is missing.
-var ErrNoCredentials = errors.New("IMP_KEY and IMP_SECRET are not set")
+var ErrNoCredentials = say.New("IMP_KEY and IMP_SECRET are not set")
 
 // Environment reads the credentials from the environment: each from the variable itself, or from the file that the
 // variable with _FILE behind its name tells of.
@@ -60,7 +61,7 @@ func Environment() (Credentials, error) {
 	for name, into := range map[string]*Secret{"IMP_KEY": &c.Key, "IMP_SECRET": &c.Secret, "IMP_PG_API_KEY": &c.PGAPIKeys.Any} {
 		value, file := os.Getenv(name), os.Getenv(name+"_FILE")
 		if value != "" && file != "" {
-			return Credentials{}, fmt.Errorf("%s and %s_FILE are both set; one of them must go", name, name)
+			return Credentials{}, say.Errorf("%s and %s_FILE are both set; one of them must go", name, name)
 		}
 		if file != "" {
 			text, err := os.ReadFile(file)
@@ -68,7 +69,7 @@ func Environment() (Credentials, error) {
 				return Credentials{}, fmt.Errorf("%s_FILE: %w", name, err)
 			}
 			if value = strings.TrimSpace(string(text)); value == "" {
-				return Credentials{}, fmt.Errorf("%s_FILE: %s is empty", name, file)
+				return Credentials{}, say.Errorf("%s_FILE: %s is empty", name, file)
 			}
 		}
 		*into = Secret(value)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
 // Kind says how a request ended, as far as the client saw it.
@@ -54,7 +56,7 @@ type Error struct {
 
 // Error tells the operation, the kind and the API's own words.
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s: %s", e.Op, e.Kind)
+	text := fmt.Sprintf("%s: %s", e.Op, say.Text(string(e.Kind)))
 	if e.Status != 0 {
 		text += fmt.Sprintf(" (HTTP %d, code %d)", e.Status, e.Code)
 	}

@@ -5,15 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"vbankbatch/client/say"
 )
 
-var errMissingToken = errors.New("the reply holds no access_token")
+var errMissingToken = say.New("the reply holds no access_token")
 
 // Payment is the API's PaymentAnnotation: every field of the documents' response model, and the newer ones last.
 // Unknown fields are ignored, null and missing ones are zero.
@@ -153,11 +154,11 @@ func (w *Won) UnmarshalJSON(raw []byte) error {
 	}
 	whole, ok := number(raw)
 	if !ok {
-		return fmt.Errorf("an amount in the reply is no number of won")
+		return say.Errorf("an amount in the reply is no number of won")
 	}
 	if strings.ContainsAny(string(raw), ".eE") {
 		if value, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64); err != nil || value != float64(whole) {
-			return fmt.Errorf("an amount in the reply has a fraction")
+			return say.Errorf("an amount in the reply has a fraction")
 		}
 	}
 	*w = Won(whole)
@@ -233,7 +234,7 @@ func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Pay
 	}
 	for page := 1; ; page++ {
 		if page > maxPages {
-			return torn("the order has more payments than can be looked at")
+			return torn(say.Text("the order has more payments than can be looked at"))
 		}
 		var reply struct {
 			Total Won       `json:"total"`
@@ -248,7 +249,7 @@ func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Pay
 		case err != nil:
 			return nil, err
 		case reply.List == nil:
-			return torn("the reply holds no list")
+			return torn(say.Text("the reply holds no list"))
 		}
 		for _, payment := range reply.List {
 			if string(payment.MerchantUID) != merchantUID {
@@ -258,7 +259,7 @@ func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Pay
 		all = append(all, reply.List...)
 		if reply.Next == 0 {
 			if len(all) < int(reply.Total) {
-				return torn("the list is shorter than the total that it tells")
+				return torn(say.Text("the list is shorter than the total that it tells"))
 			}
 			return all, nil
 		}

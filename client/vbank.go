@@ -3,10 +3,11 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"vbankbatch/client/say"
 )
 
 // IssueRequest is the body of POST /vbanks. The fields without a remark are those of the document "Request virtual
@@ -70,7 +71,7 @@ func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, erro
 		return Payment{}, &Error{Op: k.op(), Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
 	case err == nil && payment.VbankNum == "" && payment.Status == StatusReady:
 		return Payment{}, &Error{Op: k.op(), Kind: Malformed, Acted: true, ImpUID: string(payment.ImpUID),
-			Err: errors.New("the reply says success and holds no vbank_num")}
+			Err: say.New("the reply says success and holds no vbank_num")}
 	}
 	return payment, err
 }
@@ -102,7 +103,7 @@ func (c *Client) vbank(ctx context.Context, k call) (Payment, error) {
 		return Payment{}, err
 	}
 	if payment.ImpUID == "" {
-		return Payment{}, &Error{Op: k.op(), Kind: Malformed, Acted: true, Err: errors.New("the reply says success and holds no imp_uid")}
+		return Payment{}, &Error{Op: k.op(), Kind: Malformed, Acted: true, Err: say.New("the reply says success and holds no imp_uid")}
 	}
 	return payment, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
 )
 
 // Formats are those that Check writes.
@@ -78,18 +79,18 @@ func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *
 
 func difference(d input.Difference) *input.Problem {
 	return &input.Problem{Column: d.Column, Header: d.Header, Field: "amount", Code: input.TotalDiffers, Text: strconv.FormatInt(d.Says, 10), Warning: true,
-		Message: fmt.Sprintf("the total says %s won and the rows above it come to %s; a row may be missing or changed", thousands(d.Says), thousands(d.Adds))}
+		Message: say.Sprintf("the total says %s won and the rows above it come to %s; a row may be missing or changed", thousands(d.Says), thousands(d.Adds))}
 }
 
 // complaint is a problem as one line: where, what, and what to do.
 func complaint(line int, p *input.Problem) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "line %d", line)
+	say.Fprintf(&b, "line %d", line)
 	if p.Column > 0 {
-		fmt.Fprintf(&b, ", column %d (%s)", p.Column, p.Header)
+		say.Fprintf(&b, ", column %d (%s)", p.Column, p.Header)
 	}
 	if p.Warning {
-		b.WriteString(", warning")
+		b.WriteString(say.Text(", warning"))
 	}
 	fmt.Fprintf(&b, ": %s: ", p.Code)
 	if p.Text != "" {
@@ -203,53 +204,53 @@ func PrintPlan(w io.Writer, p *batch.Plan) {
 	printFigures(w, p)
 	for i, d := range p.Differ {
 		if i == 10 {
-			fmt.Fprintf(w, "  and %d more totals that differ\n", p.Passed.Differ-i)
+			say.Fprintf(w, "  and %d more totals that differ\n", p.Passed.Differ-i)
 			break
 		}
-		fmt.Fprintf(w, "warning: line %d, column %d (%s): %s\n", d.Line, d.Column, d.Header, difference(d).Message)
+		say.Fprintf(w, "warning: line %d, column %d (%s): %s\n", d.Line, d.Column, d.Header, difference(d).Message)
 	}
 }
 
 // printFigures tells how the file was understood, and the control totals.
 func printFigures(w io.Writer, p *batch.Plan) {
-	fmt.Fprintf(w, "%s: %s, separated by %s, header on line %d\n", p.File.Path, p.Layout.Encoding, delimiterName(p.Layout.Delimiter), p.Layout.HeaderLine)
+	say.Fprintf(w, "%s: %s, separated by %s, header on line %d\n", p.File.Path, p.Layout.Encoding, delimiterName(p.Layout.Delimiter), p.Layout.HeaderLine)
 	for _, m := range p.Mapping {
-		fmt.Fprintf(w, "  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
+		say.Fprintf(w, "  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
 	}
 	if p.Options.Key != "" {
-		fmt.Fprintf(w, "  %-14s made of %s\n", "merchant_uid", p.Options.Key)
+		say.Fprintf(w, "  %-14s made of %s\n", "merchant_uid", p.Options.Key)
 	}
 	if given := slices.Sorted(maps.Keys(p.Options.Set)); len(given) > 0 {
-		fmt.Fprintf(w, "  given for rows that have none: %s\n", strings.Join(given, ", "))
+		say.Fprintf(w, "  given for rows that have none: %s\n", strings.Join(given, ", "))
 	}
-	fmt.Fprintf(w, "%s: %s to do", Count(p.Rows, "row"), thousands(int64(p.ToDo())))
+	say.Fprintf(w, "%s: %s to do", Count(p.Rows, "1 row", "%s rows"), thousands(int64(p.ToDo())))
 	for _, action := range []input.Action{input.Issue, input.Update, input.Revoke} {
 		if n := p.Actions[action]; n > 0 {
-			fmt.Fprintf(w, ", %s to %s", thousands(int64(n)), action)
+			say.Fprintf(w, ", %s to %s", thousands(int64(n)), say.Text(string(action)))
 		}
 	}
-	fmt.Fprintf(w, "; %s skipped%s, %s invalid\n", thousands(int64(p.Skipped)), inBrackets(p.Skips), thousands(int64(p.Invalid)))
+	say.Fprintf(w, "; %s skipped%s, %s invalid\n", thousands(int64(p.Skipped)), inBrackets(p.Skips), thousands(int64(p.Invalid)))
 	if passed := passedOver(p.Passed); passed != "" {
-		fmt.Fprintln(w, "passed over:", passed)
+		say.Fprintf(w, "passed over: %s\n", passed)
 	}
 	if p.Actions[input.Issue] > 0 && p.Won > 0 {
-		fmt.Fprintf(w, "to issue: %s won, from %s to %s each, due from %s to %s\n", thousands(p.Won), thousands(p.Least), thousands(p.Most),
+		say.Fprintf(w, "to issue: %s won, from %s to %s each, due from %s to %s\n", thousands(p.Won), thousands(p.Least), thousands(p.Most),
 			input.FormatDue(p.FirstDue), input.FormatDue(p.LastDue))
-		fmt.Fprintf(w, "by bank: %s\n", counts(p.Banks, "none"))
-		fmt.Fprintf(w, "by pg: %s\n", counts(p.PGs, "the default"))
+		say.Fprintf(w, "by bank: %s\n", counts(p.Banks, say.Text("none")))
+		say.Fprintf(w, "by pg: %s\n", counts(p.PGs, say.Text("the default")))
 	}
 	for _, notice := range notices(p) {
-		fmt.Fprintf(w, "notice: %s\n", notice)
+		say.Fprintf(w, "notice: %s\n", notice)
 	}
 }
 
 // notices are what is told once for many rows.
 func notices(p *batch.Plan) (list []string) {
 	if n := p.PGs[""]; n > 0 {
-		list = append(list, fmt.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", Count(n, "row")))
+		list = append(list, say.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", Count(n, "1 row", "%s rows")))
 	}
 	for _, message := range slices.Sorted(maps.Keys(p.Notices)) {
-		list = append(list, fmt.Sprintf("%s: %s", Count(p.Notices[message], "row"), message))
+		list = append(list, fmt.Sprintf("%s: %s", Count(p.Notices[message], "1 row", "%s rows"), message))
 	}
 	return list
 }
@@ -257,23 +258,23 @@ func notices(p *batch.Plan) (list []string) {
 // passedOver says what stands between the rows, and whether the totals among it are right.
 func passedOver(s input.Stats) string {
 	var list []string
-	add := func(n int, what string, many ...string) {
+	add := func(n int, counted string) {
 		if n > 0 {
-			list = append(list, Count(n, what, many...))
+			list = append(list, counted)
 		}
 	}
-	add(s.Titles, "line above the header", "lines above the header")
-	add(s.Headers, "repeated header")
-	add(s.Blank, "blank line")
-	add(s.Totals, "line of totals", "lines of totals")
+	add(s.Titles, Count(s.Titles, "1 line above the header", "%s lines above the header"))
+	add(s.Headers, Count(s.Headers, "1 repeated header", "%s repeated headers"))
+	add(s.Blank, Count(s.Blank, "1 blank line", "%s blank lines"))
+	add(s.Totals, Count(s.Totals, "1 line of totals", "%s lines of totals"))
 	if s.Totals > 0 {
 		var totals []string
 		for _, t := range []struct {
-			n    int
-			what string
-		}{{s.Agree, "as the rows add up"}, {s.Differ, "different"}, {s.Totals - s.Agree - s.Differ, "not compared"}} {
+			n      int
+			format string
+		}{{s.Agree, say.Mark("%s as the rows add up")}, {s.Differ, say.Mark("%s different")}, {s.Totals - s.Agree - s.Differ, say.Mark("%s not compared")}} {
 			if t.n > 0 {
-				totals = append(totals, fmt.Sprintf("%s %s", thousands(int64(t.n)), t.what))
+				totals = append(totals, say.Sprintf(t.format, thousands(int64(t.n))))
 			}
 		}
 		list[len(list)-1] += " (" + strings.Join(totals, ", ") + ")"
@@ -297,27 +298,24 @@ func inBrackets(m map[string]int) string {
 	return " (" + counts(m, "") + ")"
 }
 
-// Count writes a number of things.
-func Count(n int, one string, many ...string) string {
-	switch {
-	case n == 1:
-		return "1 " + one
-	case many != nil:
-		return thousands(int64(n)) + " " + many[0]
+// Count writes a number of things: one as it is, or the format for many.
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return say.Text(one)
 	}
-	return thousands(int64(n)) + " " + one + "s"
+	return say.Sprintf(many, thousands(int64(n)))
 }
 
 func delimiterName(r rune) string {
 	switch r {
 	case ',':
-		return "commas"
+		return say.Text("commas")
 	case '\t':
-		return "tabs"
+		return say.Text("tabs")
 	case ';':
-		return "semicolons"
+		return say.Text("semicolons")
 	case '|':
-		return "bars"
+		return say.Text("bars")
 	}
 	return strconv.QuoteRune(r)
 }

@@ -1,10 +1,11 @@
 package report
 
 import (
-	"fmt"
 	"strings"
 
 	"golang.org/x/text/encoding/korean"
+
+	"vbankbatch/client/say"
 )
 
 // The encodings that results are written in.
@@ -36,15 +37,15 @@ func (e *EncodingError) Error() string {
 	var places []string
 	for _, l := range e.First {
 		if l.Line == 0 {
-			places = append(places, fmt.Sprintf("in the header, column %d: %#U", l.Column, l.Char))
+			places = append(places, say.Sprintf("in the header, column %d: %#U", l.Column, l.Char))
 		} else {
-			places = append(places, fmt.Sprintf("line %d, column %d (%s): %#U", l.Line, l.Column, l.Header, l.Char))
+			places = append(places, say.Sprintf("line %d, column %d (%s): %#U", l.Line, l.Column, l.Header, l.Char))
 		}
 	}
 	if more := e.Total - len(e.First); more > 0 {
-		places = append(places, fmt.Sprintf("and %d more", more))
+		places = append(places, say.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("CP949 lacks characters that stand in the results, %d in all: %s", e.Total, strings.Join(places, "; "))
+	return say.Sprintf("CP949 lacks characters that stand in the results, %d in all: %s", e.Total, strings.Join(places, "; "))
 }
 
 // look notes what CP949 lacks of a line of the results, and returns an error for all lines up to here, if there is one.

@@ -366,19 +366,4 @@ func TestWords(t *testing.T) {
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(used)), there); diff != "" {
 		t.Error(diff)
 	}
-	for key, w := range words {
-		if w.ko == "" || w.en == "" || verbs(w.ko) != verbs(w.en) {
-			t.Errorf("%s: %q and %q", key, w.ko, w.en)
-		}
-	}
-}
-
-func verbs(format string) string {
-	var all strings.Builder
-	for _, part := range strings.Split(strings.ReplaceAll(format, "%%", ""), "%")[1:] {
-		if i := strings.IndexAny(part, "sdf"); i >= 0 && strings.Trim(part[:i], ".0123456789") == "" {
-			all.WriteString(part[:i+1] + " ")
-		}
-	}
-	return all.String()
 }

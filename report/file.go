@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
 // replacement is a file in the making: it has a temporary name beside its own, mode 0600, until it is renamed. A run that
@@ -24,9 +26,9 @@ type replacement struct {
 func newReplacement(path string) (*replacement, error) {
 	f := &replacement{path: path}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory", path)
+		return nil, say.Errorf("%s is a directory", path)
 	} else if err == nil && !info.Mode().IsRegular() { // a device that is renamed over is gone
-		return nil, fmt.Errorf("%s is no file that could be replaced", path)
+		return nil, say.Errorf("%s is no file that could be replaced", path)
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		f.path = target // not the link itself
@@ -120,7 +122,7 @@ func syncDir(path string) error {
 // replace writes a file whole, or not at all.
 func replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	if path == "-" {
-		return errors.New("- is standard output, which is for results alone; name a file")
+		return say.New("- is standard output, which is for results alone; name a file")
 	}
 	file, err := newReplacement(path)
 	if err != nil {

@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/gocarina/gocsv"
+	"github.com/rivo/uniseg"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
 )
 
 // JSONLines is a format of LedgerExport: an object on each line.
@@ -29,7 +31,7 @@ var stateNames = map[ledger.State]string{
 }
 
 func stateForPeople(state ledger.State) string {
-	return strings.ReplaceAll(stateNames[state], "_", " ")
+	return say.Text(strings.ReplaceAll(stateNames[state], "_", " "))
 }
 
 // stream writes values of one kind as they come, as CSV with a header, as one JSON array, or as JSON lines.
@@ -123,7 +125,7 @@ func LedgerList(ctx context.Context, w io.Writer, book *ledger.Reader, filter le
 		number = func(vbankNum string) string { return vbankNum }
 	}
 	if format == Text {
-		t := newTable(w, []string{"order", "tier", "state", "status", "amount", "due", "bank", "imp_uid", "account", "run", "line"}, 4, 9, 10)
+		t := newTable(w, headings("order", "tier", "state", "status", "amount", "due", "bank", "imp_uid", "account", "run", "line"), 4, 9, 10)
 		err := book.List(ctx, filter, func(l *ledger.Line) error {
 			return t.add(l.MerchantUID, l.Tier, stateForPeople(l.State), l.Status, thousands(amountNow(l)), input.FormatDue(dueNow(l)),
 				strings.TrimSpace(cmp.Or(l.VbankCode, l.Bank)+" "+l.VbankName), l.ImpUID, number(l.VbankNum), strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10))
@@ -264,7 +266,7 @@ func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order le
 	if err := printOrder(w, order, lines); err != nil {
 		return err
 	}
-	t := newTable(w, []string{"run", "line", "at", "action", "status", "sent", "amount", "code", "file", "message"}, 0, 1, 5, 6)
+	t := newTable(w, headings("run", "line", "at", "action", "status", "sent", "amount", "code", "file", "message"), 0, 1, 5, 6)
 	for i := range lines {
 		l := &lines[i]
 		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), instantForPeople(l.At), l.Action, l.Status, thousands(int64(l.Attempts)), thousands(l.Amount),
@@ -281,7 +283,8 @@ func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
 	var out strings.Builder
 	field := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(&out, "%-9s %s\n", name, visible(value))
+			name = say.Text(name)
+			fmt.Fprintf(&out, "%s%s %s\n", name, strings.Repeat(" ", max(9-uniseg.StringWidth(name), 0)), visible(value))
 		}
 	}
 	field("order", order.MerchantUID)
@@ -293,10 +296,10 @@ func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
 		}
 	}
 	if live == nil {
-		field("state", "no account that this ledger knows of")
+		field("state", say.Text("no account that this ledger knows of"))
 	} else {
 		field("state", stateForPeople(live.State))
-		field("amount", thousands(amountNow(live))+" won")
+		field("amount", say.Sprintf("%s won", thousands(amountNow(live))))
 		field("due", input.FormatDue(dueNow(live)))
 		field("bank", strings.TrimSpace(cmp.Or(live.VbankCode, live.Bank)+" "+live.VbankName))
 		field("account", live.VbankNum)
@@ -307,7 +310,7 @@ func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
 			field("issued", instantForPeople(time.Unix(live.IssuedAt, 0)))
 		}
 		if live.State != ledger.Intended && live.VbankNum == "" {
-			field("account", batch.Codes[batch.CodeAccountPurged])
+			field("account", Sentence(batch.CodeAccountPurged))
 		}
 	}
 	out.WriteByte('\n')
@@ -367,22 +370,22 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 		return out.Encode(told)
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "file: %s bytes, and %s in the log beside it\n", thousands(s.Bytes), thousands(s.LogBytes))
-	fmt.Fprintf(&out, "orders: %s issued, %s in doubt, %s changing, %s revoked\n", thousands(s.Orders[ledger.Issued]), thousands(s.Orders[ledger.Intended]),
+	say.Fprintf(&out, "file: %s bytes, and %s in the log beside it\n", thousands(s.Bytes), thousands(s.LogBytes))
+	say.Fprintf(&out, "orders: %s issued, %s in doubt, %s changing, %s revoked\n", thousands(s.Orders[ledger.Issued]), thousands(s.Orders[ledger.Intended]),
 		thousands(s.Orders[ledger.Changing]), thousands(s.Orders[ledger.Revoked]))
 	if !s.DoubtSince.IsZero() {
-		fmt.Fprintf(&out, "oldest in doubt: since %s, %s ago\n", instantForPeople(s.DoubtSince), age(now.Sub(s.DoubtSince)))
+		say.Fprintf(&out, "oldest in doubt: since %s, %s ago\n", instantForPeople(s.DoubtSince), age(now.Sub(s.DoubtSince)))
 	}
 	if s.Lines > 0 {
-		fmt.Fprintf(&out, "lines: %s, from %s to %s\n", thousands(s.Lines), instantForPeople(s.Oldest), instantForPeople(s.Newest))
+		say.Fprintf(&out, "lines: %s, from %s to %s\n", thousands(s.Lines), instantForPeople(s.Oldest), instantForPeople(s.Newest))
 	}
 	out.WriteByte('\n')
 	if _, err := io.WriteString(w, out.String()); err != nil {
 		return err
 	}
-	t := newTable(w, []string{"run", "file", "started", "finished", "lines", "by status"}, 0, 4)
+	t := newTable(w, headings("run", "file", "started", "finished", "lines", "by status"), 0, 4)
 	for _, r := range s.Runs {
-		finished := "interrupted, or under way"
+		finished := say.Text("interrupted, or under way")
 		if !r.Finished.IsZero() {
 			finished = instantForPeople(r.Finished)
 		}
@@ -405,30 +408,30 @@ func age(d time.Duration) string {
 	days, hours, minutes := d/(24*time.Hour), d/time.Hour%24, d/time.Minute%60
 	switch {
 	case days > 0:
-		return fmt.Sprintf("%dd %dh", days, hours)
+		return say.Sprintf("%dd %dh", days, hours)
 	case hours > 0:
-		return fmt.Sprintf("%dh %dm", hours, minutes)
+		return say.Sprintf("%dh %dm", hours, minutes)
 	}
-	return fmt.Sprintf("%dm", minutes)
+	return say.Sprintf("%dm", minutes)
 }
 
 // PrintPurge tells a person what a purge of the runs that ended before a day does, or has done.
 func PrintPurge(w io.Writer, p ledger.Purged, before time.Time, done bool) {
-	head := "runs that ended before %s would be purged:\n"
+	head := say.Mark("runs that ended before %s would be purged:\n")
 	if done {
-		head = "runs that ended before %s are purged:\n"
+		head = say.Mark("runs that ended before %s are purged:\n")
 	}
-	fmt.Fprintf(w, head, before.In(input.KST).Format(time.DateOnly))
+	say.Fprintf(w, head, before.In(input.KST).Format(time.DateOnly))
 	for _, line := range []struct {
 		n     int64
 		words string
 	}{
-		{p.Accounts, "accounts without their number, holder and messages; their orders stay known, and get no second account"},
-		{p.Lines, "lines deleted that hold no order: refused, invalid, skipped, or done by another line"},
-		{p.Runs, "runs deleted, all of whose lines were"},
-		{p.Files, "runs without the name and the digest of their file; report cannot write their results again"},
-		{p.Waiting, "accounts kept as they are, since they may still be paid into: their due date has not passed, or they have none"},
-		{p.InDoubt, "lines kept as they are, since they are in doubt; vbankbatch reconcile settles them"},
+		{p.Accounts, say.Text("accounts without their number, holder and messages; their orders stay known, and get no second account")},
+		{p.Lines, say.Text("lines deleted that hold no order: refused, invalid, skipped, or done by another line")},
+		{p.Runs, say.Text("runs deleted, all of whose lines were")},
+		{p.Files, say.Text("runs without the name and the digest of their file; report cannot write their results again")},
+		{p.Waiting, say.Text("accounts kept as they are, since they may still be paid into: their due date has not passed, or they have none")},
+		{p.InDoubt, say.Text("lines kept as they are, since they are in doubt; vbankbatch reconcile settles them")},
 	} {
 		fmt.Fprintf(w, "  %9s  %s\n", thousands(line.n), line.words)
 	}

@@ -18,6 +18,7 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 )
 
 //go:embed page.html
@@ -36,7 +37,6 @@ var pagePolicy = func() string {
 
 // PageOptions say how the page is written.
 type PageOptions struct {
-	Lang         string                   // Korean or English
 	ShowAccounts bool                     // account numbers and holders in full
 	Sentence     func(code string) string // what an error code means, in that language; nil is Sentence
 }
@@ -97,11 +97,8 @@ type pageEndpoint struct {
 	Figures []string // number, retries, by class, milliseconds
 }
 
-// T is a sentence of the page's.
-func (p *page) T(key string, values ...any) string { return say(p.Lang, key, values...) }
-
 func newPage(run *Run, facts *Facts, options PageOptions) *page {
-	p := &page{Lang: cmp.Or(options.Lang, English), Policy: pagePolicy, Style: template.CSS(pageStyle),
+	p := &page{Lang: say.In(), Policy: pagePolicy, Style: template.CSS(pageStyle),
 		File: clip(filepath.Base(run.Plan.File.Path)), Started: clock(run.Started), Ended: clock(run.Ended),
 		Sandbox: run.API == "sandbox" || client.Loopback(run.API), Continued: run.Continued, Again: run.Command == "report", Masked: !options.ShowAccounts,
 		Failed: thousands(int64(facts.Failed())), Unknown: thousands(int64(facts.Statuses[batch.Unknown])),
@@ -201,7 +198,7 @@ func (p *page) reasons(facts *Facts, sentence func(code string) string) {
 	for _, r := range facts.byGravity() {
 		shown := pageReason{Code: r.code, Sentence: sentence(r.code), Rows: thousands(r.rows), Others: rest(r.rows, len(r.first))}
 		for _, row := range r.first {
-			if row.Message == Sentence(r.code) {
+			if row.Message == sentence(r.code) {
 				row.Message = "" // it stands above
 			}
 			shown.First = append(shown.First, p.row(row))

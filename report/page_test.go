@@ -18,6 +18,7 @@ import (
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 )
 
 // pageOf writes the page and returns its path and its text.
@@ -33,10 +34,11 @@ func pageOf(t *testing.T, run *Run, facts *Facts, options PageOptions) (string, 
 func TestPage(t *testing.T) {
 	run, facts, numbers := ran(t)
 	for lang, want := range map[string][]string{
-		Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "발급된 계좌", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "41,644,000", "•••4967", "한••"},
-		English: {`<html lang="en">`, "Rows to look at", "rows: 33", "Accounts issued", "13 others stand in the results.", "국민은행 004", "41,644,000", "•••4967", "한••"},
+		say.Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "발급된 계좌", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "41,644,000", "•••4967", "한••"},
+		say.English: {`<html lang="en">`, "Rows to look at", "rows: 33", "Accounts issued", "13 others stand in the results.", "국민은행 004", "41,644,000", "•••4967", "한••"},
 	} {
-		_, text := pageOf(t, run, facts, PageOptions{Lang: lang})
+		say.Use(lang)
+		_, text := pageOf(t, run, facts, PageOptions{})
 		for _, part := range want {
 			if !strings.Contains(text, part) {
 				t.Errorf("%s: no %q", lang, part)
@@ -72,7 +74,7 @@ func TestPageOfWhatIsNotKnown(t *testing.T) {
 	run, _, _ := ran(t)
 	again := toldAgain(run)
 	again.Reason = ReasonDone
-	_, text := pageOf(t, again, new(Facts), PageOptions{Lang: English})
+	_, text := pageOf(t, again, new(Facts), PageOptions{})
 	for _, part := range []string{"Written again from the ledger", "Every row is done.", "No account was issued in this run."} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q", part)
@@ -101,7 +103,7 @@ func TestVerdict(t *testing.T) {
 		for _, status := range c.statuses {
 			facts.Add(new(input.Row), &batch.Result{Status: status})
 		}
-		p := &page{Lang: English, Failed: thousands(int64(facts.Failed())), Unknown: thousands(int64(facts.Statuses[batch.Unknown]))}
+		p := &page{Failed: thousands(int64(facts.Failed())), Unknown: thousands(int64(facts.Statuses[batch.Unknown]))}
 		if v := p.verdict(&Run{Reason: c.reason}, &facts); v.Class != c.class || !strings.Contains(strings.Join(v.Texts, "\n"), c.want) {
 			t.Errorf("%s, %v: %+v", c.reason, c.statuses, v)
 		}
@@ -119,7 +121,7 @@ func TestPageIsBounded(t *testing.T) {
 		}
 		facts.Add(new(input.Row), &r)
 	}
-	_, text := pageOf(t, run, &facts, PageOptions{Lang: English})
+	_, text := pageOf(t, run, &facts, PageOptions{})
 	if !strings.Contains(text, "9,000 others stand in the results.") || !strings.Contains(text, "9,980 others stand in the results.") || len(text) > 1<<19 {
 		t.Errorf("%d bytes", len(text))
 	}
@@ -137,7 +139,7 @@ func TestMask(t *testing.T) {
 }
 
 func TestCharts(t *testing.T) {
-	p := &page{Lang: English}
+	p := new(page)
 	start := time.Unix(1767150000, 0)
 	m := &client.Measures{Started: start, Ended: start.Add(3500 * time.Millisecond), Interval: time.Second, Series: []client.Moment{
 		{Answered: 10, Changes: 10, P50: 100 * time.Millisecond, P99: 200 * time.Millisecond}, {}, {Answered: 20, Changes: 20, P50: 100 * time.Millisecond, P99: 400 * time.Millisecond},
@@ -183,7 +185,7 @@ func TestPageInABrowser(t *testing.T) {
 		t.Skip("SKIPPED: there is no Chromium here to open the page in")
 	}
 	run, facts, _ := ran(t)
-	page, _ := pageOf(t, run, facts, PageOptions{Lang: Korean})
+	page, _ := pageOf(t, run, facts, PageOptions{})
 	control := filepath.Join(t.TempDir(), "control.html")
 	bad := `<!doctype html><meta http-equiv="Content-Security-Policy" content="script-src 'none'"><script>a()</script><img src="http://h.invalid/">`
 	if err := os.WriteFile(control, []byte(bad), 0o600); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"vbankbatch/batch"
+	"vbankbatch/client/say"
 )
 
 // How often progress is shown: on a terminal, and as plain lines elsewhere.
@@ -44,11 +45,11 @@ func ShowProgress(w io.Writer, mode Mode, total int, counts *batch.Counts) *Prog
 	var clear func()
 	if mode == Bar {
 		bar := progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionFullWidth(), progressbar.OptionSetDescription("rows"))
+			progressbar.OptionShowIts(), progressbar.OptionSetItsString(say.Text("rows")), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionFullWidth(), progressbar.OptionSetDescription(say.Text("rows")))
 		show = func() {
 			if failed := counts.Failed.Load(); failed > 0 {
-				bar.Describe(fmt.Sprintf("rows (%s not done)", thousands(failed)))
+				bar.Describe(say.Sprintf("rows (%s not done)", thousands(failed)))
 			}
 			bar.Set64(min(counts.Done.Load(), int64(total)))
 		}
@@ -83,12 +84,12 @@ func line(w io.Writer, total int, counts *batch.Counts) func() {
 }
 
 func progress(total int, counts *batch.Counts) string {
-	text := fmt.Sprintf("%s of %s rows", thousands(counts.Done.Load()), thousands(int64(total)))
+	text := say.Sprintf("%s of %s rows", thousands(counts.Done.Load()), thousands(int64(total)))
 	if failed := counts.Failed.Load(); failed > 0 {
-		text += fmt.Sprintf(", %s not done", thousands(failed))
+		text += say.Sprintf(", %s not done", thousands(failed))
 	}
 	if parked := counts.Parked.Load(); parked > 0 {
-		text += fmt.Sprintf(", %s waiting", thousands(parked))
+		text += say.Sprintf(", %s waiting", thousands(parked))
 	}
 	return text
 }
@@ -96,10 +97,10 @@ func progress(total int, counts *batch.Counts) string {
 // Status is one line about a run that is under way, since when, and how many requests it has made.
 func Status(total int, counts *batch.Counts, since time.Time, requests int64) string {
 	elapsed := time.Since(since)
-	text := fmt.Sprintf("%s in %s, %.1f requests/s", progress(total, counts), elapsed.Round(time.Second), float64(requests)/max(elapsed.Seconds(), 0.001))
+	text := say.Sprintf("%s in %s, %.1f requests/s", progress(total, counts), elapsed.Round(time.Second), float64(requests)/max(elapsed.Seconds(), 0.001))
 	if done := counts.Done.Load(); done > 0 && done < int64(total) {
 		left := time.Duration(float64(elapsed) / float64(done) * float64(int64(total)-done))
-		text += fmt.Sprintf(", about %s left", left.Round(time.Second))
+		text += say.Sprintf(", about %s left", left.Round(time.Second))
 	}
 	return text
 }

@@ -8,7 +8,6 @@ package report
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -22,6 +21,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
 )
 
 // columns are the results' own columns, in their order; the input's stand before them.
@@ -118,9 +118,9 @@ type Results struct {
 func Create(path string, stdout io.Writer, o Options) (_ *Results, err error) {
 	switch {
 	case o.Encoding != "" && o.Encoding != UTF8 && o.Encoding != CP949:
-		return nil, fmt.Errorf("results are not written in %q, but in %s or %s", o.Encoding, UTF8, CP949)
+		return nil, say.Errorf("results are not written in %q, but in %s or %s", o.Encoding, UTF8, CP949)
 	case o.Excel && path == "-":
-		return nil, errors.New("the results for Excel stand in a file beside the results, and standard output has nothing beside it")
+		return nil, say.New("the results for Excel stand in a file beside the results, and standard output has nothing beside it")
 	}
 	w := new(Results)
 	defer func() {

@@ -14,6 +14,7 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 )
 
 // Summary counts a run's results as they are written.
@@ -58,22 +59,22 @@ type Effort struct {
 // known.
 func (s *Summary) Print(w io.Writer, effort *Effort) {
 	if effort != nil && effort.Ended != nil {
-		fmt.Fprintf(w, "ended early: %v\n", effort.Ended)
+		say.Fprintf(w, "ended early: %v\n", effort.Ended)
 		if stop, ok := errors.AsType[*batch.StopError](effort.Ended); ok {
 			fmt.Fprintf(w, "  %s\n", Sentence(stop.Code))
 		}
 	}
-	fmt.Fprintf(w, "%s rows", thousands(int64(s.Rows)))
+	say.Fprintf(w, "%s rows", thousands(int64(s.Rows)))
 	if effort != nil {
 		seconds := effort.Elapsed.Seconds()
-		fmt.Fprintf(w, " in %.1f s (%.0f rows/s), %s requests", seconds, float64(s.Rows)/max(seconds, 0.001), thousands(effort.Requests))
+		say.Fprintf(w, " in %.1f s (%.0f rows/s), %s requests", seconds, float64(s.Rows)/max(seconds, 0.001), thousands(effort.Requests))
 	}
 	fmt.Fprintln(w)
 	for _, status := range batch.Statuses {
 		if n := s.Statuses[status]; n > 0 {
 			fmt.Fprintf(w, "  %-14s %9s", status, thousands(int64(n)))
 			if status == batch.Issued {
-				fmt.Fprintf(w, "   %s won", thousands(s.Issued))
+				say.Fprintf(w, "   %s won", thousands(s.Issued))
 			}
 			fmt.Fprintln(w)
 		}
@@ -87,11 +88,11 @@ func (s *Summary) Print(w io.Writer, effort *Effort) {
 // printLearnt tells what a run found out about the API's limits, if anything.
 func printLearnt(w io.Writer, l client.Learnt) {
 	if l.TooMany > 0 {
-		fmt.Fprintf(w, "the API refused %s with 429, and nothing was sent for %.1f s; it seems to take %.1f requests a second\n",
-			Count(int(l.TooMany), "request"), l.Paused.Seconds(), l.Rate)
+		say.Fprintf(w, "the API refused %s with 429, and nothing was sent for %.1f s; it seems to take %.1f requests a second\n",
+			Count(int(l.TooMany), "1 request", "%s requests"), l.Paused.Seconds(), l.Rate)
 	}
 	if l.Failures > 0 {
-		fmt.Fprintf(w, "the API failed at %s or left them without an answer, and was sent as few as %d at once\n", Count(int(l.Failures), "request"), l.LeastOnce)
+		say.Fprintf(w, "the API failed at %s or left them without an answer, and was sent as few as %d at once\n", Count(int(l.Failures), "1 request", "%s requests"), l.LeastOnce)
 	}
 }
 
@@ -104,10 +105,10 @@ func printCodes(w io.Writer, codes map[string]int) {
 	names := slices.SortedFunc(maps.Keys(codes), func(a, b string) int {
 		return cmp.Or(cmp.Compare(codes[b], codes[a]), cmp.Compare(a, b))
 	})
-	fmt.Fprintln(w, "reasons:")
+	fmt.Fprintln(w, say.Text("reasons:"))
 	for i, code := range names {
 		if i == most {
-			fmt.Fprintf(w, "  and %d others\n", len(names)-most)
+			say.Fprintf(w, "  and %d others\n", len(names)-most)
 			break
 		}
 		fmt.Fprintf(w, "  %-22s %5s  %s\n", code, thousands(int64(codes[code])), Sentence(code))
@@ -116,7 +117,7 @@ func printCodes(w io.Writer, codes map[string]int) {
 
 // Sentence says what an error code means, "" for one that does not exist.
 func Sentence(code string) string {
-	return cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)])
+	return say.Text(cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)]))
 }
 
 // thousands writes 1234567 as 1,234,567.

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"github.com/rivo/uniseg"
+
+	"vbankbatch/client/say"
 )
 
 // tableBlock is how many rows a table looks at together to find how wide its columns are.
@@ -18,6 +20,14 @@ type table struct {
 	right  map[int]bool // columns of numbers
 	rows   [][]string
 	widths []int
+}
+
+// headings are the names of a table's columns, for people.
+func headings(names ...string) []string {
+	for i, name := range names {
+		names[i] = say.Text(name)
+	}
+	return names
 }
 
 func newTable(w io.Writer, header []string, right ...int) *table {

@@ -26,6 +26,8 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/unicode"
+
+	"vbankbatch/client/say"
 )
 
 // The encodings that are read. In x/text EUC-KR is CP949, all of it.
@@ -85,19 +87,19 @@ func Open(path string, stdin io.Reader) (*File, error) {
 
 func (f *File) open(stdin io.Reader) error {
 	if f.Path == "-" {
-		f.Path = "standard input"
+		f.Path = say.Text("standard input")
 		return f.unpack(stdin)
 	}
 	file, err := os.Open(f.Path)
 	if err != nil {
-		return f.failed("cannot be opened", err)
+		return f.failed(say.Text("cannot be opened"), err)
 	}
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		err = f.failed("cannot be read", err)
+		err = f.failed(say.Text("cannot be read"), err)
 	case info.IsDir():
-		err = &Error{Path: f.Path, Message: "is a directory", Hint: "name a CSV file, or - for standard input"}
+		err = &Error{Path: f.Path, Message: say.Text("is a directory"), Hint: say.Text("name a CSV file, or - for standard input")}
 	case info.Mode().IsRegular():
 		magic := make([]byte, len(gzipMagic))
 		if n, _ := file.ReadAt(magic, 0); string(magic[:n]) != gzipMagic { // what fails here fails again below
@@ -124,9 +126,9 @@ func (f *File) unpack(r io.Reader) error {
 	err := f.spoolFrom(io.LimitReader(&packed, maxUnpacked+1))
 	switch {
 	case packed.err != nil:
-		err = &Error{Path: f.Path, Message: "cannot be unpacked", Hint: "it may have been cut short: fetch or pack it again", Err: packed.err}
+		err = &Error{Path: f.Path, Message: say.Text("cannot be unpacked"), Hint: say.Text("it may have been cut short: fetch or pack it again"), Err: packed.err}
 	case packed.size > maxUnpacked:
-		err = &Error{Path: f.Path, Message: "unpacks to more than 4 GiB", Hint: "unpack it and split it"}
+		err = &Error{Path: f.Path, Message: say.Text("unpacks to more than 4 GiB"), Hint: say.Text("unpack it and split it")}
 	}
 	return err
 }
@@ -158,14 +160,14 @@ func (u *unpacking) Read(p []byte) (n int, err error) {
 func (f *File) spoolFrom(r io.Reader) error {
 	spool, err := os.CreateTemp("", "vbankbatch-*.csv") // 0600
 	if err != nil {
-		return f.failed("cannot be copied to a temporary file", err)
+		return f.failed(say.Text("cannot be copied to a temporary file"), err)
 	}
 	f.file = spool
 	if os.Remove(spool.Name()) != nil {
 		f.spool = spool.Name()
 	}
 	if _, err := io.Copy(spool, r); err != nil {
-		return f.failed("cannot be copied to a temporary file", err)
+		return f.failed(say.Text("cannot be copied to a temporary file"), err)
 	}
 	return nil
 }
@@ -186,18 +188,16 @@ func (f *File) failed(message string, err error) error {
 	return &Error{Path: f.Path, Message: message, Err: err}
 }
 
-const saveAs = "open it in Excel and save it as “CSV UTF-8 (comma delimited)”"
-
 // foreignFormats are files that people take for CSV, by their first bytes.
-var foreignFormats = []struct{ magic, name string }{
-	{"PK\x03\x04", "an Excel workbook (xlsx) or zip archive"},
-	{"\xD0\xCF\x11\xE0", "an Excel workbook (xls)"},
-	{"<html", "a web page, whatever its name"},
-	{"<table", "a web page, whatever its name"},
-	{"<!doctype", "a web page, whatever its name"},
-	{"<meta", "a web page, whatever its name"},
-	{"<?xml", "an XML document, whatever its name"},
-	{"%pdf", "a PDF document"},
+var foreignFormats = []struct{ magic, message string }{
+	{"PK\x03\x04", say.Mark("is an Excel workbook (xlsx) or zip archive, not a CSV file")},
+	{"\xD0\xCF\x11\xE0", say.Mark("is an Excel workbook (xls), not a CSV file")},
+	{"<html", say.Mark("is a web page, whatever its name, not a CSV file")},
+	{"<table", say.Mark("is a web page, whatever its name, not a CSV file")},
+	{"<!doctype", say.Mark("is a web page, whatever its name, not a CSV file")},
+	{"<meta", say.Mark("is a web page, whatever its name, not a CSV file")},
+	{"<?xml", say.Mark("is an XML document, whatever its name, not a CSV file")},
+	{"%pdf", say.Mark("is a PDF document, not a CSV file")},
 }
 
 // examine is the first pass over the bytes.
@@ -209,7 +209,7 @@ func (f *File) examine() error {
 	for first, end := true, false; !end; first = false {
 		n, err := io.ReadFull(io.NewSectionReader(f.file, f.Size, int64(len(buf)-kept)), buf[kept:])
 		if end = err == io.EOF || err == io.ErrUnexpectedEOF; err != nil && !end {
-			return f.failed("cannot be read", err)
+			return f.failed(say.Text("cannot be read"), err)
 		}
 		hash.Write(buf[kept : kept+n])
 		f.Size += int64(n)
@@ -237,8 +237,8 @@ func (f *File) examine() error {
 		if i := bytes.IndexByte(chunk, 0); i >= 0 && f.nul == nil {
 			nul := at
 			nul.pass(chunk[:i])
-			f.nul = &Error{Path: f.Path, Line: nul.line, Column: nul.column + 1, Message: "holds a NUL byte, which no text does",
-				Hint: saveAs + "; if it is UTF-16, give --encoding utf-16le"}
+			f.nul = &Error{Path: f.Path, Line: nul.line, Column: nul.column + 1, Message: say.Text("holds a NUL byte, which no text does"),
+				Hint: say.Text("open it in Excel and save it as “CSV UTF-8 (comma delimited)”; if it is UTF-16, give --encoding utf-16le")}
 		}
 		if f.broken == nil {
 			valid := validLen(chunk)
@@ -249,11 +249,11 @@ func (f *File) examine() error {
 				kept = copy(buf, chunk)
 				continue
 			}
-			f.broken = &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: "is not valid UTF-8 from here on"}
+			f.broken = &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: say.Text("is not valid UTF-8 from here on")}
 			f.Encoding = cp949Name
 			if syllables || f.bom {
-				f.broken.Message = "is not valid UTF-8 from here on, although it is before"
-				f.broken.Hint = "export the file again; it may have been joined from files in two encodings"
+				f.broken.Message = say.Text("is not valid UTF-8 from here on, although it is before")
+				f.broken.Hint = say.Text("export the file again; it may have been joined from files in two encodings")
 				return f.broken
 			}
 		}
@@ -270,8 +270,8 @@ func (f *File) examine() error {
 // mixed is the error of a file that is UTF-8 in one place and not in another: read in one encoding, its order numbers
 // would be others.
 func (f *File) mixed(line int) error {
-	return &Error{Path: f.Path, Line: line, Message: "is in another encoding than the lines before it",
-		Hint: "the file was joined from files in UTF-8 and CP949; export it again, or run each on its own"}
+	return &Error{Path: f.Path, Line: line, Message: say.Text("is in another encoding than the lines before it"),
+		Hint: say.Text("the file was joined from files in UTF-8 and CP949; export it again, or run each on its own")}
 }
 
 // utf8Line returns the number, from 1, of the first whole line that has Hangul in UTF-8; 0 is none.
@@ -316,11 +316,11 @@ func (f *File) begins(chunk []byte, whole bool) error {
 	}
 	head := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(text, []byte(bom)), " \t\r\n"))
 	if len(head) == 0 && whole {
-		return &Error{Path: f.Path, Message: "is empty"}
+		return &Error{Path: f.Path, Message: say.Text("is empty")}
 	}
 	for _, format := range foreignFormats {
 		if bytes.HasPrefix(chunk, []byte(format.magic)) || bytes.HasPrefix(head, []byte(format.magic)) {
-			return &Error{Path: f.Path, Message: "is " + format.name + ", not a CSV file", Hint: saveAs}
+			return &Error{Path: f.Path, Message: say.Text(format.message), Hint: say.Text("open it in Excel and save it as “CSV UTF-8 (comma delimited)”")}
 		}
 	}
 	return nil
@@ -341,10 +341,10 @@ func (f *File) Settled(ctx context.Context) error {
 	}
 	info, err := f.file.Stat()
 	if err != nil {
-		return f.failed("cannot be read", err)
+		return f.failed(say.Text("cannot be read"), err)
 	}
 	if info.Size() != f.Size || !info.ModTime().Equal(f.modified) {
-		return &Error{Path: f.Path, Message: "is still being written", Hint: "run it again when the export has ended"}
+		return &Error{Path: f.Path, Message: say.Text("is still being written"), Hint: say.Text("run it again when the export has ended")}
 	}
 	return nil
 }
@@ -385,9 +385,9 @@ func (f *File) encoding(asked string) (string, error) {
 	case name == utf8Name && f.broken != nil:
 		return "", f.broken
 	case name == utf8Name && f.Encoding != utf8Name:
-		return "", &Error{Path: f.Path, Line: 1, Message: "begins as " + f.Encoding + " does", Hint: "leave --encoding out"}
+		return "", &Error{Path: f.Path, Line: 1, Message: say.Sprintf("begins as %s does", f.Encoding), Hint: say.Text("leave --encoding out")}
 	case name != utf8Name && encodings[name] == nil:
-		return "", &Error{Path: f.Path, Message: "the encoding " + asked + " is not known", Hint: "--encoding takes utf-8, cp949, utf-16le or utf-16be"}
+		return "", &Error{Path: f.Path, Message: say.Sprintf("the encoding %s is not known", asked), Hint: say.Text("--encoding takes utf-8, cp949, utf-16le or utf-16be")}
 	case f.nul != nil && (name == utf8Name || name == cp949Name):
 		return "", f.nul
 	}

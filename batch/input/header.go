@@ -1,7 +1,6 @@
 package input
 
 import (
-	"fmt"
 	"io"
 	"reflect"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
 )
 
 // columns are the cells of a row by the API's name of their field, as gocsv fills them in. All are text: gocsv reads
@@ -324,16 +324,16 @@ func (f *File) findHeader(encoding string, o Options) (best header, comma rune, 
 	}
 	switch {
 	case widest.names == nil:
-		return best, 0, &Error{Path: f.Path, Message: "is empty"}
+		return best, 0, &Error{Path: f.Path, Message: say.Text("is empty")}
 	case score == 0 && widest.torn:
-		return best, 0, widest.failed("a quotation mark is opened and never closed", "remove it, or export the file again")
+		return best, 0, widest.failed(say.Text("a quotation mark is opened and never closed"), say.Text("remove it, or export the file again"))
 	case len(widest.names) > maxColumns && score == 0:
-		return best, 0, widest.failed(fmt.Sprintf("the line has %d columns, more than %d", len(widest.names), maxColumns), "")
+		return best, 0, widest.failed(say.Sprintf("the line has %d columns, more than %d", len(widest.names), maxColumns), "")
 	case score == 0: // what the lines hold may be people's data, and is not repeated
-		return best, 0, widest.failed(fmt.Sprintf("no header was found in the first %d lines", headerLines),
-			"the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER")
+		return best, 0, widest.failed(say.Sprintf("no header was found in the first %d lines", headerLines),
+			say.Text("the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER"))
 	case first.names != nil && first.line != best.line:
-		return best, 0, best.failed(fmt.Sprintf("is another header than the one on line %d", first.line), "files with different columns cannot be read as one; run each on its own")
+		return best, 0, best.failed(say.Sprintf("is another header than the one on line %d", first.line), say.Text("files with different columns cannot be read as one; run each on its own"))
 	}
 	return best, comma, nil
 }
@@ -352,7 +352,7 @@ func (h header) list() string {
 		}
 	}
 	if len(names) > most {
-		names = append(names[:most], fmt.Sprintf("and %d more", len(names)-most))
+		names = append(names[:most], say.Sprintf("and %d more", len(names)-most))
 	}
 	return strings.Join(names, ", ")
 }
@@ -369,18 +369,18 @@ func (h header) column(flag, name string) (int, error) {
 			continue
 		}
 		if j := slices.Index(c.in[i+1:], c.name); j >= 0 {
-			return 0, h.failed(fmt.Sprintf("%s names “%s”, and columns %d and %d are both called so", flag, name, i+1, i+j+2), "rename one of them in the file")
+			return 0, h.failed(say.Sprintf("%s names “%s”, and columns %d and %d are both called so", flag, name, i+1, i+j+2), say.Text("rename one of them in the file"))
 		}
 		return i, nil
 	}
-	return 0, h.failed(fmt.Sprintf("%s names “%s”, and there is no such column among %s", flag, name, h.list()), "write the header as it stands in the file")
+	return 0, h.failed(say.Sprintf("%s names “%s”, and there is no such column among %s", flag, name, h.list()), say.Text("write the header as it stands in the file"))
 }
 
 // mapping decides which column each field is read from: Options.Map first, then the names.
 func (h header) mapping(o Options) ([]Mapped, error) {
 	for field := range o.Map {
 		if !slices.Contains(fields, field) {
-			return nil, h.failed("--map "+field+" names no field", "the fields are "+strings.Join(fields, ", "))
+			return nil, h.failed(say.Sprintf("--map %s names no field", field), say.Sprintf("the fields are %s", strings.Join(fields, ", ")))
 		}
 	}
 	var mapped []Mapped
@@ -422,14 +422,14 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 			}
 		}
 		if other >= 0 && h.names[best] == h.names[other] {
-			return nil, h.failed(fmt.Sprintf("columns %d and %d are both called “%s”, which is %s", best+1, other+1, told(h.names[best]), field), "rename one of them in the file")
+			return nil, h.failed(say.Sprintf("columns %d and %d are both called “%s”, which is %s", best+1, other+1, told(h.names[best]), field), say.Text("rename one of them in the file"))
 		} else if other >= 0 {
-			return nil, h.failed(fmt.Sprintf("both “%s” and “%s” can be %s", told(h.names[best]), told(h.names[other]), field),
-				fmt.Sprintf("choose one: --map '%s=%s' or --map '%s=%s'", field, told(h.names[best]), field, told(h.names[other])))
+			return nil, h.failed(say.Sprintf("both “%s” and “%s” can be %s", told(h.names[best]), told(h.names[other]), field),
+				say.Sprintf("choose one: --map '%s=%s' or --map '%s=%s'", field, told(h.names[best]), field, told(h.names[other])))
 		}
 		if o.OnlyMapped && best >= 0 {
-			return nil, h.failed(fmt.Sprintf("the column “%s” is %s by its name, and the profile does not know it", told(h.names[best]), field),
-				"if it is right, write the profile anew, or give --map '"+field+"="+told(h.names[best])+"'; the export may have changed")
+			return nil, h.failed(say.Sprintf("the column “%s” is %s by its name, and the profile does not know it", told(h.names[best]), field),
+				say.Sprintf("if it is right, write the profile anew, or give --map '%s=%s'; the export may have changed", field, told(h.names[best])))
 		}
 		switch {
 		case best >= 0 && answer >= 0:
@@ -459,24 +459,24 @@ func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error
 	}
 	updates := has(mapped, "imp_uid")
 	if o.Key == "" && !updates {
-		need("merchant_uid", "--map merchant_uid=HEADER, or --key TEMPLATE such as '{동}-{호}-202611'")
+		need("merchant_uid", say.Text("--map merchant_uid=HEADER, or --key TEMPLATE such as '{동}-{호}-202611'"))
 	}
 	switch {
 	case given("action"):
 	case updates && !given("amount"):
-		need("vbank_due", "--map vbank_due=HEADER or --map amount=HEADER")
+		need("vbank_due", say.Text("--map vbank_due=HEADER or --map amount=HEADER"))
 	case !updates:
 		need("amount", "--map amount=HEADER")
-		need("vbank_code", "--bank, or --map vbank_code=HEADER")
-		need("vbank_due", "--due, or --map vbank_due=HEADER")
+		need("vbank_code", say.Text("--bank, or --map vbank_code=HEADER"))
+		need("vbank_due", say.Text("--due, or --map vbank_due=HEADER"))
 		if !given("channel_key") && (!given("pg") || o.Set["pg"] != "" && pg.RequiresHolder(o.Set["pg"])) {
-			need("vbank_holder", "--holder, or --map vbank_holder=HEADER")
+			need("vbank_holder", say.Text("--holder, or --map vbank_holder=HEADER"))
 		}
 	}
 	if lacking == nil {
 		return nil, nil
 	}
-	return lacking, h.failed(fmt.Sprintf("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), "give "+strings.Join(hints, "; "))
+	return lacking, h.failed(say.Sprintf("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), say.Sprintf("give %s", strings.Join(hints, "; ")))
 }
 
 // outcome is where a results file says what came of a row: the indexes of columns, -1 for one that was taken out.
@@ -500,7 +500,7 @@ func (h header) last(name string) int {
 // revocable returns an *Error if the header is none of results, whose accounts could be taken back.
 func (h header) revocable() error {
 	if o := h.outcome(); !h.result || o.impUID < 0 || o.status < 0 {
-		return h.failed("is no results file: it has not the columns status, error_code and imp_uid", "--revoke takes back what the results of a run say was issued")
+		return h.failed(say.Text("is no results file: it has not the columns status, error_code and imp_uid"), say.Text("--revoke takes back what the results of a run say was issued"))
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package input
 
 import (
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
 )
 
 // Problem is one thing that is wrong, or with Warning only worth knowing, about one row.
@@ -146,10 +146,10 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Path)
 	if e.Line > 0 {
-		fmt.Fprintf(&b, ": line %d", e.Line)
+		say.Fprintf(&b, ": line %d", e.Line)
 	}
 	if e.Column > 0 {
-		fmt.Fprintf(&b, ", column %d", e.Column)
+		say.Fprintf(&b, ", column %d", e.Column)
 	}
 	b.WriteString(": " + e.Message)
 	if e.Err != nil {

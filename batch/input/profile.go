@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"vbankbatch/client/say"
 )
 
 // Profile is what Options say of a file that comes again and again, as people write it: in a TOML file, or in flags.
@@ -44,12 +45,12 @@ func ReadProfile(path string) (Profile, error) {
 	err = toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte(bom)))).DisallowUnknownFields().Decode(&p)
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		line, _ := unknown.Errors[0].Position()
-		return p, fmt.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
+		return p, say.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
 			path, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := bad.Position()
-		return p, fmt.Errorf("%s: line %d, column %d: %w", path, line, column, err)
+		return p, say.Errorf("%s: line %d, column %d: %w", path, line, column, err)
 	}
 	return p, err
 }
@@ -105,19 +106,19 @@ func (p Profile) Options(now time.Time) (Options, error) {
 	for _, condition := range p.Where {
 		header, value, ok := strings.Cut(condition, "=")
 		if !ok || strings.TrimSpace(header) == "" {
-			return o, fmt.Errorf("where %q is not HEADER=VALUE, such as 결제방법=가상계좌", condition)
+			return o, say.Errorf("where %q is not HEADER=VALUE, such as 결제방법=가상계좌", condition)
 		}
 		o.Where = append(o.Where, Where{Header: header, Value: value})
 	}
 	if o.DueYear != 0 && (o.DueYear < firstDay.Year() || o.DueYear > lastDay.Year()) {
-		return o, fmt.Errorf("due_year %d is no year from %d to %d", o.DueYear, firstDay.Year(), lastDay.Year())
+		return o, say.Errorf("due_year %d is no year from %d to %d", o.DueYear, firstDay.Year(), lastDay.Year())
 	}
 	delimiter, ok := delimiters[p.Delimiter]
 	if r, size := utf8.DecodeRuneInString(p.Delimiter); !ok && size == len(p.Delimiter) && r != utf8.RuneError && !strings.ContainsRune("\"\r\n", r) {
 		delimiter, ok = r, true
 	}
 	if !ok {
-		return o, fmt.Errorf("the delimiter %q is none of auto, comma, tab, semicolon, pipe or one character", p.Delimiter)
+		return o, say.Errorf("the delimiter %q is none of auto, comma, tab, semicolon, pipe or one character", p.Delimiter)
 	}
 	o.Delimiter = delimiter
 	return o, nil

@@ -1,8 +1,6 @@
 package input
 
 import (
-	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"github.com/gocarina/gocsv"
 
 	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
 )
 
 // Options say how a file is to be read where it does not say so itself.
@@ -36,7 +35,7 @@ type Options struct {
 // Where keeps the rows whose cell under Header is Value, both without the spaces around them.
 type Where struct{ Header, Value string }
 
-var errStopped = errors.New("the file's pass was stopped")
+var errStopped = say.New("the file's pass was stopped")
 
 // Stats counts what a pass has met so far, rows and what it passed over.
 type Stats struct {
@@ -145,10 +144,10 @@ func (f *File) Read(o Options) (*Reader, error) {
 	for bank, code := range o.Banks {
 		kftc, ok := pg.BankByName(bank)
 		if !ok {
-			return nil, h.failed("[banks] names “"+bank+"”, which is no bank", "vbankbatch banks lists them")
+			return nil, h.failed(say.Sprintf("[banks] names “%s”, which is no bank", bank), say.Text("vbankbatch banks lists them"))
 		}
 		if other := r.codes[kftc]; other != "" && other != code {
-			return nil, h.failed("[banks] gives bank "+kftc+" two codes, "+other+" and "+code, "leave one of them")
+			return nil, h.failed(say.Sprintf("[banks] gives bank %s two codes, %s and %s", kftc, other, code), say.Text("leave one of them"))
 		}
 		r.codes[kftc] = code
 	}
@@ -217,7 +216,7 @@ func (h header) keyParts(template string) (parts []keyPart, err error) {
 		}
 		name, after, closed := strings.Cut(after, "}")
 		if open && !closed {
-			return nil, h.failed("--key "+template+" opens a brace and does not close it", "")
+			return nil, h.failed(say.Sprintf("--key %s opens a brace and does not close it", template), "")
 		} else if open {
 			i, err := h.column("--key", name)
 			if err != nil {
@@ -229,7 +228,7 @@ func (h header) keyParts(template string) (parts []keyPart, err error) {
 		rest = after
 	}
 	if columns == 0 {
-		return nil, h.failed("--key "+template+" names no column, so that every row would have the same order number", "write the columns in braces: '{동}-{호}-202611'")
+		return nil, h.failed(say.Sprintf("--key %s names no column, so that every row would have the same order number", template), say.Text("write the columns in braces: '{동}-{호}-202611'"))
 	}
 	return parts, nil
 }
@@ -266,7 +265,7 @@ func (r *Reader) setDefaults(set map[string]string) error {
 		}
 	}
 	if len(names) < len(set) || slices.Contains(names, "merchant_uid") || slices.Contains(names, "imp_uid") {
-		return r.header.failed("a value is set for what is no field, or for an id that no two rows can share", "--set takes "+strings.Join(fields[3:], ", "))
+		return r.header.failed(say.Text("a value is set for what is no field, or for an id that no two rows can share"), say.Sprintf("--set takes %s", strings.Join(fields[3:], ", ")))
 	}
 	var decoded []*columns
 	if err := gocsv.UnmarshalDecoder(table{names, values}, &decoded); err != nil {
@@ -281,7 +280,7 @@ func (r *Reader) setDefaults(set map[string]string) error {
 	r.parse(&columns{}, &trial)
 	for _, p := range trial.Problems {
 		if set[p.Field] != "" && !p.Warning {
-			return &Error{Path: r.header.path, Message: fmt.Sprintf("the value given for every row's %s is refused (%s): %s", p.Field, p.Code, p.Message)}
+			return &Error{Path: r.header.path, Message: say.Sprintf("the value given for every row's %s is refused (%s): %s", p.Field, p.Code, p.Message)}
 		}
 	}
 	return nil

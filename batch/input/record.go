@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/transform"
+
+	"vbankbatch/client/say"
 )
 
 // maxRecord is how long a record may be, in bytes. It bounds what one quotation mark without its partner can swallow.
@@ -108,21 +110,21 @@ func (s *source) fill() error {
 	case n > 0:
 		return nil
 	case err == io.EOF && [sha256.Size]byte(s.hash.Sum(nil)) != s.file.Digest:
-		return &Error{Path: s.file.Path, Message: "was changed while it was being read", Hint: "run it again when nothing writes to it"}
+		return &Error{Path: s.file.Path, Message: say.Text("was changed while it was being read"), Hint: say.Text("run it again when nothing writes to it")}
 	case err == io.EOF || err == nil:
 		return err
 	}
-	return s.file.failed("cannot be read", err)
+	return s.file.failed(say.Text("cannot be read"), err)
 }
 
 // undecoded looks for what the decoder could not read, which it marks with U+FFFD, and for NUL, from buf[fresh:] on.
 func (s *source) undecoded(fresh int) error {
 	i := bytes.Index(s.buf[fresh:], []byte("\uFFFD"))
-	message := "holds a byte that is neither UTF-8 nor CP949"
+	message := say.Text("holds a byte that is neither UTF-8 nor CP949")
 	if s.encoding != cp949Name {
-		message = "holds half a character, or one that an earlier conversion has lost"
+		message = say.Text("holds half a character, or one that an earlier conversion has lost")
 		if nul := bytes.IndexByte(s.buf[fresh:], 0); nul >= 0 && (i < 0 || nul < i) {
-			i, message = nul, "holds a NUL character, which no text does"
+			i, message = nul, say.Text("holds a NUL character, which no text does")
 		}
 	}
 	if i < 0 {
@@ -131,7 +133,7 @@ func (s *source) undecoded(fresh int) error {
 	at := place{line: s.line}
 	at.pass(s.buf[:fresh+i])
 	return &Error{Path: s.file.Path, Line: at.line, Column: at.column + 1, Message: message,
-		Hint: "export the file again as CSV UTF-8, or give its --encoding"}
+		Hint: say.Text("export the file again as CSV UTF-8, or give its --encoding")}
 }
 
 // skipBlank moves on to the first line that is not empty, among those handed on already.
@@ -215,7 +217,7 @@ func (s *scanner) read() (record, error) {
 	if i := bytes.IndexByte(raw, '\n'); i >= 0 {
 		first = i + 1
 	} else if parse == nil {
-		return record{}, &Error{Path: s.src.file.Path, Line: line, Message: "the line is longer than 1 MiB", Hint: "look for line ends that are missing, or for a file that is not CSV"}
+		return record{}, &Error{Path: s.src.file.Path, Line: line, Message: say.Text("the line is longer than 1 MiB"), Hint: say.Text("look for line ends that are missing, or for a file that is not CSV")}
 	}
 	if parse != nil && (first == n || errors.Is(err, csv.ErrBareQuote)) {
 		if cells, ok := split(lineText(raw), string(s.comma)); ok {

@@ -28,13 +28,15 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+
+	"vbankbatch/client/say"
 )
 
 // ErrTaken is returned by Intend when the order already has an account, or an issue whose outcome is not known.
-var ErrTaken = errors.New("the order is taken: it has an account, or an issue in doubt")
+var ErrTaken = say.New("the order is taken: it has an account, or an issue in doubt")
 
 // ErrClosed is returned by every method after Close.
-var ErrClosed = errors.New("the ledger is closed")
+var ErrClosed = say.New("the ledger is closed")
 
 // State is how the order of an entry stands.
 type State string
@@ -142,7 +144,7 @@ func Open(path, merchant string) (*Ledger, error) {
 	}
 	l.write.SetMaxOpenConns(1)
 	if err := l.migrate(merchant); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s is no usable ledger: %w", path, err), l.write.Close())
+		return nil, errors.Join(say.Errorf("%s is no usable ledger: %w", path, err), l.write.Close())
 	}
 	if l.read, err = connect(absolute, url.Values{}, "query_only(1)", "busy_timeout(5000)"); err != nil {
 		return nil, errors.Join(err, l.write.Close())
@@ -153,7 +155,7 @@ func Open(path, merchant string) (*Ledger, error) {
 	ready := make(chan error)
 	go l.writer(ready)
 	if err := <-ready; err != nil {
-		return nil, errors.Join(fmt.Errorf("%s cannot be written: %w", path, err), l.read.Close(), l.write.Close())
+		return nil, errors.Join(say.Errorf("%s cannot be written: %w", path, err), l.read.Close(), l.write.Close())
 	}
 	return l, nil
 }
@@ -201,7 +203,7 @@ var fromVersion1 = []string{
 
 // newer is the error for a ledger that this program must not touch.
 func newer(version int) error {
-	return fmt.Errorf("it was written by a newer version of this program (schema %d, this one knows %d)", version, schemaVersion)
+	return say.Errorf("it was written by a newer version of this program (schema %d, this one knows %d)", version, schemaVersion)
 }
 
 // migrate brings the schema up and finds the merchant's number, in one transaction: a write that fails here means
@@ -319,7 +321,7 @@ func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (i
 				return err
 			}
 			if n == 0 {
-				taken = fmt.Errorf("line %d: %w", entries[i].Line, ErrTaken)
+				taken = say.Errorf("line %d: %w", entries[i].Line, ErrTaken)
 			}
 		}
 		return nil

@@ -3,16 +3,17 @@ package ledger
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"vbankbatch/client/say"
 )
 
 // ErrLocked is returned by Lock when another run holds the ledger.
-var ErrLocked = errors.New("another run holds the ledger's lock")
+var ErrLocked = say.New("another run holds the ledger's lock")
 
 // Lock takes the run lock of the ledger at path, waiting for it up to wait, and returns what gives it back. The
 // kernel drops the lock of a process that dies, however it dies; the file beside the ledger stays and means nothing.
@@ -38,7 +39,7 @@ func Lock(ctx context.Context, path string, wait time.Duration) (unlock func() e
 	}
 	switch {
 	case err != nil && !errors.Is(err, ErrLocked):
-		return nil, fmt.Errorf("the ledger's lock cannot be taken: %w", err)
+		return nil, say.Errorf("the ledger's lock cannot be taken: %w", err)
 	case !locked:
 		return nil, ErrLocked
 	}

@@ -3,10 +3,10 @@ package ledger
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"net/url"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
 // A purge takes personal data out of the lines of runs that ended before a day, and leaves what keeps an order from
@@ -34,7 +34,7 @@ type Purged struct {
 }
 
 // ErrStillRead is returned by Purge when another program was reading the ledger all the while.
-var ErrStillRead = errors.New("another program is reading the ledger, and what was purged is in its log until that ends; then purge again")
+var ErrStillRead = say.New("another program is reading the ledger, and what was purged is in its log until that ends; then purge again")
 
 const (
 	// oldRuns are those that ended before $2 (UNIX microseconds); one that was interrupted ended with its last intent.
@@ -86,7 +86,7 @@ func (r *Reader) Purgeable(ctx context.Context, before, now time.Time) (Purged, 
 // notToCome refuses a mistyped year that would take in everything.
 func notToCome(before, now time.Time) error {
 	if before.After(now) {
-		return fmt.Errorf("%s is still to come; only what is past can be purged", before.Format(time.DateOnly))
+		return say.Errorf("%s is still to come; only what is past can be purged", before.Format(time.DateOnly))
 	}
 	return nil
 }
@@ -161,10 +161,10 @@ func (l *Ledger) Purge(ctx context.Context, before, now time.Time) (Purged, erro
 	defer conn.Close()
 	p, err := purge(ctx, conn, []any{l.merchant, before.UnixMicro(), now.Unix()})
 	if err != nil {
-		return Purged{}, fmt.Errorf("nothing was purged: %w", err)
+		return Purged{}, say.Errorf("nothing was purged: %w", err)
 	}
 	if err := rewrite(ctx, conn); err != nil {
-		return p, fmt.Errorf("what was purged may still be in the ledger's files: %w", err)
+		return p, say.Errorf("what was purged may still be in the ledger's files: %w", err)
 	}
 	return p, nil
 }

@@ -15,6 +15,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"vbankbatch/client/say"
 )
 
 // Reader reads a ledger for people: what it knows of orders and runs. It changes nothing, takes no lock, and works
@@ -27,7 +29,7 @@ type Reader struct {
 }
 
 // ErrChanged is returned when a ledger that lies where SQLite cannot lock it was written to while it was read.
-var ErrChanged = errors.New("the ledger was written to while it was read; read it again")
+var ErrChanged = say.New("the ledger was written to while it was read; read it again")
 
 // OpenReader opens the ledger file at path for one merchant (see [Merchant]), or for all when merchant is "". It makes
 // no ledger where there is none (then the error is fs.ErrNotExist) and brings none up to date. The caller closes it.
@@ -35,11 +37,11 @@ func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no ledger at %s: %w", path, fs.ErrNotExist)
+		return nil, say.Errorf("there is no ledger at %s: %w", path, fs.ErrNotExist)
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file, and so no ledger", path)
+		return nil, say.Errorf("%s is no file, and so no ledger", path)
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -57,13 +59,13 @@ func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
 			return nil, err
 		}
 		if log, failed := os.Stat(absolute + "-wal"); failed == nil && log.Size() > 0 {
-			return nil, fmt.Errorf("%s has a log beside it (-wal) that cannot be read where nothing may be written; copy both to another place: %w", path, err)
+			return nil, say.Errorf("%s has a log beside it (-wal) that cannot be read where nothing may be written; copy both to another place: %w", path, err)
 		}
 		r.still = info
 		err = r.connect(ctx, url.Values{"immutable": {"1"}}, merchant)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is no usable ledger: %w", path, err)
+		return nil, say.Errorf("%s is no usable ledger: %w", path, err)
 	}
 	return r, nil
 }
@@ -94,11 +96,11 @@ func (r *Reader) connect(ctx context.Context, query url.Values, merchant string)
 	}
 	switch {
 	case tables != 3:
-		return errors.New("it holds none of a ledger's tables")
+		return say.New("it holds none of a ledger's tables")
 	case version > schemaVersion:
 		return newer(version)
 	case version < schemaVersion:
-		return fmt.Errorf("an older version of this program wrote it (schema %d); the next vbankbatch run or reconcile brings it up to date", version)
+		return say.Errorf("an older version of this program wrote it (schema %d); the next vbankbatch run or reconcile brings it up to date", version)
 	}
 	if merchant == "" {
 		return nil
@@ -251,11 +253,11 @@ type UnknownOrderError struct {
 func (e *UnknownOrderError) Error() string {
 	switch {
 	case len(e.Tiers) > 0:
-		return fmt.Sprintf("the ledger knows no order %q in the tier %q, but in %q", e.MerchantUID, e.Tier, e.Tiers)
+		return say.Sprintf("the ledger knows no order %q in the tier %q, but in %q", e.MerchantUID, e.Tier, e.Tiers)
 	case e.Tier != "":
-		return fmt.Sprintf("the ledger knows no order %q in the tier %q", e.MerchantUID, e.Tier)
+		return say.Sprintf("the ledger knows no order %q in the tier %q", e.MerchantUID, e.Tier)
 	}
-	return fmt.Sprintf("the ledger knows no order %q", e.MerchantUID)
+	return say.Sprintf("the ledger knows no order %q", e.MerchantUID)
 }
 
 // History returns every line of an order, the newest first; the one that holds the order is Live. It reads the ledger

@@ -3,7 +3,8 @@ package ledger
 import (
 	"context"
 	"database/sql"
-	"fmt"
+
+	"vbankbatch/client/say"
 )
 
 // maxGroup is how many waiting writes share one transaction at most.
@@ -153,7 +154,7 @@ func (l *Ledger) writer(ready chan<- error) {
 func transact(conn *sql.Conn, s *statements, group []*job) error {
 	ctx := context.Background()
 	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
-		return fmt.Errorf("the ledger cannot be written: %w", err)
+		return say.Errorf("the ledger cannot be written: %w", err)
 	}
 	var err error
 	for _, j := range group {
@@ -168,5 +169,5 @@ func transact(conn *sql.Conn, s *statements, group []*job) error {
 		return nil
 	}
 	conn.ExecContext(ctx, `ROLLBACK`) // SQLite may have rolled back already; if it could not, the next BEGIN tells
-	return fmt.Errorf("the ledger cannot be written: %w", err)
+	return say.Errorf("the ledger cannot be written: %w", err)
 }

@@ -1,9 +1,10 @@
 package pg
 
 import (
-	"fmt"
 	"strings"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
 // Action is what a request does.
@@ -134,18 +135,18 @@ type check struct {
 func (c *check) breach(f string, rule Rule, warning bool, format string, values ...any) {
 	name := c.g.code
 	if name == "" {
-		name = "the default PG"
+		name = say.Text("the default PG")
 	}
-	c.found = append(c.found, Breach{Field: f, Rule: rule, Warning: warning, Message: name + " " + fmt.Sprintf(format, values...)})
+	c.found = append(c.found, Breach{Field: f, Rule: rule, Warning: warning, Message: say.Sprintf("%s %s", name, say.Sprintf(format, values...))})
 }
 
 func (c *check) missing(f field, warning bool) {
-	hint := "add it to the row"
+	hint := say.Text("add it to the row")
 	switch {
 	case f == pgAPIKey:
-		hint = "take it from the PG's merchant console"
+		hint = say.Text("take it from the PG's merchant console")
 	case warning:
-		hint = "the documents want it of every PG, today's schema does not; better add it"
+		hint = say.Text("the documents want it of every PG, today's schema does not; better add it")
 	}
 	c.breach(f.first(), Required, warning, "requires %s: %s", f.first(), hint)
 }
@@ -153,11 +154,11 @@ func (c *check) missing(f field, warning bool) {
 func (c *check) listing() {
 	switch listing := c.g.listing(c.action); {
 	case listing&Denied != 0:
-		c.breach("pg", NotSupported, false, "is a pg whose accounts cannot be %sd, by today's schema: revoke the account and issue another", c.action)
+		c.breach("pg", NotSupported, false, "is a pg whose accounts cannot be %sd, by today's schema: revoke the account and issue another", say.Text(string(c.action)))
 	case listing == 0:
-		c.breach("pg", NotListed, true, "is a pg that neither the documents nor today's schema list for %s; the API decides", c.action)
+		c.breach("pg", NotListed, true, "is a pg that neither the documents nor today's schema list for %s; the API decides", say.Text(string(c.action)))
 	case listing&BySchema == 0:
-		c.breach("pg", NotListed, true, "is a pg that the documents list for %s and today's schema no longer does; the API decides", c.action)
+		c.breach("pg", NotListed, true, "is a pg that the documents list for %s and today's schema no longer does; the API decides", say.Text(string(c.action)))
 	}
 }
 

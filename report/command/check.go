@@ -3,9 +3,9 @@ package command
 import (
 	"bufio"
 	"cmp"
-	"fmt"
 
 	"vbankbatch/batch"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -50,7 +50,7 @@ func (c *checkCommand) Run(a *app) error {
 		if err := profile.Write(c.SaveProfile); err != nil {
 			return usage("name a file that does not exist yet", "--save-profile: %w", err)
 		}
-		fmt.Fprintln(a.stderr, "profile:", c.SaveProfile)
+		say.Fprintf(a.stderr, "profile: %s\n", c.SaveProfile)
 	}
 	if plan.Invalid > 0 {
 		return rowsNotDone(exitFailed)

@@ -11,12 +11,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 
 	"github.com/alecthomas/kong"
@@ -48,6 +50,8 @@ type commands struct {
 	Completion completionCommand `cmd:"" help:"Print what completes commands and flags in bash, zsh or fish."`
 	Man        manCommand        `cmd:"" help:"Print the manual page."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
+
+	Lang string `placeholder:"ko|en" enum:",ko,en" default:"" help:"The language of what people read. Default: the locale's."`
 }
 
 // app is what every command is given.
@@ -90,9 +94,9 @@ func (a *app) watch(signals <-chan os.Signal, done <-chan struct{}, hangUp bool,
 		a.mu.Unlock()
 		switch {
 		case s == report.StatusSignal && status != nil:
-			fmt.Fprintln(a.stderr, "status:", status())
+			say.Fprintf(a.stderr, "status: %s\n", status())
 		case s == report.StatusSignal:
-			fmt.Fprintln(a.stderr, "status: nothing to tell yet")
+			fmt.Fprintln(a.stderr, say.Text("status: nothing to tell yet"))
 		case s == report.ReloadSignal && reload != nil:
 			reload()
 		case s == report.ReloadSignal && !hangUp: // nohup
@@ -112,29 +116,34 @@ type failure struct {
 func (f *failure) Unwrap() error { return f.error }
 
 func usage(hint, format string, values ...any) error {
-	return &failure{fmt.Errorf(format, values...), exitUsage, hint}
+	return &failure{say.Errorf(format, values...), exitUsage, say.Text(hint)}
 }
 
 // rowsNotDone is how a command ends that did its work and has nothing more to say: the results tell the rest.
 type rowsNotDone int // the exit status
 
-func (rowsNotDone) Error() string { return "some rows were not done" }
+func (rowsNotDone) Error() string { return say.Text("some rows were not done") }
 
-var errNotConfirmed = errors.New("not confirmed")
+// notConfirmed is the error of a question that was not answered with yes.
+type notConfirmed struct{}
 
-// ask asks on the terminal, and returns an error unless the answer is yes; to what it would have led is for the message
-// where there is nobody to ask.
-func (a *app) ask(question, what string) error {
+func (notConfirmed) Error() string { return say.Text("not confirmed") }
+
+// ask asks on the terminal, and returns an error unless the answer is yes; nobody is what to say where nobody is there to
+// be asked.
+func (a *app) ask(question, nobody string) error {
 	if !terminal(a.stdin) || !terminal(a.stderr) {
-		return usage("give --yes to do it without being asked", "there is no terminal to ask whether to %s", what)
+		return usage("give --yes to do it without being asked", "%w", errors.New(nobody))
 	}
 	fmt.Fprint(a.stderr, question, " [y/N] ")
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || (answer != "y" && answer != "yes") {
-		return &failure{errNotConfirmed, exitInput, "nothing was done"}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || !slices.Contains(yes, answer) {
+		return &failure{notConfirmed{}, exitInput, say.Text("nothing was done")}
 	}
 	return nil
 }
+
+var yes = []string{"y", "yes", "예", "네"}
 
 // also adds what failed at the end to how a command ended; rows that were not done are told by the results.
 func also(err, last error) error {
@@ -147,7 +156,7 @@ func also(err, last error) error {
 // interrupted is the cause of a context that a signal ended.
 type interrupted struct{ syscall.Signal }
 
-func (i interrupted) Error() string { return "stopped by " + i.String() }
+func (i interrupted) Error() string { return say.Sprintf("stopped by %s", i.Signal) }
 
 // Main parses the command line, carries the command out and returns the exit status. The first SIGINT or SIGTERM ends
 // the context; the second one leaves at once.
@@ -180,15 +189,16 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 		cancel(interrupted{s})
 	})
 
+	say.Use(language(args))
 	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, stderr), kong.Resolvers(environment{}),
-		kong.Description(description), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Description(description), kong.Help(printHelp), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { panic(helped{}) }))
 	if err != nil {
 		panic(err)
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		err = &failure{err, exitUsage, "vbankbatch --help, or vbankbatch COMMAND --help"}
+		err = &failure{parseError{err}, exitUsage, say.Text("vbankbatch --help, or vbankbatch COMMAND --help")}
 	} else {
 		err = command.Run(a)
 	}
@@ -201,9 +211,9 @@ func exitStatus(err error, stderr io.Writer) int {
 	if _, told := errors.AsType[rowsNotDone](err); err == nil || told {
 		return status
 	}
-	fmt.Fprintln(stderr, "error:", err)
+	say.Fprintf(stderr, "error: %v\n", err)
 	if hint != "" {
-		fmt.Fprintln(stderr, "hint:", hint)
+		say.Fprintf(stderr, "hint: %s\n", hint)
 	}
 	return status
 }
@@ -217,7 +227,7 @@ func statusOf(err error) (status int, hint string) {
 		return int(rows), ""
 	}
 	if signal, ok := errors.AsType[interrupted](err); ok {
-		return exitSignal + int(signal.Signal), again
+		return exitSignal + int(signal.Signal), say.Text(again)
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.exit, f.hint
@@ -225,7 +235,7 @@ func statusOf(err error) (status int, hint string) {
 	if file, ok := errors.AsType[*input.Error](err); ok {
 		return exitInput, file.Hint
 	}
-	return exitStopped, again
+	return exitStopped, say.Text(again)
 }
 
 const again = "run the same command again to go on"

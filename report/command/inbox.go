@@ -153,7 +153,7 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	ended := c.run(a, told, facts)
 	told.Ended = time.Now()
 	exit, _ := statusOf(ended)
-	refused := exit == exitInput && told.ID == 0 && !errors.Is(ended, errNotConfirmed)
+	refused := exit == exitInput && told.ID == 0 && !errors.Is(ended, notConfirmed{})
 	if refused && j.box.Changed(file) {
 		return false, nil
 	}

@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"time"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -35,7 +35,7 @@ func (m *merchant) reader(a *app, all bool) (*ledger.Reader, error) {
 	case err != nil:
 		return nil, usage("--ledger names another", "the ledger: %w", err)
 	case !book.Known():
-		fmt.Fprintln(a.stderr, "hint: the ledger has no orders of this API address and key")
+		say.Fprintf(a.stderr, "hint: %s\n", say.Text("the ledger has no orders of this API address and key"))
 	}
 	return book, nil
 }
@@ -91,7 +91,7 @@ func (c *ledgerShowCommand) Run(a *app) error {
 		return report.LedgerOrder(a.ctx, w, book, ledger.Order{Tier: c.Tier, MerchantUID: c.Order}, c.Format)
 	})
 	if unknown, ok := errors.AsType[*ledger.UnknownOrderError](err); ok {
-		return &failure{unknown, exitInput, "--tier, --ledger, --api-url or the key may be others"}
+		return &failure{unknown, exitInput, say.Text("--tier, --ledger, --api-url or the key may be others")}
 	}
 	return err
 }
@@ -148,7 +148,7 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 		if err != nil || c.DryRun {
 			return err
 		}
-		if err := a.ask("take these out of the ledger, for good?", "take them out"); err != nil {
+		if err := a.ask(say.Text("take these out of the ledger, for good?"), say.Text("there is no terminal to ask whether to take them out")); err != nil {
 			return err
 		}
 	}
@@ -159,7 +159,7 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 	defer func() { err = also(err, release()) }()
 	p, err := book.Purge(a.ctx, before, a.now())
 	if err != nil {
-		return &failure{err, exitStopped, "the same command again goes on"}
+		return &failure{err, exitStopped, say.Text("the same command again goes on")}
 	}
 	report.PrintPurge(a.stdout, p, before, true)
 	return nil

@@ -15,6 +15,7 @@ import (
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
+	"vbankbatch/client/say"
 )
 
 // merchant is what the merchant flags lead to: the credentials, the ledger's place, and the sandbox if asked for.
@@ -93,7 +94,7 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 		return nil, context.Cause(ctx)
 	}
 	if errors.Is(err, ledger.ErrLocked) {
-		return nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, "wait for it to end, here with --lock-wait 10m"}
+		return nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, say.Text("wait for it to end, here with --lock-wait 10m")}
 	}
 	if err != nil {
 		return nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
@@ -137,7 +138,7 @@ func (m *merchant) connect(a *app, f *requestFlags, kept input.Profile, log *slo
 		if a.ctx.Err() != nil {
 			return nil, close, context.Cause(a.ctx)
 		}
-		return nil, close, &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, "nothing was sent"}
+		return nil, close, &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, say.Text("nothing was sent")}
 	}
 	if off := api.ServerTime().Sub(a.now()).Round(time.Second); off.Abs() > wrongClock {
 		log.Warn("this machine's clock differs from the API's; due dates such as +7d go by this machine's", "by", off)

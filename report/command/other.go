@@ -9,6 +9,7 @@ import (
 	"vbankbatch/client"
 	"vbankbatch/client/pg"
 	"vbankbatch/client/sandbox"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -28,7 +29,7 @@ func (c *banksCommand) Run(a *app) error {
 	if c.PG != "" {
 		name, _, known := pg.Name(c.PG)
 		if !known {
-			return usage("one of "+strings.Join(pgs, " "), "no PG is called %q", c.PG)
+			return usage(say.Sprintf("one of %s", strings.Join(pgs, " ")), "no PG is called %q", c.PG)
 		}
 		pgs = []string{name}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -23,7 +23,6 @@ type outputFlags struct {
 	OutEncoding  string `enum:"utf-8,cp949" default:"utf-8" help:"Of the results: utf-8, which Excel knows by its mark, or cp949."`
 	Excel        bool   `help:"The results once more, in a form that Excel opens right by double click: .results.excel.csv."`
 	HTML         bool   `name:"html" help:"A page for people: .report.html."`
-	Lang         string `enum:",ko,en" default:"" help:"The page's language, ko or en. Default: the locale's."`
 	ShowAccounts bool   `help:"Whole account numbers and holders on the page."`
 	Metrics      string `placeholder:"FILE.prom" help:"Figures of the run for Prometheus, as node_exporter's textfile collector takes them."`
 }
@@ -66,22 +65,6 @@ func (f *outputFlags) files(out, ledger string) report.Files {
 	return files
 }
 
-// language is the one asked for, or the locale's.
-func (f *outputFlags) language() string {
-	if f.Lang != "" {
-		return f.Lang
-	}
-	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
-		if locale := os.Getenv(name); locale != "" {
-			if strings.HasPrefix(locale, "ko") {
-				return report.Korean
-			}
-			break
-		}
-	}
-	return report.English
-}
-
 // writeResults joins the input with the ledger's outcomes. It is done even after a signal.
 func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results *report.Results, facts *report.Facts) error {
 	if err := results.Header(plan); err != nil {
@@ -95,10 +78,10 @@ func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results
 		err = results.Commit()
 	}
 	if lacking, ok := errors.AsType[*report.EncodingError](err); ok {
-		return &failure{lacking, exitStopped, "nothing is lost: vbankbatch report without --out-encoding writes the results"}
+		return &failure{lacking, exitStopped, say.Text("nothing is lost: vbankbatch report without --out-encoding writes the results")}
 	}
 	if err != nil {
-		return &failure{fmt.Errorf("the results could not be written: %w", err), exitStopped, "nothing is lost: vbankbatch report writes them again"}
+		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, say.Text("nothing is lost: vbankbatch report writes them again")}
 	}
 	return nil
 }
@@ -125,24 +108,24 @@ func (f *outputFlags) tellEndAt(a *app, at report.Files, run *report.Run, facts 
 	if run.ID != 0 {
 		write(at.Summary, func() error { return report.WriteFigures(at.Summary, run, facts) })
 		write(at.Page, func() error {
-			return report.WritePage(at.Page, run, facts, report.PageOptions{Lang: f.language(), ShowAccounts: f.ShowAccounts})
+			return report.WritePage(at.Page, run, facts, report.PageOptions{ShowAccounts: f.ShowAccounts})
 		})
 	}
 	write(at.Metrics, func() error { return report.WriteMetrics(at.Metrics, run, facts) })
 	if len(all) > 0 {
-		return &failure{errors.Join(all...), exitStopped, "the results are not touched by this; vbankbatch report writes these files again"}
+		return &failure{errors.Join(all...), exitStopped, say.Text("the results are not touched by this; vbankbatch report writes these files again")}
 	}
 	return nil
 }
 
 // printFiles names the files that stand in their places now.
 func printFiles(a *app, results *report.Results, files report.Files) {
-	fmt.Fprintln(a.stderr, "results:", files.Results)
+	say.Fprintf(a.stderr, "results: %s\n", files.Results)
 	if failed, n := results.Failed(); n > 0 {
-		fmt.Fprintf(a.stderr, "not done, %s: %s\n", report.Count(n, "row"), failed)
+		say.Fprintf(a.stderr, "not done, %s: %s\n", report.Count(n, "1 row", "%s rows"), failed)
 	}
 	if files.Page != "" {
-		fmt.Fprintln(a.stderr, "page:", files.Page)
+		say.Fprintf(a.stderr, "page: %s\n", files.Page)
 	}
 }
 

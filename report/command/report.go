@@ -8,6 +8,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -48,7 +49,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	defer func() { err = also(err, book.Close()) }()
 	found, err := book.LastRun(a.ctx, plan.Digest())
 	if errors.Is(err, sql.ErrNoRows) {
-		return &failure{fmt.Errorf("%s holds no run of this file", m.ledger), exitInput, "the file may have changed since, or the run had another --ledger, --api-url or key"}
+		return &failure{say.Errorf("%s holds no run of this file", m.ledger), exitInput, say.Text("the file may have changed since, or the run had another --ledger, --api-url or key")}
 	}
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 		return err
 	}
 	if !c.Quiet {
-		fmt.Fprintf(a.stderr, "run of %s\n", found.Started.Format(time.DateTime))
+		say.Fprintf(a.stderr, "run of %s\n", found.Started.Format(time.DateTime))
 		facts.Print(a.stderr, nil)
 		printFiles(a, results, told.Files)
 	}
@@ -118,7 +119,7 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 		return err
 	}
 	if !c.Quiet {
-		fmt.Fprintf(a.stderr, "%d orders were in doubt, %d still are\n", settled, unknown)
+		say.Fprintf(a.stderr, "%d orders were in doubt, %d still are\n", settled, unknown)
 	}
 	if unknown > 0 {
 		return rowsNotDone(exitUnknown)

@@ -13,6 +13,7 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -54,7 +55,7 @@ func (c *runCommand) Run(a *app) error {
 	told.Ended = time.Now()
 	err := also(ended, c.tellEnd(a, told, facts, ended))
 	if lost := c.notify(a, told, facts); lost != nil {
-		fmt.Fprintln(a.stderr, "warning:", lost)
+		say.Fprintf(a.stderr, "warning: %v\n", lost)
 	}
 	return err
 }
@@ -92,7 +93,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	}
 	defer func() { err = also(err, release()) }()
 	c.takeBack = c.Revoke
-	a.tell(func() string { return "checking " + c.File })
+	a.tell(func() string { return say.Sprintf("checking %s", c.File) })
 	plan, err := c.open(a, m)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 		return plan.Lacking
 	}
 	if err := c.Check(plan); err != nil {
-		return &failure{err, exitInput, "nothing was sent; vbankbatch check shows the rows"}
+		return &failure{err, exitInput, say.Text("nothing was sent; vbankbatch check shows the rows")}
 	}
 	results, err := report.Create(path, a.stdout, c.form())
 	if err != nil {
@@ -150,7 +151,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	found, ended := batch.Run(a.ctx, plan, api, book, batch.Options{Workers: c.Workers, DoubtWait: c.DoubtWait, SettleTime: c.Timeout,
 		RemoteCheck: c.RemoteCheck, MaxFailures: limit, Until: until, PGAPIKeys: m.PGAPIKeys, Counts: &counts})
 	progress.Stop()
-	a.tell(func() string { return "writing the results" })
+	a.tell(func() string { return say.Text("writing the results") })
 	if found.ID == 0 {
 		return ended
 	}
@@ -193,12 +194,12 @@ func (c *runCommand) reload(a *app, api *client.Client) {
 	}
 	switch {
 	case err != nil:
-		fmt.Fprintln(a.stderr, "the rate stays as it is:", err)
+		say.Fprintf(a.stderr, "the rate stays as it is: %v\n", err)
 	case c.Rate != nil:
-		fmt.Fprintln(a.stderr, "the rate stays as it is: --rate goes before the profile")
+		fmt.Fprintln(a.stderr, say.Text("the rate stays as it is: --rate goes before the profile"))
 	default:
 		api.SetRate(perSecond)
-		fmt.Fprintf(a.stderr, "the rate is %v requests/s now\n", perSecond)
+		say.Fprintf(a.stderr, "the rate is %v requests/s now\n", perSecond)
 	}
 }
 
@@ -238,9 +239,9 @@ func withChannels(ctx context.Context, plan *batch.Plan, api *client.Client) (*b
 
 // distinct refuses to write over the input, the ledger, or one file of the run with another.
 func distinct(in, ledger string, written []string) error {
-	names, paths := []string{"the input", "the ledger"}, []string{in, ledger}
+	names, paths := []string{say.Text("the input"), say.Text("the ledger")}, []string{in, ledger}
 	for i, path := range written {
-		names, paths = append(names, map[bool]string{true: "the results", false: "what is written beside the results"}[i == 0]), append(paths, path)
+		names, paths = append(names, map[bool]string{true: say.Text("the results"), false: say.Text("what is written beside the results")}[i == 0]), append(paths, path)
 	}
 	for i := range paths {
 		for j := range i {
@@ -271,9 +272,9 @@ func (c *runCommand) confirm(a *app, m *merchant, plan *batch.Plan) error {
 	case c.Quiet && terminal(a.stdin):
 		return usage("give --yes to go without asking", "nobody would see the question that is asked before anything is sent")
 	case c.Revoke:
-		return a.ask(fmt.Sprintf("take these %d accounts back at %s?", plan.ToDo(), m.url), "take accounts back")
+		return a.ask(say.Sprintf("take these %d accounts back at %s?", plan.ToDo(), m.url), say.Text("there is no terminal to ask whether to take accounts back"))
 	case m.live() && terminal(a.stdin):
-		return a.ask(fmt.Sprintf("send these to %s?", m.url), "send")
+		return a.ask(say.Sprintf("send these to %s?", m.url), say.Text("there is no terminal to ask whether to send"))
 	}
 	return nil
 }

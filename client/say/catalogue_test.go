@@ -1,0 +1,261 @@
+package say
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// sayers are the functions that take texts for the catalogue, with which of their arguments those are.
+var sayers = map[string][]int{
+	"say.Text": {0}, "say.Mark": {0}, "say.Sprintf": {0}, "say.Fprintf": {1}, "say.Errorf": {0}, "say.New": {0},
+	"usage": {0, 1}, "c.breach": {3}, "Count": {1, 2}, "report.Count": {1, 2}, "headings": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, "field": {0},
+	"kong.Description": {0},
+}
+
+// tables are the maps of sentences, and kinds the types of constants, that are translated where they are shown.
+var (
+	tables = []string{"Codes", "sentences", "Rules"}
+	kinds  = []string{"Kind", "Action"}
+	states = []string{"in doubt", "issued", "changing", "revoked"} // of report.stateNames
+)
+
+// dumb are the functions whose texts are for logs, programs or those who mend this one.
+var dumb = regexp.MustCompile(`^(panic|.*\.(Warn|Info|Debug|warn|family|MustCompile|Exec|QueryRow|QueryRowContext))$`)
+
+var (
+	sentenceLike = regexp.MustCompile(`(^|[^\pL_{])\pL*[a-z]{2,} [a-z]{2,}`)
+	sql          = regexp.MustCompile(`\b(SELECT|INSERT|DELETE|FROM|WHERE|ORDER BY|AND|ALTER|PRAGMA|RETURNING)\b`)
+	nameLists    = []string{"aliases", "gateways", "banks", "answers", "profileHead"}
+)
+
+// notSaid are what look like sentences and are none: flags, what a document of this project is made of, and an error that
+// is told in other words.
+var notSaid = []string{"--map amount=HEADER", "--set custom_data", "not by today's schema", "not listed", "record too long",
+	"the API does not answer; trying again", "the API answers again"}
+
+// source is what stands in the program's own files.
+type source struct {
+	said   map[string]string // texts for the catalogue, and where each stands
+	others map[string]string // texts that look like sentences and are said by nobody
+}
+
+func read(t *testing.T) source {
+	t.Helper()
+	s := source{make(map[string]string), make(map[string]string)}
+	folders := make(map[string][]*ast.File)
+	files := token.NewFileSet()
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(files, path, nil, 0)
+		folders[filepath.Dir(path)] = append(folders[filepath.Dir(path)], file)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for folder, list := range folders {
+		constants := make(map[string]string)
+		for _, file := range list {
+			ast.Inspect(file, func(n ast.Node) bool {
+				if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == len(spec.Names) {
+					for i, name := range spec.Names {
+						if text, ok := constant(spec.Values[i], nil); ok {
+							constants[name.Name] = text
+						}
+					}
+				}
+				return true
+			})
+		}
+		for _, file := range list {
+			s.file(files, file, constants, !strings.HasSuffix(folder, "client/sandbox"))
+		}
+	}
+	for _, state := range states {
+		s.said[state] = "report.stateNames"
+	}
+	for text := range s.said {
+		delete(s.others, text)
+	}
+	return s
+}
+
+// file takes what stands in one file; all of its texts are to be said, but for the sandbox's, which are the API's words.
+func (s source) file(files *token.FileSet, file *ast.File, constants map[string]string, all bool) {
+	say := func(e ast.Node, text string) {
+		if strings.ContainsFunc(text, unicode.IsLetter) && !wordless(text) {
+			s.said[text] = files.Position(e.Pos()).String()
+		}
+	}
+	quiet := make(map[ast.Node]bool)
+	ast.Inspect(file, func(n ast.Node) bool {
+		if quiet[n] {
+			return false
+		}
+		switch n := n.(type) {
+		case *ast.ImportSpec:
+			return false
+		case *ast.Field:
+			if n.Tag != nil {
+				quiet[n.Tag] = true
+				tag, _ := strconv.Unquote(n.Tag.Value)
+				say(n, reflect.StructTag(tag).Get("help"))
+				say(n, reflect.StructTag(tag).Get("group"))
+			}
+		case *ast.KeyValueExpr:
+			quiet[n.Key] = true
+		case *ast.FuncDecl:
+			if n.Name.Name == "Help" && n.Recv != nil {
+				text, _ := constant(n.Body.List[0].(*ast.ReturnStmt).Results[0], constants)
+				say(n, text)
+			}
+		case *ast.ValueSpec:
+			kind, _ := n.Type.(*ast.Ident)
+			for i, value := range n.Values {
+				if text, ok := constant(value, constants); ok && kind != nil && slices.Contains(kinds, kind.Name) {
+					say(value, text)
+				}
+				if slices.Contains(nameLists, n.Names[i].Name) {
+					return false
+				}
+				if table, ok := value.(*ast.CompositeLit); ok && slices.Contains(tables, n.Names[i].Name) {
+					for _, pair := range table.Elts {
+						text, _ := constant(pair.(*ast.KeyValueExpr).Value, constants)
+						say(pair, text)
+					}
+				}
+			}
+		case *ast.CallExpr:
+			name := called(n)
+			for _, i := range sayers[name] {
+				if i < len(n.Args) {
+					if text, ok := constant(n.Args[i], constants); ok {
+						say(n, text)
+					}
+				}
+			}
+			if dumb.MatchString(name) {
+				return false
+			}
+		case *ast.BasicLit:
+			if text, ok := constant(n, nil); all && ok && sentenceLike.MatchString(text) && !sql.MatchString(text) {
+				s.others[text] = files.Position(n.Pos()).String()
+			}
+		}
+		return true
+	})
+}
+
+// wordless reports a format that holds nothing but verbs, such as %s: %w.
+func wordless(text string) bool {
+	return !strings.ContainsFunc(verb.ReplaceAllString(text, ""), unicode.IsLetter) && text != "%s %s" && text != "%dd %dh" && text != "%dh %dm" && text != "%dm"
+}
+
+func called(call *ast.CallExpr) string {
+	switch f := call.Fun.(type) {
+	case *ast.Ident:
+		return f.Name
+	case *ast.SelectorExpr:
+		if x, ok := f.X.(*ast.Ident); ok {
+			return x.Name + "." + f.Sel.Name
+		}
+		return "." + f.Sel.Name
+	}
+	return ""
+}
+
+// constant is the text of a literal, of a constant of the package, or of several added up.
+func constant(e ast.Expr, constants map[string]string) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(e.Value)
+		return text, err == nil && e.Kind == token.STRING
+	case *ast.Ident:
+		text, ok := constants[e.Name]
+		return text, ok
+	case *ast.BinaryExpr:
+		left, ok := constant(e.X, constants)
+		right, too := constant(e.Y, constants)
+		return left + right, ok && too && e.Op == token.ADD
+	}
+	return "", false
+}
+
+func TestCatalogue(t *testing.T) {
+	s := read(t)
+	if len(s.said) < 300 {
+		t.Errorf("only %d texts were found", len(s.said))
+	}
+	for _, text := range slices.Sorted(maps.Keys(s.said)) {
+		told, ok := korean[text]
+		switch {
+		case !ok:
+			t.Errorf("%s: there is no Korean for %q", s.said[text], text)
+		case strings.TrimSpace(told) == "":
+			t.Errorf("%s: the Korean for %q is empty", s.said[text], text)
+		case verbs(told) != verbs(text):
+			t.Errorf("%s: %q has the verbs %s, and %q has %s", s.said[text], text, verbs(text), told, verbs(told))
+		case strings.HasSuffix(text, "\n") != strings.HasSuffix(told, "\n"):
+			t.Errorf("%s: only one of %q and %q ends its line", s.said[text], text, told)
+		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(korean)) {
+		if s.said[text] == "" {
+			t.Errorf("nothing says %q", text)
+		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(s.others)) {
+		if slices.Contains(notSaid, text) {
+			continue
+		}
+		t.Errorf("%s: %q is said in English alone; give it to package say", s.others[text], text)
+	}
+}
+
+// The API's words are told from this program's by pieces of them (package batch, hopeless).
+func TestNotTheAPIsWords(t *testing.T) {
+	for english, told := range korean {
+		for _, words := range []string{"계약이 필요합니다", "요금제", "이용기간", "이용 기간"} {
+			if strings.Contains(told, words) {
+				t.Errorf("%q: %q reads like a refusal of the API's", english, told)
+			}
+		}
+	}
+}
+
+var verb = regexp.MustCompile(`%(?:\[(\d+)\])?([-+# 0]*\d*(?:\.\d+)?)([a-zA-Z])`)
+
+// verbs lists what a format makes of each of its values, in their order.
+func verbs(format string) string {
+	made, next := make(map[int]string), 1
+	for _, found := range verb.FindAllStringSubmatch(strings.ReplaceAll(format, "%%", ""), -1) {
+		if found[1] != "" {
+			next, _ = strconv.Atoi(found[1])
+		}
+		made[next] = found[3]
+		next++
+	}
+	return fmt.Sprint(made)
+}
+
+func TestVerbs(t *testing.T) {
+	for format, want := range map[string]string{"%d of %-14s, 100%%": "map[1:d 2:s]", "%[2]s의 %[1]d행": "map[1:d 2:s]", "%.1f s": "map[1:f]", "99 %": "map[]"} {
+		if got := verbs(format); got != want {
+			t.Errorf("%s: %s, want %s", format, got, want)
+		}
+	}
+}
