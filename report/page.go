@@ -37,8 +37,7 @@ var pagePolicy = func() string {
 
 // PageOptions say how the page is written.
 type PageOptions struct {
-	ShowAccounts bool                     // account numbers and holders in full
-	Sentence     func(code string) string // what an error code means, in that language; nil is Sentence
+	ShowAccounts bool // account numbers and holders in full
 }
 
 // WritePage writes NAME.report.html to path, mode 0600, whole or not at all: one page for people that needs no network and
@@ -109,11 +108,7 @@ func newPage(run *Run, facts *Facts, options PageOptions) *page {
 	}
 	p.Verdict = p.verdict(run, facts)
 	p.figures(facts)
-	sentence := options.Sentence
-	if sentence == nil {
-		sentence = Sentence
-	}
-	p.reasons(facts, sentence)
+	p.reasons(facts)
 	for _, r := range facts.accounts {
 		row := p.row(r)
 		if row.Num, row.Holder = r.Num, r.Holder; p.Masked {
@@ -194,12 +189,12 @@ func (p *page) name(n *named) string {
 	return cmp.Or(strings.TrimSpace(n.name+" "+n.code), p.T("not told"))
 }
 
-func (p *page) reasons(facts *Facts, sentence func(code string) string) {
+func (p *page) reasons(facts *Facts) {
 	for _, r := range facts.byGravity() {
-		shown := pageReason{Code: r.code, Sentence: sentence(r.code), Rows: thousands(r.rows), Others: rest(r.rows, len(r.first))}
+		shown := pageReason{Code: r.code, Sentence: Sentence(r.code), Rows: thousands(r.rows), Others: rest(r.rows, len(r.first))}
 		for _, row := range r.first {
-			if row.Message == sentence(r.code) {
-				row.Message = "" // it stands above
+			if say.Same(english(r.code), row.Message) {
+				row.Message = "" // it stands above, whatever the language of the run was
 			}
 			shown.First = append(shown.First, p.row(row))
 		}

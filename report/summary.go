@@ -116,9 +116,9 @@ func printCodes(w io.Writer, codes map[string]int) {
 }
 
 // Sentence says what an error code means, "" for one that does not exist.
-func Sentence(code string) string {
-	return say.Text(cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)]))
-}
+func Sentence(code string) string { return say.Text(english(code)) }
+
+func english(code string) string { return cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)]) }
 
 // thousands writes 1234567 as 1,234,567.
 func thousands(n int64) string {

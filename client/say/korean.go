@@ -418,7 +418,7 @@ var korean = map[string]string{
 	"  %-14s from column %d, %s\n":                              "  %-14s %d열, %s\n",
 	"  %-14s made of %s\n":                                      "  %-14s %s(으)로 만듦\n",
 	"  given for rows that have none: %s\n":                     "  값이 없는 행에 쓸 값: %s\n",
-	"%s: %s to do":                                              "%s: 처리할 행 %s건",
+	"%s: %s to do":                                              "모두 %s: 처리할 행 %s건",
 	", %s to %s":                                                ", %[2]s %[1]s건",
 	"; %s skipped%s, %s invalid\n":                              "; 제외 %s건%s, 오류 %s건\n",
 	"passed over: %s\n":                                         "건너뛴 줄: %s\n",
@@ -607,9 +607,9 @@ var korean = map[string]string{
 	"Writes the results of the newest run over the same bytes again, as the ledger knows them now. Give the flags of\nthat run that say how the file is read.\n\n  vbankbatch report --sandbox testdata/orders.csv": "같은 내용의 파일을 마지막으로 실행한 결과를 원장에 있는 현재 상태로 다시 씁니다. 파일을 읽는 방식에 관한 옵션은 그 실행과 같게 지정하십시오.\n\n  vbankbatch report --sandbox testdata/orders.csv",
 	"%s holds no run of this file": "%s에 이 파일을 실행한 기록이 없습니다",
 	"the file may have changed since, or the run had another --ledger, --api-url or key": "파일이 그 뒤에 바뀌었거나, 그 실행의 --ledger, --api-url 또는 키가 달랐을 수 있습니다",
-	"run of %s\n": "%s의 실행\n",
+	"run of %s\n": "%s에 시작한 실행\n",
 	"For every order whose request may have reached the API without an answer: looks it up, takes its account into the\nledger, or frees it for the next run. Prints order, status, imp_uid and a note, separated by tabs.\n\n  vbankbatch reconcile": "응답 없이 API에 닿았을 수 있는 모든 주문을 조회하여, 계좌가 있으면 원장에 적고 없으면 다음 실행에서 다시 발급할 수 있게 합니다. 주문번호, 상태, imp_uid, 설명을 탭으로 나누어 출력합니다.\n\n  vbankbatch reconcile",
-	"%d orders were in doubt, %d still are\n": "결과가 확인되지 않은 주문 %d건 중 %d건은 아직 확인되지 않았습니다\n",
+	"%d orders were in doubt, %d still are\n": "결과를 확인할 주문 %d건 중 %d건은 아직 확인되지 않았습니다\n",
 
 	// report/command/run.go
 	"Ask the API for orders that the ledger does not know, before issuing them.":                  "원장이 모르는 주문은 발급하기 전에 API에서 조회합니다.",

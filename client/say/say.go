@@ -55,6 +55,9 @@ func Text(english string) string {
 	return english
 }
 
+// Same reports whether what was said is the English text, in whichever language.
+func Same(english, said string) bool { return said == english || said == korean[english] }
+
 // Mark returns the text as it is: it is for the catalogue, and translated where it is shown.
 func Mark(english string) string { return english }
 

@@ -51,6 +51,7 @@ type commands struct {
 	Man        manCommand        `cmd:"" help:"Print the manual page."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
+	// Lang is what language finds; here it is checked, and told in the help.
 	Lang string `placeholder:"ko|en" enum:",ko,en" default:"" help:"The language of what people read. Default: the locale's."`
 }
 

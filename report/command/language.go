@@ -113,9 +113,9 @@ var parsing = []pattern{
 	{regexp.MustCompile(`^expected one of ((?:".*)|(?:<.*))$`), say.Mark("expected one of %s")},
 	{regexp.MustCompile(`^expected ("<.*>.*")$`), say.Mark("expected %s")},
 	{regexp.MustCompile(`^(--\S+) must be one of (.*) but got (".*")$`), say.Mark("%s must be one of %s but got %s")},
-	{regexp.MustCompile(`^(--\S+): expected a valid (?:.*int|.*float) but got (".*").*$`), say.Mark("%s: expected a number but got %s")},
-	{regexp.MustCompile(`^(--\S+): expected duration but got (".*").*$`), say.Mark("%s: expected a duration such as 30s but got %s")},
-	{regexp.MustCompile(`^(--\S+): missing value, expecting .*$`), say.Mark("%s: a value is missing")},
+	{regexp.MustCompile(`^(--\S+): expected .* but got "EOL" \(<EOL>\)$`), say.Mark("%s: a value is missing")},
+	{regexp.MustCompile(`^(--\S+): expected a valid (?:.*int|.*float) but got ("[^"]*").*$`), say.Mark("%s: expected a number but got %s")},
+	{regexp.MustCompile(`^(--\S+): expected duration but got ("[^"]*").*$`), say.Mark("%s: expected a duration such as 30s but got %s")},
 }
 
 // parseError is an error of kong's, told in the language of the process. What is not known stays as it is.
