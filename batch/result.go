@@ -69,7 +69,7 @@ const (
 	CodeStopped           = "STOPPED"            // not_sent: the run ended before it was this row's turn
 )
 
-// Codes tells in a sentence what each of a run's codes means.
+// Codes tells in a sentence what each of a run's codes means, in English; package say has the Korean.
 var Codes = map[string]string{
 	CodeRepeated:          "the same row stands higher up in the file and was done there",
 	CodeDuplicateConflict: "rows for one order say different things, so none was sent; leave the right one and run again",

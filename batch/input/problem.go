@@ -73,7 +73,7 @@ const (
 	ZeroBalance = "ZERO_BALANCE" // the amount to collect is zero
 )
 
-// Sentences says of every code of a problem what it means and what to do about it.
+// Sentences says of every code of a problem what it means and what to do about it, in English; package say has the Korean.
 var Sentences = func() map[Code]string {
 	for rule, sentence := range pg.Rules {
 		if sentences[Code(rule)] == "" {

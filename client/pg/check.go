@@ -67,7 +67,7 @@ const (
 	NotSupported   Rule = "PG_NOT_SUPPORTED"     // error: today's schema says that the PG cannot
 )
 
-// Rules lists them with a sentence for each.
+// Rules lists them with a sentence for each, in English; package say has the Korean.
 var Rules = map[Rule]string{
 	Required:       "the PG requires this field",
 	TooLong:        "the text is longer than the API takes",

@@ -527,6 +527,7 @@ var korean = map[string]string{
 	"%s must be one of %s but got %s":                                  "%s은(는) %s 중 하나여야 하나 %s입니다",
 	"%s: expected a number but got %s":                                 "%s: 숫자여야 하나 %s입니다",
 	"%s: expected a duration such as 30s but got %s":                   "%s: 30s와 같은 시간이어야 하나 %s입니다",
+	"%s: expected a value but got %s; perhaps try %s?":                 "%s: 값이 필요하나 %s입니다. %s(으)로 써 보십시오",
 	"%s: a value is missing":                                           "%s: 값이 없습니다",
 
 	// report/command/ledger.go
@@ -537,7 +538,7 @@ var korean = map[string]string{
 	"Take account numbers and names out of the ledger. Orders stay known, and get no second account.": "원장에서 계좌번호와 이름을 지웁니다. 주문은 계속 기억하므로 계좌가 다시 발급되지 않습니다.",
 	"the first run makes it; --ledger names another, --sandbox the sandbox's":                         "원장은 처음 실행할 때 만들어집니다. 다른 원장은 --ledger로, 샌드박스의 원장은 --sandbox로 지정하십시오",
 	"--ledger names another":                                                                          "--ledger로 다른 원장을 지정할 수 있습니다",
-	"hint: %s\n":                                                                                      "도움말: %s\n",
+	"hint: %s\n":                                                                                      "참고: %s\n",
 	"the ledger has no orders of this API address and key":                                            "원장에 이 API 주소와 키의 주문이 없습니다",
 	"Only orders in doubt.":                                                                           "결과가 확인되지 않은 주문만.",
 	"Only lines with this status, those without an account too.":                                      "이 상태의 행만. 계좌가 없는 행도 나옵니다.",
@@ -633,7 +634,7 @@ var korean = map[string]string{
 	"the ledger":                                              "원장",
 	"the results":                                             "결과 파일",
 	"what is written beside the results":                      "결과와 함께 쓰는 파일",
-	"%s and %s are the same file: %s":                         "%s와(과) %s이(가) 같은 파일입니다: %s",
+	"%s and %s are the same file: %s":                         "서로 달라야 할 파일이 같습니다(%s, %s): %s",
 	"give --out, --metrics or --ledger another name":          "--out, --metrics 또는 --ledger에 다른 이름을 지정하십시오",
 	"give --yes to go without asking":                         "묻지 않고 진행하려면 --yes를 지정하십시오",
 	"nobody would see the question that is asked before anything is sent": "보내기 전에 묻는 질문을 볼 사람이 없습니다",

@@ -38,7 +38,7 @@ func In() string {
 func Locale() string {
 	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
 		if locale := os.Getenv(name); locale != "" {
-			if strings.HasPrefix(locale, "ko") {
+			if language := strings.FieldsFunc(locale, func(r rune) bool { return strings.ContainsRune("_.@-", r) }); len(language) > 0 && language[0] == Korean {
 				return Korean
 			}
 			return English

@@ -114,6 +114,7 @@ var parsing = []pattern{
 	{regexp.MustCompile(`^expected ("<.*>.*")$`), say.Mark("expected %s")},
 	{regexp.MustCompile(`^(--\S+) must be one of (.*) but got (".*")$`), say.Mark("%s must be one of %s but got %s")},
 	{regexp.MustCompile(`^(--\S+): expected .* but got "EOL" \(<EOL>\)$`), say.Mark("%s: a value is missing")},
+	{regexp.MustCompile(`^(--\S+): expected .* value but got ("[^"]*") \([a-z ]+\); perhaps try (.*)\?$`), say.Mark("%s: expected a value but got %s; perhaps try %s?")},
 	{regexp.MustCompile(`^(--\S+): expected a valid (?:.*int|.*float) but got ("[^"]*").*$`), say.Mark("%s: expected a number but got %s")},
 	{regexp.MustCompile(`^(--\S+): expected duration but got ("[^"]*").*$`), say.Mark("%s: expected a duration such as 30s but got %s")},
 }

@@ -1,0 +1,51 @@
+package say
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+)
+
+func Example() {
+	Use(Korean)
+	defer Use(English)
+	fmt.Println(Text("the due date has passed"))
+	fmt.Println(Sprintf("%s of %s rows", "3", "12"))
+	fmt.Println(Text("nobody has translated this"))
+	// Output:
+	// 입금기한이 지났습니다
+	// 12건 중 3건
+	// nobody has translated this
+}
+
+func TestErrors(t *testing.T) {
+	early, same := New("the ledger is closed"), New("the ledger is closed")
+	defer Use(English)
+	for language, want := range map[string]string{English: "the ledger: the ledger is closed", Korean: "원장: 원장이 닫혀 있습니다", "fr": "the ledger: the ledger is closed"} {
+		Use(language)
+		err := Errorf("the ledger: %w", early)
+		if err.Error() != want || !errors.Is(err, early) || errors.Is(err, same) {
+			t.Errorf("%s: %v", language, err)
+		}
+		var b strings.Builder
+		if Fprintf(&b, "error: %v\n", Errorf("there is no ledger at %s: %w", "x", fs.ErrNotExist)); !strings.HasSuffix(b.String(), ": file does not exist\n") {
+			t.Errorf("%s: %q", language, b.String())
+		}
+	}
+}
+
+func TestLocale(t *testing.T) {
+	for _, test := range []struct{ all, messages, lang, want string }{
+		{"", "", "", English}, {"", "", "ko_KR.UTF-8", Korean}, {"", "ko", "en_US.UTF-8", Korean}, {"C", "ko", "ko", English},
+		{"ko_KR.eucKR", "en", "", Korean}, {"", "", "kok_IN", English}, {"", "", "POSIX", English},
+	} {
+		t.Setenv("LC_ALL", test.all)
+		t.Setenv("LC_MESSAGES", test.messages)
+		t.Setenv("LANG", test.lang)
+		if got := Locale(); got != test.want {
+			t.Errorf("%+v: %s", test, got)
+		}
+	}
+}
