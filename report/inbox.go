@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
 )
 
 // Inbox is a folder of files to be run. Those that were run are moved to its folders done and failed, with what was
@@ -45,11 +46,11 @@ type InboxFile struct {
 }
 
 // Why a file is left in an inbox.
-const (
-	LeftOurs      = "left: %s is written by this program; to have it run give it another name"
-	LeftOther     = "left: %s is neither .csv nor .csv.gz"
-	LeftIrregular = "left: %s is no regular file, and links are not followed"
-	LeftWriting   = "left: %s is still being written, or gone; the next run looks again"
+var (
+	LeftOurs      = say.Mark("left: %s is written by this program; to have it run give it another name")
+	LeftOther     = say.Mark("left: %s is neither .csv nor .csv.gz")
+	LeftIrregular = say.Mark("left: %s is no regular file, and links are not followed")
+	LeftWriting   = say.Mark("left: %s is still being written, or gone; the next run looks again")
 )
 
 // OpenInbox makes the folders that files are moved to, and sees that they can be. The caller closes the inbox.
@@ -61,7 +62,7 @@ func OpenInbox(dir string) (*Inbox, error) {
 	b := &Inbox{dir, root}
 	for _, to := range []string{InboxDone, InboxFailed} {
 		if err := b.prepare(to); err != nil {
-			return nil, errors.Join(fmt.Errorf("files cannot be moved to %s: %w", filepath.Join(dir, to), cause(err)), root.Close())
+			return nil, errors.Join(say.Errorf("files cannot be moved to %s: %w", filepath.Join(dir, to), cause(err)), root.Close())
 		}
 	}
 	return b, nil
@@ -75,7 +76,7 @@ func (b *Inbox) prepare(to string) error {
 	if info, err := b.root.Lstat(to); err != nil {
 		return err
 	} else if !info.IsDir() {
-		return errors.New("it is no folder")
+		return say.New("it is no folder")
 	}
 	const probe = ".vbankbatch.probe"
 	file, err := b.root.Create(probe)
@@ -297,10 +298,10 @@ func (b *Inbox) Carry(m *Move) (moved []string, err error) {
 			return nil, err
 		}
 		if _, err := b.root.Lstat(r.To); err == nil {
-			return nil, fmt.Errorf("%s exists already, and is not written over", filepath.Join(b.dir, r.To))
+			return nil, say.Errorf("%s exists already, and is not written over", filepath.Join(b.dir, r.To))
 		}
 		if err := b.root.Rename(r.From, r.To); err != nil {
-			return nil, fmt.Errorf("%s cannot be moved to %s: %w", filepath.Join(b.dir, r.From), filepath.Join(b.dir, r.To), cause(err))
+			return nil, say.Errorf("%s cannot be moved to %s: %w", filepath.Join(b.dir, r.From), filepath.Join(b.dir, r.To), cause(err))
 		}
 		moved = append(moved, filepath.Base(r.To))
 	}

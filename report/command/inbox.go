@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -44,7 +45,7 @@ func (c *runCommand) inbox(a *app) (err error) {
 	case err != nil && a.ctx.Err() != nil:
 		return context.Cause(a.ctx)
 	case errors.Is(err, ledger.ErrLocked):
-		return &failure{fmt.Errorf("another run is busy with %s", c.File), exitLocked, "wait for it to end, here with --lock-wait 10m"}
+		return &failure{say.Errorf("another run is busy with %s", c.File), exitLocked, say.Text("wait for it to end, here with --lock-wait 10m")}
 	case err != nil:
 		return usage("nothing was sent; the folder must be one that can be written", "%s: %w", c.File, err)
 	}
@@ -65,7 +66,7 @@ func (c *runCommand) inbox(a *app) (err error) {
 	left, err := job.all(a)
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		if !c.Quiet {
-			fmt.Fprintf(a.stderr, left[name]+"\n", name)
+			fmt.Fprintln(a.stderr, say.Sprintf(left[name], name))
 		}
 	}
 	if err == nil && job.worst != exitDone {
@@ -109,7 +110,7 @@ func (j *inboxJob) all(a *app) (left map[string]string, err error) {
 			return left, context.Cause(a.ctx)
 		}
 		if !j.Quiet {
-			fmt.Fprintf(a.stderr, "file %d of %d: %s\n", i+1, len(files), files[i].Path)
+			say.Fprintf(a.stderr, "file %d of %d: %s\n", i+1, len(files), files[i].Path)
 		}
 		taken, err := j.box.Take(a.ctx, &files[i])
 		if err == nil && taken {
@@ -128,7 +129,7 @@ func (j *inboxJob) all(a *app) (left map[string]string, err error) {
 // nothing tells of an empty folder; monitoring wants to know that it was looked into.
 func (j *inboxJob) nothing(a *app) error {
 	if !j.Quiet {
-		fmt.Fprintln(a.stderr, "nothing to run in", j.File)
+		say.Fprintf(a.stderr, "nothing to run in %s\n", j.File)
 	}
 	told := j.begun()
 	told.Ended, told.API, told.Files.Metrics = time.Now(), j.merchant.url, j.Metrics
@@ -194,7 +195,7 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 		move.Digest = told.Plan.Digest()
 	}
 	if err := j.box.Begin(move, file); err != nil {
-		return true, fmt.Errorf("%s cannot be moved: %w", file.Path, err)
+		return true, say.Errorf("%s cannot be moved: %w", file.Path, err)
 	}
 	return true, j.conclude(a, move)
 }
@@ -211,10 +212,10 @@ func (j *inboxJob) conclude(a *app, move *report.Move) error {
 		return err
 	}
 	if !j.Quiet && len(moved) > 0 {
-		fmt.Fprintf(a.stderr, "moved to %s: %s\n", j.box.Folder(move), strings.Join(moved, ", "))
+		say.Fprintf(a.stderr, "moved to %s: %s\n", j.box.Folder(move), strings.Join(moved, ", "))
 	}
 	if !j.Quiet && move.Stays {
-		fmt.Fprintf(a.stderr, report.LeftWriting+"\n", move.Name)
+		fmt.Fprintln(a.stderr, say.Sprintf(report.LeftWriting, move.Name))
 	}
 	if j.wants(move.Exit) {
 		if lost := j.pipe(a, strings.NewReader(move.Summary)); lost != nil {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"vbankbatch/client/say"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -29,24 +31,24 @@ var statuses = []struct {
 	exit int
 	text string
 }{
-	{exitDone, "every row done"},
-	{exitFailed, "finished, some rows not done (invalid, rejected, conflict, not_sent)"},
-	{exitUsage, "command line or configuration; nothing sent"},
-	{exitInput, "the input was refused; nothing sent"},
-	{exitUnknown, "some rows are unknown (goes before 1)"},
-	{exitStopped, "stopped early: credentials refused, API down, too many failures, ledger or disk failed"},
-	{exitLocked, "another run holds the lock"},
-	{130, "stopped by SIGINT"},
-	{143, "stopped by SIGTERM"},
+	{exitDone, say.Mark("every row done")},
+	{exitFailed, say.Mark("finished, some rows not done (invalid, rejected, conflict, not_sent)")},
+	{exitUsage, say.Mark("command line or configuration; nothing sent")},
+	{exitInput, say.Mark("the input was refused; nothing sent")},
+	{exitUnknown, say.Mark("some rows are unknown (goes before 1)")},
+	{exitStopped, say.Mark("stopped early: credentials refused, API down, too many failures, ledger or disk failed")},
+	{exitLocked, say.Mark("another run holds the lock")},
+	{130, say.Mark("stopped by SIGINT")},
+	{143, say.Mark("stopped by SIGTERM")},
 }
 
 // variables are those of the environment that no flag stands for.
 var variables = []struct{ name, text string }{
-	{"IMP_KEY, IMP_SECRET", "The REST API key and secret of the PortOne console."},
-	{"IMP_PG_API_KEY", "For KG Inicis."},
-	{"IMP_KEY_FILE, IMP_SECRET_FILE, IMP_PG_API_KEY_FILE", "Files that hold them."},
-	{"VBANKBATCH_FLAG", "Any flag: --doubt-wait as VBANKBATCH_DOUBT_WAIT."},
-	{"XDG_STATE_HOME", "Where the ledger is kept, in vbankbatch/ledger.db; ~/.local/state by default."},
+	{"IMP_KEY, IMP_SECRET", say.Mark("The REST API key and secret of the PortOne console.")},
+	{"IMP_PG_API_KEY", say.Mark("For KG Inicis.")},
+	{"IMP_KEY_FILE, IMP_SECRET_FILE, IMP_PG_API_KEY_FILE", say.Mark("Files that hold them.")},
+	{"VBANKBATCH_FLAG", say.Mark("Any flag: --doubt-wait as VBANKBATCH_DOUBT_WAIT.")},
+	{"XDG_STATE_HOME", say.Mark("Where the ledger is kept, in vbankbatch/ledger.db; ~/.local/state by default.")},
 }
 
 // writeMan writes the program as a page for man(7).
@@ -79,11 +81,11 @@ func writeMan(w io.Writer, root *kong.Node) {
 	}
 	fmt.Fprint(w, ".SH \"EXIT STATUS\"\n")
 	for _, s := range statuses {
-		fmt.Fprintf(w, ".TP\n.B %d\n%s\n", s.exit, roff(s.text))
+		fmt.Fprintf(w, ".TP\n.B %d\n%s\n", s.exit, roff(say.Text(s.text)))
 	}
 	fmt.Fprint(w, ".SH ENVIRONMENT\n")
 	for _, v := range variables {
-		fmt.Fprintf(w, ".TP\n.B %s\n%s\n", roff(v.name), roff(v.text))
+		fmt.Fprintf(w, ".TP\n.B %s\n%s\n", roff(v.name), roff(say.Text(v.text)))
 	}
 }
 

@@ -100,7 +100,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	}
 	defer plan.File.Close()
 	if c.inInbox && plan.Layout.Results {
-		return &failure{fmt.Errorf("%s is the results of a run, and a folder's are not run again", c.File), exitInput, "run it by its own name if that is meant"}
+		return &failure{say.Errorf("%s is the results of a run, and a folder's are not run again", c.File), exitInput, say.Text("run it by its own name if that is meant")}
 	}
 	var api *client.Client
 	log := c.log(a.stderr)
