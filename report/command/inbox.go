@@ -6,10 +6,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"vbankbatch/batch/ledger"
@@ -154,7 +156,7 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	ended := c.run(a, told, facts)
 	told.Ended = time.Now()
 	exit, _ := statusOf(ended)
-	refused := exit == exitInput && told.ID == 0 && !errors.Is(ended, notConfirmed{})
+	refused := exit == exitInput && told.ID == 0 && !errors.Is(ended, notConfirmed{}) && !machines(ended)
 	if refused && j.box.Changed(file) {
 		return false, nil
 	}
@@ -198,6 +200,13 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 		return true, say.Errorf("%s cannot be moved: %w", file.Path, err)
 	}
 	return true, j.conclude(a, move)
+}
+
+// machines reports whether a file could not be read for a reason that is this machine's, such as a full disk, and meets
+// the next file too.
+func machines(err error) bool {
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok && !errors.Is(err, fs.ErrPermission)
 }
 
 // conclude finishes the ledger's run, moves the files and tells whom the flags name. It is done even after a signal.
