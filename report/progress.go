@@ -3,10 +3,12 @@ package report
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"vbankbatch/batch"
 	"vbankbatch/client/say"
@@ -44,11 +46,19 @@ func ShowProgress(w io.Writer, mode Mode, total int, counts *batch.Counts) *Prog
 	show, every := line(w, total, counts), lineEvery
 	var clear func()
 	if mode == Bar {
-		bar := progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(), progressbar.OptionSetItsString(say.Text("rows")), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionFullWidth(), progressbar.OptionSetDescription(say.Text("rows")))
+		options := []progressbar.Option{progressbar.OptionSetWriter(w), progressbar.OptionShowCount()}
+		narrow := narrow(w)
+		if narrow { // a line that does not fit would be drawn below itself
+			options = append(options, progressbar.OptionSetWidth(4), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
+		} else {
+			options = append(options, progressbar.OptionShowIts(), progressbar.OptionSetItsString(say.Text("rows")),
+				progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionSetDescription(say.Text("rows")))
+		}
+		bar := progressbar.NewOptions(total, options...)
 		show = func() {
-			if failed := counts.Failed.Load(); failed > 0 {
+			if failed := counts.Failed.Load(); failed > 0 && narrow {
+				bar.Describe(say.Sprintf("%s not done", thousands(failed)))
+			} else if failed > 0 {
 				bar.Describe(say.Sprintf("rows (%s not done)", thousands(failed)))
 			}
 			bar.Set64(min(counts.Done.Load(), int64(total)))
@@ -71,6 +81,18 @@ func ShowProgress(w io.Writer, mode Mode, total int, counts *batch.Counts) *Prog
 		}
 	})
 	return p
+}
+
+// wideEnough is how many columns the whole line of a bar takes, with the numbers of a million rows.
+const wideEnough = 76
+
+func narrow(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	return err == nil && width < wideEnough
 }
 
 // Stop takes the bar away and waits until nothing more is drawn.

@@ -699,6 +699,7 @@ var korean = map[string]string{
 
 	// report/progress.go
 	"rows":                      "행",
+	"%s not done":               "미처리 %s건",
 	"rows (%s not done)":        "행(미처리 %s건)",
 	"%s of %s rows":             "%[2]s건 중 %[1]s건",
 	", %s not done":             ", 미처리 %s건",
@@ -849,4 +850,9 @@ var korean = map[string]string{
 	"Files that hold them.":                                                                  "위의 값을 담은 파일.",
 	"Any flag: --doubt-wait as VBANKBATCH_DOUBT_WAIT.":                                       "모든 플래그: --doubt-wait는 VBANKBATCH_DOUBT_WAIT.",
 	"Where the ledger is kept, in vbankbatch/ledger.db; ~/.local/state by default.":          "원장이 있는 곳(vbankbatch/ledger.db). 기본값은 ~/.local/state.",
+
+	// report/command/outputs.go
+	"next: the same command again finds out what became of the unknown rows; issue nothing for them by other means before that": "다음: 같은 명령을 다시 실행하면 결과를 알 수 없는(unknown) 행을 확인합니다. 그 전에는 다른 방법으로 발급하지 마십시오",
+	"next: the same command again sends what was not sent":                                                                      "다음: 같은 명령을 다시 실행하면 보내지 않은 행을 보냅니다",
+	"next: mend the rows in that file, and run it":                                                                              "다음: 그 파일의 행을 고친 뒤 실행하십시오",
 }

@@ -205,7 +205,7 @@ func (f *logFlags) mode(w io.Writer) report.Mode {
 	switch {
 	case f.Quiet:
 		return report.Silent
-	case terminal(w):
+	case terminal(w) && os.Getenv("TERM") != "dumb":
 		return report.Bar
 	}
 	return report.Lines

@@ -118,14 +118,26 @@ func (f *outputFlags) tellEndAt(a *app, at report.Files, run *report.Run, facts 
 	return nil
 }
 
-// printFiles names the files that stand in their places now.
-func printFiles(a *app, results *report.Results, files report.Files) {
+// printFiles names the files that stand in their places now, and says what is to be done next.
+func printFiles(a *app, results *report.Results, files report.Files, facts *report.Facts) {
 	say.Fprintf(a.stderr, "results: %s\n", files.Results)
 	if failed, n := results.Failed(); n > 0 {
 		say.Fprintf(a.stderr, "not done, %s: %s\n", report.Count(n, "1 row", "%s rows"), failed)
 	}
 	if files.Page != "" {
 		say.Fprintf(a.stderr, "page: %s\n", files.Page)
+	}
+	for _, status := range []struct {
+		next string
+		rows int
+	}{
+		{say.Mark("next: the same command again finds out what became of the unknown rows; issue nothing for them by other means before that"), facts.Statuses[batch.Unknown]},
+		{say.Mark("next: the same command again sends what was not sent"), facts.Statuses[batch.NotSent]},
+		{say.Mark("next: mend the rows in that file, and run it"), facts.Failed() - facts.Statuses[batch.NotSent]},
+	} {
+		if status.rows > 0 {
+			fmt.Fprintln(a.stderr, say.Text(status.next))
+		}
 	}
 }
 

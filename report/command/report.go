@@ -74,7 +74,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if !c.Quiet {
 		say.Fprintf(a.stderr, "run of %s\n", found.Started.Format(time.DateTime))
 		facts.Print(a.stderr, nil)
-		printFiles(a, results, told.Files)
+		printFiles(a, results, told.Files, facts)
 	}
 	return ended
 }

@@ -173,7 +173,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	}
 	if !c.Quiet {
 		facts.Print(a.stderr, &report.Effort{Ended: ended, Elapsed: time.Since(told.Started), Requests: api.Requests(), Learnt: learnt})
-		printFiles(a, results, told.Files)
+		printFiles(a, results, told.Files, facts)
 	}
 	return cmp.Or(ended, outcome(&facts.Summary))
 }
