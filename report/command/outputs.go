@@ -101,7 +101,7 @@ func (f *outputFlags) tellEndAt(a *app, at report.Files, run *report.Run, facts 
 	write := func(path string, do func() error) {
 		if path != "" {
 			if err := do(); err != nil {
-				all = append(all, fmt.Errorf("%s: %w", filepath.Base(path), err))
+				all = append(all, err) // which names the file
 			}
 		}
 	}
