@@ -250,12 +250,14 @@ func bare(b *testing.B, c *client.Client, requests []client.IssueRequest) {
 	}
 }
 
-func opened(b *testing.B) *ledger.Ledger {
-	book, err := ledger.Open(filepath.Join(b.TempDir(), "ledger.db"), "bench")
+// opened is a new ledger, closed in the end.
+func opened(tb testing.TB) *ledger.Ledger {
+	tb.Helper()
+	book, err := ledger.Open(filepath.Join(tb.TempDir(), "ledger.db"), "bench")
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	b.Cleanup(func() { book.Close() })
+	tb.Cleanup(func() { book.Close() })
 	return book
 }
 

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -20,7 +19,6 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
-	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 )
@@ -91,11 +89,7 @@ func TestSilentConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	book, err := ledger.Open(filepath.Join(t.TempDir(), "ledger.db"), "merchant")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
+	book := opened(t)
 	lines := []string{"주문번호,금액"}
 	for i := range rows {
 		lines = append(lines, fmt.Sprintf("A-%03d,1000", i))
@@ -150,11 +144,7 @@ func TestFlat(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	book, err := ledger.Open(filepath.Join(t.TempDir(), "ledger.db"), "merchant")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
+	book := opened(t)
 	file, err := input.Open(orders(t, *flatRows), nil)
 	if err != nil {
 		t.Fatal(err)

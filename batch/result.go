@@ -34,6 +34,16 @@ var Statuses = []Status{Issued, AlreadyIssued, Updated, Unchanged, Revoked, Skip
 // Result is what the results say of one row: the ledger's entry for its line.
 type Result = ledger.Entry
 
+// NotDone reports whether a row of that status is for a person to mend, or to be run again. Unknown is: the ledger knows
+// the order to be in doubt, whichever file names it, and asks before anything is sent.
+func NotDone(status Status) bool {
+	switch status {
+	case Invalid, Rejected, Conflict, Unknown, NotSent:
+		return true
+	}
+	return false
+}
+
 func final(status Status) bool { return status != NotSent && status != Unknown && status != "" }
 
 // The codes of what a run finds, beside those that batch/input finds in a row. Codes are stable.
@@ -120,8 +130,7 @@ func (c *Counts) done(status Status) {
 		return
 	}
 	c.Done.Add(1)
-	switch status {
-	case Invalid, Rejected, Conflict, Unknown, NotSent:
+	if NotDone(status) {
 		c.Failed.Add(1)
 	}
 }

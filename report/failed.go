@@ -7,10 +7,6 @@ import (
 	"vbankbatch/batch"
 )
 
-// failed are the statuses of rows that a person mends, or that only need to be run again. Unknown is among them: the
-// ledger knows the order to be in doubt, whichever file names it, and asks before anything is sent.
-var failed = []batch.Status{batch.Invalid, batch.Rejected, batch.Conflict, batch.Unknown, batch.NotSent}
-
 // The columns that say why a row failed. The input's own stand before them as they were, so that the file is read with
 // the flags of the run it is of; batch/input knows these two at the end of a header and takes it for no results file.
 const (
@@ -55,7 +51,7 @@ func (f *failedRows) header(names []string, delimiter rune) error {
 // write adds a row if it failed. What a spreadsheet would spoil is written as ="…": the file is there to be mended,
 // and an order in doubt whose number has lost its zeros is another order.
 func (f *failedRows) write(cells []string, result *batch.Result) error {
-	if !slices.Contains(failed, result.Status) {
+	if !batch.NotDone(result.Status) {
 		return nil
 	}
 	f.rows++

@@ -147,7 +147,7 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
 }
 
 // besideEndings are those of the files that runs write beside their input, whose name without its ending they bear.
-var besideEndings = []string{".results.csv", ".failed.csv", ".excel.csv", ".summary.json", ".report.html"}
+var besideEndings = []string{resultsEnding, failedEnding, excelEnding, SummaryEnding, PageEnding}
 
 // stem is the file's name without its ending, or both of them.
 func (f *InboxFile) stem() string {
@@ -160,8 +160,8 @@ func (f *InboxFile) stem() string {
 
 // beside are the names of what runs write beside the file.
 func (f *InboxFile) beside() []string {
-	stem := f.stem()
-	return []string{stem + ".results.csv", stem + ".results.excel.csv", stem + ".failed.csv", stem + ".summary.json", stem + ".report.html"}
+	results := f.stem() + resultsEnding
+	return append(Paths(results, Options{Excel: true}), Beside(results, SummaryEnding), Beside(results, PageEnding))
 }
 
 // Take waits until nobody has written to the file for some seconds, and reports whether it can be run; another run of the

@@ -87,12 +87,28 @@ func Paths(out string, o Options) []string {
 	if out == "-" {
 		return []string{out}
 	}
-	name := strings.TrimSuffix(out, filepath.Ext(out))
-	paths := []string{out, strings.TrimSuffix(name, ".results") + ".failed.csv"}
+	paths := []string{out, Beside(out, failedEnding)}
 	if o.Excel {
-		paths = append(paths, name+".excel.csv")
+		paths = append(paths, strings.TrimSuffix(out, filepath.Ext(out))+excelEnding)
 	}
 	return paths
+}
+
+// The endings of the files of a run. That of Excel's form stands behind the results' whole name.
+const (
+	resultsEnding = ".results.csv"
+	failedEnding  = ".failed.csv"
+	excelEnding   = ".excel.csv"
+	SummaryEnding = ".summary.json"
+	PageEnding    = ".report.html"
+)
+
+// Beside is the path of another file of the run whose results stand at out, "" where they go to standard output.
+func Beside(out, ending string) string {
+	if out == "-" {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(out, filepath.Ext(out)), ".results") + ending
 }
 
 // Results are the results of a run being written, and the files beside them. Not safe for concurrent use.

@@ -25,7 +25,11 @@ func (checkCommand) Help() string {
 }
 
 func (c *checkCommand) Run(a *app) error {
-	plan, err := c.open(a, nil)
+	kept, err := c.profile()
+	if err != nil {
+		return err
+	}
+	plan, err := c.open(a, kept, nil)
 	if err != nil {
 		return err
 	}
@@ -41,12 +45,8 @@ func (c *checkCommand) Run(a *app) error {
 		return &failure{err, exitInput, ""}
 	}
 	if c.SaveProfile != "" {
-		kept, err := c.profile() // for what is not about the file
-		if err != nil {
-			return err
-		}
 		profile := plan.Options.Profile(plan.Mapping)
-		profile.PGAPIKeys = kept.PGAPIKeys
+		profile.PGAPIKeys = kept.PGAPIKeys // which is not about the file
 		if err := profile.Write(c.SaveProfile); err != nil {
 			return usage("name a file that does not exist yet", "--save-profile: %w", err)
 		}

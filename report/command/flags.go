@@ -138,11 +138,7 @@ func (f *inputFlags) options(kept input.Profile, now time.Time) (input.Options, 
 
 // open reads and checks the file; the caller closes the plan's File. What the profile tells of the merchant goes to m,
 // which may be nil, and what m knows to the checks.
-func (f *inputFlags) open(a *app, m *merchant) (*batch.Plan, error) {
-	kept, err := f.profile()
-	if err != nil {
-		return nil, err
-	}
+func (f *inputFlags) open(a *app, kept input.Profile, m *merchant) (*batch.Plan, error) {
 	options, err := f.options(kept, a.now())
 	if err != nil {
 		return nil, err

@@ -162,9 +162,7 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	}
 	if !refused && exit != exitDone && exit != exitFailed && exit != exitUnknown {
 		err := also(ended, c.tellEnd(a, told, facts, ended))
-		if lost := c.notify(a, told, facts); lost != nil {
-			fmt.Fprintln(a.stderr, "warning:", lost)
-		}
+		c.notify(a, told, facts)
 		return true, err
 	}
 	if refused {
@@ -227,9 +225,7 @@ func (j *inboxJob) conclude(a *app, move *report.Move) error {
 		fmt.Fprintln(a.stderr, say.Sprintf(report.LeftWriting, move.Name))
 	}
 	if j.wants(move.Exit) {
-		if lost := j.pipe(a, strings.NewReader(move.Summary)); lost != nil {
-			fmt.Fprintln(a.stderr, "warning:", lost)
-		}
+		j.pipe(a, strings.NewReader(move.Summary))
 	}
 	return j.box.End(move)
 }

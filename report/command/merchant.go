@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"vbankbatch/batch"
-	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
@@ -117,12 +116,8 @@ func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger,
 
 // connect makes the client, with the sandbox behind it if asked for, and sees that the credentials are good. The
 // caller calls close, also after an error.
-func (m *merchant) connect(a *app, f *requestFlags, kept input.Profile, log *slog.Logger) (api *client.Client, close func() error, err error) {
+func (m *merchant) connect(a *app, f *requestFlags, perSecond float64, log *slog.Logger) (api *client.Client, close func() error, err error) {
 	close = func() error { return nil }
-	perSecond, err := f.rate(kept)
-	if err != nil {
-		return nil, close, err
-	}
 	address := m.url
 	if m.state != "" {
 		if address, close, err = a.serve(m); err != nil {

@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"vbankbatch/batch"
@@ -33,24 +32,11 @@ type notifyFlags struct {
 	Notify    string `enum:"failed,always" default:"failed" help:"When: failed or always."`
 }
 
-// beside is the path of another file of the run whose results stand at out, "" where they go to standard output.
-func beside(out, ending string) string {
-	if out == "-" {
-		return ""
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(out, filepath.Ext(out)), ".results") + ending
-}
-
 // paths are all the files that are written.
 func (f *outputFlags) paths(out string) []string {
-	paths := append(report.Paths(out, f.form()), f.files(out, "").Summary, f.files(out, "").Page, f.Metrics)
-	var named []string
-	for _, path := range paths {
-		if path != "" {
-			named = append(named, path)
-		}
-	}
-	return named
+	files := f.files(out, "")
+	paths := append(report.Paths(out, f.form()), files.Summary, files.Page, f.Metrics)
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
 func (f *outputFlags) form() report.Options {
@@ -58,9 +44,9 @@ func (f *outputFlags) form() report.Options {
 }
 
 func (f *outputFlags) files(out, ledger string) report.Files {
-	files := report.Files{Results: out, Summary: beside(out, ".summary.json"), Metrics: f.Metrics, Ledger: ledger}
+	files := report.Files{Results: out, Summary: report.Beside(out, report.SummaryEnding), Metrics: f.Metrics, Ledger: ledger}
 	if f.HTML {
-		files.Page = beside(out, ".report.html")
+		files.Page = report.Beside(out, report.PageEnding)
 	}
 	return files
 }
@@ -150,26 +136,26 @@ func (f *notifyFlags) wants(exit int) bool {
 }
 
 // notify tells whom the flags name how the run ended.
-func (f *notifyFlags) notify(a *app, run *report.Run, facts *report.Facts) error {
+func (f *notifyFlags) notify(a *app, run *report.Run, facts *report.Facts) {
 	if !f.wants(run.Exit) {
-		return nil
+		return
 	}
 	var summary bytes.Buffer
 	if err := report.EncodeFigures(&summary, run, facts); err != nil {
-		return err
+		say.Fprintf(a.stderr, "warning: %v\n", err)
+		return
 	}
-	return f.pipe(a, &summary)
+	f.pipe(a, &summary)
 }
 
-// pipe runs the command with a summary.
-func (f *notifyFlags) pipe(a *app, summary io.Reader) error {
+// pipe runs the command with a summary. That it failed is a warning: the run did not.
+func (f *notifyFlags) pipe(a *app, summary io.Reader) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), notifyWait)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-c", f.NotifyCmd)
 	command.Stdin, command.Stdout, command.Stderr = summary, a.stderr, a.stderr
 	command.WaitDelay = time.Second
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("--notify-cmd: %w", err)
+		say.Fprintf(a.stderr, "warning: %v\n", fmt.Errorf("--notify-cmd: %w", err))
 	}
-	return nil
 }

@@ -31,7 +31,11 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, err := c.open(a, nil)
+	kept, err := c.profile()
+	if err != nil {
+		return err
+	}
+	plan, err := c.open(a, kept, nil)
 	if err != nil {
 		return err
 	}
@@ -102,7 +106,11 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = also(err, release()) }()
-	api, disconnect, err := m.connect(a, &c.requestFlags, input.Profile{}, c.log(a.stderr))
+	perSecond, err := c.rate(input.Profile{})
+	if err != nil {
+		return err
+	}
+	api, disconnect, err := m.connect(a, &c.requestFlags, perSecond, c.log(a.stderr))
 	defer func() { err = also(err, disconnect()) }()
 	if err != nil {
 		return err

@@ -54,9 +54,7 @@ func (c *runCommand) Run(a *app) error {
 	ended := c.run(a, told, facts)
 	told.Ended = time.Now()
 	err := also(ended, c.tellEnd(a, told, facts, ended))
-	if lost := c.notify(a, told, facts); lost != nil {
-		say.Fprintf(a.stderr, "warning: %v\n", lost)
-	}
+	c.notify(a, told, facts)
 	return err
 }
 
@@ -76,7 +74,8 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	if err != nil {
 		return err
 	}
-	if _, err := c.rate(kept); err != nil {
+	perSecond, err := c.rate(kept)
+	if err != nil {
 		return err
 	}
 	if _, err := nearest(c.Until, told.Started); err != nil {
@@ -94,7 +93,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	defer func() { err = also(err, release()) }()
 	c.takeBack = c.Revoke
 	a.tell(func() string { return say.Sprintf("checking %s", c.File) })
-	plan, err := c.open(a, m)
+	plan, err := c.open(a, kept, m)
 	if err != nil {
 		return err
 	}
@@ -107,7 +106,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	disconnect := func() error { return nil }
 	defer func() { err = also(err, disconnect()) }()
 	if plan.Channels > 0 && plan.Lacking == nil { // whose rules apply is for the API to say
-		if api, disconnect, err = m.connect(a, &c.requestFlags, kept, log); err != nil {
+		if api, disconnect, err = m.connect(a, &c.requestFlags, perSecond, log); err != nil {
 			return err
 		}
 		if plan, err = withChannels(a.ctx, plan, api); err != nil {
@@ -132,7 +131,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 		return err
 	}
 	if api == nil {
-		if api, disconnect, err = m.connect(a, &c.requestFlags, kept, log); err != nil {
+		if api, disconnect, err = m.connect(a, &c.requestFlags, perSecond, log); err != nil {
 			return err
 		}
 	}
@@ -156,7 +155,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 		return ended
 	}
 	log.Info("the ledger's run", "number", found.ID, "continued", found.Continued)
-	told.ID, told.Continued, told.Plan, told.Settings = found.ID, found.Continued, plan, c.settings(kept)
+	told.ID, told.Continued, told.Plan, told.Settings = found.ID, found.Continued, plan, c.settings(perSecond)
 	measures, learnt := api.Measures(), api.Learnt()
 	told.Measures, told.Learnt = &measures, &learnt
 	if err := writeResults(a, plan, book, found.ID, results, facts); err != nil {
@@ -179,8 +178,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 }
 
 // settings are those that the summary tells.
-func (c *runCommand) settings(kept input.Profile) *report.Settings {
-	perSecond, _ := c.rate(kept) // it was good at the start
+func (c *runCommand) settings(perSecond float64) *report.Settings {
 	return &report.Settings{Rate: perSecond, Workers: c.Workers, Timeout: c.Timeout, DoubtWait: c.DoubtWait, RemoteCheck: c.RemoteCheck,
 		MaxFailures: c.MaxFailures, Guards: c.Guards}
 }
