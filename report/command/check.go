@@ -46,7 +46,7 @@ func (c *checkCommand) Run(a *app) error {
 	}
 	if c.SaveProfile != "" {
 		profile := plan.Options.Profile(plan.Mapping)
-		profile.PGAPIKeys = kept.PGAPIKeys // which is not about the file
+		profile.PGAPIKeys, profile.Rate = kept.PGAPIKeys, kept.Rate // which are not about the file
 		if err := profile.Write(c.SaveProfile); err != nil {
 			return usage("name a file that does not exist yet", "--save-profile: %w", err)
 		}
