@@ -257,21 +257,17 @@ func (r *run) park(j *job) {
 	}
 }
 
-// settleDue gives the pool what is due among the parked rows.
-func (r *run) settleDue(working, asking context.Context, pool *errgroup.Group) {
+// settleDue gives the workers what is due among the parked rows.
+func (r *run) settleDue(working, asking context.Context, give func(turn func())) {
 	due, again := r.parked.take(time.Now(), working.Err() != nil)
 	r.options.Counts.parked(r.parked.size())
 	if len(due) > 0 {
-		pool.Go(func() error {
+		give(func() {
 			ask(asking, r.api, due, func(d *doubt, found finding, note string) { r.conclude(working, d, found, note) })
-			return nil
 		})
 	}
 	for _, j := range again {
-		pool.Go(func() error {
-			r.process(working, j)
-			return nil
-		})
+		give(func() { r.process(working, j) })
 	}
 }
 
@@ -281,7 +277,12 @@ func (r *run) settleParked(working, asking context.Context) {
 	var pool errgroup.Group
 	pool.SetLimit(max(r.options.Workers, 1))
 	for asking.Err() == nil {
-		r.settleDue(working, asking, &pool)
+		r.settleDue(working, asking, func(turn func()) {
+			pool.Go(func() error {
+				turn()
+				return nil
+			})
+		})
 		pool.Wait()
 		next, ok := r.parked.next()
 		if !ok {

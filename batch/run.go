@@ -21,11 +21,15 @@ const (
 	chunkRows = 100
 )
 
-// mostAhead is how many times its least size a group of rows may have whose intents are made together.
-const mostAhead = 4
-
 // recordLinger is how long an outcome waits for others to be recorded with it, in one fsync.
 const recordLinger = 5 * time.Millisecond
+
+// A group of rows whose intents are made together is as large as the workers need it to be for groupLasts, and at most
+// mostAhead times its least size.
+const (
+	groupLasts = 10 * time.Millisecond
+	mostAhead  = 4
+)
 
 // maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down.
 const maxParked = 1000
@@ -82,10 +86,19 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	return found, context.Cause(working)
 }
 
-// rows hands every row that has to be sent to a pool of workers. The pool's limit is the back-pressure.
+// rows hands every row that has to be sent to the workers. They take a turn each as they get free, which is the
+// back-pressure, and live as long as the run: a goroutine for every row would have to grow its stack every time.
 func (r *run) rows(working, asking context.Context) {
-	var pool, reading errgroup.Group
-	pool.SetLimit(max(r.options.Workers, 1))
+	var workers, reading errgroup.Group
+	turns := make(chan func())
+	for range max(r.options.Workers, 1) {
+		workers.Go(func() error {
+			for turn := range turns {
+				turn()
+			}
+			return nil
+		})
+	}
 	groups := make(chan []*job, 1)
 	reading.Go(func() error {
 		defer close(groups)
@@ -93,14 +106,12 @@ func (r *run) rows(working, asking context.Context) {
 	})
 	for group := range groups {
 		for _, j := range group {
-			r.settleDue(working, asking, &pool)
-			pool.Go(func() error {
-				r.process(working, j)
-				return nil
-			})
+			r.settleDue(working, asking, func(turn func()) { turns <- turn })
+			turns <- func() { r.process(working, j) }
 		}
 	}
-	pool.Wait() // workers return no error: what ends the run goes to stop
+	close(turns)
+	workers.Wait() // workers return no error: what ends the run goes to stop
 	if err := reading.Wait(); err != nil {
 		r.stop(err)
 	}
@@ -108,53 +119,62 @@ func (r *run) rows(working, asking context.Context) {
 
 // readAhead reads the rows, settles those that need no request, and hands on the others just ahead of the workers, in
 // groups: a group's intents are durable in one write, and a kill leaves three groups in doubt at most. So a group is two
-// rows for each worker; it grows while the workers are so fast that they wait for the disk.
+// rows for each worker, and grows while the workers are done with it sooner than groupLasts.
 func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 	block := make([]*job, 0, blockRows)
 	least := 2 * max(r.options.Workers, 1)
-	size := least
-	var toSend []*job
+	size, handed := least, time.Now()
+	var ready []*job // looked up
 	hand := func() error {
+		group := ready[:min(size, len(ready))]
+		ready = ready[len(group):]
+		if err := r.intend(ctx, group...); err != nil {
+			return err
+		}
+		select {
+		case groups <- group:
+		case <-ctx.Done():
+			for _, j := range group {
+				r.drop(j)
+			}
+			return context.Cause(ctx)
+		}
+		switch took := time.Since(handed); {
+		case took < groupLasts:
+			size = min(2*size, mostAhead*least)
+		case took > 2*groupLasts:
+			size = max(size/2, least)
+		}
+		handed = time.Now()
+		return nil
+	}
+	send := func(jobs []*job) error {
 		r.timeIsUp() // then ctx is over
-		for chunk := range slices.Chunk(toSend, chunkRows) {
+		for chunk := range slices.Chunk(jobs, chunkRows) {
 			if err := r.lookAhead(ctx, chunk); err != nil {
 				return err
 			}
-			chunk = r.withoutStrangers(chunk)
-			for len(chunk) > 0 {
-				if len(groups) == 0 {
-					size = min(2*size, mostAhead*least)
-				} else {
-					size = max(size/2, least)
-				}
-				n := min(size, len(chunk))
-				if len(chunk)-n < least { // few rows would not keep the workers busy while the next chunk is looked up
-					n = len(chunk)
-				}
-				group := chunk[:n]
-				chunk = chunk[n:]
-				if err := r.intend(ctx, group...); err != nil {
+			ready = append(ready, r.withoutStrangers(chunk)...)
+			for len(ready) >= size {
+				if err := hand(); err != nil {
 					return err
 				}
-				select {
-				case groups <- group:
-				case <-ctx.Done():
-					for _, j := range group {
-						r.drop(j)
-					}
-					return context.Cause(ctx)
-				}
+			}
+		}
+		for len(ready) > 0 {
+			if err := hand(); err != nil {
+				return err
 			}
 		}
 		return nil
 	}
 	sift := func() error {
-		left, err := r.sift(ctx, block)
+		jobs, err := r.sift(ctx, block)
 		if err != nil {
 			return err
 		}
-		block, toSend = block[:0], left
-		return hand()
+		block = block[:0]
+		return send(jobs)
 	}
 	err := r.plan.Each(ctx, func(row *input.Row) error {
 		block = append(block, &job{row: row})
