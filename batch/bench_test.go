@@ -128,7 +128,7 @@ func spentSoFar(b *testing.B) (cpu time.Duration, allocs uint64) {
 // the client in a loop with the same requests.
 func BenchmarkRun(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as main does
-	const rows = 5000
+	const rows = 20000
 	path := orders(b, rows)
 	setUp := func(b *testing.B) *client.Client { return connected(b, sandbox.Faults{}) }
 	run := func(b *testing.B, open func() batch.Ledger) {
