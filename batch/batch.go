@@ -39,6 +39,7 @@ type Ledger interface {
 	Intend(context.Context, ...ledger.Entry) error
 	Note(context.Context, ...ledger.Entry) error
 	Record(context.Context, ...ledger.Entry) error
+	RecordSoon(context.Context, ...ledger.Entry) error
 	Known
 }
 

@@ -56,10 +56,11 @@ func (forgetful) Begin(_ context.Context, run ledger.Run) (ledger.Run, error) {
 	run.ID = 1
 	return run, nil
 }
-func (forgetful) Intend(context.Context, ...ledger.Entry) error   { return nil }
-func (forgetful) Record(context.Context, ...ledger.Entry) error   { return nil }
-func (forgetful) Note(context.Context, ...ledger.Entry) error     { return nil }
-func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error) { return nil, nil }
+func (forgetful) Intend(context.Context, ...ledger.Entry) error     { return nil }
+func (forgetful) Record(context.Context, ...ledger.Entry) error     { return nil }
+func (forgetful) RecordSoon(context.Context, ...ledger.Entry) error { return nil }
+func (forgetful) Note(context.Context, ...ledger.Entry) error       { return nil }
+func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error)   { return nil, nil }
 func (forgetful) Entries(context.Context, int64, int64, int64) ([]ledger.Entry, error) {
 	return nil, nil
 }
@@ -73,7 +74,8 @@ func (forgetful) Orders(context.Context, []ledger.Order) (map[ledger.Order]ledge
 // intentsOnly is a ledger that keeps intents and no outcomes.
 type intentsOnly struct{ *ledger.Ledger }
 
-func (intentsOnly) Record(context.Context, ...ledger.Entry) error { return nil }
+func (intentsOnly) Record(context.Context, ...ledger.Entry) error     { return nil }
+func (intentsOnly) RecordSoon(context.Context, ...ledger.Entry) error { return nil }
 
 func preflight(b *testing.B, path string) *batch.Plan {
 	file, err := input.Open(path, nil)
@@ -123,9 +125,9 @@ func spentSoFar(b *testing.B) (cpu time.Duration, allocs uint64) {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano()), memory.Mallocs
 }
 
-// BenchmarkRun is the whole way of a row: the sandbox over loopback HTTP, 16 workers, no rate limit. "ledger" is the
-// real thing with a durable ledger, "intents" has no durable outcomes, "forgetful" keeps nothing at all, and "bare" is
-// the client in a loop with the same requests.
+// BenchmarkRun is the whole way of a row: the sandbox over loopback HTTP, 16 workers, no rate limit, and so many rows
+// that a ledger's first pages count little. "ledger" is the real thing with a durable ledger, "intents" has no durable
+// outcomes, "forgetful" keeps nothing at all, and "bare" is the client in a loop with the same requests.
 func BenchmarkRun(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as main does
 	const rows = 20000

@@ -91,6 +91,10 @@ func (m mortalLedger) Record(ctx context.Context, entries ...ledger.Entry) error
 	return m.write(func() error { return m.Ledger.Record(ctx, entries...) })
 }
 
+func (m mortalLedger) RecordSoon(ctx context.Context, entries ...ledger.Entry) error {
+	return m.write(func() error { return m.Ledger.RecordSoon(ctx, entries...) })
+}
+
 // mortalAPI has every request that changes something count. What died with its process is in doubt, but nobody asks.
 type mortalAPI struct {
 	batch.API

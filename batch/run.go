@@ -21,9 +21,6 @@ const (
 	chunkRows = 100
 )
 
-// recordLinger is how long an outcome waits for others to be recorded with it, in one fsync.
-const recordLinger = 5 * time.Millisecond
-
 // A group of rows whose intents are made together is as large as the workers need it to be for groupLasts, and at most
 // mostAhead times its least size.
 const (
@@ -298,23 +295,24 @@ func (r *run) record(j *job, result Result, holder ...ledger.Entry) {
 // is lost leaves its intent behind, and the order in doubt. A ledger that cannot take one ends the run.
 func (r *run) recorder() error {
 	broken := false
-	for first := range r.outcomes {
-		time.Sleep(recordLinger)
-		rows, entries := [][]ledger.Entry{first}, slices.Clone(first)
+	var statuses []Status
+	var entries []ledger.Entry
+	for outcome := range r.outcomes {
+		statuses, entries = append(statuses[:0], outcome[0].Status), append(entries[:0], outcome...)
 		for len(r.outcomes) > 0 && len(entries) < cap(r.outcomes) {
-			next := <-r.outcomes
-			rows, entries = append(rows, next), append(entries, next...)
+			outcome = <-r.outcomes
+			statuses, entries = append(statuses, outcome[0].Status), append(entries, outcome...)
 		}
 		if broken {
 			continue // what comes after a lost outcome is lost too, so that the ledger never has a later one alone
 		}
-		if err := r.ledger.Record(context.Background(), entries...); err != nil {
+		if err := r.ledger.RecordSoon(context.Background(), entries...); err != nil {
 			r.stop(err)
 			broken = true
 			continue
 		}
-		for _, row := range rows {
-			r.options.Counts.done(row[0].Status)
+		for _, status := range statuses {
+			r.options.Counts.done(status)
 		}
 	}
 	return nil

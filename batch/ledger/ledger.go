@@ -361,7 +361,18 @@ func (l *Ledger) Note(ctx context.Context, entries ...Entry) error {
 // Record makes the entries durable, all or none of them. An entry replaces the one for the same line of the same run,
 // and settles its intent.
 func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
-	return l.commit(func(s *statements) error {
+	return l.commit(l.recording(entries))
+}
+
+// RecordSoon is Record for a caller who can wait some milliseconds: the entries go along with another's write, if there is
+// one by then, and cost no fsync of their own.
+func (l *Ledger) RecordSoon(ctx context.Context, entries ...Entry) error {
+	return l.hand(&job{do: l.recording(entries), canWait: true, done: make(chan error, 1)})
+}
+
+// recording is the write of Record.
+func (l *Ledger) recording(entries []Entry) func(*statements) error {
+	return func(s *statements) error {
 		for i := range entries {
 			e := &entries[i]
 			if e.State == Changing { // the run that it is of may have been settled long ago
@@ -374,8 +385,8 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 				if e.State == Revoked { // its order may be another entry's by now, and stays so
 					settle = s.settleRevoked
 				}
-				n, err := changed(settle.Exec(e.Run, e.Line, string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
-					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID))
+				n, err := changed(settle.Exec(string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
+					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID, e.Run, e.Line))
 				if err != nil {
 					return err
 				}
@@ -393,7 +404,7 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 			}
 		}
 		return nil
-	})
+	}
 }
 
 // live is 1 for an entry whose order is taken by it.
@@ -464,7 +475,7 @@ func (l *Ledger) prepareOrders() (err error) {
 	for i := range ordersAtOnce - 1 {
 		fmt.Fprintf(&query, ", $%d", i+4)
 	}
-	l.orders, err = l.read.Prepare(query.String() + ")")
+	l.orders, err = l.read.Prepare(unnumbered(query.String() + ")"))
 	return err
 }
 

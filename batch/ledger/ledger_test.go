@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -404,5 +405,69 @@ func TestVersion1(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestWhoSharesACommit has writes queue up: what can wait goes along with what cannot, and alone after linger.
+func TestWhoSharesACommit(t *testing.T) {
+	urgent, canWait := &job{}, &job{canWait: true}
+	for _, test := range []struct {
+		name          string
+		first         *job
+		queued, later []*job // later ones come 1 ms after
+		want          int
+		after         time.Duration
+		closes        bool
+	}{
+		{name: "an urgent write", first: urgent, want: 1},
+		{name: "with those that wait", first: urgent, queued: []*job{canWait, urgent, canWait}, want: 4},
+		{name: "one that can wait meets an urgent one", first: canWait, queued: []*job{canWait}, later: []*job{urgent}, want: 3, after: time.Millisecond},
+		{name: "nobody comes", first: canWait, queued: []*job{canWait}, want: 2, after: linger},
+		{name: "others come who can wait too", first: canWait, later: []*job{canWait}, want: 2, after: linger},
+		{name: "the ledger is closed", first: canWait, closes: true, want: 1, after: time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &Ledger{queue: make(chan *job, maxGroup), closing: make(chan struct{})}
+				for _, j := range test.queued {
+					l.queue <- j
+				}
+				time.AfterFunc(time.Millisecond, func() {
+					for _, j := range test.later {
+						l.queue <- j
+					}
+					if test.closes {
+						close(l.closing)
+					}
+				})
+				start := time.Now()
+				group := l.fill([]*job{test.first})
+				if len(group) != test.want || time.Since(start) != test.after {
+					t.Errorf("%d writes after %v, want %d after %v", len(group), time.Since(start), test.want, test.after)
+				}
+				time.Sleep(time.Second) // for the timer, which needs the queue
+			})
+		})
+	}
+}
+
+// TestRecordSoon is durable when it returns, with nobody else writing.
+func TestRecordSoon(t *testing.T) {
+	path := place(t)
+	l := open(t, path, "merchant")
+	e := intent(begin(t, l), 2, "A-1")
+	if err := l.Intend(ctx, e); err != nil {
+		t.Fatal(err)
+	}
+	e.State, e.Status, e.Account = Issued, "issued", account
+	if err := l.RecordSoon(ctx, e); err != nil {
+		t.Fatal(err)
+	}
+	known, err := open(t, path, "merchant").Orders(ctx, named("A-1"))
+	if err != nil || known[e.Order].VbankNum != account.VbankNum {
+		t.Errorf("%+v, %v", known, err)
+	}
+	if err := errors.Join(l.Close(), l.RecordSoon(ctx, e)); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
 	}
 }

@@ -3,6 +3,9 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"regexp"
+	"time"
 
 	"vbankbatch/client/say"
 )
@@ -10,10 +13,14 @@ import (
 // maxGroup is how many waiting writes share one transaction at most.
 const maxGroup = 256
 
+// linger is how long a write that can wait does so for one that cannot, to share its transaction and fsync.
+const linger = 10 * time.Millisecond
+
 // job is one caller's write, run inside a transaction that others may share.
 type job struct {
-	do   func(*statements) error
-	done chan error
+	do      func(*statements) error
+	canWait bool
+	done    chan error
 }
 
 // statements are prepared once on the writer's connection.
@@ -44,10 +51,10 @@ const (
 		WHERE run = $1 AND line = $2 AND live = 0
 			AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND tier = $4 AND merchant_uid = $5 AND live = 1)`
 	// what came of an intent; live stays 1 and is not named, since that would cost its index an update
-	settleRevoked = `UPDATE entries SET state = $3, status = $4, error_code = $5, error_message = $6, attempts = $7,
-			imp_uid = $8, vbank_code = $9, vbank_name = $10, vbank_num = $11, vbank_holder = $12, vbank_due = $13,
-			pg_provider = $14, issued_at = $15, now_amount = $16, now_due = $17, pg_id = $18
-		WHERE run = $1 AND line = $2`
+	settleRevoked = `UPDATE entries SET state = $1, status = $2, error_code = $3, error_message = $4, attempts = $5,
+			imp_uid = $6, vbank_code = $7, vbank_name = $8, vbank_num = $9, vbank_holder = $10, vbank_due = $11,
+			pg_provider = $12, issued_at = $13, now_amount = $14, now_due = $15, pg_id = $16
+		WHERE run = $17 AND line = $18`
 	settle = settleRevoked + ` AND live = 1`
 	record = `INSERT INTO entries (` + intentColumns + `, ` + accountColumns + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)
@@ -72,11 +79,23 @@ func (s *statements) queries() map[**sql.Stmt]string {
 func (s *statements) prepare(conn *sql.Conn) error {
 	for statement, query := range s.queries() {
 		var err error
-		if *statement, err = conn.PrepareContext(context.Background(), query); err != nil {
+		if *statement, err = conn.PrepareContext(context.Background(), unnumbered(query)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+var placeholder = regexp.MustCompile(`\$\d+`)
+
+// unnumbered has ? for $1, $2 and so on where those stand in order: SQLite's driver looks up each numbered one by name.
+func unnumbered(query string) string {
+	for i, name := range placeholder.FindAllString(query, -1) {
+		if name != fmt.Sprintf("$%d", i+1) {
+			return query
+		}
+	}
+	return placeholder.ReplaceAllLiteralString(query, "?")
 }
 
 // close lets the statements go; SQLite keeps a connection's files open as long as it has any.
@@ -91,7 +110,11 @@ func (s *statements) close() {
 // commit hands a write to the writer and waits until it is durable, or has failed. It does not heed a context: a
 // write that is queued will happen, and the caller must know how it ended.
 func (l *Ledger) commit(do func(*statements) error) error {
-	j := &job{do: do, done: make(chan error, 1)}
+	return l.hand(&job{do: do, done: make(chan error, 1)})
+}
+
+// hand is commit for a job.
+func (l *Ledger) hand(j *job) error {
 	select {
 	case <-l.closing:
 		return ErrClosed
@@ -128,26 +151,47 @@ func (l *Ledger) writer(ready chan<- error) {
 	}
 	group := make([]*job, 0, maxGroup)
 	for {
+		var first *job
 		select {
 		case <-l.closing:
 			return
-		case first := <-l.queue:
-			group = append(group[:0], first)
+		case first = <-l.queue:
 		}
-	fill:
-		for len(group) < maxGroup {
-			select {
-			case next := <-l.queue:
-				group = append(group, next)
-			default:
-				break fill
-			}
-		}
+		group = l.fill(append(group[:0], first))
 		err := transact(conn, s, group)
 		for _, j := range group {
 			j.done <- err
 		}
 	}
+}
+
+// fill adds the writes to the group that have queued up; while all of it can wait, it waits for more.
+func (l *Ledger) fill(group []*job) []*job {
+	waiting := group[0].canWait
+	var end <-chan time.Time
+	for len(group) < maxGroup {
+		var next *job
+		select {
+		case next = <-l.queue:
+		default:
+			if !waiting {
+				return group
+			}
+			if end == nil {
+				end = time.After(linger)
+			}
+			select {
+			case next = <-l.queue:
+			case <-end:
+				return group
+			case <-l.closing:
+				return group
+			}
+		}
+		group = append(group, next)
+		waiting = waiting && next.canWait
+	}
+	return group
 }
 
 // transact runs the group in one transaction. Everybody in it gets the same answer.
