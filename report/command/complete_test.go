@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
 // printed is what the program prints.
@@ -132,27 +134,35 @@ func TestZsh(t *testing.T) {
 
 // TestMan has groff format the page; it may warn of nothing.
 func TestMan(t *testing.T) {
-	page := printed(t, "man")
-	for _, want := range []string{".TH VBANKBATCH 1", `\fB\-\-doubt\-wait\fR=\fI30s\fR`, ".SS \"ledger show ", `\fB\-\-remote\-check\fR, \fB\-\-no\-remote\-check\fR`, ".SH \"EXIT STATUS\""} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page has no %s", want)
-		}
-	}
-	if i := strings.IndexFunc(page, func(r rune) bool { return r > '~' }); i >= 0 {
-		t.Errorf("not all of it is ASCII: %.20q", page[i:])
-	}
-	if _, err := exec.LookPath("groff"); err != nil {
-		t.Skip("there is no groff here to format the page")
-	}
-	command := exec.Command("groff", "-man", "-Tutf8", "-ww")
-	var errs bytes.Buffer
-	command.Stdin, command.Stderr = strings.NewReader(page), &errs
-	out, err := command.Output()
-	if err != nil || errs.Len() > 0 {
-		t.Errorf("groff: %v\n%s", err, &errs)
-	}
-	if !strings.Contains(string(out), "한빛상사") {
-		t.Error("Korean is not shown")
+	t.Cleanup(func() { say.Use(say.English) })
+	for language, flag := range map[string]string{say.English: "The language of what people read.", say.Korean: "사람이 읽는 글의 언어."} {
+		t.Run(language, func(t *testing.T) {
+			page := printed(t, "man", "--lang", language)
+			for _, want := range []string{".TH VBANKBATCH 1", `\fB\-\-doubt\-wait\fR=\fI30s\fR`, ".SS \"ledger show ", `\fB\-\-remote\-check\fR, \fB\-\-no\-remote\-check\fR`, ".SH \"EXIT STATUS\"", roff(flag)} {
+				if !strings.Contains(page, want) {
+					t.Errorf("the page has no %s", want)
+				}
+			}
+			if strings.Contains(page, "Show context") != (language == say.English) {
+				t.Error("the help of --help is in another language")
+			}
+			if i := strings.IndexFunc(page, func(r rune) bool { return r > '~' }); i >= 0 {
+				t.Errorf("not all of it is ASCII: %.20q", page[i:])
+			}
+			if _, err := exec.LookPath("groff"); err != nil {
+				t.Skip("there is no groff here to format the page")
+			}
+			command := exec.Command("groff", "-man", "-Tutf8", "-ww")
+			var errs bytes.Buffer
+			command.Stdin, command.Stderr = strings.NewReader(page), &errs
+			out, err := command.Output()
+			if err != nil || errs.Len() > 0 {
+				t.Errorf("groff: %v\n%s", err, &errs)
+			}
+			if !strings.Contains(string(out), "한빛상사") {
+				t.Error("Korean is not shown")
+			}
+		})
 	}
 }
 

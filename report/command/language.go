@@ -54,7 +54,7 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	if say.In() == say.English {
 		return kong.DefaultHelpPrinter(options, ctx)
 	}
-	translate(ctx.Model.Node)
+	translate(ctx.Model.Node, filled)
 	stdout, text := ctx.Stdout, new(bytes.Buffer)
 	ctx.Stdout = text
 	err := kong.DefaultHelpPrinter(options, ctx)
@@ -70,20 +70,21 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	return nil
 }
 
-// translate puts the help of a command, its flags and the commands below it into the language of the process.
-func translate(n *kong.Node) {
-	n.Help, n.Detail = filled(say.Text(n.Help)), filled(say.Text(n.Detail))
+// translate puts the help of a command, its flags and the commands below it into the language of the process, each
+// through fit.
+func translate(n *kong.Node, fit func(string) string) {
+	n.Help, n.Detail = fit(say.Text(n.Help)), fit(say.Text(n.Detail))
 	for _, flag := range n.Flags {
-		flag.Help = filled(say.Text(flag.Help))
+		flag.Help = fit(strings.TrimSuffix(translated(helpWords, say.Text(flag.Help)+"\n"), "\n"))
 		if flag.Group != nil {
 			flag.Group.Title = say.Text(flag.Group.Title)
 		}
 	}
 	for _, argument := range n.Positional {
-		argument.Help = filled(say.Text(argument.Help))
+		argument.Help = fit(say.Text(argument.Help))
 	}
 	for _, child := range n.Children {
-		translate(child)
+		translate(child, fit)
 	}
 }
 
@@ -99,7 +100,7 @@ var helpWords = []pattern{
 	{regexp.MustCompile(`^Arguments:\n$`), say.Mark("Arguments:\n")},
 	{regexp.MustCompile(`^Flags:\n$`), say.Mark("Flags:\n")},
 	{regexp.MustCompile(`^Commands:\n$`), say.Mark("Commands:\n")},
-	{regexp.MustCompile(`^(.*)Show context-sensitive help\.\n$`), say.Mark("%sShow context-sensitive help.\n")},
+	{regexp.MustCompile(`^Show context-sensitive help\.\n$`), say.Mark("Show context-sensitive help.\n")},
 	{regexp.MustCompile(`^Run "(.*) <command> --help" for more information on a command\.\n$`), say.Mark("Run \"%s <command> --help\" for more information on a command.\n")},
 	{regexp.MustCompile(`^Run "(.*) --help" for more information\.\n$`), say.Mark("Run \"%s --help\" for more information.\n")},
 }

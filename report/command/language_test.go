@@ -38,7 +38,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%q became %q", said, got)
 		}
 	}
-	for _, line := range []string{"Usage: vbankbatch <command> [flags]\n", "Flags:\n", "Arguments:\n", "Commands:\n", "  -h, --help    Show context-sensitive help.\n",
+	for _, line := range []string{"Usage: vbankbatch <command> [flags]\n", "Flags:\n", "Arguments:\n", "Commands:\n", "Show context-sensitive help.\n",
 		"Run \"vbankbatch <command> --help\" for more information on a command.\n", "Run \"vbankbatch ledger --help\" for more information.\n", "\n"} {
 		if got := translated(helpWords, line); got != line {
 			t.Errorf("%q became %q", line, got)

@@ -20,6 +20,7 @@ func (manCommand) Help() string {
 }
 
 func (manCommand) Run(a *app, parsed *kong.Context) error {
+	translate(parsed.Model.Node, func(text string) string { return text })
 	var page strings.Builder
 	writeMan(&page, parsed.Model.Node)
 	_, err := io.WriteString(a.stdout, page.String())
@@ -38,6 +39,7 @@ var statuses = []struct {
 	{exitUnknown, say.Mark("some rows are unknown (goes before 1)")},
 	{exitStopped, say.Mark("stopped early: credentials refused, API down, too many failures, ledger or disk failed")},
 	{exitLocked, say.Mark("another run holds the lock")},
+	{129, say.Mark("stopped by SIGHUP, with no profile to read again")},
 	{130, say.Mark("stopped by SIGINT")},
 	{143, say.Mark("stopped by SIGTERM")},
 }
@@ -65,20 +67,10 @@ func writeMan(w io.Writer, root *kong.Node) {
 		}
 		fmt.Fprintf(w, ".SS \"%s\"\n", roff(strings.TrimSpace(path(n)+" "+arguments(n))))
 		writeText(w, n.Help+"\n"+n.Detail)
-		group := ""
-		for _, f := range n.Flags {
-			if f.Hidden {
-				continue
-			}
-			if f.Group != nil && f.Group.Title != group {
-				group = f.Group.Title
-				fmt.Fprint(w, ".PP\n")
-				writeText(w, group+":")
-			}
-			fmt.Fprintf(w, ".TP\n%s\n", manFlag(f))
-			writeText(w, f.Help)
-		}
+		writeFlags(w, n.Flags)
 	}
+	fmt.Fprint(w, ".SH OPTIONS\n")
+	writeFlags(w, root.Flags)
 	fmt.Fprint(w, ".SH \"EXIT STATUS\"\n")
 	for _, s := range statuses {
 		fmt.Fprintf(w, ".TP\n.B %d\n%s\n", s.exit, roff(say.Text(s.text)))
@@ -86,6 +78,22 @@ func writeMan(w io.Writer, root *kong.Node) {
 	fmt.Fprint(w, ".SH ENVIRONMENT\n")
 	for _, v := range variables {
 		fmt.Fprintf(w, ".TP\n.B %s\n%s\n", roff(v.name), roff(say.Text(v.text)))
+	}
+}
+
+func writeFlags(w io.Writer, flags []*kong.Flag) {
+	group := ""
+	for _, f := range flags {
+		if f.Hidden {
+			continue
+		}
+		if f.Group != nil && f.Group.Title != group {
+			group = f.Group.Title
+			fmt.Fprint(w, ".PP\n")
+			writeText(w, group+":")
+		}
+		fmt.Fprintf(w, ".TP\n%s\n", manFlag(f))
+		writeText(w, f.Help)
 	}
 }
 
