@@ -1,31 +1,13 @@
 package batch
 
 import (
-	"cmp"
 	"context"
-	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
-	"vbankbatch/client"
-	"vbankbatch/client/say"
-)
-
-// Sizes of what is read ahead of the workers: a block of rows shares one look-up in the ledger, a chunk of rows to
-// be sent shares one look-up at the API.
-const (
-	blockRows = 1024
-	chunkRows = 100
-)
-
-// A group of rows whose intents are made together is as large as the workers need it to be for groupLasts, and at most
-// mostAhead times its least size.
-const (
-	groupLasts = 10 * time.Millisecond
-	mostAhead  = 4
 )
 
 // maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down.
@@ -41,6 +23,7 @@ type run struct {
 	stop     context.CancelCauseFunc
 	failures failures
 	parked   parking
+	perRow   atomic.Int64        // nanoseconds that the workers took for a row of the last group; 0 is not known
 	outcomes chan []ledger.Entry // to be recorded; see recorder
 }
 
@@ -102,179 +85,18 @@ func (r *run) rows(working, asking context.Context) {
 		return r.readAhead(working, groups)
 	})
 	for group := range groups {
+		began := time.Now()
 		for _, j := range group {
 			r.settleDue(working, asking, func(turn func()) { turns <- turn })
 			turns <- func() { r.process(working, j) }
 		}
+		r.perRow.Store(int64(time.Since(began)) / int64(len(group)))
 	}
 	close(turns)
 	workers.Wait() // workers return no error: what ends the run goes to stop
 	if err := reading.Wait(); err != nil {
 		r.stop(err)
 	}
-}
-
-// readAhead reads the rows, settles those that need no request, and hands on the others just ahead of the workers, in
-// groups: a group's intents are durable in one write, and a kill leaves three groups in doubt at most. So a group is two
-// rows for each worker, and grows while the workers are done with it sooner than groupLasts.
-func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
-	block := make([]*job, 0, blockRows)
-	least := 2 * max(r.options.Workers, 1)
-	size, handed := least, time.Now()
-	var ready []*job // looked up
-	hand := func() error {
-		group := ready[:min(size, len(ready))]
-		ready = ready[len(group):]
-		if err := r.intend(ctx, group...); err != nil {
-			return err
-		}
-		select {
-		case groups <- group:
-		case <-ctx.Done():
-			for _, j := range group {
-				r.drop(j)
-			}
-			return context.Cause(ctx)
-		}
-		switch took := time.Since(handed); {
-		case took < groupLasts:
-			size = min(2*size, mostAhead*least)
-		case took > 2*groupLasts:
-			size = max(size/2, least)
-		}
-		handed = time.Now()
-		return nil
-	}
-	send := func(jobs []*job) error {
-		r.timeIsUp() // then ctx is over
-		for chunk := range slices.Chunk(jobs, chunkRows) {
-			if err := r.lookAhead(ctx, chunk); err != nil {
-				return err
-			}
-			ready = append(ready, r.withoutStrangers(chunk)...)
-			for len(ready) >= size {
-				if err := hand(); err != nil {
-					return err
-				}
-			}
-		}
-		for len(ready) > 0 {
-			if err := hand(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	sift := func() error {
-		jobs, err := r.sift(ctx, block)
-		if err != nil {
-			return err
-		}
-		block = block[:0]
-		return send(jobs)
-	}
-	err := r.plan.Each(ctx, func(row *input.Row) error {
-		block = append(block, &job{row: row})
-		if len(block) < blockRows {
-			return nil
-		}
-		return sift()
-	})
-	if err != nil {
-		return err
-	}
-	return sift()
-}
-
-// sift adds what the ledger knows to a block of rows, records the outcome of those that need no request, and returns
-// the others. Rows that have a final outcome in this run already are dropped.
-func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
-	if len(block) == 0 {
-		return nil, nil
-	}
-	earlier, err := r.ledger.Statuses(ctx, r.id, int64(block[0].row.Line), int64(block[len(block)-1].row.Line))
-	if err != nil {
-		return nil, err
-	}
-	var open []*job
-	var named []ledger.Order
-	for _, j := range block {
-		status := earlier[int64(j.row.Line)]
-		if final(status) {
-			r.options.Counts.done(status)
-			continue
-		}
-		j.again = status == Unknown
-		open = append(open, j)
-		if j.row.Request.MerchantUID != "" {
-			named = append(named, j.names())
-		}
-	}
-	orders, err := r.ledger.Orders(ctx, named)
-	if err != nil {
-		return nil, err
-	}
-	var entries []ledger.Entry
-	var toSend []*job
-	for _, j := range open {
-		j.know(orders)
-		if result := j.judge(); result.Status != "" {
-			result.Run = r.id
-			entries = append(entries, result)
-		} else {
-			toSend = append(toSend, j)
-		}
-	}
-	if len(entries) > 0 {
-		if err := r.ledger.Note(ctx, entries...); err != nil {
-			return nil, err
-		}
-	}
-	for _, entry := range entries {
-		r.options.Counts.done(entry.Status)
-	}
-	return toSend, nil
-}
-
-// withoutStrangers leaves out the rows of a results file that say issued, of orders that nobody knows: their numbers are
-// not what they were, and another account would be a second one.
-func (r *run) withoutStrangers(chunk []*job) []*job {
-	return slices.DeleteFunc(chunk, func(j *job) bool {
-		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.seen
-		if stranger {
-			r.record(j, j.result(Conflict, CodeOrderUnknown, say.Sprintf("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
-		}
-		return stranger
-	})
-}
-
-// lookAhead asks the API, in one request for each tier, for the orders of a chunk that are to be issued: another program may have
-// issued them, or this ledger may not be the one that did.
-func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
-	if !r.options.RemoteCheck {
-		return nil
-	}
-	byTier := make(map[string][]*job)
-	for _, j := range chunk {
-		if j.row.Action == input.Issue && j.order.State != ledger.Intended && j.order.State != ledger.Changing {
-			byTier[j.row.Tier] = append(byTier[j.row.Tier], j)
-		}
-	}
-	for tier, jobs := range byTier {
-		uids := make([]string, len(jobs))
-		for i, j := range jobs {
-			uids[i] = j.row.Request.MerchantUID
-		}
-		found, err := r.api.Payments(client.WithTier(ctx, tier), uids)
-		if reason := EndsRun(err); err != nil && (reason != nil || client.KindOf(err) == client.Stopped) {
-			return cmp.Or(reason, err)
-		}
-		for _, j := range jobs {
-			j.seen = len(found[j.row.Request.MerchantUID]) > 0
-			j.ask = j.seen || err != nil
-		}
-	}
-	return nil
 }
 
 // record hands a row's outcome to the recorder, and with it the entry that holds the row's order, if that is another.

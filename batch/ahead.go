@@ -1,0 +1,205 @@
+package batch
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/say"
+)
+
+// Ahead of the workers rows are read in blocks, decided as far as the ledger can, looked up at the API, and given their
+// intents, so that a worker has nothing to do but to send.
+
+// Sizes of what is read ahead of the workers: a block of rows shares one look-up in the ledger, a chunk of rows to
+// be sent shares one look-up at the API.
+const (
+	blockRows = 1024
+	chunkRows = 100
+)
+
+// A group of rows whose intents are made together is what the workers take in groupLasts, and at most mostAhead times its
+// least size.
+const (
+	groupLasts = 10 * time.Millisecond
+	mostAhead  = 4
+)
+
+// readAhead reads the rows, settles those that need no request, and hands on the others.
+func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
+	a := &ahead{run: r, groups: groups}
+	block := make([]*job, 0, blockRows)
+	take := func() error {
+		open, err := r.sift(ctx, block)
+		if err != nil {
+			return err
+		}
+		block = block[:0]
+		return a.send(ctx, open)
+	}
+	err := r.plan.Each(ctx, func(row *input.Row) error {
+		block = append(block, &job{row: row})
+		if len(block) < blockRows {
+			return nil
+		}
+		return take()
+	})
+	if err != nil {
+		return err
+	}
+	return take()
+}
+
+// ahead hands rows to the workers in groups, just ahead of them: a group's intents are durable in one write, and a kill
+// leaves three groups in doubt at most.
+type ahead struct {
+	*run
+	groups chan<- []*job
+	ready  []*job // looked up, and not handed on yet
+}
+
+// size is how many rows the next group is to have: two for each worker, and more while they are so fast that they would
+// wait for the disk.
+func (a *ahead) size() int {
+	least := 2 * max(a.options.Workers, 1)
+	perRow := a.perRow.Load()
+	if perRow == 0 {
+		return least
+	}
+	return min(max(int(int64(groupLasts)/perRow), least), mostAhead*least)
+}
+
+// send looks the rows up and hands them on.
+func (a *ahead) send(ctx context.Context, jobs []*job) error {
+	a.timeIsUp() // then ctx is over
+	for chunk := range slices.Chunk(jobs, chunkRows) {
+		if err := a.lookAhead(ctx, chunk); err != nil {
+			return err
+		}
+		a.ready = append(a.ready, a.withoutStrangers(chunk)...)
+		for len(a.ready) >= a.size() {
+			if err := a.hand(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for len(a.ready) > 0 {
+		if err := a.hand(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hand hands on one group.
+func (a *ahead) hand(ctx context.Context) error {
+	group := a.ready[:min(a.size(), len(a.ready))]
+	a.ready = a.ready[len(group):]
+	if err := a.intend(ctx, group...); err != nil {
+		return err
+	}
+	select {
+	case a.groups <- group:
+	case <-ctx.Done():
+		for _, j := range group {
+			a.drop(j)
+		}
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// sift adds what the ledger knows to a block of rows, records the outcome of those that need no request, and returns
+// the others. Rows that have a final outcome in this run already are dropped.
+func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
+	if len(block) == 0 {
+		return nil, nil
+	}
+	earlier, err := r.ledger.Statuses(ctx, r.id, int64(block[0].row.Line), int64(block[len(block)-1].row.Line))
+	if err != nil {
+		return nil, err
+	}
+	var open []*job
+	var named []ledger.Order
+	for _, j := range block {
+		status := earlier[int64(j.row.Line)]
+		if final(status) {
+			r.options.Counts.done(status)
+			continue
+		}
+		j.again = status == Unknown
+		open = append(open, j)
+		if j.row.Request.MerchantUID != "" {
+			named = append(named, j.names())
+		}
+	}
+	orders, err := r.ledger.Orders(ctx, named)
+	if err != nil {
+		return nil, err
+	}
+	var entries []ledger.Entry
+	var toSend []*job
+	for _, j := range open {
+		j.know(orders)
+		if result := j.judge(); result.Status != "" {
+			result.Run = r.id
+			entries = append(entries, result)
+		} else {
+			toSend = append(toSend, j)
+		}
+	}
+	if len(entries) > 0 {
+		if err := r.ledger.Note(ctx, entries...); err != nil {
+			return nil, err
+		}
+	}
+	for _, entry := range entries {
+		r.options.Counts.done(entry.Status)
+	}
+	return toSend, nil
+}
+
+// withoutStrangers leaves out the rows of a results file that say issued, of orders that nobody knows: their numbers are
+// not what they were, and another account would be a second one.
+func (r *run) withoutStrangers(chunk []*job) []*job {
+	return slices.DeleteFunc(chunk, func(j *job) bool {
+		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.seen
+		if stranger {
+			r.record(j, j.result(Conflict, CodeOrderUnknown, say.Sprintf("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
+		}
+		return stranger
+	})
+}
+
+// lookAhead asks the API, in one request for each tier, for the orders of a chunk that are to be issued: another program may have
+// issued them, or this ledger may not be the one that did.
+func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
+	if !r.options.RemoteCheck {
+		return nil
+	}
+	byTier := make(map[string][]*job)
+	for _, j := range chunk {
+		if j.row.Action == input.Issue && j.order.State != ledger.Intended && j.order.State != ledger.Changing {
+			byTier[j.row.Tier] = append(byTier[j.row.Tier], j)
+		}
+	}
+	for tier, jobs := range byTier {
+		uids := make([]string, len(jobs))
+		for i, j := range jobs {
+			uids[i] = j.row.Request.MerchantUID
+		}
+		found, err := r.api.Payments(client.WithTier(ctx, tier), uids)
+		if reason := EndsRun(err); err != nil && (reason != nil || client.KindOf(err) == client.Stopped) {
+			return cmp.Or(reason, err)
+		}
+		for _, j := range jobs {
+			j.seen = len(found[j.row.Request.MerchantUID]) > 0
+			j.ask = j.seen || err != nil
+		}
+	}
+	return nil
+}
