@@ -27,7 +27,8 @@ import (
 	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+	"modernc.org/sqlite" // the database/sql driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"vbankbatch/client/say"
 )
@@ -37,6 +38,9 @@ var ErrTaken = say.New("the order is taken: it has an account, or an issue in do
 
 // ErrClosed is returned by every method after Close.
 var ErrClosed = say.New("the ledger is closed")
+
+// ErrNewer is the error for a ledger that a newer program has written.
+var ErrNewer = say.New("it was written by a newer version of this program")
 
 // State is how the order of an entry stands.
 type State string
@@ -138,6 +142,9 @@ func Open(path, merchant string) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ours(absolute); err != nil {
+		return nil, say.Errorf("%s is no usable ledger: %w", path, err)
+	}
 	l := &Ledger{path: absolute, queue: make(chan *job, maxGroup), closing: make(chan struct{}), done: make(chan struct{})}
 	if l.write, err = connect(absolute, url.Values{}, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"); err != nil {
 		return nil, err
@@ -203,7 +210,34 @@ var fromVersion1 = []string{
 
 // newer is the error for a ledger that this program must not touch.
 func newer(version int) error {
-	return say.Errorf("it was written by a newer version of this program (schema %d, this one knows %d)", version, schemaVersion)
+	return say.Errorf("%w (schema %d, this one knows %d)", ErrNewer, version, schemaVersion)
+}
+
+// Damaged reports whether an error is SQLite's for a file that is no database, or not a whole one.
+func Damaged(err error) bool {
+	fault, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (fault.Code()&0xff == sqlite3.SQLITE_CORRUPT || fault.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
+// ours sees that a file is an empty one or a ledger that this program may write to. Nothing is changed in it: the write
+// connection would, by its journal mode.
+func ours(path string) error {
+	db, err := connect(path, url.Values{}, "query_only(1)", "busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var version, tables int
+	if err := db.QueryRow(`SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version`).Scan(&version, &tables); err != nil {
+		return err
+	}
+	switch {
+	case version > schemaVersion:
+		return newer(version)
+	case version == 0 && tables > 0:
+		return say.New("it is the database of another program")
+	}
+	return nil
 }
 
 // migrate brings the schema up and finds the merchant's number, in one transaction: a write that fails here means
@@ -212,9 +246,6 @@ func (l *Ledger) migrate(merchant string) error {
 	var version int
 	if err := l.write.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
 		return err
-	}
-	if version > schemaVersion {
-		return newer(version)
 	}
 	tx, err := l.write.Begin()
 	if err != nil {

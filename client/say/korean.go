@@ -166,10 +166,12 @@ var korean = map[string]string{
 
 	// batch/ledger/ledger.go
 	"the order is taken: it has an account, or an issue in doubt": "이미 계좌가 있거나 발급 결과가 확인되지 않은 주문입니다",
-	"the ledger is closed":     "원장이 닫혀 있습니다",
-	"%s cannot be written: %w": "%s에 쓸 수 없습니다: %w",
-	"it was written by a newer version of this program (schema %d, this one knows %d)": "이 프로그램의 더 새로운 버전이 쓴 원장입니다(스키마 %d, 이 프로그램은 %d까지)",
-	"line %d: %w": "%d행: %w",
+	"the ledger is closed":                              "원장이 닫혀 있습니다",
+	"%s cannot be written: %w":                          "%s에 쓸 수 없습니다: %w",
+	"it was written by a newer version of this program": "더 새로운 버전의 프로그램이 쓴 원장입니다",
+	"%w (schema %d, this one knows %d)":                 "%w(스키마 %d, 이 프로그램은 %d까지 압니다)",
+	"it is the database of another program":             "다른 프로그램의 데이터베이스입니다",
+	"line %d: %w":                                       "%d행: %w",
 
 	// batch/ledger/lock.go
 	"another run holds the ledger's lock":   "다른 실행이 원장을 사용하고 있습니다",
@@ -565,9 +567,12 @@ var korean = map[string]string{
 	"there is no place for the ledger":             "원장을 둘 곳이 없습니다",
 	"--sandbox and --api-url say different things": "--sandbox와 --api-url이 서로 어긋납니다",
 	"leave one of them out":                        "하나를 빼십시오",
-	"set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none": "설정하거나, IMP_KEY_FILE과 IMP_SECRET_FILE에 키가 든 파일을 지정하십시오. --sandbox에는 필요 없습니다",
-	"wait for it to end, here with --lock-wait 10m":                                                    "끝나기를 기다리십시오. --lock-wait 10m을 지정하면 여기서 기다립니다",
-	"nothing was sent; name a place that can be written with --ledger":                                 "아무것도 보내지 않았습니다. --ledger로 쓸 수 있는 곳을 지정하십시오",
+	"set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none":                    "설정하거나, IMP_KEY_FILE과 IMP_SECRET_FILE에 키가 든 파일을 지정하십시오. --sandbox에는 필요 없습니다",
+	"wait for it to end, here with --lock-wait 10m":                                                                       "끝나기를 기다리십시오. --lock-wait 10m을 지정하면 여기서 기다립니다",
+	"nothing was sent; name a place that can be written with --ledger":                                                    "아무것도 보내지 않았습니다. --ledger로 쓸 수 있는 곳을 지정하십시오",
+	"nothing was sent; use the newer program: another ledger would not know which orders have their account":              "아무것도 보내지 않았습니다. 새 버전의 프로그램을 쓰십시오. 다른 원장은 어느 주문에 계좌가 있는지 모릅니다",
+	"nothing was sent; put a good copy of it in its place: another ledger would not know which orders have their account": "아무것도 보내지 않았습니다. 온전한 사본을 그 자리에 두십시오. 다른 원장은 어느 주문에 계좌가 있는지 모릅니다",
+	"put a good copy of the ledger in its place, then run the same command again":                                         "온전한 원장 사본을 그 자리에 둔 뒤 같은 명령을 다시 실행하십시오",
 	"the ledger: %w":   "원장: %w",
 	"nothing was sent": "아무것도 보내지 않았습니다",
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 
@@ -235,6 +236,9 @@ func statusOf(err error) (status int, hint string) {
 	}
 	if file, ok := errors.AsType[*input.Error](err); ok {
 		return exitInput, file.Hint
+	}
+	if ledger.Damaged(err) {
+		return exitStopped, say.Text("put a good copy of the ledger in its place, then run the same command again")
 	}
 	return exitStopped, say.Text(again)
 }

@@ -22,6 +22,8 @@ type ledgerCommand struct {
 	Purge  ledgerPurgeCommand  `cmd:"" help:"Take account numbers and names out of the ledger. Orders stay known, and get no second account."`
 }
 
+const noLedgerHint = "the first run makes it; --ledger names another, --sandbox the sandbox's"
+
 // reader opens the ledger for a command that only reads; all is for the orders of all merchants.
 func (m *merchant) reader(a *app, all bool) (*ledger.Reader, error) {
 	name := m.name
@@ -31,7 +33,9 @@ func (m *merchant) reader(a *app, all bool) (*ledger.Reader, error) {
 	book, err := ledger.OpenReader(a.ctx, m.ledger, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, usage("the first run makes it; --ledger names another, --sandbox the sandbox's", "%w", err)
+		return nil, usage(noLedgerHint, "%w", err)
+	case errors.Is(err, ledger.ErrNewer) || ledger.Damaged(err):
+		return nil, usage(ledgerHint(err), "the ledger: %w", err)
 	case err != nil:
 		return nil, usage("--ledger names another", "the ledger: %w", err)
 	case !book.Known():
@@ -152,7 +156,7 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 			return err
 		}
 	}
-	book, release, err := m.locked(a.ctx, &requestFlags{Workers: 1, Timeout: time.Second, DoubtWait: time.Minute, LockWait: c.LockWait})
+	book, release, err := m.existing(a.ctx, &requestFlags{Workers: 1, Timeout: time.Second, DoubtWait: time.Minute, LockWait: c.LockWait})
 	if err != nil {
 		return err
 	}

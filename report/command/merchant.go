@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -75,9 +76,21 @@ func place(in *inputFlags, whose *merchantFlags, out *outputFlags) (m *merchant,
 func (m *merchant) book() (*ledger.Ledger, error) {
 	book, err := ledger.Open(m.ledger, m.name)
 	if err != nil {
-		return nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
+		return nil, usage(ledgerHint(err), "the ledger: %w", err)
 	}
 	return book, nil
+}
+
+// ledgerHint is what to do about a ledger that cannot be opened. Whoever takes another in its place gives up what keeps an
+// order from a second account, so that is no advice.
+func ledgerHint(err error) string {
+	switch {
+	case errors.Is(err, ledger.ErrNewer):
+		return say.Mark("nothing was sent; use the newer program: another ledger would not know which orders have their account")
+	case ledger.Damaged(err):
+		return say.Mark("nothing was sent; put a good copy of it in its place: another ledger would not know which orders have their account")
+	}
+	return say.Mark("nothing was sent; name a place that can be written with --ledger")
 }
 
 // lock takes the ledger's lock, once the request flags have been found good; run over a folder has it already.
@@ -96,9 +109,17 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 		return nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, say.Text("wait for it to end, here with --lock-wait 10m")}
 	}
 	if err != nil {
-		return nil, usage("nothing was sent; name a place that can be written with --ledger", "the ledger: %w", err)
+		return nil, usage(ledgerHint(err), "the ledger: %w", err)
 	}
 	return unlock, nil
+}
+
+// existing is locked for a command that has nothing to do without a ledger: it makes none.
+func (m *merchant) existing(ctx context.Context, f *requestFlags) (*ledger.Ledger, func() error, error) {
+	if _, err := os.Stat(m.ledger); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, usage(noLedgerHint, "there is no ledger at %s: %w", m.ledger, fs.ErrNotExist)
+	}
+	return m.locked(ctx, f)
 }
 
 // locked opens the ledger for a command that changes it.

@@ -101,7 +101,7 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	book, release, err := m.locked(a.ctx, &c.requestFlags)
+	book, release, err := m.existing(a.ctx, &c.requestFlags)
 	if err != nil {
 		return err
 	}
