@@ -48,8 +48,8 @@ func (f *failedRows) header(names []string, delimiter rune) error {
 	return f.record(header)
 }
 
-// write adds a row if it failed. What a spreadsheet would spoil is written as ="…": the file is there to be mended,
-// and an order in doubt whose number has lost its zeros is another order.
+// write adds a row if it failed. What a spreadsheet would spoil or run is written as ="…": the file is there to be
+// mended, and an order in doubt whose number has lost its zeros is another order.
 func (f *failedRows) write(cells []string, result *batch.Result) error {
 	if !batch.NotDone(result.Status) {
 		return nil
@@ -57,10 +57,13 @@ func (f *failedRows) write(cells []string, result *batch.Result) error {
 	f.rows++
 	row := make([]string, f.width)
 	for i, cell := range cells {
-		if row[i] = cell; spoiled(strings.TrimSpace(cell)) {
+		if row[i] = cell; spoiled(strings.TrimSpace(cell)) || formula(strings.TrimSpace(cell)) && !literal.MatchString(cell) {
 			row[i] = asText(cell)
 		}
 	}
 	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage
+	if formula(result.ErrorMessage) { // a PG's words
+		row[f.message] = asText(result.ErrorMessage)
+	}
 	return f.record(row)
 }

@@ -637,6 +637,8 @@ var korean = map[string]string{
 	"a time is told as 23:25":                                 "시각은 23:25와 같이 쓰십시오",
 	"the input":                                               "입력 파일",
 	"the ledger":                                              "원장",
+	"the profile":                                             "프로필",
+	"two of what is written are the same file: %s":            "쓸 파일 가운데 둘이 같은 파일입니다: %s",
 	"the results":                                             "결과 파일",
 	"what is written beside the results":                      "결과와 함께 쓰는 파일",
 	"%s and %s are the same file: %s":                         "서로 달라야 할 파일이 같습니다(%s, %s): %s",

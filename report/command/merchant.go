@@ -69,7 +69,8 @@ func place(in *inputFlags, whose *merchantFlags, out *outputFlags) (m *merchant,
 		return nil, "", err
 	}
 	results = in.out(out.Out)
-	return m, results, distinct(in.File, m.ledger, out.paths(results))
+	books := []string{m.ledger, m.ledger + "-wal", m.ledger + "-shm", m.ledger + ".lock", m.state}
+	return m, results, distinct([]string{in.File, in.Profile}, books, out.paths(results))
 }
 
 // book opens the ledger.

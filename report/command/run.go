@@ -235,31 +235,65 @@ func withChannels(ctx context.Context, plan *batch.Plan, api *client.Client) (*b
 	return batch.Preflight(ctx, plan.File, options)
 }
 
-// distinct refuses to write over the input, the ledger, or one file of the run with another.
-func distinct(in, ledger string, written []string) error {
-	names, paths := []string{say.Text("the input"), say.Text("the ledger")}, []string{in, ledger}
-	for i, path := range written {
-		names, paths = append(names, map[bool]string{true: say.Text("the results"), false: say.Text("what is written beside the results")}[i == 0]), append(paths, path)
-	}
-	for i := range paths {
-		for j := range i {
-			if paths[i] != "-" && paths[j] != "-" && same(paths[i], paths[j]) {
-				return usage("give --out, --metrics or --ledger another name", "%s and %s are the same file: %s", names[j], names[i], paths[i])
+// distinct refuses to write over what is read, the ledger, or one file of the run with another.
+func distinct(read, ledger []string, written []string) error {
+	type file struct{ name, path string }
+	var files []file
+	add := func(name string, paths ...string) {
+		for _, path := range paths {
+			if path != "" && path != "-" {
+				files = append(files, file{name, path})
 			}
+		}
+	}
+	add(say.Text("the input"), read[0])
+	add(say.Text("the profile"), read[1:]...)
+	add(say.Text("the ledger"), ledger...)
+	add(say.Text("the results"), written[0])
+	add(say.Text("what is written beside the results"), written[1:]...)
+	for i, a := range files {
+		for _, b := range files[:i] {
+			if !same(a.path, b.path) {
+				continue
+			}
+			if a.name == b.name {
+				return usage("give --out, --metrics or --ledger another name", "two of what is written are the same file: %s", a.path)
+			}
+			return usage("give --out, --metrics or --ledger another name", "%s and %s are the same file: %s", b.name, a.name, a.path)
 		}
 	}
 	return nil
 }
 
+// same reports whether two paths are one file, also if it is not there yet.
 func same(a, b string) bool {
 	if infoA, err := os.Stat(a); err == nil {
 		if infoB, err := os.Stat(b); err == nil {
 			return os.SameFile(infoA, infoB)
 		}
 	}
-	a, errA := filepath.Abs(a)
-	b, errB := filepath.Abs(b)
-	return errA == nil && errB == nil && a == b
+	return resolved(a) == resolved(b)
+}
+
+// resolved is where a path leads, through the links of its folder, and its own as long as they lead somewhere.
+func resolved(path string) string {
+	for range 40 { // as many links as Linux follows
+		target, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(folder, filepath.Base(path))
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	return path
 }
 
 // confirm asks before anything is sent to the live API, if there is somebody to ask, and before anything is taken back.
