@@ -438,6 +438,26 @@ func process(t *testing.T, dir, api string, n int, flags ...string) (command *ex
 	return command, stderr, filepath.Join(dir, "orders.results.csv")
 }
 
+// TestNobodyReads: a run whose messages nobody takes any more ends as any other.
+func TestNobodyReads(t *testing.T) {
+	dir := t.TempDir()
+	command, _, results := process(t, dir, startSandbox(t, dir, nil), 50)
+	gone, stderr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	command.Stdout, command.Stderr = stderr, stderr
+	finishStarted(t, command, new(bytes.Buffer), 0)
+	stderr.Close()
+	if got := statuses(t, results)["issued"]; got != 50 {
+		t.Errorf("%d issued", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "orders.summary.json")); err != nil {
+		t.Error(err)
+	}
+}
+
 // finish waits for a process and compares its exit status.
 func finish(t *testing.T, command *exec.Cmd, stderr *bytes.Buffer, status int) {
 	t.Helper()

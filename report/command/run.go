@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"vbankbatch/batch"
@@ -47,6 +49,7 @@ results to its folders done and failed.
 
 // Run runs the file, or those of a folder, and tells how that ended.
 func (c *runCommand) Run(a *app) error {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // who reads what is printed may go; the run does not
 	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
 		return c.inbox(a)
 	}
