@@ -528,6 +528,8 @@ var korean = map[string]string{
 	"expected %s":                                                      "%s이(가) 필요합니다",
 	"%s must be one of %s but got %s":                                  "%s은(는) %s 중 하나여야 하나 %s입니다",
 	"%s: expected a number but got %s":                                 "%s: 숫자여야 하나 %s입니다",
+	"%s: expected NAME=VALUE but got %s":                               "%s: 이름=값이어야 하나 %s입니다",
+	"%s: expected true or false but got %s":                            "%s: true 또는 false여야 하나 %s입니다",
 	"%s: expected a duration such as 30s but got %s":                   "%s: 30s와 같은 시간이어야 하나 %s입니다",
 	"%s: expected a value but got %s; perhaps try %s?":                 "%s: 값이 필요하나 %s입니다. %s(으)로 써 보십시오",
 	"%s: a value is missing":                                           "%s: 값이 없습니다",

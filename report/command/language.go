@@ -113,20 +113,20 @@ var parsing = []pattern{
 	{regexp.MustCompile(`^missing flags: (.*)$`), say.Mark("missing flags: %s")},
 	{regexp.MustCompile(`^expected one of ((?:".*)|(?:<.*))$`), say.Mark("expected one of %s")},
 	{regexp.MustCompile(`^expected ("<.*>.*")$`), say.Mark("expected %s")},
-	{regexp.MustCompile(`^(--\S+) must be one of (.*) but got (".*")$`), say.Mark("%s must be one of %s but got %s")},
+	{regexp.MustCompile(`^(--\S+|<\S+>) must be one of (.*) but got (".*")$`), say.Mark("%s must be one of %s but got %s")},
 	{regexp.MustCompile(`^(--\S+): expected .* but got "EOL" \(<EOL>\)$`), say.Mark("%s: a value is missing")},
 	{regexp.MustCompile(`^(--\S+): expected .* value but got ("[^"]*") \([a-z ]+\); perhaps try (.*)\?$`), say.Mark("%s: expected a value but got %s; perhaps try %s?")},
 	{regexp.MustCompile(`^(--\S+): expected a valid (?:.*int|.*float) but got ("[^"]*").*$`), say.Mark("%s: expected a number but got %s")},
+	{regexp.MustCompile(`^(--\S+): expected a float but got ("[^"]*").*$`), say.Mark("%s: expected a number but got %s")},
+	{regexp.MustCompile(`^(--\S+): expected "<key>=<value>" but got (".*")$`), say.Mark("%s: expected NAME=VALUE but got %s")},
+	{regexp.MustCompile(`^(--\S+): bool value must be .* but got (".*")$`), say.Mark("%s: expected true or false but got %s")},
 	{regexp.MustCompile(`^(--\S+): expected duration but got ("[^"]*").*$`), say.Mark("%s: expected a duration such as 30s but got %s")},
 }
 
-// parseError is an error of kong's, told in the language of the process. What is not known stays as it is.
+// parseError is an error of kong's, told in plain words in the language of the process. What is not known stays as it is.
 type parseError struct{ error }
 
 func (e parseError) Error() string {
-	if say.In() == say.English {
-		return e.error.Error()
-	}
 	return translated(parsing, e.error.Error())
 }
 

@@ -28,7 +28,7 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
-// TestPatterns: in English the words of kong come out as they went in.
+// TestPatterns: in English these words of kong come out as they went in.
 func TestPatterns(t *testing.T) {
 	for _, said := range []string{
 		`unknown flag --nothing`, `unexpected argument chekc, did you mean "check"?`, `missing flags: --before=DATE`,
