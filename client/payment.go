@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"vbankbatch/client/say"
@@ -94,8 +95,12 @@ const (
 	StatusFailed    = "failed"
 )
 
-// Text is a string, or whatever scalar the API sends in its place; null and the string "null" are empty.
+// Text is a string, or whatever scalar the API sends in its place; null and the string "null" are empty. A PG's words end
+// up on terminals and in files, so there is a space for line breaks and other control characters.
 type Text string
+
+// firstOfC1 begins the control characters that JSON does not have escaped, U+0080 to U+009F.
+const firstOfC1 = 0xC2
 
 // UnmarshalJSON accepts every JSON value.
 func (t *Text) UnmarshalJSON(raw []byte) error {
@@ -103,10 +108,12 @@ func (t *Text) UnmarshalJSON(raw []byte) error {
 	case string(raw) == "null":
 		*t = ""
 	case raw[0] == '"':
-		if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		if bytes.IndexByte(raw, '\\') < 0 && bytes.IndexByte(raw, firstOfC1) < 0 && utf8.Valid(raw) {
 			*t = Text(raw[1 : len(raw)-1])
 		} else if err := json.Unmarshal(raw, (*string)(t)); err != nil {
 			return err
+		} else if strings.ContainsFunc(string(*t), unicode.IsControl) {
+			*t = Text(strings.Join(strings.FieldsFunc(string(*t), unicode.IsControl), " "))
 		}
 		if *t == "null" {
 			*t = ""

@@ -85,6 +85,8 @@ func TestLiberalTypes(t *testing.T) {
 		{json: `{"card_type":"null"}`},
 		{json: `{"card_type":1,"vbank_num":"X001234"}`, want: client.Payment{CardType: "1", VbankNum: "X001234"}},
 		{json: `{"name":"\uac00\/나","escrow":"true","cash_receipt_issued":1}`, want: client.Payment{Name: "가/나", Escrow: true, CashReceiptIssued: true}},
+		{json: `{"fail_reason":"no\n\r\n\u001b]0;money\u0007 "}`, want: client.Payment{FailReason: "no ]0;money  "}},
+		{json: "{\"fail_reason\":\"no\u009b2Jmoney\"}", want: client.Payment{FailReason: "no 2Jmoney"}},
 		{json: `{"status":"something new","not_known":{"a":[1]}}`, want: client.Payment{Status: "something new"}},
 	} {
 		var got client.Payment
