@@ -179,6 +179,16 @@ func (r *Reader) each(ctx context.Context, do func(*Line) error, query string, v
 	return r.unchanged()
 }
 
+// InDoubt counts the orders whose issue, or a change of whose account, may have been sent and whose outcome is not known.
+func (r *Reader) InDoubt(ctx context.Context) (orders int, err error) {
+	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM entries WHERE state IN ('intent', 'change')
+		AND run IN (SELECT id FROM runs WHERE ($1 = 0 OR merchant = $1) AND settled = 0)`, r.merchant).Scan(&orders)
+	if err == nil {
+		err = r.unchanged()
+	}
+	return orders, err
+}
+
 // Filter says which lines List is to tell. The zero Filter is every order that has or had an account, or is in doubt,
 // by the one line that holds it. With a Status or a Run it is all lines of the runs, those that hold no order too.
 type Filter struct {

@@ -71,6 +71,11 @@ func TestList(t *testing.T) {
 	if got := list(read(t, path, ""), Filter{Since: day(1, 4)}); !slices.Equal(got, []string{"C-1"}) {
 		t.Error("all merchants:", got)
 	}
+	for who, want := range map[string]int{"merchant": 2, "another merchant": 0, "nobody": 0, "": 2} {
+		if got, err := read(t, path, who).InDoubt(ctx); err != nil || got != want {
+			t.Errorf("%q has %d in doubt, want %d (%v)", who, got, want, err)
+		}
+	}
 	nobody := read(t, path, "nobody")
 	if got := list(nobody, Filter{}); got != nil || nobody.Known() || !r.Known() {
 		t.Error("nobody:", got)

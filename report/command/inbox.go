@@ -134,7 +134,8 @@ func (j *inboxJob) nothing(a *app) error {
 		say.Fprintf(a.stderr, "nothing to run in %s\n", j.File)
 	}
 	told := j.begun()
-	told.Ended, told.API, told.Files.Metrics = time.Now(), j.merchant.url, j.Metrics
+	told.API, told.Files.Metrics = j.merchant.url, j.Metrics
+	j.over(a, told)
 	return j.tellEnd(a, told, new(report.Facts), nil)
 }
 
@@ -154,7 +155,7 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	c.File, c.id = file.Path, ""
 	told, facts := c.begun(), new(report.Facts)
 	ended := c.run(a, told, facts)
-	told.Ended = time.Now()
+	c.over(a, told)
 	exit, _ := statusOf(ended)
 	refused := exit == exitInput && told.ID == 0 && !errors.Is(ended, notConfirmed{}) && !machines(ended)
 	if refused && j.box.Changed(file) {

@@ -12,6 +12,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
@@ -125,6 +126,32 @@ func printFiles(a *app, results *report.Results, files report.Files, facts *repo
 			fmt.Fprintln(a.stderr, say.Text(status.next))
 		}
 	}
+}
+
+// over completes what is told of a run once it is over.
+func (c *runCommand) over(a *app, told *report.Run) {
+	told.Ended = time.Now()
+	if told.InDoubt == nil { // it came to nothing, and the orders in doubt are there all the same
+		told.InDoubt = c.inDoubt(context.WithoutCancel(a.ctx))
+	}
+}
+
+// inDoubt counts the orders in doubt in the ledger; nil where it cannot be asked, or nobody knows whose orders are meant.
+func (f *merchantFlags) inDoubt(ctx context.Context) *int {
+	m, err := f.find()
+	if err != nil {
+		return nil
+	}
+	book, err := ledger.OpenReader(ctx, m.ledger, m.name)
+	if err != nil {
+		return nil
+	}
+	defer book.Close() // it has only read
+	orders, err := book.InDoubt(ctx)
+	if err != nil {
+		return nil
+	}
+	return &orders
 }
 
 // notifyWait is how long the command that is told of a run's end may take.

@@ -55,7 +55,7 @@ func (c *runCommand) Run(a *app) error {
 	}
 	told, facts := c.begun(), new(report.Facts)
 	ended := c.run(a, told, facts)
-	told.Ended = time.Now()
+	c.over(a, told)
 	err := also(ended, c.tellEnd(a, told, facts, ended))
 	c.notify(a, told, facts)
 	return err
