@@ -24,7 +24,7 @@ var words = map[string]string{
 
 	"all done":    say.Mark("Every row is done."),
 	"not done":    say.Mark("Rows that were not done: %s. The reasons are below."),
-	"unknown":     say.Mark("Rows of which it is not known yet what became of them: %s. The same command again finds out; issue nothing for them by other means before that."),
+	"unknown":     say.Mark("Rows of which it is not known yet what became of them: %s. vbankbatch reconcile finds out; issue nothing for them by other means before that."),
 	"interrupted": say.Mark("The run was interrupted. The same command again goes on with it."),
 	"ended early": say.Mark("The run ended early (%s). When the cause is gone, the same command again goes on with it."),
 

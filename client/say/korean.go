@@ -605,11 +605,11 @@ var korean = map[string]string{
 	"nothing is lost: vbankbatch report writes them again":                            "잃은 것은 없습니다. vbankbatch report를 실행하면 결과를 다시 씁니다",
 	"the results could not be written: %w":                                            "결과를 쓸 수 없었습니다: %w",
 	"the results are not touched by this; vbankbatch report writes these files again": "결과에는 영향이 없습니다. vbankbatch report를 실행하면 이 파일들을 다시 씁니다",
-	"results: %s\n":      "결과: %s\n",
-	"%s rows":            "%s건",
-	"1 row":              "1건",
-	"not done, %s: %s\n": "처리되지 않은 %s: %s\n",
-	"page: %s\n":         "보고서 페이지: %s\n",
+	"results: %s\n":                 "결과: %s\n",
+	"%s rows":                       "%s건",
+	"1 row":                         "1건",
+	"not done or unknown, %s: %s\n": "처리되지 않았거나 결과를 알 수 없는 %s: %s\n",
+	"page: %s\n":                    "보고서 페이지: %s\n",
 
 	// report/command/report.go
 	"Writes the results of the newest run over the same bytes again, as the ledger knows them now. Give the flags of\nthat run that say how the file is read.\n\n  vbankbatch report --sandbox testdata/orders.csv": "같은 내용의 파일을 마지막으로 실행한 결과를 원장에 있는 현재 상태로 다시 씁니다. 파일을 읽는 방식에 관한 옵션은 그 실행과 같게 지정하십시오.\n\n  vbankbatch report --sandbox testdata/orders.csv",
@@ -748,9 +748,9 @@ var korean = map[string]string{
 	"The figures":        "주요 수치",
 	"Every row is done.": "모든 행의 처리가 끝났습니다.",
 	"Rows that were not done: %s. The reasons are below.": "처리되지 않은 행이 있습니다: %s건. 이유는 아래에 있습니다.",
-	"Rows of which it is not known yet what became of them: %s. The same command again finds out; issue nothing for them by other means before that.": "결과를 아직 알 수 없는 행이 있습니다: %s건. 같은 명령을 다시 실행하면 확인합니다. 그 전에는 다시 발급하지 마십시오.",
-	"The run was interrupted. The same command again goes on with it.":                                                                                "실행이 도중에 중단되었습니다. 같은 명령을 다시 실행하면 이어서 처리합니다.",
-	"The run ended early (%s). When the cause is gone, the same command again goes on with it.":                                                       "실행이 일찍 끝났습니다(%s). 원인을 해결한 뒤 같은 명령을 다시 실행하십시오.",
+	"Rows of which it is not known yet what became of them: %s. vbankbatch reconcile finds out; issue nothing for them by other means before that.": "결과를 아직 알 수 없는 행이 있습니다: %s건. vbankbatch reconcile을 실행하면 확인합니다. 그 전에는 다시 발급하지 마십시오.",
+	"The run was interrupted. The same command again goes on with it.":                                                                              "실행이 도중에 중단되었습니다. 같은 명령을 다시 실행하면 이어서 처리합니다.",
+	"The run ended early (%s). When the cause is gone, the same command again goes on with it.":                                                     "실행이 일찍 끝났습니다(%s). 원인을 해결한 뒤 같은 명령을 다시 실행하십시오.",
 	"Rows":                  "행",
 	"Accounts":              "계좌",
 	"Won":                   "금액(원)",
@@ -864,5 +864,7 @@ var korean = map[string]string{
 	// report/command/outputs.go
 	"next: the same command again finds out what became of the unknown rows; issue nothing for them by other means before that": "다음: 같은 명령을 다시 실행하면 결과를 알 수 없는(unknown) 행을 확인합니다. 그 전에는 다른 방법으로 발급하지 마십시오",
 	"next: the same command again sends what was not sent":                                                                      "다음: 같은 명령을 다시 실행하면 보내지 않은 행을 보냅니다",
+	"next: vbankbatch reconcile finds out what became of the unknown rows; issue nothing for them by other means before that":   "다음: vbankbatch reconcile을 실행하면 결과를 알 수 없는(unknown) 행을 확인합니다. 그 전에는 다른 방법으로 발급하지 마십시오",
+	"next: vbankbatch run on the input file itself sends what was not sent":                                                     "다음: 입력 파일 자체로 vbankbatch run을 실행하면 보내지 않은 행을 보냅니다",
 	"next: mend the rows in that file, and run it":                                                                              "다음: 그 파일의 행을 고친 뒤 실행하십시오",
 }

@@ -105,22 +105,30 @@ func (f *outputFlags) tellEndAt(a *app, at report.Files, run *report.Run, facts 
 	return nil
 }
 
-// printFiles names the files that stand in their places now, and says what is to be done next.
-func printFiles(a *app, results *report.Results, files report.Files, facts *report.Facts) {
+// printFiles names the files that stand in their places now, and says what is to be done next; again is whether the same
+// command goes on with the file.
+func printFiles(a *app, results *report.Results, files report.Files, facts *report.Facts, again bool) {
 	say.Fprintf(a.stderr, "results: %s\n", files.Results)
-	if failed, n := results.Failed(); n > 0 {
-		say.Fprintf(a.stderr, "not done, %s: %s\n", report.Count(n, "1 row", "%s rows"), failed)
+	failed, n := results.Failed()
+	if n > 0 {
+		say.Fprintf(a.stderr, "not done or unknown, %s: %s\n", report.Count(n, "1 row", "%s rows"), failed)
 	}
 	if files.Page != "" {
 		say.Fprintf(a.stderr, "page: %s\n", files.Page)
+	}
+	unknown, notSent := say.Mark("next: the same command again finds out what became of the unknown rows; issue nothing for them by other means before that"),
+		say.Mark("next: the same command again sends what was not sent")
+	if !again {
+		unknown, notSent = say.Mark("next: vbankbatch reconcile finds out what became of the unknown rows; issue nothing for them by other means before that"),
+			say.Mark("next: vbankbatch run on the input file itself sends what was not sent")
 	}
 	for _, status := range []struct {
 		next string
 		rows int
 	}{
-		{say.Mark("next: the same command again finds out what became of the unknown rows; issue nothing for them by other means before that"), facts.Statuses[batch.Unknown]},
-		{say.Mark("next: the same command again sends what was not sent"), facts.Statuses[batch.NotSent]},
-		{say.Mark("next: mend the rows in that file, and run it"), facts.Failed() - facts.Statuses[batch.NotSent]},
+		{unknown, facts.Statuses[batch.Unknown]},
+		{notSent, facts.Statuses[batch.NotSent]},
+		{say.Mark("next: mend the rows in that file, and run it"), min(n, facts.Failed()-facts.Statuses[batch.NotSent])},
 	} {
 		if status.rows > 0 {
 			fmt.Fprintln(a.stderr, say.Text(status.next))

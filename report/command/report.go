@@ -76,9 +76,9 @@ func (c *reportCommand) Run(a *app) (err error) {
 		return err
 	}
 	if !c.Quiet {
-		say.Fprintf(a.stderr, "run of %s\n", found.Started.Format(time.DateTime))
+		say.Fprintf(a.stderr, "run of %s\n", found.Started.In(input.KST).Format(time.DateTime))
 		facts.Print(a.stderr, nil)
-		printFiles(a, results, told.Files, facts)
+		printFiles(a, results, told.Files, facts, false)
 	}
 	return ended
 }

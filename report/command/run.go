@@ -175,7 +175,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	}
 	if !c.Quiet {
 		facts.Print(a.stderr, &report.Effort{Ended: ended, Elapsed: time.Since(told.Started), Requests: api.Requests(), Learnt: learnt})
-		printFiles(a, results, told.Files, facts)
+		printFiles(a, results, told.Files, facts, !c.inInbox || ended != nil) // else the file is moved away
 	}
 	return cmp.Or(ended, outcome(&facts.Summary))
 }
