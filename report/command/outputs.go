@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,16 +53,21 @@ func (f *outputFlags) files(out, ledger string) report.Files {
 	return files
 }
 
-// writeResults joins the input with the ledger's outcomes. It is done even after a signal.
+// writeResults joins the input with the ledger's outcomes. It is done even after a signal. What is counted is whole also
+// where it cannot be written; where it cannot be read, nothing is counted.
 func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results *report.Results, facts *report.Facts) error {
-	if err := results.Header(plan); err != nil {
-		return err
-	}
+	written := results.Header(plan)
 	err := batch.Results(context.WithoutCancel(a.ctx), plan, book, run, func(row *input.Row, result *batch.Result) error {
 		facts.Add(row, result)
-		return results.Write(row.Cells, result)
+		if written == nil {
+			written = results.Write(row.Cells, result)
+		}
+		return nil
 	})
-	if err == nil {
+	if err != nil {
+		*facts = report.Facts{}
+	}
+	if err = cmp.Or(err, written); err == nil {
 		err = results.Commit()
 	}
 	if lacking, ok := errors.AsType[*report.EncodingError](err); ok {

@@ -161,20 +161,26 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	told.ID, told.Continued, told.Plan, told.Settings = found.ID, found.Continued, plan, c.settings(perSecond)
 	measures, learnt := api.Measures(), api.Learnt()
 	told.Measures, told.Learnt = &measures, &learnt
-	if err := writeResults(a, plan, book, found.ID, results, facts); err != nil {
-		return errors.Join(ended, err)
-	}
+	lost := writeResults(a, plan, book, found.ID, results, facts)
 	if doubts, err := book.InDoubt(context.WithoutCancel(a.ctx)); err == nil {
 		told.InDoubt = new(len(doubts))
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
+	effort := &report.Effort{Ended: ended, Elapsed: time.Since(told.Started), Requests: api.Requests(), Learnt: learnt}
+	if lost != nil {
+		told.Files.Results = "" // what may stand there is another run's
+		if !c.Quiet && facts.Rows > 0 {
+			facts.Print(a.stderr, effort)
+		}
+		return errors.Join(ended, lost)
+	}
 	if ended == nil && !c.inInbox || stop != nil && stop.TriesAgain() {
 		if err := book.Finish(a.ctx, found.ID, time.Now()); err != nil {
 			return err
 		}
 	}
 	if !c.Quiet {
-		facts.Print(a.stderr, &report.Effort{Ended: ended, Elapsed: time.Since(told.Started), Requests: api.Requests(), Learnt: learnt})
+		facts.Print(a.stderr, effort)
 		printFiles(a, results, told.Files, facts, !c.inInbox || ended != nil) // else the file is moved away
 	}
 	return cmp.Or(ended, outcome(&facts.Summary))
