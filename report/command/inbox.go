@@ -136,7 +136,7 @@ func (j *inboxJob) nothing(a *app) error {
 	told := j.begun()
 	told.API, told.Files.Metrics = j.merchant.url, j.Metrics
 	j.over(a, told)
-	return j.tellEnd(a, told, new(report.Facts), nil)
+	return j.tellEnd(told.Files, told, new(report.Facts), nil)
 }
 
 // met notes a file's exit status, and reports whether none was worse before.
@@ -162,20 +162,30 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 		return false, nil
 	}
 	if !refused && exit != exitDone && exit != exitFailed && exit != exitUnknown {
-		err := also(ended, c.tellEnd(a, told, facts, ended))
-		c.notify(a, told, facts)
-		return true, err
+		return true, c.end(a, told, facts, ended)
 	}
 	if refused {
 		exitStatus(ended, a.stderr)
 	}
+	here := told.Files
+	move, err := j.leave(file, told, facts, ended)
+	if err != nil { // it stays where it is
+		told.Files = here
+		return true, c.end(a, told, facts, err)
+	}
+	return true, j.conclude(a, move)
+}
+
+// leave writes what tells of a file that was run, and puts its move on the disk.
+func (j *inboxJob) leave(file *report.InboxFile, told *report.Run, facts *report.Facts, ended error) (*report.Move, error) {
+	exit, _ := statusOf(ended)
 	to := report.InboxDone
 	if exit != exitDone {
 		to = report.InboxFailed
 	}
 	move, err := j.box.Plan(file, to, time.Now())
 	if err != nil {
-		return true, err
+		return nil, err
 	}
 	here := told.Files
 	for _, path := range []*string{&told.Files.Results, &told.Files.Summary, &told.Files.Page} {
@@ -184,21 +194,21 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	if !j.met(exit) {
 		here.Metrics = "" // they tell of the worst file
 	}
-	if err := c.tellEndAt(a, here, told, facts, ended); err != nil {
-		return true, err
+	if err := j.tellEnd(here, told, facts, ended); err != nil {
+		return nil, err
 	}
 	var summary bytes.Buffer
 	if err := report.EncodeFigures(&summary, told, facts); err != nil {
-		return true, err
+		return nil, err
 	}
 	move.Run, move.Exit, move.Summary = told.ID, exit, summary.String()
 	if told.Plan != nil {
 		move.Digest = told.Plan.Digest()
 	}
 	if err := j.box.Begin(move, file); err != nil {
-		return true, say.Errorf("%s cannot be moved: %w", file.Path, err)
+		return nil, say.Errorf("%s cannot be moved: %w", file.Path, err)
 	}
-	return true, j.conclude(a, move)
+	return move, nil
 }
 
 // machines reports whether a file could not be read for a reason that is this machine's, such as a full disk, and meets

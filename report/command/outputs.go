@@ -79,17 +79,30 @@ func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results
 	return nil
 }
 
-// tellEnd writes the files that tell of a run as a whole, once it is known how it ended. Of one that came to no results
-// there are only the metrics.
-func (f *outputFlags) tellEnd(a *app, run *report.Run, facts *report.Facts, ended error) error {
-	return f.tellEndAt(a, run.Files, run, facts, ended)
+// end tells all who are to know how a run ended, and returns how the command ends: what could not be written is an error
+// too.
+func (c *runCommand) end(a *app, told *report.Run, facts *report.Facts, ended error) error {
+	err := also(ended, c.tellEnd(told.Files, told, facts, ended))
+	c.notify(a, told, facts)
+	return err
 }
 
-// tellEndAt writes them at other places than they tell that they are at: they are going to be moved.
-func (f *outputFlags) tellEndAt(a *app, at report.Files, run *report.Run, facts *report.Facts, ended error) error {
+// tellEnd writes the files that tell of a run as a whole, once it is known how it ended. They may tell that they are at
+// other places than they are written at: they are going to be moved. Of a run that came to no results there are only
+// the metrics.
+func (f *outputFlags) tellEnd(at report.Files, run *report.Run, facts *report.Facts, ended error) error {
 	run.Version = version()
 	run.Exit, _ = statusOf(ended)
 	run.Reason = report.Reason(run.Exit, ended)
+	err := f.writeEnd(at, run, facts)
+	if exit, _ := statusOf(also(ended, err)); exit != run.Exit { // those that could be written must not say otherwise
+		run.Exit, run.Reason = exit, report.Reason(exit, err)
+		err = f.writeEnd(at, run, facts)
+	}
+	return err
+}
+
+func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.Facts) error {
 	var all []error
 	write := func(path string, do func() error) {
 		if path != "" {

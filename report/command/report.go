@@ -72,7 +72,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if doubts, err := book.InDoubt(a.ctx); err == nil {
 		told.InDoubt = new(len(doubts))
 	}
-	if err := c.tellEnd(a, told, facts, ended); err != nil {
+	if err := c.tellEnd(told.Files, told, facts, ended); err != nil {
 		return err
 	}
 	if !c.Quiet {

@@ -56,9 +56,7 @@ func (c *runCommand) Run(a *app) error {
 	told, facts := c.begun(), new(report.Facts)
 	ended := c.run(a, told, facts)
 	c.over(a, told)
-	err := also(ended, c.tellEnd(a, told, facts, ended))
-	c.notify(a, told, facts)
-	return err
+	return c.end(a, told, facts, ended)
 }
 
 // begun is what can be told of a run at its start.
