@@ -29,17 +29,39 @@ import (
 // Killed before 2, the same command goes on with the run, sends nothing twice and writes the same results; killed after
 // it, the same command does 3 again, of which nothing can be done twice but the telling.
 
-// inbox runs the files of a folder. It holds the locks of the folder and of the ledger from the first to the last, so that
-// nobody runs a file that is about to be moved.
-func (c *runCommand) inbox(a *app) (err error) {
+// inbox runs the files of a folder, and tells how that ended where it was not by a file that was run.
+func (c *runCommand) inbox(a *app) error {
+	told, job := c.begun(), &inboxJob{runCommand: c, worst: exitDone}
+	err := job.run(a, told)
+	if err == nil && job.worst != exitDone {
+		return rowsNotDone(job.worst)
+	}
+	if err == nil || job.told {
+		return err
+	}
+	c.over(a, told)
+	return c.end(a, told, new(report.Facts), err)
+}
+
+// run holds the locks of the folder and of the ledger from the first file to the last, so that nobody runs a file that is
+// about to be moved.
+func (j *inboxJob) run(a *app, told *report.Run) (err error) {
+	c := j.runCommand
+	m, err := c.where()
+	if err != nil {
+		return err
+	}
+	if err := distinct([]string{c.File, c.Profile}, m.books(), []string{"-", c.Metrics}); err != nil {
+		return err
+	}
+	told.API, told.Files.Metrics, told.Files.Ledger = m.url, c.Metrics, m.ledger
 	switch {
 	case c.Out != "":
 		return usage("leave it out: each file's results are moved with it", "--out names one file, and %s is a folder", c.File)
 	case c.Revoke:
 		return usage("name the results file whose accounts are meant", "--revoke takes back the results of one file, and %s is a folder", c.File)
 	}
-	m, err := c.find()
-	if err != nil {
+	if err := m.identify(); err != nil {
 		return err
 	}
 	unlock, err := ledger.Lock(a.ctx, filepath.Join(c.File, ".vbankbatch"), c.LockWait)
@@ -63,16 +85,12 @@ func (c *runCommand) inbox(a *app) (err error) {
 	}
 	defer box.Close() // nothing is written through it any more
 	c.held, c.inInbox = true, true
-
-	job := inboxJob{c, m, box, exitDone}
-	left, err := job.all(a)
+	j.merchant, j.box = m, box
+	left, err := j.all(a)
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		if !c.Quiet {
 			fmt.Fprintln(a.stderr, say.Sprintf(left[name], name))
 		}
-	}
-	if err == nil && job.worst != exitDone {
-		return rowsNotDone(job.worst)
 	}
 	return err
 }
@@ -82,7 +100,8 @@ type inboxJob struct {
 	*runCommand
 	merchant *merchant
 	box      *report.Inbox
-	worst    int // exit status so far
+	worst    int  // exit status so far
+	told     bool // of what ended the command before the last file
 }
 
 // badness orders the exit statuses of files that were run.
@@ -162,6 +181,7 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 		return false, nil
 	}
 	if !refused && exit != exitDone && exit != exitFailed && exit != exitUnknown {
+		j.told = true
 		return true, c.end(a, told, facts, ended)
 	}
 	if refused {
@@ -170,7 +190,7 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	here := told.Files
 	move, err := j.leave(file, told, facts, ended)
 	if err != nil { // it stays where it is
-		told.Files = here
+		told.Files, j.told = here, true
 		return true, c.end(a, told, facts, err)
 	}
 	return true, j.conclude(a, move)

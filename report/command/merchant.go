@@ -16,6 +16,7 @@ import (
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 	"vbankbatch/client/say"
+	"vbankbatch/report"
 )
 
 // merchant is what the merchant flags lead to: the credentials, the ledger's place, and the sandbox if asked for.
@@ -28,6 +29,15 @@ type merchant struct {
 }
 
 func (f *merchantFlags) find() (*merchant, error) {
+	m, err := f.where()
+	if err != nil {
+		return nil, err
+	}
+	return m, m.identify()
+}
+
+// where finds the API and the ledger, which needs no credentials but the sandbox's.
+func (f *merchantFlags) where() (*merchant, error) {
 	address, err := client.Address(f.APIURL)
 	if err != nil {
 		return nil, usage("", "--api-url: %w", err)
@@ -48,29 +58,44 @@ func (f *merchantFlags) find() (*merchant, error) {
 		}
 		m.Key, m.Secret, m.PGAPIKeys.Any = "sandbox", "sandbox", "sandbox"
 		m.url, m.state = "sandbox", m.ledger+".sandbox.jsonl"
-	} else {
+	}
+	return m, nil
+}
+
+// identify reads the credentials, which make the merchant's name in the ledger.
+func (m *merchant) identify() (err error) {
+	if m.state == "" {
 		if m.Credentials, err = client.Environment(); err != nil {
-			return nil, usage("", "%w", err)
+			return usage("", "%w", err)
 		}
 		if err := m.Complete(); err != nil {
-			return nil, usage("set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none", "%w", err)
+			return usage("set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none", "%w", err)
 		}
 	}
 	m.name = ledger.Merchant(m.url, string(m.Key))
-	return m, nil
+	return nil
 }
 
 // live reports whether what is sent moves money.
 func (m *merchant) live() bool { return m.state == "" && !client.Loopback(m.url) }
 
-// place finds whose orders a file holds and where everything about them goes.
-func place(in *inputFlags, whose *merchantFlags, out *outputFlags) (m *merchant, results string, err error) {
-	if m, err = whose.find(); err != nil {
+// books are the files of the ledger and of the sandbox.
+func (m *merchant) books() []string {
+	return []string{m.ledger, m.ledger + "-wal", m.ledger + "-shm", m.ledger + ".lock", m.state}
+}
+
+// place finds whose orders a file holds and where everything about them goes. The run is told as soon as it is known that
+// nothing is written over something else: what is refused after that is told there.
+func place(in *inputFlags, whose *merchantFlags, out *outputFlags, told *report.Run) (m *merchant, results string, err error) {
+	if m, err = whose.where(); err != nil {
 		return nil, "", err
 	}
 	results = in.out(out.Out)
-	books := []string{m.ledger, m.ledger + "-wal", m.ledger + "-shm", m.ledger + ".lock", m.state}
-	return m, results, distinct([]string{in.File, in.Profile}, books, out.paths(results))
+	if err := distinct([]string{in.File, in.Profile}, m.books(), out.paths(results)); err != nil {
+		return nil, "", err
+	}
+	told.API, told.Files = m.url, out.files(results, m.ledger)
+	return m, results, m.identify()
 }
 
 // book opens the ledger.

@@ -158,7 +158,10 @@ func printFiles(a *app, results *report.Results, files report.Files, facts *repo
 // over completes what is told of a run once it is over.
 func (c *runCommand) over(a *app, told *report.Run) {
 	told.Ended = time.Now()
-	if told.InDoubt == nil { // it came to nothing, and the orders in doubt are there all the same
+	if told.ID == 0 { // no results were written, and what may stand there is another run's
+		told.Files = report.Files{Metrics: told.Files.Metrics, Ledger: told.Files.Ledger}
+	}
+	if told.InDoubt == nil { // the orders in doubt are there all the same
 		told.InDoubt = c.inDoubt(context.WithoutCancel(a.ctx))
 	}
 }

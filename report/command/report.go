@@ -27,7 +27,8 @@ that run that say how the file is read.
 }
 
 func (c *reportCommand) Run(a *app) (err error) {
-	m, path, err := place(&c.inputFlags, &c.merchantFlags, &c.outputFlags)
+	told := &report.Run{Command: "report"}
+	m, path, err := place(&c.inputFlags, &c.merchantFlags, &c.outputFlags, told)
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 		return err
 	}
 	ended := outcome(&facts.Summary)
-	told := &report.Run{Command: "report", API: m.url, ID: found.ID, Started: found.Started, Ended: found.Finished, Plan: plan, Files: c.files(path, m.ledger)}
+	told.ID, told.Started, told.Ended, told.Plan = found.ID, found.Started, found.Finished, plan
 	if doubts, err := book.InDoubt(a.ctx); err == nil {
 		told.InDoubt = new(len(doubts))
 	}

@@ -67,6 +67,10 @@ func (c *runCommand) begun() *report.Run {
 // run is the main job: everything that can be refused is refused first, then the file runs, then the results are
 // written, whatever happened in between.
 func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err error) {
+	m, path, err := place(&c.inputFlags, &c.merchantFlags, &c.outputFlags, told)
+	if err != nil {
+		return err
+	}
 	limit, err := batch.ParseLimit(c.MaxFailures)
 	if err != nil {
 		return usage("", "--max-failures: %w", err)
@@ -82,11 +86,6 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	if _, err := nearest(c.Until, told.Started); err != nil {
 		return err
 	}
-	m, path, err := place(&c.inputFlags, &c.merchantFlags, &c.outputFlags)
-	if err != nil {
-		return err
-	}
-	told.API, told.Files = m.url, c.files(path, m.ledger)
 	book, release, err := m.locked(a.ctx, &c.requestFlags)
 	if err != nil {
 		return err
