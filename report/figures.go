@@ -26,6 +26,8 @@ type Run struct {
 	Ended     time.Time // zero of a run that never did, told by report
 	Exit      int       // status of the process
 	Reason    string    // see Reason
+	Error     string    // that ended it, in the language of what it printed; "" where only rows were not done
+	File      string    // the input, as it was named; the plan knows more
 	Plan      *batch.Plan
 	Settings  *Settings
 	Measures  *client.Measures
@@ -101,7 +103,8 @@ type Figures struct {
 	Ended      string   `json:"ended,omitempty"`   // of a run that reached its end
 	Seconds    *float64 `json:"seconds,omitempty"` // between the two
 	ExitStatus int      `json:"exit_status"`
-	Reason     string   `json:"reason"` // for the exit status; see Reason
+	Reason     string   `json:"reason"`          // for the exit status; see Reason
+	Error      string   `json:"error,omitempty"` // that the command printed, for people
 
 	Input    FiguresInput     `json:"input"`
 	Settings *FiguresSettings `json:"settings,omitempty"`
@@ -119,15 +122,16 @@ type Figures struct {
 	Files         Files            `json:"files"`
 }
 
-// FiguresInput is the input and how it was read. Of values that flags gave, which may be personal, only the fields are told.
+// FiguresInput is the input and how it was read: of a run that was refused, its name alone. Of values that flags gave,
+// which may be personal, only the fields are told.
 type FiguresInput struct {
-	File       string          `json:"file"`   // without its folder
-	SHA256     string          `json:"sha256"` // of its bytes, unpacked
-	Bytes      int64           `json:"bytes"`  // unpacked
-	Encoding   string          `json:"encoding"`
-	Delimiter  string          `json:"delimiter"`   // the character itself
-	HeaderLine int             `json:"header_line"` // from 1
-	Mapping    []checkedColumn `json:"mapping"`
+	File       string          `json:"file"`             // without its folder
+	SHA256     string          `json:"sha256,omitempty"` // of its bytes, unpacked
+	Bytes      int64           `json:"bytes,omitempty"`  // unpacked
+	Encoding   string          `json:"encoding,omitempty"`
+	Delimiter  string          `json:"delimiter,omitempty"`   // the character itself
+	HeaderLine int             `json:"header_line,omitempty"` // from 1
+	Mapping    []checkedColumn `json:"mapping,omitempty"`
 	Key        string          `json:"key,omitempty"`      // the template of order numbers
 	Set        []string        `json:"set,omitempty"`      // the fields that flags gave
 	Where      []string        `json:"where,omitempty"`    // the headers that rows were chosen by
@@ -218,7 +222,7 @@ func WriteFigures(path string, run *Run, facts *Facts) error {
 	return replace(path, 0o600, func(w io.Writer) error { return EncodeFigures(w, run, facts) })
 }
 
-// EncodeFigures writes them to w. Of a run that came to no plan the input is empty.
+// EncodeFigures writes them to w. Of a run that came to no plan only the input's name is told.
 func EncodeFigures(w io.Writer, run *Run, facts *Facts) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
@@ -228,8 +232,8 @@ func EncodeFigures(w io.Writer, run *Run, facts *Facts) error {
 
 func figures(run *Run, facts *Facts) *Figures {
 	f := &Figures{Schema: FiguresSchema, Version: run.Version, Command: run.Command, API: run.API, Run: run.ID, LogID: run.LogID, Continued: run.Continued,
-		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason,
-		Input: figuresInput(run.Plan), Settings: figuresSettings(run.Settings),
+		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason, Error: run.Error,
+		Input: figuresInput(run), Settings: figuresSettings(run.Settings),
 		Rows: int64(facts.Rows), NotDone: int64(facts.Failed()), Statuses: make(map[batch.Status]Sum), Banks: []FiguresBank{}, PGs: []FiguresPG{}, Codes: facts.Codes,
 		Requests: figuresRequests(run.Measures), OrdersInDoubt: run.InDoubt, Files: run.Files}
 	if !run.Ended.IsZero() {
@@ -253,12 +257,13 @@ func figures(run *Run, facts *Facts) *Figures {
 	return f
 }
 
-func figuresInput(p *batch.Plan) FiguresInput {
+func figuresInput(run *Run) FiguresInput {
+	p := run.Plan
 	if p == nil {
-		return FiguresInput{Mapping: []checkedColumn{}}
+		return FiguresInput{File: filepath.Base(run.File)}
 	}
 	in := FiguresInput{File: filepath.Base(p.File.Path), SHA256: p.Digest(), Bytes: p.File.Size, Encoding: p.Layout.Encoding,
-		Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine, Mapping: []checkedColumn{},
+		Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
 		Key: p.Options.Key, DueYear: p.Options.DueYear, Revoke: p.Options.Revoke}
 	for _, m := range p.Mapping {
 		in.Mapping = append(in.Mapping, checkedColumn{m.Field, m.Header, m.Column})

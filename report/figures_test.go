@@ -199,12 +199,33 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// TestFiguresOfARefusedRun holds what is piped to --notify-cmd to the schema too.
+func TestFiguresOfARefusedRun(t *testing.T) {
+	var text bytes.Buffer
+	refused := &Run{Command: "run", File: "in/orders.csv", Started: time.Now(), Ended: time.Now(), Exit: 3, Reason: ReasonFailed, Error: "in/orders.csv: is empty"}
+	if err := EncodeFigures(&text, refused, new(Facts)); err != nil {
+		t.Fatal(err)
+	}
+	told, err := jsonschema.UnmarshalJSON(&text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema(t).Validate(told); err != nil {
+		t.Error(err)
+	}
+	f := told.(map[string]any)
+	if diff := cmp.Diff(map[string]any{"file": "orders.csv"}, f["input"]); diff != "" || f["error"] != refused.Error {
+		t.Error(diff, f["error"])
+	}
+}
+
 // TestSchemaAndFiguresAgree finds a property that the schema has and the summary of a whole run has not, and sees that the
 // schema refuses what is wrong.
 func TestSchemaAndFiguresAgree(t *testing.T) {
 	run, facts, _ := ran(t)
 	run.Plan.Options.Key, run.Plan.Options.DueYear, run.Plan.Options.Revoke = "{동}-{호}", 2026, true
 	run.Plan.Options.Where = []input.Where{{Header: "주문자명", Value: "홍길동"}}
+	run.Error = "disk full"
 	text, err := json.Marshal(figures(run, facts))
 	if err != nil {
 		t.Fatal(err)
@@ -240,6 +261,7 @@ func TestSchemaAndFiguresAgree(t *testing.T) {
 		"no rows":                 func(m map[string]any) { delete(m, "rows") },
 		"a time without a zone":   func(m map[string]any) { m["started"] = "2026-11-03 14:00:00" },
 		"another schema":          func(m map[string]any) { m["schema"] = 2 },
+		"no digest":               func(m map[string]any) { delete(m["input"].(map[string]any), "sha256") },
 	} {
 		var m map[string]any
 		if err := json.Unmarshal(text, &m); err != nil {

@@ -92,14 +92,22 @@ func (c *runCommand) end(a *app, told *report.Run, facts *report.Facts, ended er
 // the metrics.
 func (f *outputFlags) tellEnd(at report.Files, run *report.Run, facts *report.Facts, ended error) error {
 	run.Version = version()
-	run.Exit, _ = statusOf(ended)
-	run.Reason = report.Reason(run.Exit, ended)
+	ends(run, ended)
 	err := f.writeEnd(at, run, facts)
 	if exit, _ := statusOf(also(ended, err)); exit != run.Exit { // those that could be written must not say otherwise
-		run.Exit, run.Reason = exit, report.Reason(exit, err)
+		ends(run, err)
 		err = f.writeEnd(at, run, facts)
 	}
 	return err
+}
+
+// ends tells the run how the command ends.
+func ends(run *report.Run, err error) {
+	run.Exit, _ = statusOf(err)
+	run.Reason = report.Reason(run.Exit, err)
+	if _, rows := errors.AsType[rowsNotDone](err); err != nil && !rows {
+		run.Error = err.Error()
+	}
 }
 
 func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.Facts) error {

@@ -61,7 +61,7 @@ func (c *runCommand) Run(a *app) error {
 
 // begun is what can be told of a run at its start.
 func (c *runCommand) begun() *report.Run {
-	return &report.Run{Command: "run", LogID: c.logID(), Started: time.Now()}
+	return &report.Run{Command: "run", File: c.File, LogID: c.logID(), Started: time.Now()}
 }
 
 // run is the main job: everything that can be refused is refused first, then the file runs, then the results are
