@@ -565,6 +565,8 @@ var korean = map[string]string{
 	"the same command again goes on":                       "같은 명령을 다시 실행하면 이어서 합니다",
 
 	// report/command/merchant.go
+	"the page stands in a file beside the results, and standard output has nothing beside it": "보고서 페이지는 결과 파일 옆에 쓰므로 결과를 표준 출력으로 보낼 때는 쓸 수 없습니다",
+	"name a file with --out":                       "--out으로 파일 이름을 지정하십시오",
 	"set HOME, or give --ledger":                   "HOME을 설정하거나 --ledger를 지정하십시오",
 	"there is no place for the ledger":             "원장을 둘 곳이 없습니다",
 	"--sandbox and --api-url say different things": "--sandbox와 --api-url이 서로 어긋납니다",

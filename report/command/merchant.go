@@ -95,6 +95,9 @@ func place(in *inputFlags, whose *merchantFlags, out *outputFlags, told *report.
 		return nil, "", err
 	}
 	told.API, told.Files = m.url, out.files(results, m.ledger)
+	if out.HTML && results == "-" {
+		return nil, "", usage("name a file with --out", "the page stands in a file beside the results, and standard output has nothing beside it")
+	}
 	return m, results, m.identify()
 }
 
