@@ -54,11 +54,28 @@ func (k *PGAPIKeys) Find(places map[string]string) error {
 // ErrNoCredentials is returned by Complete when the key or the secret is missing.
 var ErrNoCredentials = say.New("IMP_KEY and IMP_SECRET are not set")
 
+// variables of the environment hold the merchant's secrets; those with _FILE behind their names tell of files that do.
+var variables = []string{"IMP_KEY", "IMP_SECRET", "IMP_PG_API_KEY"}
+
+// Variables names all those that must stay with this process: also where a profile says that keys of MIDs are kept.
+func Variables(places map[string]string) (names []string) {
+	for _, name := range variables {
+		names = append(names, name, name+"_FILE")
+	}
+	for _, place := range places {
+		if name, ok := strings.CutPrefix(place, "env:"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Environment reads the credentials from the environment: each from the variable itself, or from the file that the
 // variable with _FILE behind its name tells of.
 func Environment() (Credentials, error) {
 	var c Credentials
-	for name, into := range map[string]*Secret{"IMP_KEY": &c.Key, "IMP_SECRET": &c.Secret, "IMP_PG_API_KEY": &c.PGAPIKeys.Any} {
+	for i, into := range []*Secret{&c.Key, &c.Secret, &c.PGAPIKeys.Any} {
+		name := variables[i]
 		value, file := os.Getenv(name), os.Getenv(name+"_FILE")
 		if value != "" && file != "" {
 			return Credentials{}, say.Errorf("%s and %s_FILE are both set; one of them must go", name, name)

@@ -607,6 +607,7 @@ var korean = map[string]string{
 	"nothing is lost: vbankbatch report writes them again":                            "잃은 것은 없습니다. vbankbatch report를 실행하면 결과를 다시 씁니다",
 	"the results could not be written: %w":                                            "결과를 쓸 수 없었습니다: %w",
 	"the results are not touched by this; vbankbatch report writes these files again": "결과에는 영향이 없습니다. vbankbatch report를 실행하면 이 파일들을 다시 씁니다",
+	"it took more than a minute, and was ended":                                       "1분이 넘게 걸려 종료했습니다",
 	"results: %s\n":                 "결과: %s\n",
 	"%s rows":                       "%s건",
 	"1 row":                         "1건",

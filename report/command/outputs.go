@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
@@ -201,8 +204,8 @@ func (f *notifyFlags) wants(exit int) bool {
 }
 
 // notify tells whom the flags name how the run ended.
-func (f *notifyFlags) notify(a *app, run *report.Run, facts *report.Facts) {
-	if !f.wants(run.Exit) {
+func (c *runCommand) notify(a *app, run *report.Run, facts *report.Facts) {
+	if !c.wants(run.Exit) {
 		return
 	}
 	var summary bytes.Buffer
@@ -210,17 +213,33 @@ func (f *notifyFlags) notify(a *app, run *report.Run, facts *report.Facts) {
 		say.Fprintf(a.stderr, "warning: %v\n", err)
 		return
 	}
-	f.pipe(a, &summary)
+	c.pipe(a, &summary)
 }
 
-// pipe runs the command with a summary. That it failed is a warning: the run did not.
-func (f *notifyFlags) pipe(a *app, summary io.Reader) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), notifyWait)
+// pipe gives a summary to the command that the flags name.
+func (c *runCommand) pipe(a *app, summary io.Reader) {
+	kept, _ := c.profile() // also one that was refused says as much as could be read
+	c.tell(a, summary, client.Variables(kept.PGAPIKeys), notifyWait)
+}
+
+// tell runs the command with a summary, and without the variables that hold secrets. That it failed is a warning: the run
+// did not.
+func (f *notifyFlags) tell(a *app, summary io.Reader, secrets []string, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), wait)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-c", f.NotifyCmd)
 	command.Stdin, command.Stdout, command.Stderr = summary, a.stderr, a.stderr
+	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(secrets, name)
+	})
 	command.WaitDelay = time.Second
-	if err := command.Run(); err != nil {
+	together(command)
+	err := command.Run()
+	if err != nil && ctx.Err() != nil {
+		err = say.New("it took more than a minute, and was ended")
+	}
+	if err != nil {
 		say.Fprintf(a.stderr, "warning: %v\n", fmt.Errorf("--notify-cmd: %w", err))
 	}
 }
