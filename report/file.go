@@ -25,15 +25,10 @@ type replacement struct {
 // newReplacement makes the temporary file of one at path.
 func newReplacement(path string) (*replacement, error) {
 	f := &replacement{path: path}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil, say.Errorf("%s is a directory", path)
-	} else if err == nil && !info.Mode().IsRegular() { // a device that is renamed over is gone
-		return nil, say.Errorf("%s is no file that could be replaced", path)
+	if err := f.look(); err != nil {
+		return nil, err
 	}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		f.path = target // not the link itself
-	}
-	temporary := "." + filepath.Base(f.path) + "."
+	temporary := temporary(filepath.Base(f.path))
 	sweep(filepath.Dir(f.path), temporary, 24*time.Hour)
 	file, err := os.CreateTemp(filepath.Dir(f.path), temporary+"*")
 	if err != nil {
@@ -41,6 +36,26 @@ func newReplacement(path string) (*replacement, error) {
 	}
 	f.file, f.out = file, bufio.NewWriterSize(file, 1<<16)
 	return f, nil
+}
+
+// temporary is what the temporary name of a file begins with.
+func temporary(name string) string { return "." + name + "." }
+
+// look refuses what cannot be replaced, and follows a link: the file that it leads to is meant. At a folder's hidden
+// names nobody but this program has anything to do, and whatever stands there is itself replaced.
+func (f *replacement) look() error {
+	if strings.HasPrefix(filepath.Base(f.path), hidden+".") {
+		return nil
+	}
+	if info, err := os.Stat(f.path); err == nil && info.IsDir() {
+		return say.Errorf("%s is a directory", f.path)
+	} else if err == nil && !info.Mode().IsRegular() { // a device that is renamed over is gone
+		return say.Errorf("%s is no file that could be replaced", f.path)
+	}
+	if target, err := filepath.EvalSymlinks(f.path); err == nil {
+		f.path = target
+	}
+	return nil
 }
 
 // named tells what failed by the file's own name, which the temporary one would hide.

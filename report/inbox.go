@@ -20,6 +20,9 @@ import (
 // Inbox is a folder of files to be run. Those that were run are moved to its folders done and failed, with what was
 // written of them. It is for one process at a time; the caller sees to that.
 //
+// What is written of a file is made under hidden names of the folder, which are this program's alone: whatever stands
+// beside the file under the names that a run of it alone would write is somebody else's, and is neither read nor touched.
+//
 // A file leaves by a [Move], which is on the disk before the first name changes: a process that dies in between leaves
 // it to the next one.
 type Inbox struct {
@@ -33,8 +36,15 @@ const (
 	InboxFailed = "failed" // some rows, or the file, were not done
 )
 
+// hidden is what the names in an inbox begin with that are this program's alone. Links that somebody has put there are
+// never followed.
+const hidden = ".vbankbatch"
+
 // moveName is the file of the move under way, in the inbox.
-const moveName = ".vbankbatch.move"
+const moveName = hidden + ".move"
+
+// hiddenResults is where the results of the file under way are made; what else is written of it stands beside them.
+const hiddenResults = hidden + resultsEnding
 
 // inboxQuiet is how long nobody must have written to a file for it to be taken.
 const inboxQuiet = 3 * time.Second
@@ -78,7 +88,7 @@ func (b *Inbox) prepare(to string) error {
 	} else if !info.IsDir() {
 		return say.New("it is no folder")
 	}
-	const probe = ".vbankbatch.probe"
+	const probe = hidden + ".probe"
 	file, err := b.root.Create(probe)
 	if err != nil {
 		return err
@@ -138,11 +148,6 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
 		}
 	}
 	slices.SortStableFunc(files, func(x, y InboxFile) int { return x.info.ModTime().Compare(y.info.ModTime()) })
-	for _, file := range files {
-		for _, name := range file.beside() { // of a run that was stopped, and goes on
-			delete(left, name)
-		}
-	}
 	return files, left, nil
 }
 
@@ -158,10 +163,26 @@ func (f *InboxFile) stem() string {
 	return name[:len(name)-len(".csv")]
 }
 
-// beside are the names of what runs write beside the file.
-func (f *InboxFile) beside() []string {
-	results := f.stem() + resultsEnding
-	return append(Paths(results, Options{Excel: true}), Beside(results, SummaryEnding), Beside(results, PageEnding))
+// hiddenFiles are the names of all that may be written of the file under way.
+func hiddenFiles() []string {
+	return append(Paths(hiddenResults, Options{Excel: true}), Beside(hiddenResults, SummaryEnding), Beside(hiddenResults, PageEnding))
+}
+
+// Results is the path for the results of the file under way. They stay there until the file is moved, and those of a file
+// that was stopped until the next file's take their place.
+func (b *Inbox) Results() string { return filepath.Join(b.dir, hiddenResults) }
+
+// Clear removes what earlier processes have written of a file that they did not move, whole and half: it is written
+// again, from the ledger. A move must not be under way.
+func (b *Inbox) Clear() error {
+	for _, name := range hiddenFiles() {
+		if err := b.root.RemoveAll(name); err != nil {
+			return say.Errorf("%s cannot be removed: %w", filepath.Join(b.dir, name), cause(err))
+		}
+		sweep(b.dir, temporary(name), 0)
+	}
+	sweep(b.dir, temporary(moveName), 0)
+	return nil
 }
 
 // Take waits until nobody has written to the file for some seconds, and reports whether it can be run; another run of the
@@ -200,7 +221,7 @@ type Move struct {
 	Stays   bool      `json:"stays"`   // the input itself: somebody has written to it since
 	Renames []renamed `json:"renames"`
 
-	from, stem string // what the names begin with here and there
+	from, stem string // what the input's name begins with here, and all names there
 }
 
 // renamed is a file that gets another name.
@@ -215,7 +236,7 @@ type renamed struct {
 func (b *Inbox) Plan(file *InboxFile, to string, now time.Time) (*Move, error) {
 	m := &Move{Name: filepath.Base(file.Path), To: to, from: file.stem(), stem: file.stem()}
 	for n := 1; ; n++ {
-		taken, err := b.taken(m, append(file.beside(), m.Name))
+		taken, err := b.taken(m, append(hiddenFiles(), m.Name))
 		if err != nil || !taken {
 			return m, err
 		}
@@ -237,9 +258,13 @@ func (b *Inbox) taken(m *Move, names []string) (bool, error) {
 	return false, nil
 }
 
-// there is where a name of the inbox goes, in the inbox.
+// there is where the input, or what was written of it under a hidden name, goes in the inbox.
 func (m *Move) there(name string) string {
-	return filepath.Join(m.To, m.stem+strings.TrimPrefix(name, m.from))
+	from := hidden
+	if name == m.Name {
+		from = m.from
+	}
+	return filepath.Join(m.To, m.stem+strings.TrimPrefix(name, from))
 }
 
 // At tells where a file of the run, named by its path in the inbox, is going to be.
@@ -256,13 +281,13 @@ func (b *Inbox) Folder(m *Move) string { return filepath.Join(b.dir, m.To) }
 // Begin puts the move on the disk: from now on it will happen, now or in the next process. A file that somebody has
 // written to since Take stays; what was written of it goes.
 func (b *Inbox) Begin(m *Move, file *InboxFile) error {
-	names := file.beside()
+	names := hiddenFiles()
 	if m.Stays = b.Changed(file); !m.Stays {
 		names = append(names, m.Name) // the last, so that whoever sees it in its place sees all
 	}
 	for _, name := range names {
 		info, err := b.root.Lstat(name)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 			continue
 		} else if err != nil {
 			return err
@@ -308,11 +333,8 @@ func (b *Inbox) Carry(m *Move) (moved []string, err error) {
 	return moved, errors.Join(syncDir(b.Folder(m)), syncDir(b.dir))
 }
 
-// End forgets a move that was carried out, and removes what killed runs of the file have left half-written.
-func (b *Inbox) End(m *Move) error {
-	for _, name := range append((&InboxFile{Path: m.Name}).beside(), moveName) {
-		sweep(b.dir, "."+name+".", 0)
-	}
+// End forgets a move that was carried out.
+func (b *Inbox) End() error {
 	if err := b.root.Remove(moveName); err != nil {
 		return err
 	}

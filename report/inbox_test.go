@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"vbankbatch/batch/input"
 )
 
 // newInbox makes an inbox of files that nobody has written to for long, and opens it.
@@ -65,7 +67,7 @@ func in(t *testing.T, b *Inbox, folder string) (names []string) {
 func TestMoveCutShort(t *testing.T) {
 	group := []string{"a.csv", "a.failed.csv", "a.results.csv", "a.summary.json"}
 	for steps := range len(group) + 1 {
-		b := newInbox(t, append(group, ".a.results.csv.123")...)
+		b := newInbox(t, "a.csv", ".vbankbatch.failed.csv", ".vbankbatch.results.csv", ".vbankbatch.summary.json")
 		m, err := b.Plan(take(t, b), InboxDone, time.Now())
 		if err == nil {
 			m.Run, m.Digest = 7, "digest"
@@ -91,7 +93,7 @@ func TestMoveCutShort(t *testing.T) {
 		if err != nil || len(moved) != len(group)-steps {
 			t.Errorf("after %d steps %q was moved, %v", steps, moved, err)
 		}
-		if err := b.End(m); err != nil {
+		if err := b.End(); err != nil {
 			t.Error(err)
 		}
 		if names := in(t, b, InboxDone); !slices.Equal(names, group) {
@@ -111,7 +113,7 @@ func TestMoveCutShort(t *testing.T) {
 func TestMoveNames(t *testing.T) {
 	now := time.Date(2026, 11, 5, 0, 30, 0, 0, time.UTC)
 	for _, taken := range []string{"a.csv.gz", "a.results.csv", "a.failed.csv", "a.results.excel.csv", "a.summary.json", "a.report.html"} {
-		b := newInbox(t, "a.csv.gz", "a.results.csv")
+		b := newInbox(t, "a.csv.gz", ".vbankbatch.results.csv")
 		put(t, filepath.Join(b.dir, InboxDone, taken))
 		put(t, filepath.Join(b.dir, InboxDone, "a-20261105-093000.results.csv"))
 		file := take(t, b)
@@ -146,6 +148,51 @@ func TestMoveNames(t *testing.T) {
 	}
 }
 
+// TestInboxHidden puts links, folders and the rest of killed runs where a file's results are made, and files of somebody
+// else beside it: the links are not followed, the files are not touched, and none of them goes with the file.
+func TestInboxHidden(t *testing.T) {
+	others := []string{"a.failed.csv", "a.report.html", "a.results.csv", "a.results.excel.csv", "a.summary.json"}
+	b := newInbox(t, append(others, "a.csv", ".vbankbatch.results.csv", ".vbankbatch.toml", "..vbankbatch.results.csv.123", "..vbankbatch.move.45")...)
+	outside := filepath.Join(t.TempDir(), "outside")
+	put(t, outside)
+	link := func() {
+		for _, name := range []string{".vbankbatch.failed.csv", ".vbankbatch.summary.json"} {
+			if err := os.Symlink(outside, filepath.Join(b.dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	link()
+	if err := errors.Join(os.Mkdir(filepath.Join(b.dir, ".vbankbatch.report.html"), 0o700), b.Clear()); err != nil {
+		t.Fatal(err)
+	}
+	if names := in(t, b, "."); !slices.Equal(names, append([]string{".vbankbatch.toml", "a.csv"}, others...)) {
+		t.Errorf("%q is left", names)
+	}
+
+	link() // while the file runs
+	p, _ := plan(t, "testdata/orders.csv", input.Options{})
+	if err := writeAll(t, b.Results(), Options{Excel: true}, p, nil, nil); err != nil { // none failed: that file is removed
+		t.Fatal(err)
+	}
+	file := take(t, b)
+	m, err := b.Plan(file, InboxDone, time.Now())
+	if err := errors.Join(err, b.Begin(m, file)); err != nil {
+		t.Fatal(err)
+	}
+	if moved, err := b.Carry(m); err != nil || !slices.Equal(moved, []string{"a.results.csv", "a.results.excel.csv", "a.csv"}) {
+		t.Errorf("%q was moved, %v", moved, err)
+	}
+	for _, path := range append(others, outside) {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(b.dir, path)
+		}
+		if text, err := os.ReadFile(path); err != nil || string(text) != filepath.Base(path) {
+			t.Errorf("%s holds %q now, %v", path, text, err)
+		}
+	}
+}
+
 // TestInboxFileChanges writes to a file after it was taken: it stays, and what was written of it goes.
 func TestInboxFileChanges(t *testing.T) {
 	for name, change := range map[string]func(path string) error{
@@ -154,7 +201,7 @@ func TestInboxFileChanges(t *testing.T) {
 		"gone":     os.Remove,
 		"replaced": func(path string) error { os.Rename(path, path+".old"); return os.Symlink(path+".old", path) },
 	} {
-		b := newInbox(t, "a.csv", "a.results.csv")
+		b := newInbox(t, "a.csv", ".vbankbatch.results.csv")
 		file := take(t, b)
 		if b.Changed(file) {
 			t.Errorf("%s: changed before", name)

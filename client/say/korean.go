@@ -823,6 +823,7 @@ var korean = map[string]string{
 	"it is no folder":                            "폴더가 아닙니다",
 	"%s exists already, and is not written over": "%s이(가) 이미 있으며 덮어쓰지 않습니다",
 	"%s cannot be moved to %s: %w":               "%s을(를) %s(으)로 옮길 수 없습니다: %w",
+	"%s cannot be removed: %w":                   "%s을(를) 지울 수 없습니다: %w",
 	"%s cannot be moved: %w":                     "%s을(를) 옮길 수 없습니다: %w",
 	"left: %s is written by this program; to have it run give it another name":                               "그대로 둠: %s은(는) 이 프로그램이 쓴 파일입니다. 실행하려면 이름을 바꾸십시오",
 	"left: %s is neither .csv nor .csv.gz":                                                                   "그대로 둠: %s은(는) .csv나 .csv.gz가 아닙니다",

@@ -22,7 +22,7 @@ import (
 // A file of a folder is run as it would be by its own name, but that the ledger's run stays open until it is certain that
 // the file leaves the folder:
 //
-//  1. the rows are done, and the results and what stands beside them lie beside the file;
+//  1. the rows are done, and the results and what belongs to them lie under hidden names in the folder;
 //  2. the move is on the disk (report.Inbox.Begin);
 //  3. the ledger's run is finished, the files are moved, whoever is to be told is told, the move is forgotten.
 //
@@ -119,6 +119,9 @@ func (j *inboxJob) all(a *app) (left map[string]string, err error) {
 			return nil, err
 		}
 	}
+	if err := j.box.Clear(); err != nil {
+		return nil, usage("nothing was sent; the folder must be one that can be written", "%w", err)
+	}
 	files, left, err := j.box.Files()
 	if err != nil {
 		return nil, err
@@ -171,7 +174,7 @@ func (j *inboxJob) met(exit int) bool {
 // been taken. The error is of a file that was stopped early, which stays where it is.
 func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	c := *j.runCommand
-	c.File, c.id = file.Path, ""
+	c.File, c.Out, c.id = file.Path, j.box.Results(), ""
 	told, facts := c.begun(), new(report.Facts)
 	ended := c.run(a, told, facts)
 	c.over(a, told)
@@ -258,7 +261,7 @@ func (j *inboxJob) conclude(a *app, move *report.Move) error {
 	if j.wants(move.Exit) {
 		j.pipe(a, strings.NewReader(move.Summary))
 	}
-	return j.box.End(move)
+	return j.box.End()
 }
 
 // finish marks the ledger's run as complete, unless it is, or is none of this merchant's.
