@@ -40,6 +40,9 @@ const (
 // never followed.
 const hidden = ".vbankbatch"
 
+// InboxLock is the name that ledger.Lock takes for a folder's own lock.
+const InboxLock = hidden
+
 // moveName is the file of the move under way, in the inbox.
 const moveName = hidden + ".move"
 
@@ -62,6 +65,20 @@ var (
 	LeftIrregular = say.Mark("left: %s is no regular file, and links are not followed")
 	LeftWriting   = say.Mark("left: %s is still being written, or gone; the next run looks again")
 )
+
+// CheckInbox refuses a folder in which a link, a folder or the like stands for one of the files that this program leaves
+// in it. It comes before the folder's lock, which a link would have taken elsewhere.
+func CheckInbox(dir string) error {
+	for _, name := range []string{InboxLock, InboxLock + ".lock", moveName} {
+		path := filepath.Join(dir, name)
+		if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+			return say.Errorf("%s is no regular file", path)
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
 
 // OpenInbox makes the folders that files are moved to, and sees that they can be. The caller closes the inbox.
 func OpenInbox(dir string) (*Inbox, error) {
@@ -306,10 +323,21 @@ func (b *Inbox) Interrupted() (*Move, error) {
 		return nil, err
 	}
 	m := new(Move)
-	if err := json.Unmarshal(text, m); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(b.dir, moveName), err)
+	if err := json.Unmarshal(text, m); err != nil || !m.valid() {
+		return nil, say.Errorf("%s does not hold what this program writes to it", filepath.Join(b.dir, moveName))
 	}
 	return m, nil
+}
+
+// valid reports whether the move is one that Begin could have written: from the inbox to one of its folders.
+func (m *Move) valid() bool {
+	plain := func(name string) bool { return filepath.IsLocal(name) && name != "." && filepath.Base(name) == name }
+	for _, r := range m.Renames {
+		if name := filepath.Base(r.To); !plain(r.From) || !plain(name) || r.To != filepath.Join(m.To, name) {
+			return false
+		}
+	}
+	return plain(m.Name) && (m.To == InboxDone || m.To == InboxFailed)
 }
 
 // Carry moves the files, those that an earlier process has not moved, and makes that durable. A file that came later
@@ -317,7 +345,7 @@ func (b *Inbox) Interrupted() (*Move, error) {
 func (b *Inbox) Carry(m *Move) (moved []string, err error) {
 	for _, r := range m.Renames {
 		info, err := b.root.Lstat(r.From)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && (info.Size() != r.Size || info.ModTime().Unix() != r.Time) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() != r.Size || info.ModTime().Unix() != r.Time) {
 			continue
 		} else if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -230,6 +231,50 @@ func TestInboxFileChanges(t *testing.T) {
 	cancel(stopped)
 	if taken, err := b.Take(ctx, file); taken || !errors.Is(err, stopped) {
 		t.Error(taken, err)
+	}
+}
+
+// TestInterrupted refuses what no process of this program has left, and moves nothing by it.
+func TestInterrupted(t *testing.T) {
+	const rest = `"to":"done","renames":[{"from":"a.csv","to":"done/a.csv"}]}`
+	for _, text := range []string{"", "null", "{}", "[]", "garbage", "{\"name\":", `{"name":"",` + rest, `{"name":"..",` + rest, `{"name":"x/a.csv",` + rest, `{"name":"/a.csv",` + rest,
+		`{"name":"a.csv","to":"","renames":null}`, `{"name":"a.csv","to":"elsewhere","renames":null}`,
+		`{"name":"a.csv","to":"done","renames":[{"from":"../a.csv","to":"done/a.csv"}]}`,
+		`{"name":"a.csv","to":"done","renames":[{"from":"a.csv","to":"done/../a.csv"}]}`,
+		`{"name":"a.csv","to":"done","renames":[{"from":"a.csv","to":"done/.."}]}`,
+		`{"name":"a.csv","to":"done","renames":[{"from":"a.csv","to":"failed/a.csv"}]}`,
+		`{"name":"a.csv","to":"done","renames":[{"from":"a.csv","to":"b.csv"}]}`} {
+		b := newInbox(t)
+		if err := os.WriteFile(filepath.Join(b.dir, moveName), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := b.Interrupted(); m != nil || err == nil || !strings.Contains(err.Error(), "does not hold what this program writes to it") {
+			t.Errorf("%s: %+v, %v", text, m, err)
+		}
+	}
+}
+
+// TestCheckInbox refuses what would lead this program's own files elsewhere.
+func TestCheckInbox(t *testing.T) {
+	for _, name := range []string{".vbankbatch", ".vbankbatch.lock", ".vbankbatch.move"} {
+		b := newInbox(t, ".vbankbatch.lock", ".vbankbatch.move")
+		if err := CheckInbox(b.dir); err != nil {
+			t.Error(err)
+		}
+		path := filepath.Join(b.dir, name)
+		os.Remove(path)
+		if err := os.Symlink(filepath.Join(t.TempDir(), "outside"), path); err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckInbox(b.dir); err == nil || err.Error() != path+" is no regular file" {
+			t.Errorf("a link: %v", err)
+		}
+		if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckInbox(b.dir); err == nil {
+			t.Errorf("%s: a folder was let through", name)
+		}
 	}
 }
 
