@@ -1087,3 +1087,56 @@ func TestInboxStopped(t *testing.T) {
 	finishStarted(t, again, againErr, 0)
 	checkInbox(t, "after a signal", api, in, 2, 100)
 }
+
+// TestInboxGrows adds rows to a file of a folder while it runs: it stays, whoever reads standard error hears of it, and
+// the next run does them.
+func TestInboxGrows(t *testing.T) {
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil, "--latency", "30ms")
+	in := filepath.Join(dir, "in")
+	path := filepath.Join(in, "orders.csv")
+	var text strings.Builder
+	text.WriteString("주문번호,금액\n")
+	for row := range 100 {
+		fmt.Fprintf(&text, "F-%02d,%d\n", row, 1000+row)
+	}
+	written := time.Now().Add(-time.Hour)
+	if err := errors.Join(os.Mkdir(in, 0o700), os.WriteFile(path, []byte(text.String()), 0o600), os.Chtimes(path, written, written)); err != nil {
+		t.Fatal(err)
+	}
+	run := func() (*exec.Cmd, *bytes.Buffer) {
+		command := exec.Command("vbankbatch", "run", "--quiet", "--api-url", api, "--rate", "0", "--due", "+7d", "--holder", "한빛", "--bank", "국민",
+			"--ledger", filepath.Join(dir, "ledger.db"), in)
+		command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
+		stderr := new(bytes.Buffer)
+		command.Stderr = stderr
+		return command, stderr
+	}
+	first, stderr := run()
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, api, 20)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.WriteString("F-100,1100\n")
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, first, stderr, 0)
+	if text := stderr.String(); !strings.HasPrefix(text, "left: orders.csv was written to, replaced or taken away while it ran; rows that were added to it are not done") {
+		t.Error(text)
+	}
+	if err := os.Chtimes(path, written, written); err != nil {
+		t.Fatal(err)
+	}
+	again, stderr := run()
+	finishStarted(t, again, stderr, 0)
+	if results, err := filepath.Glob(filepath.Join(in, "done", "orders-*.results.csv")); err != nil || len(results) != 1 {
+		t.Error(results, err)
+	} else if lines := readResults(t, results[0]); len(lines) != 102 || !slices.Contains(lines[101], "issued") || !slices.Contains(lines[1], "already_issued") {
+		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
+	}
+}

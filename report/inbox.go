@@ -49,8 +49,12 @@ const moveName = hidden + ".move"
 // hiddenResults is where the results of the file under way are made; what else is written of it stands beside them.
 const hiddenResults = hidden + resultsEnding
 
-// inboxQuiet is how long nobody must have written to a file for it to be taken.
-const inboxQuiet = 3 * time.Second
+// How long nobody must have written to a file for it to be taken. One that does not end with a line's end may have been
+// cut off in the middle of an amount; but many exports have none.
+const (
+	inboxQuiet   = 3 * time.Second
+	inboxUnended = time.Minute
+)
 
 // InboxFile is one of its files.
 type InboxFile struct {
@@ -64,6 +68,7 @@ var (
 	LeftOther     = say.Mark("left: %s is neither .csv nor .csv.gz")
 	LeftIrregular = say.Mark("left: %s is no regular file, and links are not followed")
 	LeftWriting   = say.Mark("left: %s is still being written, or gone; the next run looks again")
+	LeftChanged   = say.Mark("left: %s was written to, replaced or taken away while it ran; rows that were added to it are not done, and the next run takes it")
 )
 
 // CheckInbox refuses a folder in which a link, a folder or the like stands for one of the files that this program leaves
@@ -202,8 +207,9 @@ func (b *Inbox) Clear() error {
 	return nil
 }
 
-// Take waits until nobody has written to the file for some seconds, and reports whether it can be run; another run of the
-// inbox will take what is still being written. Its error is the cause of ctx.
+// Take waits until nobody has written to the file for some seconds, or for a minute where it seems to be cut off, and
+// reports whether it can be run; another run of the inbox will take what is still being written. Its error is the cause
+// of ctx.
 func (b *Inbox) Take(ctx context.Context, file *InboxFile) (bool, error) {
 	name := filepath.Base(file.Path)
 	info, err := b.root.Lstat(name)
@@ -211,9 +217,13 @@ func (b *Inbox) Take(ctx context.Context, file *InboxFile) (bool, error) {
 		return false, nil // it is gone, or another
 	}
 	file.info = info
-	if age := time.Since(info.ModTime()); age < inboxQuiet {
+	if b.Changed(file) {
+		return false, nil
+	}
+	quiet := b.quiet(file)
+	if age := time.Since(info.ModTime()); age < quiet {
 		select {
-		case <-time.After(min(inboxQuiet-age, inboxQuiet)):
+		case <-time.After(min(quiet-age, quiet)):
 		case <-ctx.Done():
 			return false, context.Cause(ctx)
 		}
@@ -221,10 +231,38 @@ func (b *Inbox) Take(ctx context.Context, file *InboxFile) (bool, error) {
 	return !b.Changed(file), nil
 }
 
-// Changed reports whether somebody has written to the file, replaced it or taken it away since Take.
+// quiet is how long nobody must have written to the file.
+func (b *Inbox) quiet(file *InboxFile) time.Duration {
+	if strings.EqualFold(filepath.Ext(file.Path), ".gz") {
+		return inboxQuiet // its own end tells whether it is whole
+	}
+	f, err := b.root.Open(filepath.Base(file.Path))
+	if err != nil {
+		return inboxQuiet // the run will say what is wrong
+	}
+	defer f.Close()
+	var end [2]byte
+	n, _ := f.ReadAt(end[:], max(file.info.Size()-int64(len(end)), 0))
+	if text := strings.TrimSuffix(string(end[:n]), "\x00"); /* UTF-16 */ strings.HasSuffix(text, "\n") || strings.HasSuffix(text, "\r") {
+		return inboxQuiet
+	}
+	return inboxUnended
+}
+
+// Changed reports whether somebody has written to the file, replaced it or taken it away since Take, or is about to write
+// to it.
 func (b *Inbox) Changed(file *InboxFile) bool {
-	info, err := b.root.Lstat(filepath.Base(file.Path))
-	return err != nil || !os.SameFile(info, file.info) || info.Size() != file.info.Size() || !info.ModTime().Equal(file.info.ModTime())
+	name := filepath.Base(file.Path)
+	info, err := b.root.Lstat(name)
+	if err != nil || !os.SameFile(info, file.info) || info.Size() != file.info.Size() || !info.ModTime().Equal(file.info.ModTime()) {
+		return true
+	}
+	f, err := b.root.Open(name)
+	if err != nil {
+		return false // the run will say what is wrong
+	}
+	defer f.Close()
+	return hasWriter(f)
 }
 
 // Move is how a file that was run leaves the inbox, with what was written of it.

@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vbankbatch/batch/input"
@@ -275,6 +277,70 @@ func TestCheckInbox(t *testing.T) {
 		if err := CheckInbox(b.dir); err == nil {
 			t.Errorf("%s: a folder was let through", name)
 		}
+	}
+}
+
+// TestInboxWriter holds a file open for writing, for long without a word: it is not taken, and does not leave.
+func TestInboxWriter(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("not known here")
+	}
+	b := newInbox(t, "a.csv", "b.csv.gz")
+	files, _, err := b.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range files {
+		file := &files[i]
+		writer, err := os.OpenFile(file.Path, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if taken, err := b.Take(t.Context(), file); taken || err != nil {
+			t.Errorf("%s, being written: %v, %v", file.Path, taken, err)
+		}
+		writer.Close()
+		if taken, err := b.Take(t.Context(), file); !taken || err != nil {
+			t.Errorf("%s, written: %v, %v", file.Path, taken, err)
+		}
+		if writer, err = os.OpenFile(file.Path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
+			t.Fatal(err)
+		}
+		m, err := b.Plan(file, InboxDone, time.Now())
+		if err := errors.Join(err, b.Begin(m, file)); err != nil || !m.Stays {
+			t.Errorf("%s, opened again: %+v, %v", file.Path, m, err)
+		}
+		writer.Close()
+	}
+}
+
+// TestInboxQuiet waits for what seems to be cut off longer than for the rest, and not for ever.
+func TestInboxQuiet(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		wait       time.Duration
+	}{
+		{"a.csv", "A-1,13000\n", time.Second},
+		{"a.csv", "A-1,13000\r", time.Second},
+		{"a.csv", "1\x003\x00\n\x00", time.Second},
+		{"a.csv", "\n", time.Second},
+		{"a.CSV", "A-1,13", 58 * time.Second},
+		{"a.csv", "1\x003\x00", 58 * time.Second},
+		{"a.csv", "", 58 * time.Second},
+		{"a.csv.GZ", "packed", time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newInbox(t, c.name)
+			start := time.Now()
+			path, written := filepath.Join(b.dir, c.name), start.Add(-2*time.Second)
+			if err := errors.Join(os.WriteFile(path, []byte(c.text), 0o600), os.Chtimes(path, written, written)); err != nil {
+				t.Fatal(err)
+			}
+			take(t, b)
+			if waited := time.Since(start); waited != c.wait {
+				t.Errorf("%s, %q: waited %v, want %v", c.name, c.text, waited, c.wait)
+			}
+		})
 	}
 }
 

@@ -258,8 +258,8 @@ func (j *inboxJob) conclude(a *app, move *report.Move) error {
 	if !j.Quiet && len(moved) > 0 {
 		say.Fprintf(a.stderr, "moved to %s: %s\n", j.box.Folder(move), strings.Join(moved, ", "))
 	}
-	if !j.Quiet && move.Stays {
-		fmt.Fprintln(a.stderr, say.Sprintf(report.LeftWriting, move.Name))
+	if move.Stays { // told with --quiet too: its rows look done, and some are not
+		fmt.Fprintln(a.stderr, say.Sprintf(report.LeftChanged, move.Name))
 	}
 	if j.wants(move.Exit) {
 		j.pipe(a, strings.NewReader(move.Summary))
