@@ -308,6 +308,15 @@ func TestNoneFailed(t *testing.T) {
 	}
 }
 
+func TestDefault(t *testing.T) {
+	for path, want := range map[string]string{"in/a.csv": "in/a.results.csv", "in/a.CSV": "in/a.results.csv", "a.b.csv.gz": "a.b.results.csv", "a.csv.GZ": "a.results.csv",
+		"a": "a.results.csv", "a.gz": "a.results.csv", "in.d/a": "in.d/a.results.csv"} {
+		if got := Default(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestPaths(t *testing.T) {
 	for out, want := range map[string][]string{
 		"a/orders.results.csv": {"a/orders.results.csv", "a/orders.failed.csv", "a/orders.results.excel.csv"},

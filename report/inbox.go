@@ -176,15 +176,6 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
 // besideEndings are those of the files that runs write beside their input, whose name without its ending they bear.
 var besideEndings = []string{resultsEnding, failedEnding, excelEnding, SummaryEnding, PageEnding}
 
-// stem is the file's name without its ending, or both of them.
-func (f *InboxFile) stem() string {
-	name := filepath.Base(f.Path)
-	if strings.EqualFold(filepath.Ext(name), ".gz") {
-		name = name[:len(name)-len(".gz")]
-	}
-	return name[:len(name)-len(".csv")]
-}
-
 // hiddenFiles are the names of all that may be written of the file under way.
 func hiddenFiles() []string {
 	return append(Paths(hiddenResults, Options{Excel: true}), Beside(hiddenResults, SummaryEnding), Beside(hiddenResults, PageEnding))
@@ -289,7 +280,8 @@ type renamed struct {
 
 // Plan decides where a file goes. Where one of the names is taken, all of them get the time behind the stem.
 func (b *Inbox) Plan(file *InboxFile, to string, now time.Time) (*Move, error) {
-	m := &Move{Name: filepath.Base(file.Path), To: to, from: file.stem(), stem: file.stem()}
+	name := filepath.Base(file.Path)
+	m := &Move{Name: name, To: to, from: stem(name), stem: stem(name)}
 	for n := 1; ; n++ {
 		taken, err := b.taken(m, append(hiddenFiles(), m.Name))
 		if err != nil || !taken {

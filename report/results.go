@@ -111,6 +111,16 @@ func Beside(out, ending string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(out, filepath.Ext(out)), ".results") + ending
 }
 
+// Default is the path of the results of the file at path, where none is named: without its ending, or both .csv and .gz.
+func Default(path string) string { return stem(path) + resultsEnding }
+
+func stem(path string) string {
+	if ext := filepath.Ext(path); strings.EqualFold(ext, ".gz") {
+		path = strings.TrimSuffix(path, ext)
+	}
+	return strings.TrimSuffix(path, filepath.Ext(path))
+}
+
 // Results are the results of a run being written, and the files beside them. Not safe for concurrent use.
 type Results struct {
 	results *sheet

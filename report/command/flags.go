@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -172,8 +171,7 @@ func (f *inputFlags) out(asked string) string {
 	if asked != "" || f.File == "-" {
 		return cmp.Or(asked, "-")
 	}
-	name := strings.TrimSuffix(f.File, ".gz")
-	return strings.TrimSuffix(name, filepath.Ext(name)) + ".results.csv"
+	return report.Default(f.File)
 }
 
 // check refuses figures that make no sense, and a doubt wait that would make second accounts.
