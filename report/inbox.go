@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -262,7 +263,7 @@ type Move struct {
 	Run     int64     `json:"run"`    // in the ledger, to be finished there first; 0 without one
 	Exit    int       `json:"exit_status"`
 	Summary string    `json:"summary"` // for whom is to be told of the run's end; see EncodeFigures
-	Name    string    `json:"name"`    // the input's, in the inbox
+	Name    raw       `json:"name"`    // the input's, in the inbox
 	To      string    `json:"to"`      // InboxDone or InboxFailed
 	Stays   bool      `json:"stays"`   // the input itself: somebody has written to it since
 	Renames []renamed `json:"renames"`
@@ -272,18 +273,32 @@ type Move struct {
 
 // renamed is a file that gets another name.
 type renamed struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-	Size int64  `json:"size"`
-	Time int64  `json:"modified"` // UNIX seconds
+	From raw   `json:"from"`
+	To   raw   `json:"to"`
+	Size int64 `json:"size"`
+	Time int64 `json:"modified"` // UNIX seconds
+}
+
+// raw is a file's name, whose bytes may be those of CP949: JSON's strings would lose them.
+type raw string
+
+func (r raw) MarshalText() ([]byte, error) {
+	quoted := strconv.Quote(string(r))
+	return []byte(quoted[1 : len(quoted)-1]), nil
+}
+
+func (r *raw) UnmarshalText(text []byte) error {
+	name, err := strconv.Unquote(`"` + string(text) + `"`)
+	*r = raw(name)
+	return err
 }
 
 // Plan decides where a file goes. Where one of the names is taken, all of them get the time behind the stem.
 func (b *Inbox) Plan(file *InboxFile, to string, now time.Time) (*Move, error) {
 	name := filepath.Base(file.Path)
-	m := &Move{Name: name, To: to, from: stem(name), stem: stem(name)}
+	m := &Move{Name: raw(name), To: to, from: stem(name), stem: stem(name)}
 	for n := 1; ; n++ {
-		taken, err := b.taken(m, append(hiddenFiles(), m.Name))
+		taken, err := b.taken(m, append(hiddenFiles(), name))
 		if err != nil || !taken {
 			return m, err
 		}
@@ -308,7 +323,7 @@ func (b *Inbox) taken(m *Move, names []string) (bool, error) {
 // there is where the input, or what was written of it under a hidden name, goes in the inbox.
 func (m *Move) there(name string) string {
 	from := hidden
-	if name == m.Name {
+	if name == string(m.Name) {
 		from = m.from
 	}
 	return filepath.Join(m.To, m.stem+strings.TrimPrefix(name, from))
@@ -330,7 +345,7 @@ func (b *Inbox) Folder(m *Move) string { return filepath.Join(b.dir, m.To) }
 func (b *Inbox) Begin(m *Move, file *InboxFile) error {
 	names := hiddenFiles()
 	if m.Stays = b.Changed(file); !m.Stays {
-		names = append(names, m.Name) // the last, so that whoever sees it in its place sees all
+		names = append(names, string(m.Name)) // the last, so that whoever sees it in its place sees all
 	}
 	for _, name := range names {
 		info, err := b.root.Lstat(name)
@@ -339,7 +354,7 @@ func (b *Inbox) Begin(m *Move, file *InboxFile) error {
 		} else if err != nil {
 			return err
 		}
-		m.Renames = append(m.Renames, renamed{name, m.there(name), info.Size(), info.ModTime().Unix()})
+		m.Renames = append(m.Renames, renamed{raw(name), raw(m.there(name)), info.Size(), info.ModTime().Unix()})
 	}
 	return replace(filepath.Join(b.dir, moveName), 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(m) })
 }
@@ -363,30 +378,31 @@ func (b *Inbox) Interrupted() (*Move, error) {
 func (m *Move) valid() bool {
 	plain := func(name string) bool { return filepath.IsLocal(name) && name != "." && filepath.Base(name) == name }
 	for _, r := range m.Renames {
-		if name := filepath.Base(r.To); !plain(r.From) || !plain(name) || r.To != filepath.Join(m.To, name) {
+		if name := filepath.Base(string(r.To)); !plain(string(r.From)) || !plain(name) || string(r.To) != filepath.Join(m.To, name) {
 			return false
 		}
 	}
-	return plain(m.Name) && (m.To == InboxDone || m.To == InboxFailed)
+	return plain(string(m.Name)) && (m.To == InboxDone || m.To == InboxFailed)
 }
 
 // Carry moves the files, those that an earlier process has not moved, and makes that durable. A file that came later
 // under one of the names is another one, and stays.
 func (b *Inbox) Carry(m *Move) (moved []string, err error) {
 	for _, r := range m.Renames {
-		info, err := b.root.Lstat(r.From)
+		from, to := string(r.From), string(r.To)
+		info, err := b.root.Lstat(from)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() != r.Size || info.ModTime().Unix() != r.Time) {
 			continue
 		} else if err != nil {
 			return nil, err
 		}
-		if _, err := b.root.Lstat(r.To); err == nil {
-			return nil, say.Errorf("%s exists already, and is not written over", filepath.Join(b.dir, r.To))
+		if _, err := b.root.Lstat(to); err == nil {
+			return nil, say.Errorf("%s exists already, and is not written over", filepath.Join(b.dir, to))
 		}
-		if err := b.root.Rename(r.From, r.To); err != nil {
-			return nil, say.Errorf("%s cannot be moved to %s: %w", filepath.Join(b.dir, r.From), filepath.Join(b.dir, r.To), cause(err))
+		if err := b.root.Rename(from, to); err != nil {
+			return nil, say.Errorf("%s cannot be moved to %s: %w", filepath.Join(b.dir, from), filepath.Join(b.dir, to), cause(err))
 		}
-		moved = append(moved, filepath.Base(r.To))
+		moved = append(moved, filepath.Base(to))
 	}
 	return moved, errors.Join(syncDir(b.Folder(m)), syncDir(b.dir))
 }

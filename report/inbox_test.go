@@ -80,7 +80,7 @@ func TestMoveCutShort(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range m.Renames[:steps] {
-			if err := os.Rename(filepath.Join(b.dir, r.From), filepath.Join(b.dir, r.To)); err != nil {
+			if err := os.Rename(filepath.Join(b.dir, string(r.From)), filepath.Join(b.dir, string(r.To))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -108,6 +108,24 @@ func TestMoveCutShort(t *testing.T) {
 		}
 		if m, err := b.Interrupted(); m != nil || err != nil {
 			t.Error(m, err)
+		}
+	}
+}
+
+// TestMoveBytes ends a move of names that are not UTF-8, and of one that JSON and Go write in another way.
+func TestMoveBytes(t *testing.T) {
+	for _, name := range []string{"\xc1\xd6\xb9\xae.csv", "주문.csv", "a\"b\\c\td\u2028.csv"} {
+		b := newInbox(t, name, ".vbankbatch.results.csv")
+		file := take(t, b)
+		m, err := b.Plan(file, InboxDone, time.Now())
+		if err := errors.Join(err, b.Begin(m, file)); err != nil {
+			t.Fatal(err)
+		}
+		if m, err = b.Interrupted(); err != nil {
+			t.Fatal(err)
+		}
+		if moved, err := b.Carry(m); err != nil || !slices.Equal(moved, []string{name[:len(name)-4] + ".results.csv", name}) || string(m.Name) != name {
+			t.Errorf("%q: %q was moved, %v", name, moved, err)
 		}
 	}
 }
