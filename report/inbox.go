@@ -12,7 +12,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/client/say"
@@ -293,7 +295,11 @@ func (r *raw) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Plan decides where a file goes. Where one of the names is taken, all of them get the time behind the stem.
+// longStem is how many bytes of a stem are kept where a time comes behind it: no file system takes names of any length.
+const longStem = 100
+
+// Plan decides where a file goes. Where one of the names is taken, or too long, all of them get the time behind the stem,
+// or behind the beginning of a long one.
 func (b *Inbox) Plan(file *InboxFile, to string, now time.Time) (*Move, error) {
 	name := filepath.Base(file.Path)
 	m := &Move{Name: raw(name), To: to, from: stem(name), stem: stem(name)}
@@ -302,7 +308,7 @@ func (b *Inbox) Plan(file *InboxFile, to string, now time.Time) (*Move, error) {
 		if err != nil || !taken {
 			return m, err
 		}
-		m.stem = m.from + now.In(input.KST).Format("-20060102-150405")
+		m.stem = shortened(m.from, longStem) + now.In(input.KST).Format("-20060102-150405")
 		if n > 1 {
 			m.stem += fmt.Sprintf("-%d", n)
 		}
@@ -311,13 +317,26 @@ func (b *Inbox) Plan(file *InboxFile, to string, now time.Time) (*Move, error) {
 
 func (b *Inbox) taken(m *Move, names []string) (bool, error) {
 	for _, name := range names {
-		if _, err := b.root.Lstat(m.there(name)); err == nil {
+		if _, err := b.root.Lstat(m.there(name)); err == nil || errors.Is(err, syscall.ENAMETOOLONG) {
 			return true, nil
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
 	}
 	return false, nil
+}
+
+// shortened is the beginning of a name, of at most so many bytes, with no character cut in half.
+func shortened(name string, most int) string {
+	if len(name) <= most {
+		return name
+	}
+	for end := most; end > most-utf8.UTFMax; end-- {
+		if utf8.RuneStart(name[end]) {
+			return name[:end]
+		}
+	}
+	return name[:most] // it is no UTF-8
 }
 
 // there is where the input, or what was written of it under a hidden name, goes in the inbox.

@@ -154,6 +154,20 @@ func TestMoveNames(t *testing.T) {
 		}
 	}
 
+	// too long for what is written of it, and for a time behind it
+	for _, stem := range []string{strings.Repeat("x", 251), strings.Repeat("x", 240), "xy" + strings.Repeat("가", 80), strings.Repeat("\xb0", 251)} {
+		b := newInbox(t, stem+".csv", ".vbankbatch.results.csv")
+		file := take(t, b)
+		m, err := b.Plan(file, InboxFailed, now)
+		if err := errors.Join(err, b.Begin(m, file)); err != nil {
+			t.Fatal(err)
+		}
+		moved, err := b.Carry(m)
+		if err != nil || len(moved) != 2 || !strings.HasSuffix(moved[1], "-20261105-093000.csv") || strings.HasPrefix(stem, "xy") && !strings.HasPrefix(moved[1], "xy"+strings.Repeat("가", 32)+"-") {
+			t.Errorf("%q, %v", moved, err)
+		}
+	}
+
 	// taken after the plan, by somebody else: an error, and nothing is lost
 	b := newInbox(t, "a.csv")
 	m, err := b.Plan(take(t, b), InboxDone, now)
