@@ -213,7 +213,7 @@ func PrintPlan(w io.Writer, p *batch.Plan) {
 
 // printFigures tells how the file was understood, and the control totals.
 func printFigures(w io.Writer, p *batch.Plan) {
-	say.Fprintf(w, "%s: %s, separated by %s, header on line %d\n", p.File.Path, p.Layout.Encoding, delimiterName(p.Layout.Delimiter), p.Layout.HeaderLine)
+	say.Fprintf(w, "%s: %s, separated by %s, header on line %d\n", say.Name(p.File.Path), p.Layout.Encoding, delimiterName(p.Layout.Delimiter), p.Layout.HeaderLine)
 	for _, m := range p.Mapping {
 		say.Fprintf(w, "  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
 	}

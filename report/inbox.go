@@ -416,10 +416,10 @@ func (b *Inbox) Carry(m *Move) (moved []string, err error) {
 			return nil, err
 		}
 		if _, err := b.root.Lstat(to); err == nil {
-			return nil, say.Errorf("%s exists already, and is not written over", filepath.Join(b.dir, to))
+			return nil, say.Errorf("%s exists already, and is not written over", say.Name(filepath.Join(b.dir, to)))
 		}
 		if err := b.root.Rename(from, to); err != nil {
-			return nil, say.Errorf("%s cannot be moved to %s: %w", filepath.Join(b.dir, from), filepath.Join(b.dir, to), cause(err))
+			return nil, say.Errorf("%s cannot be moved to %s: %w", say.Name(filepath.Join(b.dir, from)), say.Name(filepath.Join(b.dir, to)), cause(err))
 		}
 		moved = append(moved, filepath.Base(to))
 	}

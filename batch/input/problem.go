@@ -144,7 +144,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.Path)
+	b.WriteString(say.Name(e.Path))
 	if e.Line > 0 {
 		say.Fprintf(&b, ": line %d", e.Line)
 	}

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 )
 
 // The languages.
@@ -92,6 +94,15 @@ func New(english string) error { return &sentence{english} }
 type sentence struct{ english string }
 
 func (s *sentence) Error() string { return Text(s.english) }
+
+// Name is a file's name or path as it is shown: quoted if it holds what a terminal or a journal would not show as it is,
+// such as control characters or bytes that are not UTF-8.
+func Name(name string) string {
+	if utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return name
+	}
+	return strconv.Quote(name)
+}
 
 func translated(english string) (text string, ok bool) {
 	if inKorean.Load() {

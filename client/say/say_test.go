@@ -49,3 +49,11 @@ func TestLocale(t *testing.T) {
 		}
 	}
 }
+
+func TestName(t *testing.T) {
+	for name, want := range map[string]string{"in/주문 1.csv": "in/주문 1.csv", "a\x1b[2J.csv": `"a\x1b[2J.csv"`, "a\nb": `"a\nb"`, "\xc1\xd6": `"\xc1\xd6"`, "a\u202eb": `"a\u202eb"`, "a\u009b": `"a\u009b"`} {
+		if got := Name(name); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}

@@ -92,7 +92,7 @@ func (j *inboxJob) run(a *app, told *report.Run) (err error) {
 	left, err := j.all(a)
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		if !c.Quiet {
-			fmt.Fprintln(a.stderr, say.Sprintf(left[name], name))
+			fmt.Fprintln(a.stderr, say.Sprintf(left[name], say.Name(name)))
 		}
 	}
 	return err
@@ -137,7 +137,7 @@ func (j *inboxJob) all(a *app) (left map[string]string, err error) {
 			return left, context.Cause(a.ctx)
 		}
 		if !j.Quiet {
-			say.Fprintf(a.stderr, "file %d of %d: %s\n", i+1, len(files), files[i].Path)
+			say.Fprintf(a.stderr, "file %d of %d: %s\n", i+1, len(files), say.Name(files[i].Path))
 		}
 		taken, err := j.box.Take(a.ctx, &files[i])
 		if err == nil && taken {
@@ -232,7 +232,7 @@ func (j *inboxJob) leave(file *report.InboxFile, told *report.Run, facts *report
 		move.Digest = told.Plan.Digest()
 	}
 	if err := j.box.Begin(move, file); err != nil {
-		return nil, say.Errorf("%s cannot be moved: %w", file.Path, err)
+		return nil, say.Errorf("%s cannot be moved: %w", say.Name(file.Path), err)
 	}
 	return move, nil
 }
@@ -256,10 +256,13 @@ func (j *inboxJob) conclude(a *app, move *report.Move) error {
 		return err
 	}
 	if !j.Quiet && len(moved) > 0 {
-		say.Fprintf(a.stderr, "moved to %s: %s\n", j.box.Folder(move), strings.Join(moved, ", "))
+		for i := range moved {
+			moved[i] = say.Name(moved[i])
+		}
+		say.Fprintf(a.stderr, "moved to %s: %s\n", say.Name(j.box.Folder(move)), strings.Join(moved, ", "))
 	}
 	if move.Stays { // told with --quiet too: its rows look done, and some are not
-		fmt.Fprintln(a.stderr, say.Sprintf(report.LeftChanged, move.Name))
+		fmt.Fprintln(a.stderr, say.Sprintf(report.LeftChanged, say.Name(string(move.Name))))
 	}
 	if j.wants(move.Exit) {
 		j.pipe(a, strings.NewReader(move.Summary))

@@ -92,14 +92,14 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	}
 	defer func() { err = also(err, release()) }()
 	c.takeBack = c.Revoke
-	a.tell(func() string { return say.Sprintf("checking %s", c.File) })
+	a.tell(func() string { return say.Sprintf("checking %s", say.Name(c.File)) })
 	plan, err := c.open(a, kept, m)
 	if err != nil {
 		return err
 	}
 	defer plan.File.Close()
 	if c.inInbox && plan.Layout.Results {
-		return &failure{say.Errorf("%s is the results of a run, and a folder's are not run again", c.File), exitInput, say.Text("run it by its own name if that is meant")}
+		return &failure{say.Errorf("%s is the results of a run, and a folder's are not run again", say.Name(c.File)), exitInput, say.Text("run it by its own name if that is meant")}
 	}
 	var api *client.Client
 	log := c.log(a.stderr)
