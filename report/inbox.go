@@ -114,7 +114,8 @@ func (b *Inbox) prepare(to string) error {
 		return say.New("it is no folder")
 	}
 	const probe = hidden + ".probe"
-	file, err := b.root.Create(probe)
+	b.root.Remove(probe) // a killed process's, or a link that would be followed; what cannot be removed is met below
+	file, err := b.root.OpenFile(probe, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -381,6 +381,18 @@ func TestOpenInbox(t *testing.T) {
 	if _, err := OpenInbox(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
+	b := newInbox(t, "a.csv")
+	if err := os.Symlink("a.csv", filepath.Join(b.dir, ".vbankbatch.probe")); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenInbox(b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+	if text, err := os.ReadFile(filepath.Join(b.dir, "a.csv")); err != nil || string(text) != "a.csv" {
+		t.Errorf("a link was followed: %q, %v", text, err)
+	}
 	outside := t.TempDir()
 	for name, spoil := range map[string]func(path string) error{
 		"file": func(path string) error { return os.WriteFile(path, nil, 0o600) },
