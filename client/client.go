@@ -205,7 +205,8 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 			return &Error{Op: k.op(), Kind: Stopped, Err: say.Errorf("the request cannot be written as JSON: %w", err)}
 		}
 	}
-	renewed, began := false, time.Now()
+	renewed, refusals := false, 0 // refusals of tokens
+	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		token := ""
 		if !k.bare {
@@ -215,16 +216,22 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 			}
 		}
 		fault, sent := c.attempt(ctx, k, token, body, reply)
+		unauthorized := fault != nil && fault.Kind == Unauthorized && !k.bare
 		switch {
 		case !sent && fault.silence():
 			beforeSending(fault)
+		case !sent && unauthorized:
+			c.tokens.drop(token)
+			continue // the API is back, and has forgotten the token
 		case !sent && (fault == nil || fault.Kind != Stopped && fault.Kind != RateLimited):
 			continue // the API is back
 		case fault == nil:
 			return nil
 		}
 		k.again = k.again || sent
-		if fault.Kind == Unauthorized && !k.bare && attempt < 2*maxAttempts {
+		if !unauthorized {
+			renewed, refusals = false, 0 // what the token was before an outage says nothing of it afterwards
+		} else if refusals++; refusals < 2*maxAttempts {
 			// One more try, with a fresh token, which may be the same one: the API says so. A token that another
 			// caller has replaced already does not count as the try.
 			if current := c.tokens.drop(token); !current || !renewed {

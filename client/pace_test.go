@@ -330,6 +330,66 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// TestTokenForgottenInOutage has an API that knows its tokens no more when it answers again. That is no reason to say that
+// the credentials were refused, however often a call was tried before.
+func TestTokenForgottenInOutage(t *testing.T) {
+	for _, away := range []string{"dial", "503", "429"} {
+		for _, workers := range []int{1, 2, 8} {
+			t.Run(fmt.Sprint(away, " with ", workers), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					started, known := time.Now(), "token"
+					var mu sync.Mutex
+					api := through(func(r *http.Request) (*http.Response, error) {
+						time.Sleep(10 * time.Millisecond)
+						mu.Lock()
+						defer mu.Unlock()
+						if since := time.Since(started); since > 5*time.Second && since < 4*time.Minute {
+							known = "token-2"
+							var status int
+							if fmt.Sscan(away, &status); status > 0 {
+								return answer(r, status, "<html>"), nil
+							}
+							return nil, &net.OpError{Op: "dial", Err: errors.New("no route to host")}
+						}
+						switch {
+						case r.URL.Path == "/users/getToken":
+							return answer(r, 200, strings.Replace(tokenReply, `"token"`, `"`+known+`"`, 1)), nil
+						case r.Header.Get("Authorization") != "Bearer "+known:
+							return answer(r, 401, `{"code":-1,"message":"Unauthorized","response":null}`), nil
+						}
+						return answer(r, 200, good), nil
+					})
+					a := connect(t, client.Config{Through: api, Rate: 10, Workers: workers, Patience: 5 * time.Minute})
+					for _, err := range issues(a, workers, 200) {
+						if !client.InDoubt(err) {
+							t.Error(err)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// issues issues n times with so many workers, and returns what failed.
+func issues(c *client.Client, workers, n int) (failed []error) {
+	var mu sync.Mutex
+	var pool errgroup.Group
+	pool.SetLimit(workers)
+	for range n {
+		pool.Go(func() error {
+			if _, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000}); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, err)
+			}
+			return nil
+		})
+	}
+	pool.Wait()
+	return failed
+}
+
 type through func(*http.Request) (*http.Response, error)
 
 func (f through) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
