@@ -206,7 +206,7 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		}
 	}
 	renewed, refusals := false, 0 // refusals of tokens
-	began := time.Now()
+	var failing time.Time         // since when; a long wait for its turn before that is nobody's failure
 	for attempt := 1; ; attempt++ {
 		token := ""
 		if !k.bare {
@@ -242,7 +242,10 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		if !repeatable(k, fault) {
 			return fault
 		}
-		since := began
+		if failing.IsZero() {
+			failing = time.Now()
+		}
+		since := failing
 		if down := c.pace.downSince(); !down.IsZero() {
 			fault.Down, since = true, down
 		}

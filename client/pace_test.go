@@ -371,6 +371,39 @@ func TestTokenForgottenInOutage(t *testing.T) {
 	}
 }
 
+// TestPatienceAtLowRate has callers wait longer for their turn than their patience is. One 429 then, which asks for a
+// second, is not the end.
+func TestPatienceAtLowRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		g := &gate{latency: 10 * time.Millisecond, headers: http.Header{"Retry-After": {"1"}}, allow: func(time.Time) bool { n++; return n != 20 }}
+		c := connect(t, client.Config{Through: g, Rate: 0.02, Workers: 8, Patience: 5 * time.Minute})
+		for _, err := range issues(c, 8, 50) {
+			t.Error(err)
+		}
+		if g.refused != 1 {
+			t.Errorf("%d were refused", g.refused)
+		}
+	})
+}
+
+// TestPatienceEnds has an API that says 429 to all for good: that ends when the patience does.
+func TestPatienceEnds(t *testing.T) {
+	for _, after := range []string{"", "20", "200", "400"} {
+		t.Run("Retry-After "+after, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gate{latency: 10 * time.Millisecond, headers: http.Header{"Retry-After": {after}}, allow: func(time.Time) bool { return false }}
+				c := connect(t, client.Config{Through: g, Rate: 10, Patience: 5 * time.Minute})
+				started := time.Now()
+				err := c.Authenticate(context.Background())
+				if took := time.Since(started); client.KindOf(err) != client.RateLimited || took > 6*time.Minute {
+					t.Errorf("%v after %v", err, took)
+				}
+			})
+		})
+	}
+}
+
 // issues issues n times with so many workers, and returns what failed.
 func issues(c *client.Client, workers, n int) (failed []error) {
 	var mu sync.Mutex
