@@ -59,7 +59,7 @@ type pace struct {
 // Learnt is what a client found out about the server.
 type Learnt struct {
 	TooMany   int64         // attempts that were answered with 429
-	Rate      float64       // what the server seems to take, attempts a second; 0 where nothing was learnt
+	Rate      float64       // what the server seems to take, attempts a second; 0 where that is all that was asked for
 	Paused    time.Duration // in all
 	Failures  int64         // attempts that the server failed at, or left without an answer
 	AtOnce    int           // attempts under way at once, as of now
@@ -164,7 +164,7 @@ func (p *pace) rate(now time.Time) float64 {
 	}
 	tried := p.plateau * math.Pow(growth, (after-recovery-p.hold).Seconds())
 	if tried >= min(p.top, noLimit) {
-		p.learnt = false
+		p.learnt, p.told.Rate = false, 0
 		return p.top
 	}
 	return tried

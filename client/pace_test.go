@@ -404,6 +404,25 @@ func TestPatienceEnds(t *testing.T) {
 	}
 }
 
+// TestUnlearnt has one 429, and then a server that takes all that is asked for: nothing lower is told in the end.
+func TestUnlearnt(t *testing.T) {
+	for _, nth := range []int{30, 300} {
+		synctest.Test(t, func(t *testing.T) {
+			n := 0
+			g := &gate{latency: 10 * time.Millisecond, allow: func(time.Time) bool { n++; return n != nth }}
+			c := connect(t, client.Config{Through: g, Rate: 100, Workers: 8, Patience: 5 * time.Minute})
+			work(t, c, 8, nth+5)
+			if learnt := c.Learnt(); learnt.Rate <= 0 || learnt.Rate >= 100 {
+				t.Errorf("at first: %+v", learnt)
+			}
+			work(t, c, 8, 20000)
+			if learnt := c.Learnt(); learnt.Rate != 0 || learnt.TooMany != 1 {
+				t.Errorf("in the end: %+v", learnt)
+			}
+		})
+	}
+}
+
 // issues issues n times with so many workers, and returns what failed.
 func issues(c *client.Client, workers, n int) (failed []error) {
 	var mu sync.Mutex
