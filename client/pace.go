@@ -44,6 +44,7 @@ type pace struct {
 	silent   int           // attempts without an answer, of anybody, since the last one that had one
 	down     time.Time     // when the first of them ended
 	waits    int           // pauses over them
+	paused   time.Time     // end of the last pause over a refusal, which told counts as a whole
 	learnt   bool          // the rate is lower than asked for:
 	low      float64       // at resume,
 	plateau  float64       // after recovery, for as long as hold,
@@ -60,7 +61,7 @@ type pace struct {
 type Learnt struct {
 	TooMany   int64         // attempts that were answered with 429
 	Rate      float64       // what the server seems to take, attempts a second; 0 where that is all that was asked for
-	Paused    time.Duration // in all
+	Paused    time.Duration // in all, so far
 	Failures  int64         // attempts that the server failed at, or left without an answer
 	AtOnce    int           // attempts under way at once, as of now
 	LeastOnce int           // the fewest that were allowed
@@ -265,7 +266,7 @@ func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 	}
 	if resume := now.Add(pause); resume.After(p.resume) {
 		p.told.Paused += resume.Sub(later(p.resume, now))
-		p.resume = resume
+		p.resume, p.paused = resume, resume
 	}
 	if p.learnt && !sent.After(p.since) {
 		return
@@ -325,5 +326,7 @@ func later(a, b time.Time) time.Time {
 func (p *pace) learned() Learnt {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.told
+	told := p.told
+	told.Paused = max(told.Paused-max(time.Until(p.paused), 0), 0)
+	return told
 }

@@ -423,6 +423,28 @@ func TestUnlearnt(t *testing.T) {
 	}
 }
 
+// TestPauseIsBrokenOff stops within a pause that was to be long: only what has passed of it is told.
+func TestPauseIsBrokenOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		g := &gate{headers: http.Header{"Retry-After": {"200"}}, allow: func(time.Time) bool { n++; return n != 10 }}
+		c := connect(t, client.Config{Through: g, Rate: 100, Patience: 5 * time.Minute})
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(4*time.Second, cancel)
+		var err error
+		for err == nil {
+			_, err = c.Issue(ctx, client.IssueRequest{MerchantUID: "A-1", Amount: 1000})
+		}
+		if paused := c.Learnt().Paused; paused < 3*time.Second || paused > 4*time.Second {
+			t.Errorf("paused for %v of the 4 s", paused)
+		}
+		time.Sleep(time.Hour)
+		if paused := c.Learnt().Paused; paused != 200*time.Second {
+			t.Errorf("paused for %v of the 200 s", paused)
+		}
+	})
+}
+
 // issues issues n times with so many workers, and returns what failed.
 func issues(c *client.Client, workers, n int) (failed []error) {
 	var mu sync.Mutex
