@@ -482,7 +482,7 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 // retryAfter reads seconds or an HTTP date, the latter against the server's own Date; 0 when there is neither.
 func retryAfter(header http.Header) time.Duration {
 	value := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
+	if seconds, _ := strconv.Atoi(value); seconds > 0 { // of a number too large it returns the largest
 		return time.Duration(min(seconds, 24*60*60)) * time.Second
 	}
 	until, err := http.ParseTime(value)

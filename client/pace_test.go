@@ -404,6 +404,20 @@ func TestPatienceEnds(t *testing.T) {
 	}
 }
 
+// TestRetryAfterTooLarge has a server ask for longer than a number can say: nobody asks again at once.
+func TestRetryAfterTooLarge(t *testing.T) {
+	for _, after := range []string{"99999999999999999999999", "9223372036854775807", "86400"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := &gate{headers: http.Header{"Retry-After": {after}}, allow: func(time.Time) bool { return false }}
+			c := connect(t, client.Config{Through: g, Rate: 100, Patience: 5 * time.Minute})
+			err := c.Authenticate(context.Background())
+			if fault, _ := errors.AsType[*client.Error](err); fault == nil || fault.RetryAfter != 24*time.Hour || len(g.arrived) != 1 {
+				t.Errorf("%s: %+v after %d requests", after, fault, len(g.arrived))
+			}
+		})
+	}
+}
+
 // TestUnlearnt has one 429, and then a server that takes all that is asked for: nothing lower is told in the end.
 func TestUnlearnt(t *testing.T) {
 	for _, nth := range []int{30, 300} {
