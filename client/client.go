@@ -269,7 +269,7 @@ var probe = call{method: http.MethodGet, path: "/users/pg", endpoint: "/users/pg
 // repeatable reports whether the same call may be sent again without asking.
 func repeatable(k call, fault *Error) bool {
 	switch fault.Kind {
-	case NotConnected, NotWritten, RateLimited:
+	case NotConnected, NotWritten, Redirected, RateLimited:
 		return true
 	case NoReply, ServerError:
 		return k.look
@@ -459,6 +459,8 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 		return fault
 	case len(text) > maxReply:
 		return malformed(say.Sprintf("the reply is longer than %d bytes", maxReply))
+	case elsewhere(response) != "" && (torn || wrapped.Code == nil):
+		return malformed(say.Sprintf("the API's address seems to be wrong: it redirects to %s", elsewhere(response)))
 	case torn:
 		return malformed(say.Text("the reply is not JSON"))
 	case wrapped.Code == nil:
@@ -477,6 +479,18 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 		return malformed(say.Text("the reply says success and holds nothing"))
 	}
 	return nil
+}
+
+// elsewhere is the host and path that a redirect leads to, without what may be secret, or "".
+func elsewhere(response *http.Response) string {
+	if response.StatusCode/100 != 3 {
+		return ""
+	}
+	to, err := response.Location()
+	if err != nil || to.Host == "" {
+		return ""
+	}
+	return say.Name(to.Host + to.EscapedPath())
 }
 
 // retryAfter reads seconds or an HTTP date, the latter against the server's own Date; 0 when there is neither.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vbankbatch/client"
@@ -355,6 +356,42 @@ func TestCredentialsRefused(t *testing.T) {
 	}
 	if c.Requests() != 1 {
 		t.Errorf("%d requests, want 1", c.Requests())
+	}
+}
+
+// TestRedirected has the request for a token, or the issue itself, answered with a redirect. Where it leads to is told,
+// without what may be secret or steers a terminal, and nobody goes there.
+func TestRedirected(t *testing.T) {
+	for location, want := range map[string]string{
+		"https://www.example.com/new/users?key=hidden#f": "www.example.com/new/users",
+		"//user:hidden@example.com":                      "example.com",
+		"/login":                                         "127.0.0.1/login",
+		"https://ex%C2%9Bample.com/%1b%5b2J\u202e":       `"ex\u009bample.com/%1B%5B2J%E2%80%AE"`,
+		"": "", // told as before
+	} {
+		for _, path := range []string{"/users/getToken", "/vbanks"} {
+			synctest.Test(t, func(t *testing.T) {
+				requests := 0
+				c := connect(t, client.Config{BaseURL: "http://127.0.0.1", Through: through(func(r *http.Request) (*http.Response, error) {
+					if requests++; r.URL.Path != path {
+						return answer(r, 200, tokenReply), nil
+					}
+					moved := answer(r, 301, "<html>")
+					if location != "" {
+						moved.Header.Set("Location", location)
+					}
+					return moved, nil
+				})})
+				_, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000})
+				text := err.Error()
+				if want != "" && !strings.HasSuffix(text, "address seems to be wrong: it redirects to "+want) || strings.Contains(text, "hidden") || strings.Contains(text, "not written") {
+					t.Errorf("%q at %s: %s", location, path, text)
+				}
+				if client.InDoubt(err) != (path == "/vbanks") || requests > 4 {
+					t.Errorf("in doubt: %v after %d requests", client.InDoubt(err), requests)
+				}
+			})
+		}
 	}
 }
 

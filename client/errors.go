@@ -20,6 +20,8 @@ const (
 	NotConnected Kind = "not connected"
 	// NotWritten: the connection broke before the request's headers were written.
 	NotWritten Kind = "not written"
+	// Redirected: the request that goes ahead of this one, such as that for a token, was answered with a redirect.
+	Redirected Kind = "redirected"
 	// Unauthorized: HTTP 401, after one more try with a fresh token; or the credentials themselves were refused.
 	Unauthorized Kind = "unauthorized"
 	// RateLimited: HTTP 429, still, after the retries.
@@ -40,7 +42,8 @@ const (
 	Mismatch Kind = "reply for another order"
 )
 
-// Error is the one error type that the API's methods return. It never holds a URL, a token or a key.
+// Error is the one error type that the API's methods return. It never holds a URL, a token or a key;
+// of where a redirect leads to, the host and the path.
 type Error struct {
 	Op         string        // method and endpoint, e.g. "POST /vbanks"
 	Kind       Kind          // how the request ended
@@ -88,7 +91,7 @@ func (e *Error) silence() bool {
 // doubt must not be sent again before the API has been asked what came of it.
 func (e *Error) InDoubt() bool {
 	switch e.Kind {
-	case Stopped, NotConnected, NotWritten, Unauthorized, RateLimited, NotFound, Refused:
+	case Stopped, NotConnected, NotWritten, Redirected, Unauthorized, RateLimited, NotFound, Refused:
 		return false
 	}
 	return true // an unknown kind too: doubt is the safe side

@@ -119,7 +119,11 @@ func (c *Client) token(ctx context.Context) (string, error) {
 func beforeSending(fault *Error) {
 	switch fault.Kind {
 	case NoReply, ServerError, Malformed:
-		fault.Kind = NotWritten
+		kind := NotWritten
+		if fault.Status/100 == 3 {
+			kind = Redirected
+		}
+		fault.Kind = kind
 	}
 }
 
