@@ -186,11 +186,22 @@ type waiting struct {
 	at  time.Time
 }
 
-func (p *parking) put(d *doubt) (parked int) {
+func (p *parking) put(d *doubt) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doubts = append(p.doubts, d)
-	return len(p.doubts)
+}
+
+// inDoubt counts the doubts, and those of them whose answer was lost here and not by an earlier run.
+func (p *parking) inDoubt() (all, lost int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, d := range p.doubts {
+		if d.job != nil && d.job.sent > 0 {
+			lost++
+		}
+	}
+	return len(p.doubts), lost
 }
 
 // sendAgain lets a row wait for its next try. There is no room for many that have to wait long.
@@ -252,7 +263,8 @@ func (p *parking) next() (next time.Time, ok bool) {
 
 // park puts a row in doubt aside.
 func (r *run) park(j *job) {
-	if r.parked.put(newDoubt(j.order, j, r.options.DoubtWait, r.api.ServerTime())) >= maxParked {
+	r.parked.put(newDoubt(j.order, j, r.options.DoubtWait, r.api.ServerTime()))
+	if _, lost := r.parked.inDoubt(); lost >= maxParked {
 		r.stop(&StopError{CodeTooManyInDoubt, say.Errorf("%d rows have lost their answer and wait to be looked up", maxParked)})
 	}
 }
@@ -268,6 +280,19 @@ func (r *run) settleDue(working, asking context.Context, give func(turn func()))
 	}
 	for _, j := range again {
 		give(func() { r.process(working, j) })
+	}
+}
+
+// makeRoom waits while as many rows are parked as may be: a run that was killed can have left more behind.
+func (r *run) makeRoom(working, asking context.Context, give func(turn func())) {
+	for working.Err() == nil {
+		if all, _ := r.parked.inDoubt(); all < maxParked {
+			return
+		}
+		if next, ok := r.parked.next(); ok {
+			pause(working, time.Until(next))
+		}
+		r.settleDue(working, asking, give)
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 	"vbankbatch/batch/ledger"
 )
 
-// maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down.
+// maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down. Rows that an
+// earlier run has left in doubt wait for their turn.
 const maxParked = 1000
 
 // run is one pass of a plan's rows through the workers.
@@ -79,6 +80,7 @@ func (r *run) rows(working, asking context.Context) {
 			return nil
 		})
 	}
+	give := func(turn func()) { turns <- turn }
 	groups := make(chan []*job, 1)
 	reading.Go(func() error {
 		defer close(groups)
@@ -87,7 +89,8 @@ func (r *run) rows(working, asking context.Context) {
 	for group := range groups {
 		began := time.Now()
 		for _, j := range group {
-			r.settleDue(working, asking, func(turn func()) { turns <- turn })
+			r.settleDue(working, asking, give)
+			r.makeRoom(working, asking, give)
 			turns <- func() { r.process(working, j) }
 		}
 		r.perRow.Store(int64(time.Since(began)) / int64(len(group)))

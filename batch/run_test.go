@@ -1071,3 +1071,45 @@ func TestKilledBeforeItsUpdate(t *testing.T) {
 		w.expect(got, "A rejected PG_REFUSED")
 	})
 }
+
+// TestManyInDoubt goes on where kills have left more rows in doubt than may be parked at once: nobody has lost an answer
+// now, and no order gets two accounts.
+func TestManyInDoubt(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		const rows = 2500
+		lines := []string{"주문번호,금액"}
+		for i := range rows {
+			lines = append(lines, fmt.Sprintf("A-%d,1000", i))
+		}
+		orders := plan(t, lines...)
+		book := w.book()
+		run, err := book.Begin(t.Context(), ledger.Run{Digest: orders.Digest(), Settings: orders.Settings(), Started: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range rows {
+			if i%3 == 0 { // of these the account was made
+				if _, err := w.client.Issue(t.Context(), client.IssueRequest{MerchantUID: fmt.Sprintf("A-%d", i), Amount: 1000, VbankCode: "004", VbankDue: time.Now().AddDate(0, 0, 7).Unix(), VbankHolder: "한빛"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := book.Intend(t.Context(), ledger.Entry{Run: run.ID, Line: int64(i + 2), Order: ledger.Order{MerchantUID: fmt.Sprintf("A-%d", i)}, State: ledger.Intended,
+				Status: batch.Unknown, Action: "issue", Amount: 1000, Bank: "004", Attempts: 1, IntentAt: w.client.ServerTime()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		book.Close()
+		got, err := w.run(t.Context(), orders)
+		if err != nil {
+			t.Error(err)
+		}
+		if len(got) != rows || len(w.api.Payments()) != rows {
+			t.Errorf("%d results, %d accounts", len(got), len(w.api.Payments()))
+		}
+		for _, result := range got {
+			if !strings.HasSuffix(result, " issued") {
+				t.Fatal(result)
+			}
+		}
+	})
+}
