@@ -68,7 +68,7 @@ const (
 	CodeAPIBusy           = "API_BUSY"           // not_sent: rate limited for too long
 	CodeUnauthorized      = "UNAUTHORIZED"       // not_sent: credentials or token refused
 	CodeLookUpsDisagree   = "LOOK_UPS_DISAGREE"  // not_sent: the API's answers contradict each other
-	CodeNoAccount         = "NO_ACCOUNT"         // not_sent: the answer was lost, and asking showed that there is no account
+	CodeNoAccount         = "NO_ACCOUNT"         // not_sent: asking showed that there is no account
 	CodeTooManyFailures   = "TOO_MANY_FAILURES"  // ends the run: --max-failures
 	CodeTooManyInDoubt    = "TOO_MANY_IN_DOUBT"  // ends the run: more rows lost their answer than can be waited for
 	CodeNoContract        = "NO_CONTRACT"        // rejected; ends the run: the merchant has no contract for virtual accounts
@@ -101,8 +101,8 @@ var Codes = map[string]string{
 	CodeAPIBusy:           "the API said too many requests for too long; run again with a lower --rate",
 	CodeUnauthorized:      "the API refused the credentials or the token",
 	CodeLookUpsDisagree:   "one look-up finds payments of the order and the other does not, so nothing was sent; run again",
-	CodeNoAccount:         "the answer was lost; the API was asked, and there is no account; run again",
-	CodeTooManyFailures:   "the API refused more rows than --max-failures allows, and the run was stopped",
+	CodeNoAccount:         "it was not known whether it had been sent; the API was asked, and there is no account; run again",
+	CodeTooManyFailures:   "the API refused as many rows as --max-failures allows, and the run was stopped",
 	CodeTooManyInDoubt:    "the API lost more answers than can be waited for, and the run was stopped; run again when it is well",
 	CodeNoContract:        "the merchant has no contract for virtual accounts with the PG, or the PG of the rows is the wrong one",
 	CodePlanEnded:         "the merchant's plan with PortOne does not allow it, or has ended",

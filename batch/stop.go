@@ -108,7 +108,7 @@ func (f *failures) add(pg string, result *Result) error {
 	f.sent++
 	f.refused++
 	if f.limit.reached(f.refused, f.sent) {
-		return &StopError{CodeTooManyFailures, say.Errorf("%d rows were refused", f.refused)}
+		return &StopError{CodeTooManyFailures, say.Errorf("%d rows had been refused when it was stopped", f.refused)}
 	}
 	of, words := f.of(pg), result.ErrorMessage
 	code, from := everyRow(words)
@@ -127,7 +127,7 @@ func (f *failures) add(pg string, result *Result) error {
 		code, from = CodeAllRefused, sameRefusals
 	}
 	if of.rows >= from || code != CodeAllRefused && of.rows >= f.rows[pg] {
-		return &StopError{code, say.Errorf("every row sent so far was refused, %d of them: %s", of.rows, words)}
+		return &StopError{code, say.Errorf("every row was refused, %d when it was stopped: %s", of.rows, words)}
 	}
 	return nil
 }

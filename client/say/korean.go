@@ -270,8 +270,8 @@ var korean = map[string]string{
 	"the API said too many requests for too long; run again with a lower --rate":                                                                "API가 요청이 너무 많다고 계속 거절했습니다. --rate를 낮추어 다시 실행하십시오",
 	"the API refused the credentials or the token":                                                                                              "API가 키 또는 토큰을 거절했습니다",
 	"one look-up finds payments of the order and the other does not, so nothing was sent; run again":                                            "두 가지 조회 중 하나에만 이 주문의 결제가 있어 보내지 않았습니다. 다시 실행하십시오",
-	"the answer was lost; the API was asked, and there is no account; run again":                                                                "응답을 받지 못했고, 조회해 보니 계좌가 없습니다. 다시 실행하십시오",
-	"the API refused more rows than --max-failures allows, and the run was stopped":                                                             "API가 거절한 행이 --max-failures의 한도를 넘어 실행을 멈췄습니다",
+	"it was not known whether it had been sent; the API was asked, and there is no account; run again":                                          "보냈는지 알 수 없어 조회해 보니 계좌가 없습니다. 다시 실행하십시오",
+	"the API refused as many rows as --max-failures allows, and the run was stopped":                                                            "API가 거절한 행이 --max-failures의 한도에 이르러 실행을 멈췄습니다",
 	"the API lost more answers than can be waited for, and the run was stopped; run again when it is well":                                      "응답을 받지 못한 요청이 너무 많아 실행을 멈췄습니다. API가 정상으로 돌아온 뒤 다시 실행하십시오",
 	"the merchant has no contract for virtual accounts with the PG, or the PG of the rows is the wrong one":                                     "가맹점이 PG와 가상계좌 계약을 맺지 않았거나, 행의 PG가 잘못되었습니다",
 	"the merchant's plan with PortOne does not allow it, or has ended":                                                                          "포트원과 맺은 가맹점의 이용 조건에서 허용되지 않거나 그 조건이 끝났습니다",
@@ -286,8 +286,8 @@ var korean = map[string]string{
 	"the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example": "결과에는 %s(으)로 발급된 것으로 되어 있으나 원장도 API도 이 주문을 모릅니다. 그 뒤에 엑셀 등에서 번호가 바뀌었을 수 있습니다",
 
 	// batch/stop.go
-	"%d rows were refused":                              "%d건이 거절되었습니다",
-	"every row sent so far was refused, %d of them: %s": "지금까지 보낸 %d건이 모두 거절되었습니다: %s",
+	"%d rows had been refused when it was stopped":      "멈출 때까지 %d건이 거절되었습니다",
+	"every row was refused, %d when it was stopped: %s": "멈출 때까지 보낸 %d건이 모두 거절되었습니다: %s",
 
 	// client/client.go
 	"the API's address must look like https://api.iamport.kr":                                             "API 주소는 https://api.iamport.kr 형식이어야 합니다",
