@@ -876,5 +876,5 @@ var korean = map[string]string{
 	"next: the same command again sends what was not sent":                                                                      "다음: 같은 명령을 다시 실행하면 보내지 않은 행을 보냅니다",
 	"next: vbankbatch reconcile finds out what became of the unknown rows; issue nothing for them by other means before that":   "다음: vbankbatch reconcile을 실행하면 결과를 알 수 없는(unknown) 행을 확인합니다. 그 전에는 다른 방법으로 발급하지 마십시오",
 	"next: vbankbatch run on the input file itself sends what was not sent":                                                     "다음: 입력 파일 자체로 vbankbatch run을 실행하면 보내지 않은 행을 보냅니다",
-	"next: mend the rows in that file, and run it":                                                                              "다음: 그 파일의 행을 고친 뒤 실행하십시오",
+	"next: mend the rows in the .failed.csv, and run that":                                                                      "다음: .failed.csv의 행을 고친 뒤 그 파일을 실행하십시오",
 }

@@ -136,14 +136,16 @@ func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.F
 }
 
 // printFiles names the files that stand in their places now, and says what is to be done next; again is whether the same
-// command goes on with the file.
-func printFiles(a *app, results *report.Results, files report.Files, facts *report.Facts, again bool) {
-	say.Fprintf(a.stderr, "results: %s\n", files.Results)
+// command goes on with the file, and moves whether they are about to be moved, which names them.
+func printFiles(a *app, results *report.Results, files report.Files, facts *report.Facts, again, moves bool) {
 	failed, n := results.Failed()
-	if n > 0 {
+	if !moves {
+		say.Fprintf(a.stderr, "results: %s\n", files.Results)
+	}
+	if n > 0 && !moves {
 		say.Fprintf(a.stderr, "not done or unknown, %s: %s\n", report.Count(n, "1 row", "%s rows"), failed)
 	}
-	if files.Page != "" {
+	if files.Page != "" && !moves {
 		say.Fprintf(a.stderr, "page: %s\n", files.Page)
 	}
 	unknown, notSent := say.Mark("next: the same command again finds out what became of the unknown rows; issue nothing for them by other means before that"),
@@ -158,7 +160,7 @@ func printFiles(a *app, results *report.Results, files report.Files, facts *repo
 	}{
 		{unknown, facts.Statuses[batch.Unknown]},
 		{notSent, facts.Statuses[batch.NotSent]},
-		{say.Mark("next: mend the rows in that file, and run it"), min(n, facts.Failed()-facts.Statuses[batch.NotSent])},
+		{say.Mark("next: mend the rows in the .failed.csv, and run that"), min(n, facts.Failed()-facts.Statuses[batch.NotSent])},
 	} {
 		if status.rows > 0 {
 			fmt.Fprintln(a.stderr, say.Text(status.next))

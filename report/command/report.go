@@ -79,7 +79,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if !c.Quiet {
 		say.Fprintf(a.stderr, "run of %s\n", found.Started.In(input.KST).Format(time.DateTime))
 		facts.Print(a.stderr, nil)
-		printFiles(a, results, told.Files, facts, false)
+		printFiles(a, results, told.Files, facts, false, false)
 	}
 	return ended
 }

@@ -178,7 +178,8 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	}
 	if !c.Quiet {
 		facts.Print(a.stderr, effort)
-		printFiles(a, results, told.Files, facts, !c.inInbox || ended != nil) // else the file is moved away
+		moves := c.inInbox && ended == nil
+		printFiles(a, results, told.Files, facts, !moves, moves)
 	}
 	return cmp.Or(ended, outcome(&facts.Summary))
 }
