@@ -231,9 +231,14 @@ func (r *run) issue(ctx context.Context, j *job) {
 }
 
 // doubt parks a row whose issue may have had its effect. A reply that says so, and cannot be used, is remembered: then
-// an empty look-up is no reason to send again, in this run or a later one.
+// an empty look-up is no reason to send again, in this run or a later one. It stops the run if no other row would get an
+// answer either.
 func (r *run) doubt(ctx context.Context, j *job, err error) {
-	if fault, ok := errors.AsType[*client.Error](err); ok && fault.Acted {
+	fault, ok := errors.AsType[*client.Error](err)
+	if reason := EndsRun(err); ok && reason != nil {
+		r.stop(reason)
+	}
+	if ok && fault.Acted {
 		j.order.ErrorCode = CodeReplyDiffers
 		j.order.ErrorMessage = say.Sprintf("the API said that it had made %s, and it is not found under this order", cmp.Or(fault.ImpUID, say.Text("an account")))
 		if err := r.ledger.Record(ctx, j.order); err != nil {

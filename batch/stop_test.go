@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,6 +218,64 @@ func TestOutage(t *testing.T) {
 				for i, result := range got {
 					if n := w.api.Ready(fmt.Sprintf("A-%03d", i)); result != fmt.Sprintf("A-%03d issued", i) || n != 1 {
 						t.Errorf("%s, %d accounts", result, n)
+					}
+				}
+			})
+		})
+	}
+}
+
+// pages is an API behind something that answers every call but for tokens with a page of its own from some request on.
+type pages struct {
+	http.RoundTripper
+	from  int64
+	asked atomic.Int64
+}
+
+func (p *pages) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/users/getToken" || p.asked.Add(1) < p.from {
+		return p.RoundTripper.RoundTrip(r)
+	}
+	return &http.Response{StatusCode: http.StatusForbidden, Status: "403 Forbidden", Header: http.Header{"Content-Type": {"text/html"}},
+		Body: io.NopCloser(strings.NewReader("<html>Request blocked</html>")), Request: r}, nil
+}
+
+// TestForeignPages: an API that cannot be got at, since all is answered by somebody else, is down. Hardly anything is sent
+// to it, the run stops once patience is over, and every order gets one account when it is back.
+func TestForeignPages(t *testing.T) {
+	for _, from := range []int64{1, 100} {
+		t.Run(fmt.Sprint(from), func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				blocked := &pages{RoundTripper: w.api.Transport(), from: from}
+				var err error
+				if w.client, err = client.New(client.Config{Key: "k", Secret: "s", Workers: 4, Patience: 5 * time.Minute, Through: blocked}); err != nil {
+					t.Fatal(err)
+				}
+				lines := []string{"주문번호,금액"}
+				for i := range 1000 {
+					lines = append(lines, fmt.Sprintf("A-%03d,1000", i))
+				}
+				p := plan(t, lines...)
+				began := time.Now()
+				got, err := w.run(t.Context(), p)
+				stop, _ := errors.AsType[*batch.StopError](err)
+				if stop == nil || stop.Code != batch.CodeAPIUnreachable || !strings.Contains(stop.Error(), "403") || time.Since(began) < 5*time.Minute || time.Since(began) > 10*time.Minute {
+					t.Errorf("ended after %v by %v", time.Since(began), err)
+				}
+				if n := blocked.asked.Load() - from; n > 200 {
+					t.Errorf("%d requests were sent in vain", n)
+				}
+				if unknown := len(slices.DeleteFunc(slices.Clone(got), func(r string) bool { return !strings.Contains(r, "unknown") })); unknown > 30 {
+					t.Errorf("%d rows are unknown", unknown)
+				}
+				blocked.from = 1 << 40
+				got, err = w.run(t.Context(), p)
+				if err != nil {
+					t.Error(err)
+				}
+				for i, result := range got {
+					if n := w.api.Ready(fmt.Sprintf("A-%03d", i)); !strings.HasSuffix(result, " issued") || n != 1 {
+						t.Fatalf("%s, %d accounts", result, n)
 					}
 				}
 			})

@@ -54,6 +54,7 @@ type Error struct {
 	ImpUID     string        // of the payment in a reply that says success for something else
 	RetryAfter time.Duration // what a 429 asked for; 0 when it did not say
 	Down       bool          // nobody else got an answer either
+	blocked    bool          // it is one of many foreign replies in a row
 	Err        error         // the cause underneath, or nil
 }
 
@@ -84,7 +85,12 @@ func (e *Error) silence() bool {
 	case NotConnected, NotWritten, NoReply, ServerError:
 		return true
 	}
-	return e.Kind == Malformed && !e.Acted && e.Status < 400 // whoever writes a page with a 4xx is there, at least
+	return e.Kind == Malformed && !e.Acted && (e.Status < 400 || e.blocked) // whoever writes a page with a 4xx is there, at least
+}
+
+// foreign reports whether somebody before the API seems to have answered in its place, with a page and a 4xx.
+func (e *Error) foreign() bool {
+	return e != nil && e.Kind == Malformed && !e.Acted && e.Status >= 400 && e.Status < 500
 }
 
 // InDoubt reports whether the server can have acted on the request although no answer says so. A request in

@@ -14,16 +14,17 @@ import (
 
 // What is learnt from refusals.
 const (
-	recovery   = 2 * time.Second  // from half the rate back to what the server seems to take
-	firstHold  = 15 * time.Second // there, before more is tried; doubled when the server refuses at about the same rate again
-	longHold   = 20 * time.Minute
-	creep      = 1.02 // how much more is tried each second after that;
-	stride     = 1.1  // while nothing is known yet
-	underneath = 0.98 // of what the server took
-	leastRate  = 0.1
-	firstPause = 250 * time.Millisecond // at most, doubled with each refusal in a row
-	noLimit    = 1e5                    // attempts a second that were not refused are as good as no limit
-	quietFrom  = 3                      // attempts in a row without an answer, of whomever, and the API counts as down
+	recovery    = 2 * time.Second  // from half the rate back to what the server seems to take
+	firstHold   = 15 * time.Second // there, before more is tried; doubled when the server refuses at about the same rate again
+	longHold    = 20 * time.Minute
+	creep       = 1.02 // how much more is tried each second after that;
+	stride      = 1.1  // while nothing is known yet
+	underneath  = 0.98 // of what the server took
+	leastRate   = 0.1
+	firstPause  = 250 * time.Millisecond // at most, doubled with each refusal in a row
+	noLimit     = 1e5                    // attempts a second that were not refused are as good as no limit
+	quietFrom   = 3                      // attempts in a row without an answer, of whomever, and the API counts as down
+	blockedFrom = 20                     // foreign replies since the API's own last one, and they count as none
 )
 
 // pace lets attempts go one after the other, evenly, all callers together: never faster than the rate that was asked
@@ -43,6 +44,7 @@ type pace struct {
 	resume   time.Time     // nothing goes before; at first the time of the first attempt
 	silent   int           // attempts without an answer, of anybody, since the last one that had one
 	down     time.Time     // when the first of them ended
+	foreign  int           // foreign replies since the API's own last one
 	waits    int           // pauses over them
 	paused   time.Time     // end of the last pause over a refusal, which told counts as a whole
 	learnt   bool          // the rate is lower than asked for:
@@ -188,6 +190,10 @@ func (p *pace) leave(sent time.Time, fault *Error) news {
 	if p.resume.IsZero() {
 		p.resume = sent
 	}
+	if fault.foreign() {
+		p.foreign++
+		fault.blocked = p.foreign >= blockedFrom
+	}
 	told := nothingNew
 	switch {
 	case fault != nil && fault.Kind == Stopped:
@@ -218,6 +224,9 @@ func (p *pace) leave(sent time.Time, fault *Error) news {
 			told = isBack
 		}
 		p.silent, p.waits = 0, 0
+		if !fault.foreign() {
+			p.foreign = 0
+		}
 		p.taken.add(now)
 		p.row = 0
 		if p.good++; p.want > 0 && p.good >= cap(p.slots)-p.want {
