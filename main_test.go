@@ -558,6 +558,47 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// TestSignalBehindOthers stops a run that hangs in telling its status, since nobody reads its messages: however many ask for
+// that, the signal that ends it is not lost.
+func TestSignalBehindOthers(t *testing.T) {
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil, "--latency", "50ms")
+	command, _, results := process(t, dir, api, 1000, "--quiet")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := writer.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+		t.Skip(err)
+	}
+	if _, err := writer.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Skip("the pipe does not get full: ", err)
+	}
+	command.Stderr = writer
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	waitFor(t, api, 8)
+	for _, signal := range []os.Signal{syscall.SIGUSR1, syscall.SIGUSR1, syscall.SIGTERM} {
+		command.Process.Signal(signal)
+		time.Sleep(300 * time.Millisecond)
+	}
+	text := make(chan []byte, 1)
+	go func() {
+		read, _ := io.ReadAll(reader)
+		text <- read
+	}()
+	finish(t, command, new(bytes.Buffer), 143)
+	if told := bytes.Trim(<-text, "\x00"); !bytes.HasPrefix(told, []byte("status: ")) {
+		t.Errorf("%q", told)
+	}
+	if count := statuses(t, results); count["not_sent"] == 0 || count["issued"]+count["not_sent"] != 1000 {
+		t.Error(count)
+	}
+}
+
 // TestStatusAndReload asks a run for its status, and has it read a profile with another rate: at the first one it would
 // take minutes.
 func TestStatusAndReload(t *testing.T) {

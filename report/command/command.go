@@ -66,6 +66,8 @@ type app struct {
 	mu     sync.Mutex
 	status func() string // one line for StatusSignal
 	reload func()        // for ReloadSignal
+
+	reloads chan struct{} // see askReload
 }
 
 // tell has what asks for the command's status answered from now on.
@@ -81,29 +83,78 @@ func (a *app) onReload(reload func()) {
 	a.reload = reload
 }
 
-// watch handles signals until it is done: one for a line about the command, one to read the profile again (where
-// nobody does that it ends the command, as those do that are meant to).
-func (a *app) watch(signals <-chan os.Signal, done <-chan struct{}, hangUp bool, end func(syscall.Signal)) {
+// watch handles signals until it is done. What ends the command waits for nothing: what is printed or read over the other
+// signals may hang, on a pipe that nobody reads for example, and is done elsewhere.
+func (a *app) watch(done <-chan struct{}, hangUp bool, end func(syscall.Signal)) (stop func()) {
+	ending, status, reload := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(ending, endingSignals...)
+	if report.StatusSignal != nil { // Notify without a signal would mean all of them
+		signal.Notify(status, report.StatusSignal)
+		signal.Notify(reload, report.ReloadSignal)
+	}
+	go a.answer(status, done)
+	go func() {
+		for {
+			select {
+			case s := <-ending:
+				end(s.(syscall.Signal))
+			case s := <-reload:
+				a.hangUp(s.(syscall.Signal), hangUp, end)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		for _, signals := range []chan os.Signal{ending, status, reload} {
+			signal.Stop(signals)
+		}
+	}
+}
+
+var endingSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+
+// hangUp has the profile read again; where nobody does that the signal ends the command, but under nohup.
+func (a *app) hangUp(s syscall.Signal, ends bool, end func(syscall.Signal)) {
+	a.mu.Lock()
+	reloads := a.reload != nil
+	a.mu.Unlock()
+	switch {
+	case reloads:
+		a.askReload()
+	case ends:
+		end(s)
+	}
+}
+
+// askReload has answer read the profile again. It does not wait, and what waits already is enough.
+func (a *app) askReload() {
+	select {
+	case a.reloads <- struct{}{}:
+	default:
+	}
+}
+
+// answer tells the command's status, and reads the profile again, whenever somebody asks for it.
+func (a *app) answer(asked <-chan os.Signal, done <-chan struct{}) {
 	for {
-		var s os.Signal
 		select {
-		case s = <-signals:
+		case <-asked:
+			a.mu.Lock()
+			status := a.status
+			a.mu.Unlock()
+			if status != nil {
+				say.Fprintf(a.stderr, "status: %s\n", status())
+			} else {
+				fmt.Fprintln(a.stderr, say.Text("status: nothing to tell yet"))
+			}
+		case <-a.reloads:
+			a.mu.Lock()
+			reload := a.reload
+			a.mu.Unlock()
+			reload()
 		case <-done:
 			return
-		}
-		a.mu.Lock()
-		status, reload := a.status, a.reload
-		a.mu.Unlock()
-		switch {
-		case s == report.StatusSignal && status != nil:
-			say.Fprintf(a.stderr, "status: %s\n", status())
-		case s == report.StatusSignal:
-			fmt.Fprintln(a.stderr, say.Text("status: nothing to tell yet"))
-		case s == report.ReloadSignal && reload != nil:
-			reload()
-		case s == report.ReloadSignal && !hangUp: // nohup
-		default:
-			end(s.(syscall.Signal))
 		}
 	}
 }
@@ -174,22 +225,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	}()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now}
-	signals := make(chan os.Signal, 1)
-	hangUp := report.ReloadSignal != nil && !signal.Ignored(report.ReloadSignal)
-	ending := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	listened := ending
-	if report.StatusSignal != nil {
-		listened = append(listened, report.StatusSignal, report.ReloadSignal)
-	}
-	signal.Notify(signals, listened...)
-	defer signal.Stop(signals)
+	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now, reloads: make(chan struct{}, 1)}
 	done := make(chan struct{})
 	defer close(done)
-	go a.watch(signals, done, hangUp, func(s syscall.Signal) {
-		signal.Reset(ending...)
+	hangUp := report.ReloadSignal != nil && !signal.Ignored(report.ReloadSignal)
+	defer a.watch(done, hangUp, func(s syscall.Signal) {
+		signal.Reset(endingSignals...)
 		cancel(interrupted{s})
-	})
+	})()
 
 	say.Use(language(args))
 	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, stderr), kong.Resolvers(environment{}),
