@@ -13,6 +13,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -630,10 +632,54 @@ func TestStatusAndReload(t *testing.T) {
 	finish(t, command, stderr, 0)
 	checkAccounts(t, "reload", api, 300, results, []string{"issued"})
 	text := stderr.String()
-	for _, want := range []string{`(?m)^status: \d+ of 300 rows in \d+s, [\d.]+ requests/s`, "the rate stays as it is: the rate must be 0 or more", "the rate is 0 requests/s now"} {
+	for _, want := range []string{`(?m)^status: \d+ of 300 rows in \d+s, [\d.]+ requests/s`, "the rate stays as it is: the rate must be 0 or more", "(?m)^there is no limit to the rate now$"} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("%s is not told: %s", want, text)
 		}
+	}
+}
+
+// TestReloadAtTheStart asks a run to read its profile again while the API has not answered it yet, as it may not for as long
+// as --patience: the run goes on, and at the rate that the profile says by then.
+func TestReloadAtTheStart(t *testing.T) {
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil)
+	target, err := url.Parse(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, answer := make(chan struct{}), make(chan struct{})
+	var first sync.Once
+	through := httputil.NewSingleHostReverseProxy(target)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first.Do(func() { close(asked) })
+		<-answer
+		through.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	profile := filepath.Join(dir, "profile.toml")
+	if err := os.WriteFile(profile, []byte("rate = 2.0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command, stderr, results := process(t, dir, server.URL, 300, "--profile", profile)
+	at := slices.Index(command.Args, "--rate")
+	command.Args = slices.Delete(command.Args, at, at+2)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	giveUp := time.AfterFunc(time.Minute, func() { command.Process.Kill() })
+	defer giveUp.Stop()
+	<-asked
+	command.Process.Signal(syscall.SIGHUP)
+	time.Sleep(200 * time.Millisecond)
+	if err := os.WriteFile(profile, []byte("rate = 0.0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	close(answer)
+	finish(t, command, stderr, 0)
+	checkAccounts(t, "reload", api, 300, results, []string{"issued"})
+	if text := stderr.String(); !strings.Contains(text, "there is no limit to the rate now\n") {
+		t.Error(text)
 	}
 }
 

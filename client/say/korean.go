@@ -639,6 +639,7 @@ var korean = map[string]string{
 	"writing the results":           "결과를 쓰는 중",
 	"the rate stays as it is: %v\n": "속도를 바꾸지 않습니다: %v\n",
 	"the rate stays as it is: --rate goes before the profile": "속도를 바꾸지 않습니다. --rate가 프로필보다 먼저입니다",
+	"there is no limit to the rate now":                       "이제 속도에 제한이 없습니다",
 	"the rate is %v requests/s now\n":                         "이제 속도는 초당 요청 %v건입니다\n",
 	"--until: %q is no time of the day":                       "--until: %q은(는) 시각이 아닙니다",
 	"a time is told as 23:25":                                 "시각은 23:25와 같이 쓰십시오",

@@ -63,11 +63,12 @@ type app struct {
 	stdout, stderr io.Writer
 	now            func() time.Time // for due dates; everything else goes by the real clock
 
-	mu     sync.Mutex
-	status func() string // one line for StatusSignal
-	reload func()        // for ReloadSignal
-
-	reloads chan struct{} // see askReload
+	mu       sync.Mutex
+	status   func() string // one line for StatusSignal
+	reloads  bool          // ReloadSignal is for the profile, and ends nothing
+	reload   func()        // for ReloadSignal; nil while there is nothing yet that it would change
+	reloaded chan struct{} // see askReload
+	late     bool          // askReload was before reload was there
 }
 
 // tell has what asks for the command's status answered from now on.
@@ -77,10 +78,22 @@ func (a *app) tell(status func() string) {
 	a.status = status
 }
 
+// holdReload has what asks for the profile remembered from now on, until onReload.
+func (a *app) holdReload() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reloads, a.reload = true, nil
+}
+
+// onReload has what asks for the profile answered from now on, and what was remembered.
 func (a *app) onReload(reload func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reload = reload
+	if a.late {
+		a.late = false
+		a.askReload()
+	}
 }
 
 // watch handles signals until it is done. What ends the command waits for nothing: what is printed or read over the other
@@ -117,7 +130,7 @@ var endingSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 // hangUp has the profile read again; where nobody does that the signal ends the command, but under nohup.
 func (a *app) hangUp(s syscall.Signal, ends bool, end func(syscall.Signal)) {
 	a.mu.Lock()
-	reloads := a.reload != nil
+	reloads := a.reloads
 	a.mu.Unlock()
 	switch {
 	case reloads:
@@ -130,7 +143,7 @@ func (a *app) hangUp(s syscall.Signal, ends bool, end func(syscall.Signal)) {
 // askReload has answer read the profile again. It does not wait, and what waits already is enough.
 func (a *app) askReload() {
 	select {
-	case a.reloads <- struct{}{}:
+	case a.reloaded <- struct{}{}:
 	default:
 	}
 }
@@ -148,11 +161,14 @@ func (a *app) answer(asked <-chan os.Signal, done <-chan struct{}) {
 			} else {
 				fmt.Fprintln(a.stderr, say.Text("status: nothing to tell yet"))
 			}
-		case <-a.reloads:
+		case <-a.reloaded:
 			a.mu.Lock()
 			reload := a.reload
+			a.late = reload == nil
 			a.mu.Unlock()
-			reload()
+			if reload != nil {
+				reload()
+			}
 		case <-done:
 			return
 		}
@@ -225,7 +241,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	}()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now, reloads: make(chan struct{}, 1)}
+	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now, reloaded: make(chan struct{}, 1)}
 	done := make(chan struct{})
 	defer close(done)
 	hangUp := report.ReloadSignal != nil && !signal.Ignored(report.ReloadSignal)

@@ -50,6 +50,9 @@ results to its folders done and failed.
 // Run runs the file, or those of a folder, and tells how that ended.
 func (c *runCommand) Run(a *app) error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // who reads what is printed may go; the run does not
+	if c.Profile != "" {
+		a.holdReload()
+	}
 	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
 		return c.inbox(a)
 	}
@@ -74,6 +77,9 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	limit, err := batch.ParseLimit(c.MaxFailures)
 	if err != nil {
 		return usage("", "--max-failures: %w", err)
+	}
+	if c.Profile != "" {
+		a.holdReload() // of a folder, the file before this one had another client
 	}
 	kept, err := c.profile()
 	if err != nil {
@@ -202,6 +208,9 @@ func (c *runCommand) reload(a *app, api *client.Client) {
 		say.Fprintf(a.stderr, "the rate stays as it is: %v\n", err)
 	case c.Rate != nil:
 		fmt.Fprintln(a.stderr, say.Text("the rate stays as it is: --rate goes before the profile"))
+	case perSecond == 0:
+		api.SetRate(perSecond)
+		fmt.Fprintln(a.stderr, say.Text("there is no limit to the rate now"))
 	default:
 		api.SetRate(perSecond)
 		say.Fprintf(a.stderr, "the rate is %v requests/s now\n", perSecond)
