@@ -75,6 +75,9 @@ func (a *ahead) size() int {
 
 // send looks the rows up and hands them on.
 func (a *ahead) send(ctx context.Context, jobs []*job) error {
+	if len(jobs) == 0 {
+		return nil // also when the time of --until has come
+	}
 	a.timeIsUp() // then ctx is over
 	for chunk := range slices.Chunk(jobs, chunkRows) {
 		if err := a.lookAhead(ctx, chunk); err != nil {

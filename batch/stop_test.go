@@ -176,6 +176,28 @@ func TestUntil(t *testing.T) {
 	}
 }
 
+// TestUntilNothingToSend has the time come before rows that need not be sent, which is no reason to end early, and before one
+// that would have to be.
+func TestUntilNothingToSend(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		done := []string{"주문번호,금액", "A,1000", "B,1000"}
+		if _, err := w.run(t.Context(), plan(t, done...)); err != nil {
+			t.Fatal(err)
+		}
+		w.opts.Until = time.Now().Add(-2 * time.Minute)
+		got, err := w.run(t.Context(), plan(t, append(slices.Clip(done), "C,")...))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A already_issued", "B already_issued", "C invalid AMOUNT_MISSING")
+		got, err = w.run(t.Context(), plan(t, append(slices.Clip(done), "C,1000")...))
+		if stop, _ := errors.AsType[*batch.StopError](err); stop == nil || stop.Code != batch.CodeTimeIsUp {
+			t.Errorf("ended by %v", err)
+		}
+		w.expect(got, "A already_issued", "B already_issued", "C not_sent STOPPED")
+	})
+}
+
 // TestOutage loses the API in the middle of a run, for three minutes and for twenty.
 func TestOutage(t *testing.T) {
 	for _, minutes := range []int{3, 20} {
