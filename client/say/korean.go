@@ -642,6 +642,7 @@ var korean = map[string]string{
 	"there is no limit to the rate now":                       "이제 속도에 제한이 없습니다",
 	"the rate is %v requests/s now\n":                         "이제 속도는 초당 요청 %v건입니다\n",
 	"--until: %q is no time of the day":                       "--until: %q은(는) 시각이 아닙니다",
+	"--until meant %s in Korea":                               "--until은 한국 시각 %s을(를) 뜻했습니다",
 	"a time is told as 23:25":                                 "시각은 23:25와 같이 쓰십시오",
 	"the input":                                               "입력 파일",
 	"the ledger":                                              "원장",

@@ -156,6 +156,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	found, ended := batch.Run(a.ctx, plan, api, book, batch.Options{Workers: c.Workers, DoubtWait: c.DoubtWait, SettleTime: c.Timeout,
 		RemoteCheck: c.RemoteCheck, MaxFailures: limit, Until: until, PGAPIKeys: m.PGAPIKeys, Counts: &counts})
 	progress.Stop()
+	ended = whichTime(ended, until)
 	a.tell(func() string { return say.Text("writing the results") })
 	if found.ID == 0 {
 		return ended
@@ -235,6 +236,15 @@ func nearest(clock string, now time.Time) (time.Time, error) {
 		at = at.AddDate(0, 0, 1)
 	}
 	return at, nil
+}
+
+// whichTime adds to the end of a run by --until which moment that was: the nearest may be last evening's.
+func whichTime(ended error, until time.Time) error {
+	stop, _ := errors.AsType[*batch.StopError](ended)
+	if stop == nil || stop.Code != batch.CodeTimeIsUp {
+		return ended
+	}
+	return &batch.StopError{Code: stop.Code, Err: say.Errorf("--until meant %s in Korea", until.In(input.KST).Format("2006-01-02 15:04"))}
 }
 
 // withChannels checks the file once more, with the PG of each channel_key as the API tells of it.
