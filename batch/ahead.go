@@ -131,7 +131,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 	for _, j := range block {
 		status := earlier[int64(j.row.Line)]
 		if final(status) {
-			r.options.Counts.done(status)
+			r.options.Counts.settled(status)
 			continue
 		}
 		j.again = status == Unknown
@@ -161,7 +161,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		}
 	}
 	for _, entry := range entries {
-		r.options.Counts.done(entry.Status)
+		r.options.Counts.settled(entry.Status)
 	}
 	return toSend, nil
 }

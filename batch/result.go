@@ -114,15 +114,24 @@ var Codes = map[string]string{
 
 // Counts are bumped while a run is under way, for whoever shows its progress.
 type Counts struct {
-	Done   atomic.Int64 // rows with an outcome, those of an interrupted run included
-	Failed atomic.Int64 // of them, rows that were not done
-	Parked atomic.Int64 // rows that wait to be looked up, or for their next try
+	Done    atomic.Int64 // rows with an outcome, those of an interrupted run included
+	Failed  atomic.Int64 // of them, rows that were not done
+	Settled atomic.Int64 // of them, rows that needed no request, such as those of an interrupted run
+	Parked  atomic.Int64 // rows that wait to be looked up, or for their next try
 }
 
 func (c *Counts) parked(rows int64) {
 	if c != nil {
 		c.Parked.Store(rows)
 	}
+}
+
+// settled counts a row that needed no request.
+func (c *Counts) settled(status Status) {
+	if c != nil {
+		c.Settled.Add(1)
+	}
+	c.done(status)
 }
 
 func (c *Counts) done(status Status) {

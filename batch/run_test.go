@@ -524,6 +524,33 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
+// TestCountsSettled tells the rows that a run sends apart from those that need no request: what an interrupted run has done,
+// what has its account already, and what cannot be done.
+func TestCountsSettled(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		book := w.book()
+		defer book.Close()
+		p := plan(t, "주문번호,금액", "A,1000", "B,1000", "C,")
+		for _, run := range []struct {
+			plan          *batch.Plan
+			done, settled int64
+		}{
+			{p, 3, 1},
+			{p, 3, 3}, // nobody finished it
+			{plan(t, "주문번호,금액", "A,1000", "B,1000", "D,1000"), 3, 2},
+		} {
+			var counts batch.Counts
+			w.opts.Counts = &counts
+			if _, err := batch.Run(t.Context(), run.plan, w.client, book, w.opts); err != nil {
+				t.Fatal(err)
+			}
+			if done, settled := counts.Done.Load(), counts.Settled.Load(); done != run.done || settled != run.settled {
+				t.Errorf("%d done, %d of them settled, want %d and %d", done, settled, run.done, run.settled)
+			}
+		}
+	})
+}
+
 // TestReconcile settles what a run left in doubt because the API could not be asked.
 func TestReconcile(t *testing.T) {
 	down := true

@@ -120,8 +120,9 @@ func progress(total int, counts *batch.Counts) string {
 func Status(total int, counts *batch.Counts, since time.Time, requests int64) string {
 	elapsed := time.Since(since)
 	text := say.Sprintf("%s in %s, %.1f requests/s", progress(total, counts), elapsed.Round(time.Second), float64(requests)/max(elapsed.Seconds(), 0.001))
-	if done := counts.Done.Load(); done > 0 && done < int64(total) {
-		left := time.Duration(float64(elapsed) / float64(done) * float64(int64(total)-done))
+	done := counts.Done.Load()
+	if sent := done - counts.Settled.Load(); sent > 0 && done < int64(total) {
+		left := time.Duration(float64(elapsed) / float64(sent) * float64(int64(total)-done))
 		text += say.Sprintf(", about %s left", left.Round(time.Second))
 	}
 	return text

@@ -200,6 +200,30 @@ func TestProgressLines(t *testing.T) {
 	})
 }
 
+// TestStatus goes by the pace of the rows that are sent: those that an earlier run had done took no time.
+func TestStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var counts batch.Counts
+		since := time.Now()
+		time.Sleep(10 * time.Second)
+		for _, c := range []struct {
+			done, settled int64
+			want          string
+		}{
+			{200, 0, "200 of 6,000 rows in 10s, 20.0 requests/s, about 4m50s left"},
+			{2400, 2200, "2,400 of 6,000 rows in 10s, 20.0 requests/s, about 3m0s left"},
+			{2200, 2200, "2,200 of 6,000 rows in 10s, 20.0 requests/s"},
+			{6000, 5800, "6,000 of 6,000 rows in 10s, 20.0 requests/s"},
+		} {
+			counts.Done.Store(c.done)
+			counts.Settled.Store(c.settled)
+			if got := Status(6000, &counts, since, 200); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		}
+	})
+}
+
 func TestSilentProgress(t *testing.T) {
 	ShowProgress(nil, Silent, 1, new(batch.Counts)).Stop()
 }
