@@ -156,16 +156,17 @@ func TestSummary(t *testing.T) {
 		{Status: batch.Invalid, ErrorCode: "AMOUNT_NEGATIVE;DUE_PAST"},
 		{Status: batch.Unknown, ErrorCode: batch.CodeInDoubt},
 		{Status: batch.NotSent, ErrorCode: batch.CodeStopped},
+		{Status: batch.NotSent, ErrorCode: batch.CodeStopped},
 	} {
 		s.Add(&r)
 	}
-	if s.Failed() != 2 || s.Issued != 70000 || s.Codes["DUE_PAST"] != 1 {
+	if s.Failed() != 3 || s.Issued != 70000 || s.Codes["DUE_PAST"] != 1 {
 		t.Errorf("%+v", s)
 	}
 	var out strings.Builder
 	s.Print(&out, &Effort{Elapsed: 2 * time.Second, Requests: 1234})
 	for _, line := range []string{
-		"5 rows in 2.0 s (2 rows/s), 1,234 requests\n",
+		"6 rows in 2.0 s (2 rows/s), 1,234 requests\n", // without those that were not sent
 		"  issued                 2   70,000 won\n",
 		"  AMOUNT_NEGATIVE            1  the amount is negative; an account cannot collect it\n",
 	} {

@@ -66,8 +66,8 @@ func (s *Summary) Print(w io.Writer, effort *Effort) {
 	}
 	say.Fprintf(w, "%s rows", thousands(int64(s.Rows)))
 	if effort != nil {
-		seconds := effort.Elapsed.Seconds()
-		say.Fprintf(w, " in %.1f s (%.0f rows/s), %s requests", seconds, float64(s.Rows)/max(seconds, 0.001), thousands(effort.Requests))
+		seconds, done := effort.Elapsed.Seconds(), s.Rows-s.Statuses[batch.NotSent]
+		say.Fprintf(w, " in %.1f s (%.0f rows/s), %s requests", seconds, float64(done)/max(seconds, 0.001), thousands(effort.Requests))
 	}
 	fmt.Fprintln(w)
 	for _, status := range batch.Statuses {
