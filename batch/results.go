@@ -8,6 +8,7 @@ import (
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
 )
 
 // Results reads the plan's file once more beside the entries of a run, and calls do with every data row and what
@@ -79,7 +80,7 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 		if len(entries) > 0 && entries[0].Line == int64(row.Line) {
 			results[i] = entries[0]
 			if results[i].ErrorMessage == "" {
-				results[i].ErrorMessage = Codes[results[i].ErrorCode]
+				results[i].ErrorMessage = say.Text(Codes[results[i].ErrorCode])
 			}
 		}
 		if open(&results[i]) {
@@ -106,11 +107,11 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 			results[i] = result
 		case unknown && (j.order.State == ledger.Intended || row.Action != input.Issue): // still so
 		case unknown:
-			results[i] = j.result(NotSent, CodeNoAccount, Codes[CodeNoAccount])
+			results[i] = j.result(NotSent, CodeNoAccount, say.Text(Codes[CodeNoAccount]))
 		case j.order.State == ledger.Intended:
-			results[i] = j.result(Unknown, CodeInDoubt, Codes[CodeInDoubt])
+			results[i] = j.result(Unknown, CodeInDoubt, say.Text(Codes[CodeInDoubt]))
 		default:
-			results[i] = j.result(NotSent, CodeStopped, Codes[CodeStopped])
+			results[i] = j.result(NotSent, CodeStopped, say.Text(Codes[CodeStopped]))
 		}
 	}
 	return results, nil

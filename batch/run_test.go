@@ -13,12 +13,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
+	"vbankbatch/client/say"
 )
 
 // world is a sandbox, a ledger and a way between them, without sockets, so that it runs in faked time.
@@ -547,6 +549,43 @@ func TestCountsSettled(t *testing.T) {
 			if done, settled := counts.Done.Load(), counts.Settled.Load(); done != run.done || settled != run.settled {
 				t.Errorf("%d done, %d of them settled, want %d and %d", done, settled, run.done, run.settled)
 			}
+		}
+	})
+}
+
+// TestStoppedInKorean stops a run in the middle: whatever a row waited for, its sentence is in the language of the process.
+func TestStoppedInKorean(t *testing.T) {
+	say.Use(say.Korean)
+	t.Cleanup(func() { say.Use(say.English) })
+	config := sandbox.Config{Faults: sandbox.Faults{Latency: time.Second}, Fault: func(r *http.Request, id string, _ int) sandbox.Fault {
+		if id == "A-0" || r.URL.Path == "/vbanks" && id == "A-1" {
+			return sandbox.DropAfter
+		}
+		return ""
+	}}
+	faked(t, config, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck, w.opts.SettleTime = false, time.Second
+		lines := []string{"주문번호,금액"}
+		for i := range 200 {
+			lines = append(lines, fmt.Sprintf("A-%d,1000", i))
+		}
+		p := plan(t, lines...)
+		book := w.book()
+		defer book.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		found, _ := batch.Run(ctx, p, w.client, book, w.opts)
+		count := make(map[string]int)
+		err := batch.Results(t.Context(), p, book, found.ID, func(_ *input.Row, r *batch.Result) error {
+			count[r.ErrorCode]++
+			korean := strings.ContainsFunc(r.ErrorMessage, func(c rune) bool { return unicode.Is(unicode.Hangul, c) })
+			if r.ErrorCode != "" && !korean {
+				t.Errorf("%s is told as %q", r.MerchantUID, r.ErrorMessage)
+			}
+			return nil
+		})
+		if err != nil || count[batch.CodeStopped] < 100 || count[batch.CodeInDoubt] == 0 {
+			t.Errorf("%v, %v", count, err)
 		}
 	})
 }
