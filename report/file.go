@@ -32,7 +32,7 @@ func newReplacement(path string) (*replacement, error) {
 	sweep(filepath.Dir(f.path), temporary, 24*time.Hour)
 	file, err := os.CreateTemp(filepath.Dir(f.path), temporary+"*")
 	if err != nil {
-		return nil, err
+		return nil, f.named(err)
 	}
 	f.file, f.out = file, bufio.NewWriterSize(file, 1<<16)
 	return f, nil
