@@ -270,7 +270,10 @@ func (p *page) requests(m *client.Measures) {
 
 func (p *page) limits(l *client.Learnt) {
 	if l.TooMany > 0 {
-		p.Limits = append(p.Limits, p.T("too many", thousands(l.TooMany), p.duration(l.Paused), l.Rate))
+		p.Limits = append(p.Limits, p.T("too many", thousands(l.TooMany), p.duration(l.Paused)))
+	}
+	if l.Rate > 0 {
+		p.Limits = append(p.Limits, p.T("seems to take", l.Rate))
 	}
 	if l.Failures > 0 {
 		p.Limits = append(p.Limits, p.T("api failed", thousands(l.Failures), l.LeastOnce))

@@ -88,8 +88,10 @@ func (s *Summary) Print(w io.Writer, effort *Effort) {
 // printLearnt tells what a run found out about the API's limits, if anything.
 func printLearnt(w io.Writer, l client.Learnt) {
 	if l.TooMany > 0 {
-		say.Fprintf(w, "the API refused %s with 429, and nothing was sent for %.1f s; it seems to take %.1f requests a second\n",
-			Count(int(l.TooMany), "1 request", "%s requests"), l.Paused.Seconds(), l.Rate)
+		say.Fprintf(w, "the API refused %s with 429, and nothing was sent for %.1f s\n", Count(int(l.TooMany), "1 request", "%s requests"), l.Paused.Seconds())
+	}
+	if l.Rate > 0 {
+		say.Fprintf(w, "it seems to take %.1f requests a second\n", l.Rate)
 	}
 	if l.Failures > 0 {
 		say.Fprintf(w, "the API failed at %s or left them without an answer, and was sent as few as %d at once\n", Count(int(l.Failures), "1 request", "%s requests"), l.LeastOnce)
