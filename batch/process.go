@@ -178,7 +178,7 @@ func (r *run) drop(j *job) {
 
 // intend makes the intents of those rows durable that are to be issued, in one write. Without it nothing may be sent.
 func (r *run) intend(ctx context.Context, jobs ...*job) error {
-	var entries []ledger.Entry
+	entries := make([]ledger.Entry, 0, len(jobs))
 	for _, j := range jobs {
 		if j.row.Action != input.Issue || j.order.State == ledger.Intended || j.order.State == ledger.Changing || j.ask {
 			continue
