@@ -266,7 +266,7 @@ var korean = map[string]string{
 	"the order has its account, whose number the ledger no longer holds (vbankbatch ledger purge); the PortOne console shows it by its imp_uid": "계좌가 있는 주문이나 계좌번호가 원장에 더는 없습니다(vbankbatch ledger purge). 포트원 콘솔에서 imp_uid로 볼 수 있습니다",
 	"the request may have reached the API and no answer says so; run again, or vbankbatch reconcile":                                            "요청이 API에 닿았을 수 있으나 응답이 없습니다. 다시 실행하거나 vbankbatch reconcile을 실행하십시오",
 	"the API did something else than was asked; a person must look":                                                                             "API가 요청과 다르게 처리했습니다. 담당자가 확인해야 합니다",
-	"the API could not be reached, or did not answer; run again":                                                                                "API에 연결할 수 없거나 응답이 없습니다. 다시 실행하십시오",
+	"the API could not be reached, or did not answer, or somebody else did in its place; run again":                                             "API에 연결할 수 없거나 응답이 없거나 다른 곳이 대신 응답했습니다. 다시 실행하십시오",
 	"the API said too many requests for too long; run again with a lower --rate":                                                                "API가 요청이 너무 많다고 계속 거절했습니다. --rate를 낮추어 다시 실행하십시오",
 	"the API refused the credentials or the token":                                                                                              "API가 키 또는 토큰을 거절했습니다",
 	"one look-up finds payments of the order and the other does not, so nothing was sent; run again":                                            "두 가지 조회 중 하나에만 이 주문의 결제가 있어 보내지 않았습니다. 다시 실행하십시오",
