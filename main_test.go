@@ -613,14 +613,7 @@ func TestStatusAndReload(t *testing.T) {
 		}
 	}
 	rate("rate = 2.0\n")
-	command, stderr, results := process(t, dir, api, 300, "--profile", profile)
-	at := slices.Index(command.Args, "--rate")
-	command.Args = slices.Delete(command.Args, at, at+2)
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	giveUp := time.AfterFunc(time.Minute, func() { command.Process.Kill() })
-	defer giveUp.Stop()
+	command, stderr, results := startByProfile(t, dir, api, profile)
 	waitFor(t, api, 2)
 	command.Process.Signal(syscall.SIGUSR1)
 	time.Sleep(100 * time.Millisecond) // one signal after the other
@@ -637,6 +630,20 @@ func TestStatusAndReload(t *testing.T) {
 			t.Errorf("%s is not told: %s", want, text)
 		}
 	}
+}
+
+// startByProfile starts a run of 300 rows whose rate is the profile's. It is killed after a minute.
+func startByProfile(t *testing.T, dir, api, profile string) (command *exec.Cmd, stderr *bytes.Buffer, results string) {
+	t.Helper()
+	command, stderr, results = process(t, dir, api, 300, "--profile", profile)
+	at := slices.Index(command.Args, "--rate")
+	command.Args = slices.Delete(command.Args, at, at+2)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	giveUp := time.AfterFunc(time.Minute, func() { command.Process.Kill() })
+	t.Cleanup(func() { giveUp.Stop() })
+	return command, stderr, results
 }
 
 // TestReloadAtTheStart asks a run to read its profile again while the API has not answered it yet, as it may not for as long
@@ -661,14 +668,7 @@ func TestReloadAtTheStart(t *testing.T) {
 	if err := os.WriteFile(profile, []byte("rate = 2.0\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command, stderr, results := process(t, dir, server.URL, 300, "--profile", profile)
-	at := slices.Index(command.Args, "--rate")
-	command.Args = slices.Delete(command.Args, at, at+2)
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	giveUp := time.AfterFunc(time.Minute, func() { command.Process.Kill() })
-	defer giveUp.Stop()
+	command, stderr, results := startByProfile(t, dir, server.URL, profile)
 	<-asked
 	command.Process.Signal(syscall.SIGHUP)
 	time.Sleep(200 * time.Millisecond)

@@ -139,13 +139,7 @@ func BenchmarkRun(b *testing.B) {
 			b.StopTimer()
 			c, book := setUp(b), open()
 			spent.start(b)
-			plan := preflight(b, path)
-			var counts batch.Counts
-			_, err := batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts})
-			if err != nil || counts.Done.Load() != rows || counts.Failed.Load() != 0 {
-				b.Fatalf("%d rows done, %d failed: %v", counts.Done.Load(), counts.Failed.Load(), err)
-			}
-			plan.File.Close()
+			whole(b, path, rows, c, book)
 			spent.stop(b)
 		}
 		spent.report(b, rows)
@@ -202,13 +196,7 @@ func BenchmarkLatency(b *testing.B) {
 			b.StopTimer()
 			c, book := connected(b, slow), opened(b)
 			b.StartTimer()
-			plan := preflight(b, path)
-			var counts batch.Counts
-			_, err := batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts})
-			if err != nil || counts.Done.Load() != rows || counts.Failed.Load() != 0 {
-				b.Fatalf("%d rows done, %d failed: %v", counts.Done.Load(), counts.Failed.Load(), err)
-			}
-			plan.File.Close()
+			whole(b, path, rows, c, book)
 		}
 		tell(b)
 	})
@@ -235,6 +223,17 @@ func requests(b *testing.B, path string) (all []client.IssueRequest) {
 		b.Fatal(err)
 	}
 	return all
+}
+
+// whole runs the whole file with 16 workers.
+func whole(b *testing.B, path string, rows int64, c *client.Client, book batch.Ledger) {
+	plan := preflight(b, path)
+	defer plan.File.Close()
+	var counts batch.Counts
+	_, err := batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts})
+	if err != nil || counts.Done.Load() != rows || counts.Failed.Load() != 0 {
+		b.Fatalf("%d rows done, %d failed: %v", counts.Done.Load(), counts.Failed.Load(), err)
+	}
 }
 
 // bare sends requests, 16 at once.

@@ -60,11 +60,19 @@ func (f *replacement) look() error {
 
 // named tells what failed by the file's own name, which the temporary one would hide.
 func (f *replacement) named(err error) error {
-	if cause, ok := errors.AsType[*os.PathError](err); ok {
-		return fmt.Errorf("%s: %w", f.path, cause.Err)
+	if cause := cause(err); cause != err {
+		return fmt.Errorf("%s: %w", f.path, cause)
 	}
-	if cause, ok := errors.AsType[*os.LinkError](err); ok {
-		return fmt.Errorf("%s: %w", f.path, cause.Err)
+	return err
+}
+
+// cause is an error of the file system without its path, and any other as it is.
+func cause(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	if link, ok := errors.AsType[*os.LinkError](err); ok {
+		return link.Err
 	}
 	return err
 }

@@ -129,17 +129,6 @@ func (b *Inbox) prepare(to string) error {
 	return b.root.Remove(filepath.Join(to, probe))
 }
 
-// cause is an error of the file system without the path, which is said already.
-func cause(err error) error {
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		return path.Err
-	}
-	if link, ok := errors.AsType[*os.LinkError](err); ok {
-		return link.Err
-	}
-	return err
-}
-
 // Close lets go of the folder.
 func (b *Inbox) Close() error { return b.root.Close() }
 
