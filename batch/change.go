@@ -162,7 +162,7 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 		r.record(j, r.refusal(j, err))
 		return "", false
 	}
-	live, _ := living(payments)
+	live, _ := client.Living(payments)
 	switch len(live) {
 	case 1:
 		return string(live[0].ImpUID), true

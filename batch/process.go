@@ -281,7 +281,7 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		r.record(j, r.notAsked(j, err))
 		return
 	}
-	live, paid := living(payments)
+	live, paid := client.Living(payments)
 	conflict := func(with *client.Payment, code, message string) {
 		result := j.result(Conflict, code, message)
 		if with != nil {
@@ -310,22 +310,6 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		result.State, result.NowDue = ledger.Issued, j.order.VbankDue
 		r.record(j, result)
 	}
-}
-
-// living returns the virtual accounts among an order's payments that are, or may be, open for a deposit, and one
-// payment that is paid, if any. Failed and cancelled ones are no obstacle, nor is a payment by card that was begun; a
-// status of the future is taken for living.
-func living(payments []client.Payment) (live []client.Payment, paid *client.Payment) {
-	for i, p := range payments {
-		switch {
-		case p.Status == client.StatusFailed || p.Status == client.StatusCancelled:
-		case p.Status == client.StatusPaid:
-			paid = &payments[i]
-		case p.PayMethod == "vbank" || p.PayMethod == "":
-			live = append(live, p)
-		}
-	}
-	return live, paid
 }
 
 func impUIDs(payments []client.Payment) string {

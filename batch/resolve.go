@@ -142,7 +142,7 @@ func oneByOne(err error) bool {
 // decide reads what the API has of the order. One account that was made for the intent is it; the customer may have
 // paid into it already.
 func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
-	live, paid := living(payments)
+	live, paid := client.Living(payments)
 	if paid != nil {
 		live = append(live, *paid)
 	}

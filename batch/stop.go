@@ -52,7 +52,7 @@ func EndsRun(err error) error {
 		return &StopError{CodeAPIBusy, err}
 	case client.Unauthorized:
 		return &StopError{CodeUnauthorized, err}
-	case client.NoReply, client.ServerError, client.Malformed, client.Mismatch:
+	case client.NoReply, client.ServerError, client.Malformed, client.Mismatch, client.Refuted:
 		if !fault.Down {
 			return nil // this call alone: others are answered
 		}

@@ -1,8 +1,9 @@
 // Package client speaks the PortOne V1 REST API (once i'mport): virtual bank accounts are issued, updated and
 // revoked, and payments looked up. Start with [New], then [Client.Issue].
 //
-// It promises that an issue is written to the network at most once for each call, except where the server surely
-// has not acted on the earlier attempt, and that each error says which of the two it was ([InDoubt]). It takes one
+// It promises that an issue is written to the network at most once for each call, except where the server surely has
+// not acted on the earlier attempt: nothing of it was written, or the server refused it with 401 or 429 and, asked, has
+// no account of the order. Each error says whether the server can have acted ([InDoubt]). It takes one
 // turn of the rate limiter for every HTTP attempt, token requests and retries included. It keeps no record of what
 // was issued: never issuing twice across calls is the caller's business, with [Client.FindAll] to ask.
 //
@@ -191,6 +192,10 @@ type call struct {
 	look         bool // only looks: may be repeated, and broken off, at any time
 	again        bool // was sent before
 	bare         bool // without a token: the call that gets one
+
+	// refuted asks, before a call that acts is sent again, whether the attempt that was refused has acted all the same.
+	refuted func(context.Context) *Error
+	status  *int // where to put the HTTP status of the reply that was decoded; may be nil
 }
 
 func (k call) op() string { return k.method + " " + k.endpoint }
@@ -206,8 +211,14 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		}
 	}
 	renewed, refusals := false, 0 // refusals of tokens
+	answered := false             // an attempt was refused in a way that lets it be sent again
 	var failing time.Time         // since when; a long wait for its turn before that is nobody's failure
 	for attempt := 1; ; attempt++ {
+		if answered && k.refuted != nil {
+			if fault := k.refuted(ctx); fault != nil {
+				return fault
+			}
+		}
 		token := ""
 		if !k.bare {
 			var err error
@@ -229,6 +240,7 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 			return nil
 		}
 		k.again = k.again || sent
+		answered = answered || unauthorized || fault.Kind == RateLimited
 		if !unauthorized {
 			renewed, refusals = false, 0 // what the token was before an outage says nothing of it afterwards
 		} else if refusals++; refusals < 2*maxAttempts {
@@ -353,6 +365,9 @@ func (c *Client) exchange(k call, request *http.Request, written *atomic.Bool, r
 		text.Grow(int(n) + bytes.MinRead) // so much that ReadFrom need not grow it
 	}
 	_, err = text.ReadFrom(io.LimitReader(response.Body, maxReply+1))
+	if k.status != nil {
+		*k.status = response.StatusCode
+	}
 	return classify(k, response, text.Bytes(), err, reply)
 }
 

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,11 @@ func hangUp(reset bool, text string) http.HandlerFunc {
 	}
 }
 
-const good = `{"code":0,"message":null,"response":{"imp_uid":"imp_1","merchant_uid":"A-1","amount":1000,"vbank_num":"01234567890123","status":"ready"}}`
+const (
+	goodPayment = `{"imp_uid":"imp_1","merchant_uid":"A-1","amount":1000,"vbank_num":"01234567890123","status":"ready"}`
+	good        = `{"code":0,"message":null,"response":` + goodPayment + `}`
+	noPayment   = `{"code":-1,"message":"존재하지 않는 결제정보입니다.","response":null}`
+)
 
 // replyTest is a way in which an issue can end.
 type replyTest struct {
@@ -82,7 +87,7 @@ type replyTest struct {
 // acted says whether the reply tells that the server has acted, although it cannot be used.
 func (r replyTest) acted() bool {
 	switch r.name {
-	case "success without response", "success without imp_uid", "success without vbank_num", "response is a list", "amount is no number", "another order's reply":
+	case "success without response", "success without imp_uid", "success without vbank_num", "response is a list", "amount is no number", "another order's reply", "longer than any reply":
 		return true
 	}
 	return false
@@ -97,8 +102,8 @@ func TestReplies(t *testing.T) {
 		{"refused as 400", reply(400, `{"code":-1,"message":"amount 파라메터가 누락되었습니다.","response":null}`), client.Refused, false, 1},
 		{"refused without response", reply(200, `{"code":-1,"message":"no"}`), client.Refused, false, 1},
 		{"not found", reply(404, `{"code":-1,"message":"존재하지 않는 결제정보입니다.","response":null}`), client.NotFound, false, 1},
-		{"401 twice", reply(401, `{"code":-1,"message":"Unauthorized","response":null}`), client.Unauthorized, false, 2},
-		{"429 again and again", reply(429, ``), client.RateLimited, false, 4},
+		{"401 twice", reply(401, `{"code":-1,"message":"Unauthorized","response":null}`), client.Unauthorized, false, 1},
+		{"429 again and again", reply(429, ``), client.RateLimited, false, 1},
 		{"500 with the envelope", reply(500, `{"code":-1,"message":"The payment agency failed to process","response":null}`), client.ServerError, true, 1},
 		{"500 that says success", reply(500, good), client.ServerError, true, 1},
 		{"502 HTML", reply(502, `<html><h1>Bad Gateway</h1></html>`), client.ServerError, true, 1},
@@ -120,7 +125,8 @@ func TestReplies(t *testing.T) {
 		{"JSON cut short, connection kept", reply(200, good[:40]), client.Malformed, true, 1},
 		{"another order's reply", reply(200, strings.Replace(good, "A-1", "A-2", 1)), client.Mismatch, true, 1},
 		{"longer than any reply", func(w http.ResponseWriter, _ *http.Request) {
-			w.Write(make([]byte, 9<<20))
+			io.WriteString(w, good)
+			w.Write(bytes.Repeat([]byte(" "), 9<<20))
 		}, client.Malformed, true, 1},
 		{"reset before a reply", hangUp(true, ""), client.NoReply, true, 1},
 		{"closed before a reply", hangUp(false, ""), client.NoReply, true, 1},
@@ -139,7 +145,9 @@ func TestReplies(t *testing.T) {
 			t.Parallel()
 			var sent atomic.Int64
 			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				sent.Add(1)
+				if r.Method == http.MethodPost { // what refuses an issue refuses the look-up before its next try, too
+					sent.Add(1)
+				}
 				io.Copy(io.Discard, r.Body)
 				test.handle(w, r)
 			})
@@ -235,12 +243,59 @@ func TestStopWhileSent(t *testing.T) {
 	}
 }
 
+// TestRefusedAndMade has a gateway refuse an issue that the API has carried out. It is sent once, and left in doubt.
+func TestRefusedAndMade(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			var issues atomic.Int64
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.Path, "/findAll/") {
+					io.WriteString(w, `{"code":0,"message":null,"response":{"total":1,"previous":0,"next":0,"list":[`+goodPayment+`]}}`)
+					return
+				}
+				if issues.Add(1) == 1 {
+					w.WriteHeader(status)
+					return
+				}
+				io.WriteString(w, good)
+			})
+			_, err := c.Issue(t.Context(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000})
+			if client.KindOf(err) != client.Refuted || !client.InDoubt(err) || issues.Load() != 1 {
+				t.Errorf("%d issues: %v", issues.Load(), err)
+			}
+		})
+	}
+}
+
+// TestListThatLacksOrders does not take for an answer a list whose status says that it is whole, and which lacks orders.
+func TestListThatLacksOrders(t *testing.T) {
+	for body, want := range map[string]client.Kind{
+		`[` + goodPayment + `]`: client.Mismatch,
+		`[]`:                    client.Mismatch,
+		`[` + goodPayment + `,` + strings.ReplaceAll(goodPayment, "A-1", "A-2") + `]`: "",
+	} {
+		c := serve(t, reply(200, `{"code":0,"message":null,"response":`+body+`}`))
+		if found, err := c.Payments(t.Context(), []string{"A-1", "A-2"}); client.KindOf(err) != want || want == "" && len(found) != 2 {
+			t.Errorf("%s: %v, %v", body, found, err)
+		}
+		part := serve(t, reply(207, `{"code":0,"message":null,"response":`+body+`}`))
+		if _, err := part.Payments(t.Context(), []string{"A-1", "A-2"}); err != nil {
+			t.Errorf("207 %s: %v", body, err)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	for name, header := range map[string]string{"seconds": "1", "date": "Thu, 01 Jan 2026 00:00:01 GMT"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var tries atomic.Int64
 			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.Path, "/findAll/") {
+					reply(404, noPayment)(w, r)
+					return
+				}
 				if tries.Add(1) == 1 {
 					w.Header().Set("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
 					w.Header().Set("Retry-After", header)
@@ -311,6 +366,7 @@ func TestToken(t *testing.T) {
 		// the server's clock is ten years off, and a token lives for two seconds of it
 		fmt.Fprintf(w, `{"code":0,"message":null,"response":{"access_token":"token-%d","now":1451606400,"expired_at":1451606402}}`, n)
 	})
+	mux.HandleFunc("GET /payments/findAll/", reply(404, noPayment)) // asked after the 401s
 	mux.HandleFunc("POST /vbanks", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "Bearer token-1" {
 			refused.Add(1)

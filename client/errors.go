@@ -38,8 +38,11 @@ const (
 	// Malformed: a reply that is not the API's envelope (HTML, a redirect, JSON cut short), or one that says
 	// success without a payment in it.
 	Malformed Kind = "malformed reply"
-	// Mismatch: a reply that says success for another order or another payment than was asked for.
+	// Mismatch: a reply that says success for another order or another payment than was asked for, or a list that
+	// lacks orders although its status says that it holds all of them.
 	Mismatch Kind = "reply for another order"
+	// Refuted: an issue was refused with 401 or 429, and the order has an account all the same, or may have.
+	Refuted Kind = "refused, and made all the same"
 )
 
 // Error is the one error type that the API's methods return. It never holds a URL, a token or a key;

@@ -45,7 +45,7 @@ func TestMeasures(t *testing.T) {
 		for _, moment := range told.Series {
 			changes, answered = changes+moment.Changes, answered+moment.Answered
 		}
-		if changes != 4 || answered != 7 || answered != c.Requests() {
+		if changes != 4 || answered != 8 || answered != c.Requests() {
 			t.Errorf("%d changes among %d answers", changes, answered)
 		}
 		for i := range told.Endpoints {
@@ -58,6 +58,7 @@ func TestMeasures(t *testing.T) {
 			*l = client.Latency{}
 		}
 		want := []client.EndpointMeasures{
+			{Endpoint: "GET /payments/findAll/{merchant_uid}", Requests: 1, Classes: map[string]int64{client.Class4xx: 1}}, // after the 429
 			{Endpoint: "GET /payments/{imp_uid}", Requests: 1, Classes: map[string]int64{client.Class4xx: 1}},
 			{Endpoint: "POST /users/getToken", Requests: 1, Classes: map[string]int64{client.Class2xx: 1}},
 			{Endpoint: "POST /vbanks", Requests: 5, Retries: 1, Classes: map[string]int64{client.Class2xx: 3, client.Class429: 1, client.Class5xx: 1}},

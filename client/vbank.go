@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,6 +66,7 @@ type UpdateRequest struct {
 // ([InDoubt]) ask with FindAll before calling again.
 func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, error) {
 	k := call{method: http.MethodPost, path: "/vbanks", endpoint: "/vbanks", query: keyQuery(request.PGAPIKey), body: request}
+	k.refuted = func(ctx context.Context) *Error { return c.unlessMade(ctx, k.op(), request.MerchantUID) }
 	payment, err := c.vbank(ctx, k)
 	switch {
 	case err == nil && string(payment.MerchantUID) != request.MerchantUID:
@@ -74,6 +76,23 @@ func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, erro
 			Err: say.New("the reply says success and holds no vbank_num")}
 	}
 	return payment, err
+}
+
+// unlessMade returns nil if the API has no account of the order, so that its issue may be sent once more. A refusal is the
+// word of whatever answered: a gateway in front of the API may refuse what it has passed on. A look-up that fails leaves
+// the issue in doubt, unless it was refused like the issue itself.
+func (c *Client) unlessMade(ctx context.Context, op, merchantUID string) *Error {
+	payments, err := c.FindAll(ctx, merchantUID, "")
+	if fault, ok := errors.AsType[*Error](err); ok {
+		if fault.Kind == Refused {
+			return &Error{Op: op, Kind: Refuted, Err: fault}
+		}
+		return fault
+	}
+	if live, paid := Living(payments); len(live) > 0 || paid != nil {
+		return &Error{Op: op, Kind: Refuted}
+	}
+	return nil
 }
 
 // Update changes the amount or the due date of an account that waits for its deposit: PUT /vbanks/{imp_uid}, of
