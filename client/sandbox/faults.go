@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -29,9 +30,14 @@ type Faults struct {
 	Unauthorized float64 `help:"401 and the token is dropped; of all but token requests."`
 	TooMany      float64 `help:"429 with --retry-after; of all requests."`
 	LookDrop     float64 `help:"Connection closed; of GET."`
+	LieAfter     float64 `help:"401, 429 or a refusal once the effect is there."`
+	ShortList    float64 `help:"Every fifth of what is there (HTTP 200 or 207), an empty list or 404; of GET /payments."`
+	WrongPages   float64 `help:"The first page again, or half of what is there; of findAll."`
+	Stale        float64 `help:"Payments as they were --stale-by ago; of GET."`
 
 	LateBy     time.Duration `default:"2s" help:"See --late."`
 	CommitBy   time.Duration `default:"2s" help:"See --commit-late."`
+	StaleBy    time.Duration `default:"2s" help:"See --stale."`
 	RefuseWith string        `help:"The PG's words; '[4116] …' is a bank's passing trouble."`
 	RetryAfter string        `help:"Seconds, or a duration such as 2s to send as an HTTP date; by default none."`
 	Latency    time.Duration `help:"Before every reply, once its effect is there."`
@@ -41,7 +47,7 @@ type Faults struct {
 // Fault is one way to misbehave, as a field of Faults describes it; "" is none.
 type Fault string
 
-// The faults. A Config.Fault may choose any of them for any request.
+// The faults. A Config.Fault may choose any of them for any request; where one has no meaning the answer is honest.
 const (
 	DropBefore       Fault = "drop before"
 	DropAfter        Fault = "drop after"
@@ -56,10 +62,27 @@ const (
 	Refuse           Fault = "refuse"
 	Unauthorized     Fault = "unauthorized"
 	TooMany          Fault = "too many"
+
+	// Lie has the effect and answers with a refusal, or the status of Lying. On a GET it denies what is there.
+	Lie Fault = "lie"
+
+	// Lies of look-ups; those of lists are for GET /payments and findAll. WrongOrder puts a payment that nobody asked
+	// about in the place of one of the list.
+
+	ShortList  Fault = "short list"  // every fifth of what is there, as if it were all: HTTP 200, a total that fits
+	PartList   Fault = "part list"   // the same with HTTP 207; of findAll with the total of all
+	EmptyList  Fault = "empty list"  // HTTP 200 and nothing, in place of a 404 too
+	SamePage   Fault = "same page"   // findAll: the first page, whichever was asked for
+	SmallTotal Fault = "small total" // findAll: the newer half (the larger one, if odd) and a total that fits
+	Stale      Fault = "stale"       // every GET of payments: as they were StaleBy ago
 )
 
 // Refusal is Refuse with words of its own.
 func Refusal(words string) Fault { return Refuse + ": " + Fault(words) }
+
+// Lying is Lie with an HTTP status: 200 is a refusal (code 1), 3xx, 408 and 429 are a gateway's page, any other is the
+// API's envelope.
+func Lying(status int) Fault { return Lie + ": " + Fault(strconv.Itoa(status)) }
 
 // kind is what a request is for, which decides the faults it may meet.
 type kind int
@@ -67,6 +90,8 @@ type kind int
 const (
 	authenticate kind = iota
 	look
+	lookMany  // GET /payments
+	lookPages // findAll
 	write
 )
 
@@ -76,13 +101,18 @@ type share struct {
 }
 
 func (f Faults) shares() (map[kind][]share, error) {
+	looks := []share{{TooMany, f.TooMany}, {Unauthorized, f.Unauthorized}, {DropBefore, f.LookDrop}, {Stale, f.Stale}}
 	all := map[kind][]share{
 		authenticate: {{TooMany, f.TooMany}},
-		look:         {{TooMany, f.TooMany}, {Unauthorized, f.Unauthorized}, {DropBefore, f.LookDrop}},
+		look:         looks,
+		lookMany: append(looks[:len(looks):len(looks)], share{ShortList, f.ShortList / 4}, share{PartList, f.ShortList / 4},
+			share{EmptyList, f.ShortList / 4}, share{Lying(http.StatusNotFound), f.ShortList / 4}),
+		lookPages: append(looks[:len(looks):len(looks)], share{SamePage, f.WrongPages / 2}, share{SmallTotal, f.WrongPages / 2}),
 		write: {{TooMany, f.TooMany}, {Unauthorized, f.Unauthorized}, {DropBefore, f.DropBefore}, {DropAfter, f.DropAfter},
 			{Late, f.Late}, {CommitLate, f.CommitLate}, {ErrorBefore, f.ErrorBefore}, {ErrorAfter, f.ErrorAfter},
 			{BadGatewayBefore, f.BadGateway / 2}, {BadGatewayAfter, f.BadGateway / 2}, {CutJSON, f.CutJSON},
-			{WrongOrder, f.WrongOrder}, {Refuse, f.Refuse}},
+			{WrongOrder, f.WrongOrder}, {Refuse, f.Refuse},
+			{Lying(http.StatusUnauthorized), f.LieAfter / 3}, {Lying(http.StatusTooManyRequests), f.LieAfter / 3}, {Lying(http.StatusOK), f.LieAfter / 3}},
 	}
 	for kind, shares := range all {
 		sum := 0.0
@@ -204,6 +234,11 @@ func (s *Sandbox) misbehave(w http.ResponseWriter, r *http.Request, d drawn, tok
 		out.cut = true
 	case WrongOrder:
 		out = answer().aboutAnother()
+	case Lie:
+		if out = faults.denial(words); out.status == http.StatusUnauthorized {
+			s.dropToken(token)
+		}
+		answer()
 	default:
 		out = answer()
 	}
@@ -220,6 +255,45 @@ func (f *Faults) refuseWith() string {
 	return "[F113] 요청하신 은행은 발급할 수 없습니다."
 }
 
+// denial is the reply of Lie with the status in words.
+func (f *Faults) denial(words string) reply {
+	status, _ := strconv.Atoi(words)
+	switch {
+	case status == http.StatusOK || words == "":
+		return failure(refused(f.refuseWith()))
+	case status == http.StatusUnauthorized:
+		return unauthorized
+	case status == http.StatusNotFound:
+		return failure(ErrNotFound)
+	case status == http.StatusTooManyRequests:
+		return tooMany(f.retryAfter())
+	case status/100 == 3 || status == http.StatusRequestTimeout:
+		return page(status)
+	}
+	return problem(status, -1, "요청을 처리할 수 없습니다.")
+}
+
+// shown is what a look-up that meets the fault tells of a list of payments, the newest first.
+func (d drawn) shown(list []*Payment) []*Payment {
+	switch d.fault {
+	case EmptyList:
+		return nil
+	case SmallTotal:
+		return list[:(len(list)+1)/2]
+	case WrongOrder:
+		if len(list) > 0 {
+			list = append([]*Payment{list[0].another()}, list[1:]...)
+		}
+	case ShortList, PartList:
+		var some []*Payment
+		for i := int(d.number % 5); i < len(list); i += 5 {
+			some = append(some, list[i])
+		}
+		return some
+	}
+	return list
+}
+
 func (f *Faults) retryAfter() string {
 	if ahead, err := time.ParseDuration(f.RetryAfter); err == nil && ahead > 0 {
 		return time.Now().Add(ahead).UTC().Format(http.TimeFormat) // real time, as the Date beside it
@@ -230,11 +304,15 @@ func (f *Faults) retryAfter() string {
 // aboutAnother is the reply with the ids of a payment that nobody asked about.
 func (out reply) aboutAnother() reply {
 	if out.payment != nil {
-		other := *out.payment
-		other.MerchantUID, other.ImpUID = "someone-else", "imp_000000000000"
-		out.payment = &other
+		out.payment = out.payment.another()
 	}
 	return out
+}
+
+func (p *Payment) another() *Payment {
+	other := *p
+	other.MerchantUID, other.ImpUID = "someone-else", "imp_000000000000"
+	return &other
 }
 
 // dropper is a ResponseWriter that knows how to lose its connection.

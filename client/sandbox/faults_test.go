@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +35,14 @@ var faultCases = []struct {
 	{Refuse, client.Refused, 0},
 	{Unauthorized, "", 1}, // the client gets another token and tries again
 	{TooMany, "", 1},      // so here
+	{Lie, client.Refused, 1},
+	{Lying(200), client.Refused, 1},
+	{Lying(403), client.Refused, 1},
+	{Lying(404), client.NotFound, 1},
+	{Lying(409), client.Refused, 1},
+	{Lying(408), client.Malformed, 1},
+	{Lying(302), client.Malformed, 1},
+	{Lying(307), client.Malformed, 1},
 }
 
 // once meets the first request for an order with a fault.
@@ -195,6 +205,212 @@ func TestFaultsOfOtherWrites(t *testing.T) {
 	}
 }
 
+// TestLies: the statuses that a client takes for "nothing was done" come once all is done, and a change's too.
+func TestLies(t *testing.T) {
+	for _, status := range []int{200, 302, 401, 403, 404, 408, 409, 429} {
+		s, c, base := start(t, Config{Fault: func(r *http.Request, id string, nth int) Fault {
+			if id == "honest" || id == "" { // "" is the token's
+				return ""
+			}
+			return Lying(status)
+		}, Faults: Faults{RetryAfter: "7"}})
+		id := string(issue(t, c, order("honest")).ImpUID)
+		for _, request := range []struct{ method, path, body string }{
+			{"POST", "/vbanks", fmt.Sprintf(`{"merchant_uid":"a","amount":5,"vbank_code":"004","vbank_due":%d,"vbank_holder":"h"}`, order("a").VbankDue)},
+			{"PUT", "/vbanks/" + id, `{"amount":77}`},
+			{"DELETE", "/vbanks/" + id, ""},
+			{"GET", "/payments/" + id, ""},
+		} {
+			response := raw(t, s, request.method, base+request.path, request.body)
+			if response.StatusCode != status || (response.Header.Get("Retry-After") != "") != (status == 429) {
+				t.Errorf("%s: HTTP %d, want %d", request.path, response.StatusCode, status)
+			}
+		}
+		if p := s.Payments()[0]; s.Ready("a") != 1 || p.Amount != 77 || p.Status != client.StatusFailed {
+			t.Errorf("HTTP %d: %d accounts, %+v", status, s.Ready("a"), p)
+		}
+	}
+}
+
+// raw sends a request with a token that is good now, as a lie of 401 has just dropped the last.
+func raw(t *testing.T, s *Sandbox, method, address, body string) *http.Response {
+	t.Helper()
+	token := s.getToken(&request{fields: fields{ImpKey: "k", ImpSecret: "s"}})
+	_, rest, _ := strings.Cut(string(token.body), `"access_token":"`)
+	request, err := http.NewRequest(method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+rest[:40])
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response
+}
+
+// TestShortLists: what the look-up of many orders tells of ten, of which all have an account.
+func TestShortLists(t *testing.T) {
+	var lie Fault
+	s, c, base := start(t, Config{Fault: func(r *http.Request, _ string, nth int) Fault {
+		if r.Pattern == "GET /payments" {
+			return lie
+		}
+		return ""
+	}})
+	var uids []string
+	for i := range 10 {
+		uids = append(uids, fmt.Sprint("order-", i))
+		issue(t, c, order(uids[i]))
+	}
+	query := "/payments?" + url.Values{"merchant_uid[]": uids}.Encode()
+	for _, test := range []struct {
+		lie           Fault
+		status, found int
+	}{{"", 200, 10}, {ShortList, 200, 2}, {PartList, 207, 2}, {EmptyList, 200, 0}, {Lying(404), 404, 0}} {
+		lie = test.lie
+		found, err := c.Payments(t.Context(), uids)
+		if err != nil || len(found) != test.found {
+			t.Errorf("%q: found %d, %v; want %d", lie, len(found), err, test.found)
+		}
+		if status, body := get(t, s, base, query); status != test.status {
+			t.Errorf("%q: HTTP %d, want %d: %s", lie, status, test.status, body)
+		}
+	}
+	lie = WrongOrder
+	if _, err := c.Payments(t.Context(), uids); client.KindOf(err) != client.Mismatch {
+		t.Errorf("a payment of another order: %v", err)
+	}
+	lie = EmptyList
+	if found, err := c.Payments(t.Context(), []string{"nobody's"}); err != nil || len(found) != 0 {
+		t.Errorf("got %v, %v", found, err)
+	}
+	for _, uid := range uids { // the lies are told of the list alone
+		if _, err := c.Find(t.Context(), uid, ""); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestWrongPages: what findAll tells of an order with 250 accounts.
+func TestWrongPages(t *testing.T) {
+	var lie Fault
+	s, c, _ := start(t, Config{Fault: func(*http.Request, string, int) Fault { return lie }})
+	for range 250 {
+		issue(t, c, order("a"))
+	}
+	newest := s.Payments()[249].ImpUID
+	for _, test := range []struct {
+		lie           Fault
+		listed, alike int // how many are listed, and how many times the newest one
+		kind          client.Kind
+	}{{"", 250, 1, ""}, {SamePage, 300, 3, ""}, {SmallTotal, 125, 1, ""}, {ShortList, 50, 0, ""}, {EmptyList, 0, 0, ""},
+		{PartList, 0, 0, client.Malformed}, {WrongOrder, 0, 0, client.Mismatch}, {Lying(404), 0, 0, ""}} {
+		lie = test.lie
+		all, err := c.FindAll(t.Context(), "a", "")
+		alike := 0
+		for _, p := range all {
+			if string(p.ImpUID) == newest {
+				alike++
+			}
+		}
+		if lie == ShortList {
+			alike = 0 // which fifth it is hangs on the request
+		}
+		if len(all) != test.listed || alike != test.alike || client.KindOf(err) != test.kind {
+			t.Errorf("%q: %d listed, the newest %d times, %v", lie, len(all), alike, err)
+		}
+	}
+}
+
+// TestStale: each look-up tells what was so StaleBy ago, of changes too.
+func TestStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := bubble(t, Config{Fault: func(r *http.Request, _ string, _ int) Fault { return Stale }, Faults: Faults{StaleBy: 10 * time.Second}}, time.Minute)
+		p, err := c.Issue(t.Context(), soon("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := string(p.ImpUID)
+		look := func(when string, found int, amount int64, ready int) {
+			t.Helper()
+			many, err := c.Payments(t.Context(), []string{"a"})
+			if err != nil || len(many) != found {
+				t.Errorf("%s: the list has %d, %v", when, len(many), err)
+			}
+			all, err := c.FindAll(t.Context(), "a", client.StatusReady)
+			if err != nil || len(all) != ready {
+				t.Errorf("%s: findAll has %d, %v", when, len(all), err)
+			}
+			_, err = c.Find(t.Context(), "a", "")
+			if (client.KindOf(err) == client.NotFound) != (found == 0) {
+				t.Errorf("%s: find: %v", when, err)
+			}
+			one, err := c.Payment(t.Context(), id)
+			if (client.KindOf(err) == client.NotFound) != (found == 0) || int64(one.Amount) != amount {
+				t.Errorf("%s: %d won, %v", when, one.Amount, err)
+			}
+		}
+		asked := int64(p.Amount)
+		look("at once", 0, 0, 0)
+		time.Sleep(9 * time.Second)
+		look("after 9 s", 0, 0, 0)
+		time.Sleep(time.Second)
+		look("after 10 s", 1, asked, 1)
+		if _, err := c.Update(t.Context(), id, client.UpdateRequest{Amount: 77}); err != nil {
+			t.Error(err)
+		}
+		look("updated", 1, asked, 1)
+		time.Sleep(5 * time.Second)
+		if _, err := c.Revoke(t.Context(), id, ""); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(5 * time.Second)
+		look("10 s later", 1, 77, 1)
+		time.Sleep(5 * time.Second)
+		look("at last", 1, 77, 0)
+		if s.Ready("a") != 0 {
+			t.Error("Ready is stale itself")
+		}
+	})
+}
+
+// TestLyingShares: the flags draw every lie of their kind.
+func TestLyingShares(t *testing.T) {
+	s, err := New(Config{Faults: Faults{LieAfter: 1, ShortList: 1, WrongPages: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[kind][]Fault{
+		write:     {Lying(401), Lying(429), Lying(200)},
+		lookMany:  {ShortList, PartList, EmptyList, Lying(404)},
+		lookPages: {SamePage, SmallTotal},
+	} {
+		drawn := make(map[Fault]bool)
+		for i := range 100 {
+			drawn[s.draw(kind, new(http.Request), fmt.Sprint(i)).fault] = true
+		}
+		for _, fault := range want {
+			if !drawn[fault] {
+				t.Errorf("%q is not drawn", fault)
+			}
+		}
+		if len(drawn) != len(want) {
+			t.Errorf("drawn: %v, want %v", drawn, want)
+		}
+	}
+	s, err = New(Config{Faults: Faults{Stale: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []kind{look, lookMany, lookPages} {
+		if d := s.draw(kind, new(http.Request), "a"); d.fault != Stale {
+			t.Errorf("drawn: %q", d.fault)
+		}
+	}
+}
+
 func TestLookDrop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := bubble(t, Config{Faults: Faults{LookDrop: 1}}, time.Minute)
@@ -313,7 +529,7 @@ func TestSeed(t *testing.T) {
 }
 
 func TestSharesChecked(t *testing.T) {
-	for _, faults := range []Faults{{DropBefore: -0.1}, {TooMany: 1.1}, {Late: 0.6, CutJSON: 0.6}} {
+	for _, faults := range []Faults{{DropBefore: -0.1}, {TooMany: 1.1}, {Late: 0.6, CutJSON: 0.6}, {Stale: 0.6, ShortList: 0.6}} {
 		if _, err := New(Config{Faults: faults}); err == nil {
 			t.Errorf("%+v is taken", faults)
 		}

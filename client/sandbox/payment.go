@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 	"unicode/utf16"
 
 	"vbankbatch/client"
@@ -42,6 +43,17 @@ type Payment struct {
 
 	TaxFree bool   `json:"tax_free"` // issued with tax_free; not on the wire
 	Tier    string `json:"tier"`     // the sub-merchant's; not on the wire
+
+	since  time.Time // in real time, as all delays; zero if it was read from the state file
+	before *Payment  // what it was until then, nil if it was made then
+}
+
+// asOf is the payment as it was at a time, nil if it did not exist; the zero time is now.
+func (p *Payment) asOf(t time.Time) *Payment {
+	for !t.IsZero() && p != nil && p.since.After(t) {
+		p = p.before
+	}
+	return p
 }
 
 // constant is what the annotation of every virtual account of the sandbox holds.
@@ -175,6 +187,10 @@ func (s *Sandbox) put(p *Payment) error {
 			return err
 		}
 	}
+	p.since, p.before = time.Now(), nil
+	if i, found := s.byImpUID[p.ImpUID]; found {
+		p.before = s.payments[i]
+	}
 	s.index(p)
 	return nil
 }
@@ -202,23 +218,23 @@ func (s *Sandbox) isPaid(named orderName) bool {
 	return slices.ContainsFunc(s.byOrder[named], func(i int) bool { return s.payments[i].Status == client.StatusPaid })
 }
 
-// byID returns a tier's own payment, or nil.
-func (s *Sandbox) byID(tier, impUID string) *Payment {
+// byID returns a tier's own payment as it was at a time, or nil.
+func (s *Sandbox) byID(tier, impUID string, at time.Time) *Payment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i, found := s.byImpUID[impUID]; found && s.payments[i].Tier == tier {
-		return s.payments[i]
+		return s.payments[i].asOf(at)
 	}
 	return nil
 }
 
-// ofOrder returns an order's payments, the newest first; status "" or "all" means any.
-func (s *Sandbox) ofOrder(named orderName, status string) []*Payment {
+// ofOrder returns an order's payments as they were at a time, the newest first; status "" or "all" means any.
+func (s *Sandbox) ofOrder(named orderName, status string, at time.Time) []*Payment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []*Payment
 	for _, i := range slices.Backward(s.byOrder[named]) {
-		if p := s.payments[i]; status == "" || status == "all" || p.Status == status {
+		if p := s.payments[i].asOf(at); p != nil && (status == "" || status == "all" || p.Status == status) {
 			list = append(list, p)
 		}
 	}
@@ -227,7 +243,7 @@ func (s *Sandbox) ofOrder(named orderName, status string) []*Payment {
 
 // getPayment hides the payments of a test channel unless asked: GET /payments/{imp_uid}.
 func (s *Sandbox) getPayment(q *request) reply {
-	p := s.byID(q.tier, q.impUID)
+	p := s.byID(q.tier, q.impUID, s.asOf(q))
 	if p == nil || p.Sandbox && q.query.Get("include_sandbox") != "true" {
 		return failure(ErrNotFound)
 	}
@@ -236,7 +252,7 @@ func (s *Sandbox) getPayment(q *request) reply {
 
 // find is the newest payment of an order: GET /payments/find/{merchant_uid}[/{status}].
 func (s *Sandbox) find(q *request) reply {
-	list := s.ofOrder(orderName{q.tier, q.merchantUID}, q.status)
+	list := s.ofOrder(orderName{q.tier, q.merchantUID}, q.status, s.asOf(q))
 	if len(list) == 0 {
 		return failure(ErrNotFound)
 	}
@@ -255,10 +271,11 @@ func (s *Sandbox) findAll(q *request) reply {
 			*value = n
 		}
 	}
-	list := s.ofOrder(orderName{q.tier, q.merchantUID}, q.status)
-	if len(list) == 0 {
+	whole := s.ofOrder(orderName{q.tier, q.merchantUID}, q.status, s.asOf(q))
+	if len(whole) == 0 && q.fault.fault != EmptyList {
 		return failure(ErrNotFound)
 	}
+	list := q.fault.shown(whole)
 	if q.query.Get("sorting") == "started" {
 		slices.Reverse(list)
 	}
@@ -267,10 +284,13 @@ func (s *Sandbox) findAll(q *request) reply {
 	if page < pages {
 		next = page + 1
 	}
-	if page > pages {
-		list = nil
-	} else {
-		list = list[(page-1)*limit : min(page*limit, total)]
+	shown := page
+	if q.fault.fault == SamePage {
+		shown = 1
+	}
+	list = list[min((shown-1)*limit, total):min(shown*limit, total)]
+	if q.fault.fault == PartList {
+		total = len(whole)
 	}
 	o := object{}
 	o.number("total", int64(total))
@@ -298,22 +318,36 @@ func (s *Sandbox) getPayments(q *request) reply {
 		}
 	}
 	for _, uid := range orders {
-		add(first(s.ofOrder(orderName{q.tier, uid}, "")))
+		add(first(s.ofOrder(orderName{q.tier, uid}, "", s.asOf(q))))
 	}
 	for _, id := range ids {
-		add(s.byID(q.tier, id))
+		add(s.byID(q.tier, id, s.asOf(q)))
 	}
-	if len(list) == 0 {
+	if len(list) == 0 && q.fault.fault != EmptyList {
 		return failure(ErrNotFound)
 	}
 	// The same question gets the same order.
-	shuffle := rand.New(rand.NewPCG(s.config.Faults.Seed, hash(0, list[0].ImpUID, "")))
+	shuffle := rand.New(rand.NewPCG(s.config.Faults.Seed, hash(0, q.id(), "")))
 	shuffle.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	out := ok(appendList(nil, list))
-	if missing {
+	out := ok(appendList(nil, q.fault.shown(list)))
+	switch q.fault.fault {
+	case ShortList, EmptyList: // as if nothing were missing
+	case PartList:
 		out.status = http.StatusMultiStatus
+	default:
+		if missing {
+			out.status = http.StatusMultiStatus
+		}
 	}
 	return out
+}
+
+// asOf is the time of which a look-up tells: zero, which is now, but for one that meets Stale.
+func (s *Sandbox) asOf(q *request) time.Time {
+	if q.fault.fault != Stale {
+		return time.Time{}
+	}
+	return time.Now().Add(-s.config.Faults.StaleBy)
 }
 
 func first(list []*Payment) *Payment {

@@ -18,6 +18,7 @@ type request struct {
 	tier                        string // of the Tier header
 	query                       url.Values
 	fields                      fields // from the body
+	fault                       drawn  // look-ups tell their own lies
 }
 
 // fields are the bodies of all endpoints in one.

@@ -6,7 +6,8 @@
 // several ready accounts for one order, refusals as HTTP 200 with a code, payments of a test channel that hide, and
 // text escaped as on the wire. With a state file it promises that what it has answered is there again after the
 // process has died. Which fault a request meets depends on the seed, the endpoint, the id and the how-manieth such
-// request it is, never on the order of arrival, so a concurrent run repeats.
+// request it is, never on the order of arrival, so a concurrent run repeats. Some faults are lies: a refusal of what
+// was done, a look-up that leaves out what is there or tells what was.
 //
 // A request is held against the rules of its PG, those that [pg.Check] knows as errors: a breach is refused as a PG
 // does it, so a file can be tried for a PG without a contract. The PG is the one of channel_key, else of pg, else the
@@ -158,13 +159,14 @@ func (s *Sandbox) Payments() []Payment {
 	list := make([]Payment, len(pointers))
 	for i, p := range pointers {
 		list[i] = *p
+		list[i].since, list[i].before = time.Time{}, nil
 	}
 	return list
 }
 
 // Ready returns how many accounts of an order wait for a deposit. Above one, the order can be paid twice.
 func (s *Sandbox) Ready(merchantUID string) int {
-	return len(s.ofOrder(orderName{merchantUID: merchantUID}, client.StatusReady))
+	return len(s.ofOrder(orderName{merchantUID: merchantUID}, client.StatusReady, time.Time{}))
 }
 
 // Requests returns how many requests arrived at each endpoint, by method and path ("PUT /vbanks/{imp_uid}"),
@@ -220,7 +222,8 @@ func (s *Sandbox) api(kind kind, answer func(*request) reply) http.HandlerFunc {
 			s.send(w, r, unauthorized)
 			return
 		}
-		s.misbehave(w, r, s.draw(kind, r, q.id()), token, func() reply {
+		q.fault = s.draw(kind, r, q.id())
+		s.misbehave(w, r, q.fault, token, func() reply {
 			if malformed != nil {
 				return failure(malformed)
 			}
