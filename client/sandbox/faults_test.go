@@ -479,6 +479,10 @@ func TestRefuseWith(t *testing.T) {
 
 // TestSeed: the same orders meet the same faults whoever sends them and in whatever order; another seed gives others.
 func TestSeed(t *testing.T) {
+	synctest.Test(t, testSeed)
+}
+
+func testSeed(t *testing.T) {
 	run := func(seed uint64, backwards bool) map[string]client.Kind {
 		s, err := New(Config{Clock: func() time.Time { return noon },
 			Faults: Faults{Seed: seed, DropAfter: 0.2, ErrorBefore: 0.2, BadGateway: 0.2, CutJSON: 0.1, WrongOrder: 0.1}})
