@@ -91,7 +91,7 @@ func TestFaultsThroughTransport(t *testing.T) {
 						t.Errorf("late by %v", took)
 					}
 				case TooMany:
-					if took != 3*time.Second {
+					if took < 3*time.Second || took > 4*time.Second { // the order is looked up before the second try
 						t.Errorf("tried again after %v, want what Retry-After asked for", took)
 					}
 				case CommitLate:
@@ -268,10 +268,11 @@ func TestShortLists(t *testing.T) {
 	for _, test := range []struct {
 		lie           Fault
 		status, found int
-	}{{"", 200, 10}, {ShortList, 200, 2}, {PartList, 207, 2}, {EmptyList, 200, 0}, {Lying(404), 404, 0}} {
+		kind          client.Kind
+	}{{"", 200, 10, ""}, {ShortList, 200, 0, client.Mismatch}, {PartList, 207, 2, ""}, {EmptyList, 200, 0, client.Mismatch}, {Lying(404), 404, 0, ""}} {
 		lie = test.lie
 		found, err := c.Payments(t.Context(), uids)
-		if err != nil || len(found) != test.found {
+		if client.KindOf(err) != test.kind || len(found) != test.found {
 			t.Errorf("%q: found %d, %v; want %d", lie, len(found), err, test.found)
 		}
 		if status, body := get(t, s, base, query); status != test.status {
@@ -281,10 +282,6 @@ func TestShortLists(t *testing.T) {
 	lie = WrongOrder
 	if _, err := c.Payments(t.Context(), uids); client.KindOf(err) != client.Mismatch {
 		t.Errorf("a payment of another order: %v", err)
-	}
-	lie = EmptyList
-	if found, err := c.Payments(t.Context(), []string{"nobody's"}); err != nil || len(found) != 0 {
-		t.Errorf("got %v, %v", found, err)
 	}
 	for _, uid := range uids { // the lies are told of the list alone
 		if _, err := c.Find(t.Context(), uid, ""); err != nil {
@@ -305,7 +302,7 @@ func TestWrongPages(t *testing.T) {
 		lie           Fault
 		listed, alike int // how many are listed, and how many times the newest one
 		kind          client.Kind
-	}{{"", 250, 1, ""}, {SamePage, 300, 3, ""}, {SmallTotal, 125, 1, ""}, {ShortList, 50, 0, ""}, {EmptyList, 0, 0, ""},
+	}{{"", 250, 1, ""}, {SamePage, 0, 0, client.Malformed}, {SmallTotal, 125, 1, ""}, {ShortList, 50, 0, ""}, {EmptyList, 0, 0, ""},
 		{PartList, 0, 0, client.Malformed}, {WrongOrder, 0, 0, client.Mismatch}, {Lying(404), 0, 0, ""}} {
 		lie = test.lie
 		all, err := c.FindAll(t.Context(), "a", "")
@@ -427,12 +424,12 @@ func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := bubble(t, Config{Faults: Faults{Limit: 2}}, time.Minute)
 		start := time.Now()
-		for range 4 {
-			if _, err := c.Issue(t.Context(), soon("a")); err != nil {
+		for _, uid := range []string{"a", "b", "c", "d"} {
+			if _, err := c.Issue(t.Context(), soon(uid)); err != nil || s.Ready(uid) != 1 {
 				t.Error(err)
 			}
 		}
-		if took := time.Since(start); took < time.Second || took > 3*time.Second || s.Requests()["POST /vbanks"] <= 4 || s.Ready("a") != 4 {
+		if took := time.Since(start); took < time.Second || took > 4*time.Second || s.Requests()["POST /vbanks"] <= 4 {
 			t.Errorf("took %v, %v", took, s.Requests())
 		}
 		if n := s.Replies()["POST /vbanks"]; n[200] != 4 || n[429] != s.Requests()["POST /vbanks"]-4 {
@@ -466,7 +463,7 @@ func TestUnauthorizedDropsTheToken(t *testing.T) {
 	s, c, _ := start(t, Config{Faults: Faults{Unauthorized: 1}})
 	_, err := c.Issue(t.Context(), order("a"))
 	wantError(t, err, client.Unauthorized, 401, -1, "Unauthorized")
-	if n := s.Requests(); n["POST /users/getToken"] != 2 || n["POST /vbanks"] != 2 || s.Ready("a") != 0 {
+	if n := s.Requests(); n["POST /users/getToken"] != 3 || n["POST /vbanks"] != 1 || s.Ready("a") != 0 { // twice for the look-up before a second try
 		t.Errorf("%v, %d ready", n, s.Ready("a"))
 	}
 }
