@@ -60,6 +60,7 @@ type ahead struct {
 	*run
 	groups chan<- []*job
 	ready  []*job // looked up, and not handed on yet
+	trust  trust
 }
 
 // size is how many rows the next group is to have: two for each worker, and more while they are so fast that they would
@@ -135,6 +136,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 			continue
 		}
 		j.again = status == Unknown
+		j.ask = status == NotSent && j.row.Action == input.Issue // it may have been sent, and refused
 		open = append(open, j)
 		if j.row.Request.MerchantUID != "" {
 			named = append(named, j.names())
@@ -180,29 +182,87 @@ func (r *run) withoutStrangers(chunk []*job) []*job {
 
 // lookAhead asks the API, in one request for each tier, for the orders of a chunk that are to be issued: another program may have
 // issued them, or this ledger may not be the one that did.
-func (r *run) lookAhead(ctx context.Context, chunk []*job) error {
-	if !r.options.RemoteCheck {
+func (a *ahead) lookAhead(ctx context.Context, chunk []*job) error {
+	if !a.options.RemoteCheck {
 		return nil
 	}
 	byTier := make(map[string][]*job)
 	for _, j := range chunk {
-		if j.row.Action == input.Issue && j.order.State != ledger.Intended && j.order.State != ledger.Changing {
+		if j.row.Action == input.Issue && (j.order.State == ledger.Vacant || j.order.State == ledger.Revoked) {
 			byTier[j.row.Tier] = append(byTier[j.row.Tier], j)
 		}
 	}
 	for tier, jobs := range byTier {
-		uids := make([]string, len(jobs))
-		for i, j := range jobs {
-			uids[i] = j.row.Request.MerchantUID
+		if err := a.lookAheadTier(client.WithTier(ctx, tier), jobs); err != nil {
+			return err
 		}
-		found, err := r.api.Payments(client.WithTier(ctx, tier), uids)
-		if reason := EndsRun(err); err != nil && (reason != nil || client.KindOf(err) == client.Stopped) {
-			return cmp.Or(reason, err)
+	}
+	return nil
+}
+
+func (a *ahead) lookAheadTier(ctx context.Context, jobs []*job) error {
+	uids := make([]string, len(jobs))
+	for i, j := range jobs {
+		uids[i] = j.row.Request.MerchantUID
+	}
+	found, err := a.api.Payments(ctx, uids)
+	if fatal := endsReading(err); fatal != nil {
+		return fatal
+	}
+	var omitted []*job
+	for _, j := range jobs {
+		j.seen = len(found[j.row.Request.MerchantUID]) > 0
+		j.ask = j.ask || j.seen || err != nil || a.trust.lost
+		if !j.ask {
+			omitted = append(omitted, j)
 		}
-		for _, j := range jobs {
-			j.seen = len(found[j.row.Request.MerchantUID]) > 0
-			j.ask = j.seen || err != nil
+	}
+	return a.doubtOmitted(ctx, omitted)
+}
+
+// endsReading is why nothing more is read after a look-up that failed, or nil if the error is of its orders alone.
+func endsReading(err error) error {
+	if reason := EndsRun(err); err != nil && (reason != nil || client.KindOf(err) == client.Stopped) {
+		return cmp.Or(reason, err)
+	}
+	return nil
+}
+
+// trust is how far a run believes lists of orders: a list that omits an order is no answer about it. So a few of those
+// that a list omits are looked at closely, more of them at first, and once one of them is found all are.
+type trust struct {
+	looked bool // at those that a first list omitted
+	lost   bool
+}
+
+// Sizes of the sample of the orders that a list omits.
+const (
+	firstSample = 8
+	laterSample = 2
+)
+
+// doubtOmitted looks closely at a sample of the rows whose orders a list omitted. If one of them has payments, all are to be
+// looked at closely, here and in the lists to come.
+func (a *ahead) doubtOmitted(ctx context.Context, omitted []*job) error {
+	size := firstSample
+	if a.trust.looked {
+		size = laterSample
+	}
+	for i := range min(size, len(omitted)) {
+		j := omitted[i*len(omitted)/min(size, len(omitted))]
+		payments, err := a.api.FindAll(ctx, j.row.Request.MerchantUID, "")
+		if fatal := endsReading(err); fatal != nil {
+			return fatal
 		}
+		j.ask = err != nil
+		if len(payments) > 0 {
+			a.trust.lost = true
+			break
+		}
+	}
+	a.trust.looked = a.trust.looked || len(omitted) > 0
+	for _, j := range omitted {
+		j.ask = j.ask || a.trust.lost
 	}
 	return nil
 }
