@@ -147,14 +147,17 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		return nil, err
 	}
 	var entries []ledger.Entry
-	var toSend []*job
+	var toSend, repeats []*job
 	for _, j := range open {
 		j.know(orders)
-		if result := j.judge(); result.Status != "" {
+		switch result := j.judge(); result.Status {
+		case "":
+			toSend = append(toSend, j)
+		case AlreadyIssued: // the results tell it by its order: it needs no line of its own
+			repeats = append(repeats, j)
+		default:
 			result.Run = r.id
 			entries = append(entries, result)
-		} else {
-			toSend = append(toSend, j)
 		}
 	}
 	if len(entries) > 0 {
@@ -165,7 +168,46 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 	for _, entry := range entries {
 		r.options.Counts.settled(entry.Status)
 	}
-	return toSend, nil
+	doubtful, err := r.repeated(ctx, repeats)
+	for range len(repeats) - len(doubtful) {
+		r.options.Counts.settled(AlreadyIssued)
+	}
+	return append(toSend, doubtful...), err
+}
+
+// repeated asks the API for the accounts that rows repeat, while they may still be paid into, and returns the rows whose
+// account is not as the ledger says: it may have been revoked or changed elsewhere, and this ledger be restored from a
+// backup.
+func (r *run) repeated(ctx context.Context, repeats []*job) (doubtful []*job, err error) {
+	if !r.options.RemoteCheck {
+		return nil, nil
+	}
+	byTier := make(map[string][]*job)
+	now := r.api.ServerTime().Unix()
+	for _, j := range repeats {
+		if _, due := current(&j.order); max(due, j.order.VbankDue) >= now || due == 0 {
+			byTier[j.row.Tier] = append(byTier[j.row.Tier], j)
+		}
+	}
+	for tier, jobs := range byTier {
+		for chunk := range slices.Chunk(jobs, chunkRows) {
+			uids := make([]string, len(chunk))
+			for i, j := range chunk {
+				uids[i] = j.order.MerchantUID
+			}
+			found, err := r.api.Payments(client.WithTier(ctx, tier), uids)
+			if fatal := endsReading(err); fatal != nil {
+				return nil, fatal
+			}
+			for _, j := range chunk {
+				listed := found[j.order.MerchantUID]
+				if !asClaimed(&j.order, listed) && (err == nil && (len(listed) > 0 || !r.blind.Load()) || oneByOne(err)) {
+					doubtful = append(doubtful, j)
+				}
+			}
+		}
+	}
+	return doubtful, nil
 }
 
 // withoutStrangers leaves out the rows of a results file that say issued, of orders that nobody knows: their numbers are

@@ -47,6 +47,7 @@ type Ledger interface {
 type Known interface {
 	Orders(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)
 	InDoubt(context.Context) ([]ledger.Entry, error)
+	Sent(ctx context.Context, run, after int64, limit int) ([]ledger.Entry, error)
 	Entries(ctx context.Context, run, first, last int64) ([]ledger.Entry, error)
 	Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error)
 }
@@ -61,4 +62,5 @@ type Options struct {
 	Until       time.Time        // take no new rows from then on, by the API's clock; zero is no end
 	PGAPIKeys   client.PGAPIKeys // for KG Inicis
 	Counts      *Counts          // bumped as rows get done; may be nil
+	Audit       *Audit           // close the run with an audit, and fill this in; nil leaves it out
 }

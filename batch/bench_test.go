@@ -64,6 +64,7 @@ func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error)   { return nil
 func (forgetful) Entries(context.Context, int64, int64, int64) ([]ledger.Entry, error) {
 	return nil, nil
 }
+func (forgetful) Sent(context.Context, int64, int64, int) ([]ledger.Entry, error) { return nil, nil }
 func (forgetful) Statuses(context.Context, int64, int64, int64) (map[int64]string, error) {
 	return nil, nil
 }

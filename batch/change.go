@@ -140,8 +140,13 @@ func (r *run) refresh(ctx context.Context, j *job) {
 
 // refreshed is an order's entry with its account as the API tells of it now.
 func refreshed(order ledger.Entry, payment client.Payment) ledger.Entry {
+	if amount, _ := current(&order); amount != int64(payment.Amount) {
+		order.NowAmount = int64(payment.Amount)
+	}
+	if order.VbankDue != int64(payment.VbankDate) { // the PG may have rounded what was asked for from the start
+		order.NowDue = int64(payment.VbankDate)
+	}
 	order.State, order.Account = ledger.Issued, accountOf(payment)
-	order.NowAmount, order.NowDue = int64(payment.Amount), int64(payment.VbankDate)
 	if payment.Status == client.StatusFailed || payment.Status == client.StatusCancelled {
 		order.State = ledger.Revoked
 	}

@@ -62,6 +62,8 @@ func (j *job) judge() Result {
 		return j.result(Skipped, row.Skip, j.whySkipped())
 	}
 	switch {
+	case row.Action == input.Issue && order.State == ledger.Issued && questioned(order):
+		return Result{} // the API contradicted the ledger, and is asked again
 	case row.Action == input.Issue && order.State == ledger.Issued:
 		if differs := differences(row, order); differs != "" {
 			return j.result(Conflict, CodeFiguresDiffer, say.Sprintf("%s; to change it use a row with the action update", differs))
@@ -151,6 +153,8 @@ func (r *run) process(ctx context.Context, j *job) {
 	switch {
 	case j.row.Action == input.Issue && j.order.State == ledger.Changing:
 		r.refresh(ctx, j)
+	case j.row.Action == input.Issue && j.order.State == ledger.Issued:
+		r.recheck(ctx, j)
 	case j.row.Action == input.Update:
 		r.update(ctx, j)
 	case j.row.Action == input.Revoke:
@@ -180,7 +184,7 @@ func (r *run) drop(j *job) {
 func (r *run) intend(ctx context.Context, jobs ...*job) error {
 	entries := make([]ledger.Entry, 0, len(jobs))
 	for _, j := range jobs {
-		if j.row.Action != input.Issue || j.order.State == ledger.Intended || j.order.State == ledger.Changing || j.ask {
+		if j.row.Action != input.Issue || j.ask || j.order.State != ledger.Vacant && j.order.State != ledger.Revoked {
 			continue
 		}
 		j.sent++
@@ -221,8 +225,11 @@ func (r *run) issue(ctx context.Context, j *job) {
 	case client.InDoubt(err):
 		r.doubt(ctx, j, err)
 	case err != nil:
+		intentAt := j.order.IntentAt
 		j.order = ledger.Entry{}
-		if refusal := r.refusal(j, err); !r.tryLater(ctx, j, err, refusal) {
+		refusal := r.refusal(j, err)
+		refusal.IntentAt = intentAt // an account that turns up in spite of the refusal is not older
+		if !r.tryLater(ctx, j, err, refusal) {
 			r.record(j, refusal)
 		}
 	default:

@@ -339,6 +339,9 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note st
 			return
 		}
 	}
+	if found == adopted {
+		r.adopted.add(int64(j.row.Line))
+	}
 	// The entry that holds the order is this row's own, or that of the run which sent the issue.
 	holder, own := d.settled(found, note), d.order.Run == r.id && d.order.Line == int64(j.row.Line)
 	j.order = holder
@@ -472,7 +475,7 @@ func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Ent
 	if order.State == ledger.Revoked {
 		status = Revoked
 	}
-	tell(Settled{Order: order, Status: status, Note: say.Sprintf("%d won until %s", order.NowAmount, input.FormatDue(order.NowDue))})
+	tell(Settled{Order: order, Status: status, Note: say.Sprintf("%d won until %s", int64(payment.Amount), input.FormatDue(order.VbankDue))})
 	return nil
 }
 

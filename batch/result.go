@@ -60,6 +60,7 @@ const (
 	CodeNotFound          = "NOT_FOUND"          // rejected: no such account
 	CodeNotReady          = "NOT_READY"          // rejected: the account does not wait for a deposit
 	CodeAPIFailed         = "API_FAILED"         // rejected: lost again and again, and surely no account
+	CodeAccountMissing    = "ACCOUNT_MISSING"    // unknown: made, as the API said, and not to be found now
 	CodeBankDiffers       = "BANK_DIFFERS"       // issued, already_issued: at another bank than was asked for
 	CodeAccountPurged     = "ACCOUNT_PURGED"     // already_issued, unchanged: with an account whose number was purged from the ledger
 	CodeInDoubt           = "IN_DOUBT"           // unknown: no answer, and none to be had by asking
@@ -93,6 +94,7 @@ var Codes = map[string]string{
 	CodeNotFound:          "the API knows no such account",
 	CodeNotReady:          "the account does not wait for a deposit any more",
 	CodeAPIFailed:         "the API failed every time; it was asked, and there is no account",
+	CodeAccountMissing:    "the API said that it had made the account, and does not show it any more; a person must look",
 	CodeBankDiffers:       "the account was issued at another bank than the row asked for; it can be paid into",
 	CodeAccountPurged:     "the order has its account, whose number the ledger no longer holds (vbankbatch ledger purge); the PortOne console shows it by its imp_uid",
 	CodeInDoubt:           "the request may have reached the API and no answer says so; run again, or vbankbatch reconcile",

@@ -86,7 +86,7 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 		if open(&results[i]) {
 			named = append(named, (&job{row: row}).names())
 		}
-		if results[i].State == ledger.Revoked && results[i].Status != Revoked {
+		if results[i].State == ledger.Revoked && !NotDone(results[i].Status) {
 			results[i].Status = Revoked // by a later run; nobody must be told to pay into it
 		}
 	}
@@ -105,7 +105,7 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 		switch {
 		case result.Status != "": // the order is settled, or the row cannot be done
 			results[i] = result
-		case unknown && (j.order.State == ledger.Intended || row.Action != input.Issue): // still so
+		case unknown && (j.order.State == ledger.Intended || questioned(&j.order) || row.Action != input.Issue): // still so
 		case unknown:
 			results[i] = j.result(NotSent, CodeNoAccount, say.Text(Codes[CodeNoAccount]))
 		case j.order.State == ledger.Intended:

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,8 @@ type run struct {
 	parked   parking
 	perRow   atomic.Int64        // nanoseconds that the workers took for a row of the last group; 0 is not known
 	outcomes chan []ledger.Entry // to be recorded; see recorder
+	adopted  lines               // issues that were found after their answer was lost
+	blind    atomic.Bool         // the API's lists do not hold the accounts of its test channels
 }
 
 // Run takes every row of the plan that has no outcome yet to one, and returns the ledger's run, whose outcomes are
@@ -64,6 +67,9 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	r.settleParked(working, asking)
 	close(r.outcomes)
 	recording.Wait() // its errors went to stop
+	if stop, _ := errors.AsType[*StopError](context.Cause(working)); options.Audit != nil && (working.Err() == nil || stop != nil && stop.TriesAgain()) {
+		*options.Audit = r.audit(ctx, found)
+	}
 	return found, context.Cause(working)
 }
 

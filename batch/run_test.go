@@ -45,7 +45,7 @@ func faked(t *testing.T, config sandbox.Config, test func(t *testing.T, w *world
 			t.Fatal(err)
 		}
 		test(t, &world{t: t, api: api, client: c, ledger: filepath.Join(t.TempDir(), "ledger.db"), opts: batch.Options{
-			Workers: 4, DoubtWait: 30 * time.Second, SettleTime: time.Minute, RemoteCheck: true}})
+			Workers: 4, DoubtWait: 30 * time.Second, SettleTime: time.Minute, RemoteCheck: true, Audit: new(batch.Audit)}})
 	})
 }
 

@@ -524,6 +524,13 @@ func (l *Ledger) Entries(ctx context.Context, run, first, last int64) ([]Entry, 
 	return collect(rows, err)
 }
 
+// Sent returns the entries of a run whose issue was sent, in the order of lines: those behind the line after, at most limit
+// of them.
+func (l *Ledger) Sent(ctx context.Context, run, after int64, limit int) ([]Entry, error) {
+	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line > $2 AND attempts > 0 AND action = 'issue' ORDER BY line LIMIT $3`, run, after, limit)
+	return collect(rows, err)
+}
+
 // Statuses returns only the statuses of those entries, by line; it is many times faster.
 func (l *Ledger) Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT line, status FROM entries WHERE run = $1 AND line BETWEEN $2 AND $3`, run, first, last)
