@@ -270,28 +270,28 @@ func endsReading(err error) error {
 	return nil
 }
 
-// trust is how far a run believes lists of orders: a list that omits an order is no answer about it. So a few of those
+// trust is how far a run believes lists of orders: a list that omits an order says nothing about it. So a few of those
 // that a list omits are looked at closely, more of them at first, and once one of them is found all are.
 type trust struct {
 	looked bool // at those that a first list omitted
 	lost   bool
 }
 
-// Sizes of the sample of the orders that a list omits.
+// The sample of the orders that a list omits is one in sampled, and from the second list on laterSample at most.
 const (
-	firstSample = 8
+	sampled     = 12
 	laterSample = 2
 )
 
 // doubtOmitted looks closely at a sample of the rows whose orders a list omitted. If one of them has payments, all are to be
 // looked at closely, here and in the lists to come.
 func (a *ahead) doubtOmitted(ctx context.Context, omitted []*job) error {
-	size := firstSample
+	size := (len(omitted) + sampled - 1) / sampled
 	if a.trust.looked {
-		size = laterSample
+		size = min(size, laterSample)
 	}
-	for i := range min(size, len(omitted)) {
-		j := omitted[i*len(omitted)/min(size, len(omitted))]
+	for i := range size {
+		j := omitted[i*len(omitted)/size]
 		payments, err := a.api.FindAll(ctx, j.row.Request.MerchantUID, "")
 		if fatal := endsReading(err); fatal != nil {
 			return fatal

@@ -56,7 +56,7 @@ type auditing struct {
 	missing []ledger.Entry // claimed, and not shown by the API
 }
 
-// audit looks up every order that the run sent, and changes the rows that the API contradicts. Its time is that of one
+// audit looks at every order that the run sent, and changes the rows that the API contradicts. Its time is that of one
 // request for each hundred orders, and one more for each that was sent more than once, refused, or found after its answer
 // was lost.
 func (r *run) audit(ctx context.Context, of ledger.Run) Audit {
@@ -102,7 +102,7 @@ func (a *auditing) eachChunk(ctx context.Context, do func([]ledger.Entry)) error
 	}
 }
 
-// chunk looks up to 100 orders of one tier up together, and then closely at those that need it.
+// chunk looks at up to 100 orders of one tier up together, and then closely at those that need it.
 func (a *auditing) chunk(ctx context.Context, chunk []ledger.Entry) error {
 	uids := make([]string, len(chunk))
 	for i, e := range chunk {
@@ -115,6 +115,7 @@ func (a *auditing) chunk(ctx context.Context, chunk []ledger.Entry) error {
 	a.mu.Lock()
 	a.found.Orders += len(chunk)
 	a.mu.Unlock()
+	a.options.Counts.audited(len(chunk))
 	for _, e := range chunk {
 		plain := e.Status == Issued && e.Attempts == 1 && !a.adopted.has(e.Line)
 		listed := found[e.MerchantUID]
@@ -239,7 +240,7 @@ func standing(e ledger.Entry, payments []client.Payment) (told ledger.Entry, cha
 		return conflict(Conflict, CodeNotReady, say.Sprintf("the order's account %s was revoked; run again to issue another", e.ImpUID))
 	case int64(claimed.Amount) != amount:
 		told = refreshed(e, *claimed)
-		return conflict(Conflict, CodeReplyDiffers, say.Sprintf("asked for %d won, the API has %d", amount, int64(claimed.Amount)))
+		return conflict(Conflict, CodeReplyDiffers, say.Sprintf("asked for %d won, the API has %d", amount, claimed.Amount))
 	case questioned(&e):
 		told.Status, told.ErrorCode, told.ErrorMessage = Issued, "", ""
 		return told, true

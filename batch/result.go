@@ -120,6 +120,13 @@ type Counts struct {
 	Failed  atomic.Int64 // of them, rows that were not done
 	Settled atomic.Int64 // of them, rows that needed no request, such as those of an interrupted run
 	Parked  atomic.Int64 // rows that wait to be looked up, or for their next try
+	Audited atomic.Int64 // orders looked at once more, at the end
+}
+
+func (c *Counts) audited(orders int) {
+	if c != nil {
+		c.Audited.Add(int64(orders))
+	}
 }
 
 func (c *Counts) parked(rows int64) {

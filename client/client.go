@@ -39,6 +39,7 @@ const maxReply = 8 << 20
 
 // Retries of what is safe to send again. A lost issue is not.
 const (
+	maxRenewals  = 2 // of a token that is refused; another caller's 401 may have cost the first
 	maxAttempts  = 4 // while others are answered; see Config.Patience
 	firstBackoff = 250 * time.Millisecond
 	maxBackoff   = 30 * time.Second
@@ -210,9 +211,9 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 			return &Error{Op: k.op(), Kind: Stopped, Err: say.Errorf("the request cannot be written as JSON: %w", err)}
 		}
 	}
-	renewed, refusals := false, 0 // refusals of tokens
-	answered := false             // an attempt was refused in a way that lets it be sent again
-	var failing time.Time         // since when; a long wait for its turn before that is nobody's failure
+	renewed, refusals := 0, 0 // tokens that were fresh, and refusals of tokens
+	answered := false         // an attempt was refused in a way that lets it be sent again
+	var failing time.Time     // since when; a long wait for its turn before that is nobody's failure
 	for attempt := 1; ; attempt++ {
 		if answered && k.refuted != nil {
 			if fault := k.refuted(ctx); fault != nil {
@@ -242,12 +243,15 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		k.again = k.again || sent
 		answered = answered || unauthorized || fault.Kind == RateLimited
 		if !unauthorized {
-			renewed, refusals = false, 0 // what the token was before an outage says nothing of it afterwards
+			renewed, refusals = 0, 0 // what the token was before an outage says nothing of it afterwards
 		} else if refusals++; refusals < 2*maxAttempts {
-			// One more try, with a fresh token, which may be the same one: the API says so. A token that another
-			// caller has replaced already does not count as the try.
-			if current := c.tokens.drop(token); !current || !renewed {
-				renewed = renewed || current
+			// More tries with fresh tokens, which may be the same one: the API says so. A token that another caller
+			// has replaced already does not count.
+			current := c.tokens.drop(token)
+			if current {
+				renewed++
+			}
+			if !current || renewed <= maxRenewals {
 				continue
 			}
 		}

@@ -22,7 +22,7 @@ const (
 	NotWritten Kind = "not written"
 	// Redirected: the request that goes ahead of this one, such as that for a token, was answered with a redirect.
 	Redirected Kind = "redirected"
-	// Unauthorized: HTTP 401, after one more try with a fresh token; or the credentials themselves were refused.
+	// Unauthorized: HTTP 401, after more tries with fresh tokens; or the credentials themselves were refused.
 	Unauthorized Kind = "unauthorized"
 	// RateLimited: HTTP 429, still, after the retries.
 	RateLimited Kind = "rate limited"

@@ -32,7 +32,8 @@ type Run struct {
 	Settings  *Settings
 	Measures  *client.Measures
 	Learnt    *client.Learnt
-	InDoubt   *int // orders in doubt in the ledger, of all runs
+	Audit     *batch.Audit // nil without one
+	InDoubt   *int         // orders in doubt in the ledger, of all runs
 	Files     Files
 }
 
@@ -118,6 +119,7 @@ type Figures struct {
 
 	Requests      *FiguresRequests `json:"requests,omitempty"`
 	Limits        *FiguresLimits   `json:"limits,omitempty"`
+	Audit         *FiguresAudit    `json:"audit,omitempty"`
 	OrdersInDoubt *int             `json:"orders_in_doubt,omitempty"` // in the ledger, of all runs
 	Files         Files            `json:"files"`
 }
@@ -217,6 +219,14 @@ type FiguresLimits struct {
 	LeastAtOnce   int     `json:"least_at_once"`  // and at the fewest
 }
 
+// FiguresAudit is what the look at the end of a run found.
+type FiguresAudit struct {
+	Orders  int    `json:"orders"`          // that were sent, and looked at
+	Closely int    `json:"closely"`         // of them, those looked at one by one
+	Changed int    `json:"changed"`         // rows of which the API shows something else than it had answered
+	Error   string `json:"error,omitempty"` // why some were not looked at, for people
+}
+
 // WriteFigures writes NAME.summary.json to path, mode 0600, whole or not at all. The run's plan must be known.
 func WriteFigures(path string, run *Run, facts *Facts) error {
 	return replace(path, 0o600, func(w io.Writer) error { return EncodeFigures(w, run, facts) })
@@ -253,6 +263,12 @@ func figures(run *Run, facts *Facts) *Figures {
 	}
 	if l := run.Learnt; l != nil {
 		f.Limits = &FiguresLimits{l.TooMany, l.Rate, seconds(l.Paused), l.Failures, l.AtOnce, l.LeastOnce}
+	}
+	if a := run.Audit; a != nil {
+		f.Audit = &FiguresAudit{Orders: a.Orders, Closely: a.Closely, Changed: a.Changed}
+		if a.Err != nil {
+			f.Audit.Error = a.Err.Error()
+		}
 	}
 	return f
 }

@@ -77,7 +77,8 @@ func ran(t *testing.T) (run *Run, facts *Facts, numbers []string) {
 		}
 		defer book.Close()
 		started := time.Now()
-		found, err := batch.Run(t.Context(), plan, c, book, batch.Options{Workers: 4, DoubtWait: 30 * time.Second, SettleTime: time.Minute, RemoteCheck: true})
+		var audit batch.Audit
+		found, err := batch.Run(t.Context(), plan, c, book, batch.Options{Workers: 4, DoubtWait: 30 * time.Second, SettleTime: time.Minute, RemoteCheck: true, Audit: &audit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +101,7 @@ func ran(t *testing.T) (run *Run, facts *Facts, numbers []string) {
 		run = &Run{Version: "v1.2.3", Command: "run", API: "sandbox", ID: found.ID, Started: started, Ended: time.Now(), Exit: 1, Reason: Reason(1, nil), Plan: plan,
 			Settings: &Settings{Rate: 20, Workers: 4, Timeout: time.Minute, DoubtWait: 30 * time.Second, RemoteCheck: true, MaxFailures: "100%",
 				Guards: batch.Guards{Strict: true, ExpectRows: 1, ExpectTotal: 2, MaxRows: 3, MaxTotal: 4, MaxAmount: 5}},
-			LogID: "4f2a", Measures: &measures, Learnt: &learnt, InDoubt: new(len(doubtful)),
+			LogID: "4f2a", Measures: &measures, Learnt: &learnt, Audit: &audit, InDoubt: new(len(doubtful)),
 			Files: Files{Results: "orders.results.csv", Summary: "orders.summary.json", Page: "orders.report.html", Metrics: "hanbit.prom", Ledger: "ledger.db"}}
 	})
 	if t.Failed() {
@@ -226,6 +227,7 @@ func TestSchemaAndFiguresAgree(t *testing.T) {
 	run.Plan.Options.Key, run.Plan.Options.DueYear, run.Plan.Options.Revoke = "{동}-{호}", 2026, true
 	run.Plan.Options.Where = []input.Where{{Header: "주문자명", Value: "홍길동"}}
 	run.Error = "disk full"
+	run.Audit.Err = errors.New("no answer")
 	text, err := json.Marshal(figures(run, facts))
 	if err != nil {
 		t.Fatal(err)

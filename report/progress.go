@@ -61,6 +61,9 @@ func ShowProgress(w io.Writer, mode Mode, total int, counts *batch.Counts) *Prog
 			} else if failed > 0 {
 				bar.Describe(say.Sprintf("rows (%s not done)", thousands(failed)))
 			}
+			if audited := counts.Audited.Load(); audited > 0 && !narrow {
+				bar.Describe(say.Sprintf("rows, %s looked at once more", thousands(audited)))
+			}
 			bar.Set64(min(counts.Done.Load(), int64(total)))
 		}
 		every, clear = barEvery, func() { bar.Clear() }
@@ -112,6 +115,9 @@ func progress(total int, counts *batch.Counts) string {
 	}
 	if parked := counts.Parked.Load(); parked > 0 {
 		text += say.Sprintf(", %s waiting", thousands(parked))
+	}
+	if audited := counts.Audited.Load(); audited > 0 {
+		text += say.Sprintf(", %s looked at once more", thousands(audited))
 	}
 	return text
 }

@@ -53,6 +53,7 @@ type Effort struct {
 	Elapsed  time.Duration
 	Requests int64
 	Learnt   client.Learnt
+	Audit    *batch.Audit // nil without one
 }
 
 // Print tells the summary to a person: rows by status, won issued, the commonest reasons, and what it took if that is
@@ -81,7 +82,21 @@ func (s *Summary) Print(w io.Writer, effort *Effort) {
 	}
 	printCodes(w, s.Codes)
 	if effort != nil {
+		printAudit(w, effort.Audit)
 		printLearnt(w, effort.Learnt)
+	}
+}
+
+// printAudit tells what the look at the end of a run found, if it was not what the run had.
+func printAudit(w io.Writer, a *batch.Audit) {
+	if a == nil {
+		return
+	}
+	if a.Changed > 0 {
+		say.Fprintf(w, "the look at the end changed %s: the API shows something else than it had answered\n", Count(a.Changed, "1 row", "%s rows"))
+	}
+	if a.Err != nil {
+		say.Fprintf(w, "warning: not every order was looked at once more at the end: %v\n", a.Err)
 	}
 }
 

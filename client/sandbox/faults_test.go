@@ -463,7 +463,7 @@ func TestUnauthorizedDropsTheToken(t *testing.T) {
 	s, c, _ := start(t, Config{Faults: Faults{Unauthorized: 1}})
 	_, err := c.Issue(t.Context(), order("a"))
 	wantError(t, err, client.Unauthorized, 401, -1, "Unauthorized")
-	if n := s.Requests(); n["POST /users/getToken"] != 3 || n["POST /vbanks"] != 1 || s.Ready("a") != 0 { // twice for the look-up before a second try
+	if n := s.Requests(); n["POST /users/getToken"] != 4 || n["POST /vbanks"] != 1 || s.Ready("a") != 0 { // three for the look-up before a second try
 		t.Errorf("%v, %d ready", n, s.Ready("a"))
 	}
 }

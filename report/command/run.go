@@ -28,6 +28,7 @@ type runCommand struct {
 	outputFlags   `embed:""`
 	notifyFlags   `embed:""`
 	RemoteCheck   bool   `default:"true" negatable:"" help:"Ask the API for orders that the ledger does not know, before issuing them."`
+	Audit         bool   `default:"true" negatable:"" help:"At the end, hold the orders that were sent against the API once more."`
 	Until         string `placeholder:"HH:MM" help:"Take no new rows from then on, by the API's clock, in Korea: 23:25, before the banks close."`
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
 	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
@@ -152,9 +153,13 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	if c.Profile != "" {
 		a.onReload(func() { c.reload(a, api) })
 	}
+	var audit *batch.Audit
+	if c.Audit {
+		audit = new(batch.Audit)
+	}
 	progress := report.ShowProgress(a.stderr, c.mode(a.stderr), plan.Rows, &counts)
 	found, ended := batch.Run(a.ctx, plan, api, book, batch.Options{Workers: c.Workers, DoubtWait: c.DoubtWait, SettleTime: c.Timeout,
-		RemoteCheck: c.RemoteCheck, MaxFailures: limit, Until: until, PGAPIKeys: m.PGAPIKeys, Counts: &counts})
+		RemoteCheck: c.RemoteCheck, MaxFailures: limit, Until: until, PGAPIKeys: m.PGAPIKeys, Counts: &counts, Audit: audit})
 	progress.Stop()
 	ended = whichTime(ended, until)
 	a.tell(func() string { return say.Text("writing the results") })
@@ -164,13 +169,13 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	log.Info("the ledger's run", "number", found.ID, "continued", found.Continued)
 	told.ID, told.Continued, told.Plan, told.Settings = found.ID, found.Continued, plan, c.settings(perSecond)
 	measures, learnt := api.Measures(), api.Learnt()
-	told.Measures, told.Learnt = &measures, &learnt
+	told.Measures, told.Learnt, told.Audit = &measures, &learnt, audit
 	lost := writeResults(a, plan, book, found.ID, results, facts)
 	if doubts, err := book.InDoubt(context.WithoutCancel(a.ctx)); err == nil {
 		told.InDoubt = new(len(doubts))
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
-	effort := &report.Effort{Ended: ended, Elapsed: time.Since(told.Started), Requests: api.Requests(), Learnt: learnt}
+	effort := &report.Effort{Ended: ended, Elapsed: time.Since(told.Started), Requests: api.Requests(), Learnt: learnt, Audit: audit}
 	if lost != nil {
 		told.Files.Results = "" // what may stand there is another run's
 		if !c.Quiet && facts.Rows > 0 {
