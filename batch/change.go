@@ -3,6 +3,8 @@ package batch
 import (
 	"cmp"
 	"context"
+	"sync"
+	"time"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
@@ -15,7 +17,8 @@ import (
 const maxTries = 3
 
 // Updates and revocations may be sent twice without harm. An answer that is lost is looked up by imp_uid all the
-// same: what is done already need not be asked for again.
+// same: what is done already need not be asked for again. But a change whose answer was lost may still be carried out
+// seconds later. So that it was not is believed only after the doubt wait, as with an issue; until then the row waits.
 
 func (r *run) update(ctx context.Context, j *job) {
 	request := client.UpdateRequest{Amount: j.row.Request.Amount, VbankDue: j.row.Request.VbankDue}
@@ -67,11 +70,21 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 	if !ok {
 		return
 	}
-	// Not the ledger's account, or perhaps changed by a try that was lost, or of a MID that is not known.
-	if j.order.State != ledger.Issued || j.again || c.keyed && j.order.PGID == "" {
+	unlock, before := r.accounts.lock(impUID)
+	defer unlock()
+	others := j.order.State == ledger.Changing && !j.again // another row's change is in doubt
+	// Not the ledger's account, or perhaps changed by a try that was lost or by another row, or of a MID that is not known.
+	if j.order.State != ledger.Issued || j.again || before || c.keyed && j.order.PGID == "" {
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}
+	}
+	if j.refused != nil {
+		r.changed(j, r.refusal(j, j.refused))
+		return
+	}
+	if others && r.waitUntilRipe(j) { // it must not come after this one
+		return
 	}
 	// From here on a try may have reached the API although the process dies: the run that continues must know, and
 	// whoever asks the ledger for the order.
@@ -79,7 +92,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 	intent[0].Run = r.id
 	if j.order.Run != 0 {
 		holder := j.order
-		holder.State = ledger.Changing
+		holder.State, holder.IntentAt = ledger.Changing, r.api.ServerTime()
 		intent = append(intent, holder)
 	}
 	if err := r.ledger.Record(ctx, intent...); err != nil {
@@ -109,18 +122,73 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 		}
 		// Lost, or refused after a try that was lost: how the account stands decides.
 		j.again = true
+		if client.InDoubt(err) {
+			j.ripe = time.Now().Add(r.options.DoubtWait)
+		}
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}
-		if !client.InDoubt(err) && j.lost() == 1 { // an earlier process's try was lost, if it was sent; this one was refused
-			r.changed(j, r.refusal(j, err))
+		if !client.InDoubt(err) { // the one that was lost decides, once it can be believed not to have happened
+			if j.refused = err; !r.waitUntilRipe(j) {
+				r.changed(j, r.refusal(j, err))
+			}
 			return
 		}
-		if !client.InDoubt(err) || j.lost() >= maxTries || ctx.Err() != nil {
+		if j.lost() >= maxTries || ctx.Err() != nil {
 			r.record(j, j.result(Unknown, CodeInDoubt, err.Error()))
 			return
 		}
 	}
+}
+
+// waitUntilRipe puts a row aside whose account may still be changed by a request that was lost, and reports whether it
+// did: then the row comes back when that time has passed.
+func (r *run) waitUntilRipe(j *job) bool {
+	if j.ripe.IsZero() { // an earlier process's
+		j.ripe = ripeFor(&j.order, r.options.DoubtWait, r.api.ServerTime())
+	}
+	return time.Now().Before(j.ripe) && r.parked.sendAgain(j, j.ripe)
+}
+
+// accounts lets one row at a time change an account: a file may name it in one row by its order and in another by its
+// imp_uid. The zero value is ready.
+type accounts struct {
+	mu     sync.Mutex
+	busy   map[string]chan struct{} // by imp_uid; closed when the row that holds it is done
+	recent map[string]bool          // changed by rows of late, about which other rows may know less
+	order  [recentAccounts]string   // of recent, the next to be forgotten at next
+	next   int
+}
+
+// recentAccounts is more than the rows that are read ahead.
+const recentAccounts = 4 * blockRows
+
+// lock waits for the account and returns what lets it go, and whether another row has held it of late.
+func (a *accounts) lock(impUID string) (unlock func(), before bool) {
+	a.mu.Lock()
+	for a.busy[impUID] != nil {
+		done := a.busy[impUID]
+		a.mu.Unlock()
+		<-done
+		a.mu.Lock()
+	}
+	defer a.mu.Unlock()
+	if a.busy == nil {
+		a.busy, a.recent = make(map[string]chan struct{}), make(map[string]bool)
+	}
+	done := make(chan struct{})
+	a.busy[impUID] = done
+	if before = a.recent[impUID]; !before {
+		delete(a.recent, a.order[a.next])
+		a.order[a.next], a.recent[impUID] = impUID, true
+		a.next = (a.next + 1) % recentAccounts
+	}
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.busy, impUID)
+		close(done)
+	}, before
 }
 
 // refresh asks how the account of an order stands whose change is in doubt, and decides the row by that.
@@ -130,7 +198,14 @@ func (r *run) refresh(ctx context.Context, j *job) {
 		r.record(j, r.notAsked(j, err))
 		return
 	}
-	j.order = refreshed(j.order, payment)
+	before := j.order
+	if j.order = refreshed(before, payment); !differ(&before, &j.order) {
+		j.order = before
+		if r.waitUntilRipe(j) {
+			return
+		}
+		j.order = refreshed(before, payment)
+	}
 	if result := j.judge(); result.Status != "" {
 		r.changed(j, result)
 		return
@@ -151,6 +226,11 @@ func refreshed(order ledger.Entry, payment client.Payment) ledger.Entry {
 		order.State = ledger.Revoked
 	}
 	return order
+}
+
+// differ reports whether an account that a change in doubt was meant for has been changed.
+func differ(before, now *ledger.Entry) bool {
+	return now.State == ledger.Revoked || before.NowAmount != now.NowAmount || before.NowDue != now.NowDue
 }
 
 // account returns the imp_uid of the account to change: the row's, the ledger's, or that of the one account of the

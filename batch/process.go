@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
@@ -24,6 +25,9 @@ type job struct {
 
 	refusals int    // of them, those that were refused over what passes; see tryLater
 	refusal  string // the words of the last one
+
+	ripe    time.Time // from then on a change in doubt that is not seen at the API is believed not to have happened
+	refused error     // how the row's change was refused, after an earlier try that may still be carried out
 }
 
 // names is the order that the row names.

@@ -37,16 +37,25 @@ type doubt struct {
 
 // longAgo is the age from which another process's intent needs no more waiting for. It is long because a request may
 // have waited for its turn, and because it goes by the server's clock, which may have been set since.
-const longAgo = 24 * time.Hour
+const longAgo = 12 * time.Hour
 
 // newDoubt starts the wait of an order in doubt. It counts from now, not from the intent: the request may have been
 // written long after that, having waited for its turn, and nobody knows when another process died.
 func newDoubt(order ledger.Entry, j *job, wait time.Duration, serverTime time.Time) *doubt {
-	if sentHere := j != nil && j.sent > 0; !sentHere && serverTime.Sub(order.IntentAt) > longAgo {
+	now := time.Now()
+	ripe := now.Add(wait)
+	if sentHere := j != nil && j.sent > 0; !sentHere {
+		ripe = ripeFor(&order, wait, serverTime)
+	}
+	return &doubt{order: order, job: j, ripe: ripe, next: now.Add(ripe.Sub(now) / 8)}
+}
+
+// ripeFor is when what an earlier process left in doubt can be believed not to have happened.
+func ripeFor(order *ledger.Entry, wait time.Duration, serverTime time.Time) time.Time {
+	if serverTime.Sub(order.IntentAt) > longAgo {
 		wait = 0
 	}
-	now := time.Now()
-	return &doubt{order: order, job: j, ripe: now.Add(wait), next: now.Add(wait / 8)}
+	return time.Now().Add(wait)
 }
 
 // later puts the next look-up half-way to the end of the wait, or to its very end when that is near.
@@ -412,11 +421,10 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 		return err
 	}
 	var parked parking
+	var changes []ledger.Entry
 	for _, order := range orders {
-		if order.State == ledger.Changing { // asking once tells how its account stands
-			if err := settleChange(ctx, api, book, order, tell); err != nil {
-				return err
-			}
+		if order.State == ledger.Changing {
+			changes = append(changes, order)
 			continue
 		}
 		parked.put(newDoubt(order, nil, wait, api.ServerTime()))
@@ -457,26 +465,62 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 			return err
 		}
 	}
-	return failed
+	if failed != nil {
+		return failed
+	}
+	return settleChanges(ctx, api, book, changes, wait, patient, tell)
 }
 
-// settleChange settles an order whose update or revocation is in doubt: its account is as the API tells of it.
-func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Entry, tell func(Settled)) error {
+// settleChanges settles orders whose update or revocation is in doubt: each account is as the API tells of it. One that is
+// as it was before may still be changed; when that cannot be waited for its order is left alone.
+func settleChanges(ctx context.Context, api LookUp, book Ledger, orders []ledger.Entry, wait time.Duration, patient bool, tell func(Settled)) error {
+	began := time.Now()
+	var left []ledger.Entry
+	for _, order := range orders {
+		ripe := !time.Now().Before(ripeFor(&order, wait, api.ServerTime()))
+		settled, err := settleChange(ctx, api, book, order, ripe, tell)
+		if err != nil {
+			return err
+		}
+		if !settled {
+			left = append(left, order)
+		}
+	}
+	if !patient || len(left) == 0 {
+		return nil
+	}
+	if err := pause(ctx, time.Until(began.Add(wait))); err != nil {
+		return err
+	}
+	for _, order := range left {
+		if _, err := settleChange(ctx, api, book, order, true, tell); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleChange reports whether there is nothing more to be done about an order. Only when it is ripe is it believed of an
+// account that is as before that it was not changed.
+func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Entry, ripe bool, tell func(Settled)) (settled bool, err error) {
 	payment, err := api.Payment(client.WithTier(ctx, order.Tier), order.ImpUID)
 	if err != nil {
 		tell(Settled{Order: order, Status: Unknown, Note: err.Error()})
-		return nil
+		return true, nil
 	}
-	order = refreshed(order, payment)
+	before := order
+	if order = refreshed(order, payment); !ripe && !differ(&before, &order) {
+		return false, nil
+	}
 	if err := book.Record(ctx, order); err != nil {
-		return err
+		return false, err
 	}
 	status := Updated
 	if order.State == ledger.Revoked {
 		status = Revoked
 	}
 	tell(Settled{Order: order, Status: status, Note: say.Sprintf("%d won until %s", int64(payment.Amount), input.FormatDue(order.VbankDue))})
-	return nil
+	return true, nil
 }
 
 // pause waits for d, or for the end of ctx, whose cause it returns.

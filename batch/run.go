@@ -27,8 +27,9 @@ type run struct {
 	parked   parking
 	perRow   atomic.Int64        // nanoseconds that the workers took for a row of the last group; 0 is not known
 	outcomes chan []ledger.Entry // to be recorded; see recorder
-	adopted  lines               // issues that were found after their answer was lost
-	blind    atomic.Bool         // the API's lists do not hold the accounts of its test channels
+	accounts accounts
+	adopted  lines       // issues that were found after their answer was lost
+	blind    atomic.Bool // the API's lists do not hold the accounts of its test channels
 }
 
 // Run takes every row of the plan that has no outcome yet to one, and returns the ledger's run, whose outcomes are

@@ -411,7 +411,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 					return err
 				}
 			}
-			if e.State != Vacant && e.Attempts > 0 { // there was an intent, and the entry stays live
+			if e.State != Vacant && e.State != Changing && e.Attempts > 0 { // there was an intent, and the entry stays live
 				settle := s.settle
 				if e.State == Revoked { // its order may be another entry's by now, and stays so
 					settle = s.settleRevoked

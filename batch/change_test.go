@@ -1,0 +1,131 @@
+package batch_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/client"
+	"vbankbatch/client/sandbox"
+)
+
+var errRefused = &client.Error{Kind: client.Refused, Code: 1, Message: "변경할 수 없습니다"}
+
+// TestChangeCommittedLate loses an update that is carried out ten seconds later, and has the second one refused: the row is
+// not told as rejected while the first can still have its effect.
+func TestChangeCommittedLate(t *testing.T) {
+	for _, late := range []bool{true, false} {
+		t.Run(fmt.Sprint(late), func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000", "B,1000")); err != nil {
+					t.Fatal(err)
+				}
+				tries := 0
+				api := bent{API: w.client, update: func(impUID string) (client.Payment, error) {
+					if tries++; tries == 1 {
+						if late {
+							time.AfterFunc(10*time.Second, func() {
+								w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 1500})
+							})
+						}
+						return client.Payment{}, errLost
+					}
+					return client.Payment{}, errRefused
+				}}
+				began := time.Now()
+				got, err := w.with(api, plan(t, "주문번호,금액,처리", "A,1500,변경"))
+				if err != nil {
+					t.Error(err)
+				}
+				if late {
+					w.expect(got, "A updated")
+				} else {
+					w.expect(got, "A rejected PG_REFUSED")
+				}
+				if took := time.Since(began); took < w.opts.DoubtWait {
+					t.Errorf("decided after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestChangeInDoubtIsWaitedFor has a process die with an update under way that is carried out later. Neither a run that
+// meets its order, nor another change of it, nor reconcile believes at once that it was not.
+func TestChangeInDoubtIsWaitedFor(t *testing.T) {
+	for how, want := range map[string]string{"issue": "A conflict FIGURES_DIFFER", "update": "A updated", "reconcile": "A updated"} {
+		t.Run(how, func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				w.opts.RemoteCheck, w.opts.Audit = false, nil
+				issues := plan(t, "주문번호,금액", "A,1000")
+				if _, err := w.run(t.Context(), issues); err != nil {
+					t.Fatal(err)
+				}
+				killed := bent{API: w.client, update: func(impUID string) (client.Payment, error) {
+					time.AfterFunc(10*time.Second, func() {
+						w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 1500})
+					})
+					panic("killed")
+				}}
+				w.with(killed, plan(t, "주문번호,금액,처리", "A,1500,변경"))
+				var got []string
+				switch how {
+				case "issue":
+					got, _ = w.run(t.Context(), issues)
+				case "update":
+					got, _ = w.run(t.Context(), plan(t, "주문번호,금액,처리", "A,2000,변경"))
+					payments, err := w.client.FindAll(t.Context(), "A", "")
+					if err != nil || payments[0].Amount != 2000 {
+						t.Errorf("the earlier update came after the later one: %v, %v", payments, err)
+					}
+				case "reconcile":
+					book := w.book()
+					err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(s batch.Settled) {
+						got = append(got, s.Order.MerchantUID+" "+s.Status)
+						if s.Order.NowAmount != 1500 {
+							t.Errorf("the ledger has %d won", s.Order.NowAmount)
+						}
+					})
+					book.Close()
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				w.expect(got, want)
+			})
+		})
+	}
+}
+
+// TestOneChangeAtATime changes one account by its order and by its imp_uid at once.
+func TestOneChangeAtATime(t *testing.T) {
+	config := sandbox.Config{Faults: sandbox.Faults{Latency: time.Second}}
+	var under, most atomic.Int32
+	faked(t, config, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000")); err != nil {
+			t.Fatal(err)
+		}
+		payments, err := w.client.FindAll(t.Context(), "A", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		api := bent{API: w.client, update: func(impUID string) (client.Payment, error) {
+			most.Store(max(most.Load(), under.Add(1)))
+			defer under.Add(-1)
+			return w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 1500})
+		}}
+		got, err := w.with(api, plan(t, "주문번호,금액,처리,imp_uid", "A,1500,변경,", ",1500,변경,"+string(payments[0].ImpUID)))
+		if err != nil {
+			t.Error(err)
+		}
+		if most.Load() != 1 {
+			t.Errorf("%d at once", most.Load())
+		}
+		if fmt.Sprint(got) != "[A updated A unchanged]" && fmt.Sprint(got) != "[A unchanged A updated]" {
+			t.Error(got)
+		}
+	})
+}
