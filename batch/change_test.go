@@ -77,6 +77,7 @@ func TestChangeInDoubtIsWaitedFor(t *testing.T) {
 					got, _ = w.run(t.Context(), issues)
 				case "update":
 					got, _ = w.run(t.Context(), plan(t, "주문번호,금액,처리", "A,2000,변경"))
+					time.Sleep(time.Minute)
 					payments, err := w.client.FindAll(t.Context(), "A", "")
 					if err != nil || payments[0].Amount != 2000 {
 						t.Errorf("the earlier update came after the later one: %v, %v", payments, err)

@@ -70,6 +70,7 @@ const (
 	CodeUnauthorized      = "UNAUTHORIZED"       // not_sent: credentials or token refused
 	CodeLookUpsDisagree   = "LOOK_UPS_DISAGREE"  // not_sent: the API's answers contradict each other
 	CodeNoAccount         = "NO_ACCOUNT"         // not_sent: asking showed that there is no account
+	CodeSettled           = "SETTLED"            // issued, not_sent: a person settled what was in doubt
 	CodeTooManyFailures   = "TOO_MANY_FAILURES"  // ends the run: --max-failures
 	CodeTooManyInDoubt    = "TOO_MANY_IN_DOUBT"  // ends the run: more rows lost their answer than can be waited for
 	CodeNoContract        = "NO_CONTRACT"        // rejected; ends the run: the merchant has no contract for virtual accounts
@@ -104,6 +105,7 @@ var Codes = map[string]string{
 	CodeUnauthorized:      "the API refused the credentials or the token",
 	CodeLookUpsDisagree:   "one look-up finds payments of the order and the other does not, so nothing was sent; run again",
 	CodeNoAccount:         "it was not known whether it had been sent; the API was asked, and there is no account; run again",
+	CodeSettled:           "a person settled what was in doubt (vbankbatch ledger settle), who and why is said",
 	CodeTooManyFailures:   "the API refused as many rows as --max-failures allows, and the run was stopped",
 	CodeTooManyInDoubt:    "the API lost more answers than can be waited for, and the run was stopped; run again when it is well",
 	CodeNoContract:        "the merchant has no contract for virtual accounts with the PG, or the PG of the rows is the wrong one",

@@ -4,12 +4,17 @@ import (
 	"bufio"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"os/user"
+	"strings"
 	"time"
 
+	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
@@ -19,6 +24,7 @@ type ledgerCommand struct {
 	Show   ledgerShowCommand   `cmd:"" help:"Print all that the ledger knows of one order."`
 	Export ledgerExportCommand `cmd:"" help:"Print every line of the ledger, account numbers and holders whole."`
 	Stats  ledgerStatsCommand  `cmd:"" help:"Print the ledger's figures."`
+	Settle ledgerSettleCommand `cmd:"" help:"Record which account an order has that only a person can settle, or that it has none."`
 	Purge  ledgerPurgeCommand  `cmd:"" help:"Take account numbers and names out of the ledger. Orders stay known, and get no second account."`
 }
 
@@ -119,6 +125,90 @@ func (c *ledgerStatsCommand) Run(a *app) error {
 	return c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
 		return report.LedgerStats(a.ctx, w, book, c.Format, a.now())
 	})
+}
+
+type ledgerSettleCommand struct {
+	merchantFlags `embed:""`
+	requestFlags  `embed:""`
+	logFlags      `embed:""`
+	Order         string `arg:"" help:"The order number."`
+	Tier          string `help:"The order's sub-merchant."`
+	Account       string `placeholder:"IMP_UID" xor:"verdict" required:"" help:"The order has this account."`
+	None          bool   `xor:"verdict" required:"" help:"The order has no account; the next run of its file issues one."`
+	Reason        string `required:"" placeholder:"TEXT" help:"Why; it is kept in the ledger and told in the results."`
+	By            string `placeholder:"NAME" help:"Who says so. Default: the user of this machine."`
+	Yes           bool   `help:"Ask no question."`
+}
+
+func (ledgerSettleCommand) Help() string {
+	return `For an order of which the results say unknown or SEVERAL_ACCOUNTS and asking again does not help. The API is asked whether
+what you say can be true; nothing is issued or revoked. Look at the order first: vbankbatch ledger show ORDER.
+
+  vbankbatch ledger settle ORD-7 --account imp_123456789012 --reason "the customer has this one; the other is revoked"
+  vbankbatch ledger settle ORD-7 --none --reason "PortOne support: it was never made"`
+}
+
+func (c *ledgerSettleCommand) Run(a *app) (err error) {
+	verdict := batch.Verdict{Order: ledger.Order{Tier: c.Tier, MerchantUID: c.Order}, ImpUID: c.Account, By: c.By, Why: strings.TrimSpace(c.Reason), At: a.now()}
+	if verdict.Why == "" {
+		return usage("whoever reads the ledger in a year wants to know", "--reason is empty")
+	}
+	if verdict.By == "" {
+		me, err := user.Current()
+		if err != nil {
+			return usage("give --by", "it is not known who says so: %w", err)
+		}
+		verdict.By = me.Username
+	}
+	m, err := c.find()
+	if err != nil {
+		return err
+	}
+	book, release, err := m.existing(a.ctx, &c.requestFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = also(err, release()) }()
+	perSecond, err := c.rate(input.Profile{})
+	if err != nil {
+		return err
+	}
+	entry, err := batch.Contested(a.ctx, book, verdict.Order)
+	if err != nil {
+		return settleFailure(err)
+	}
+	if !c.Yes {
+		say.Fprintf(a.stderr, "%s: %d won, %s %s: %s\n", say.Name(c.Order), entry.Amount, entry.Status, entry.ErrorCode, entry.ErrorMessage)
+		question := say.Text("record that it has no account, and may be issued again?")
+		if c.Account != "" {
+			question = say.Sprintf("record that its account is %s?", c.Account)
+		}
+		if err := a.ask(question, say.Text("there is no terminal to ask on")); err != nil {
+			return err
+		}
+	}
+	api, disconnect, err := m.connect(a, &c.requestFlags, perSecond, c.log(a.stderr))
+	defer func() { err = also(err, disconnect()) }()
+	if err != nil {
+		return err
+	}
+	settled, err := batch.Settle(a.ctx, api, book, verdict)
+	if err != nil {
+		return settleFailure(err)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\n", settled.MerchantUID, settled.Status, settled.ImpUID, settled.ErrorMessage)
+	return err
+}
+
+// settleFailure is how the command ends when a verdict cannot be recorded.
+func settleFailure(err error) error {
+	switch fault, ok := errors.AsType[*client.Error](err); {
+	case ok:
+		return cmp.Or(batch.EndsRun(fault), error(&failure{err, exitStopped, say.Text("nothing was recorded")}))
+	case errors.Is(err, batch.ErrSettled):
+		return &failure{err, exitInput, say.Text("vbankbatch ledger show ORDER tells what it knows; --tier, --ledger, --api-url or the key may be others")}
+	}
+	return &failure{err, exitInput, say.Text("nothing was recorded; revoke accounts that must not be paid into by rows with their imp_uid first")}
 }
 
 type ledgerPurgeCommand struct {
