@@ -161,7 +161,7 @@ func transport(workers int) *http.Transport {
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           dial, // of a proxy too, and beneath TLS
 		TLSHandshakeTimeout:   10 * time.Second,
 		MaxIdleConns:          workers,
 		MaxIdleConnsPerHost:   workers,
@@ -170,6 +170,19 @@ func transport(workers int) *http.Transport {
 		ExpectContinueTimeout: time.Second,
 		Protocols:             protocols,
 	}
+}
+
+// dial makes a connection that, once it is closed or its process dead, sends no more: a request that was given up must
+// not arrive later. Without that the kernel goes on retransmitting what was written to a path that was dead.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		if err := tcp.SetLinger(0); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return conn, err
 }
 
 // Close lets the idle connections go.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,44 @@ const (
 	good        = `{"code":0,"message":null,"response":` + goodPayment + `}`
 	noPayment   = `{"code":-1,"message":"존재하지 않는 결제정보입니다.","response":null}`
 )
+
+// TestClosedByReset: a connection ends with a reset, after which the kernel sends nothing of what was written to it;
+// batch's TestDeadPath shows what that is good for. It harms no answer that was had.
+func TestClosedByReset(t *testing.T) {
+	for _, test := range []struct{ name, answer string }{
+		{"time-out", ""},
+		{"idle", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(tokenReply), tokenReply)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			ended := make(chan error, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				defer cancel() // nobody answers what is tried again
+				conn, err := listener.Accept()
+				if err == nil {
+					defer conn.Close()
+					conn.Read(make([]byte, 1<<16)) // the whole request
+					io.WriteString(conn, test.answer)
+					_, err = io.Copy(io.Discard, conn)
+				}
+				ended <- err
+			}()
+			c := connect(t, client.Config{BaseURL: "http://" + listener.Addr().String()})
+			if err := c.Authenticate(ctx); (err == nil) != (test.answer != "") {
+				t.Error(err)
+			}
+			c.Close()
+			if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the server saw %v, want a reset", err)
+			}
+		})
+	}
+}
 
 // replyTest is a way in which an issue can end.
 type replyTest struct {
