@@ -53,7 +53,7 @@ type requestFlags struct {
 	Rate      *float64      `placeholder:"N" help:"HTTP requests a second, all together; fractions allowed, 0 for no limit. Default: the profile's, or 10."`
 	Workers   int           `default:"8" help:"Rows in flight."`
 	Timeout   time.Duration `default:"60s" help:"For one request, and for settling rows in doubt after a signal."`
-	DoubtWait time.Duration `default:"30s" help:"How long after a lost request 'not found' is not believed."`
+	DoubtWait time.Duration `default:"30s" help:"How long after a lost request 'not found' is not believed; live, 60s at least together with --timeout."`
 	Patience  time.Duration `default:"5m" help:"How long to wait for an API that is down."`
 	LockWait  time.Duration `default:"0s" help:"Wait so long for another run's lock."`
 
@@ -174,10 +174,19 @@ func (f *inputFlags) out(asked string) string {
 	return report.Default(f.File)
 }
 
-// check refuses figures that make no sense, and a doubt wait that would make second accounts.
+// slowest is how long the API may take for an answer, as its vendor advises: an account may appear so long after its
+// request was written.
+const slowest = 60 * time.Second
+
+// check refuses figures that make no sense, and waits that would make second accounts. A request that ran into its
+// time-out is believed to have made none once the time-out and the doubt wait have passed since it was written.
 func (f *requestFlags) check(m *merchant) error {
 	if m.live() && f.DoubtWait < 5*time.Second {
 		return usage("an account may appear seconds after its connection broke; leave it at 30s", "--doubt-wait under 5s would have 'not found' believed too soon")
+	}
+	if m.live() && f.Timeout+f.DoubtWait < slowest {
+		return usage("leave them at 60s and 30s, or raise one until they are 60s together",
+			"--timeout %v and --doubt-wait %v would have 'not found' believed too soon: an account may appear up to 60s after its request was sent", f.Timeout, f.DoubtWait)
 	}
 	if f.Workers < 1 || f.Timeout <= 0 || f.DoubtWait < 0 || f.Patience < 0 || f.LockWait < 0 {
 		return usage("leave them out", "--workers, --timeout, --doubt-wait, --patience and --lock-wait must be positive")
