@@ -158,12 +158,22 @@ func (f *Flag) UnmarshalJSON(raw []byte) error {
 // Unix is a point in time in UNIX seconds, 0 when absent. The documents call it a string; it is mostly an integer.
 type Unix int64
 
-// UnmarshalJSON accepts an integer, a float, either as a string, and null; anything else is 0.
+// lastSecond is that of the year 9999, which a due date that never comes may name. A greater number counts something
+// smaller than seconds: as milliseconds it is a day since 1978.
+const lastSecond = 253_402_300_799
+
+// UnmarshalJSON accepts an integer, a float, either as a string, and null; anything else is 0. Milliseconds, and what is
+// finer still, become seconds.
 func (u *Unix) UnmarshalJSON(raw []byte) error {
 	*u = 0
-	if whole, ok := number(raw); ok {
-		*u = Unix(whole)
+	whole, ok := number(raw)
+	if !ok {
+		return nil
 	}
+	for whole > lastSecond {
+		whole /= 1000
+	}
+	*u = Unix(whole)
 	return nil
 }
 

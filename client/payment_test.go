@@ -97,6 +97,22 @@ func TestLiberalTypes(t *testing.T) {
 	}
 }
 
+// TestUnix tells seconds from what is finer by the magnitude alone.
+func TestUnix(t *testing.T) {
+	for text, want := range map[string]client.Unix{
+		`1767193199`: 1767193199, `"1767193199"`: 1767193199, `0`: 0, `-1`: -1,
+		`1767193199000`: 1767193199, `1767193199999`: 1767193199, `"1767193199000"`: 1767193199, `1767193199000.5`: 1767193199, `1.767193199e12`: 1767193199,
+		`1767193199000000`: 1767193199, `1767193199000000000`: 1767193199,
+		`253402300799`: 253402300799, `253402300799000`: 253402300799, // 9999-12-31 is a due date that never comes
+		`4102412399`: 4102412399, `4102412399000`: 4102412399, `315529200000`: 315529200, // 2099; 1980 in milliseconds
+	} {
+		var got client.Unix
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
+			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
+
 // TestPaymentsSplits asks for more orders than fit in one request, by number and by length.
 func TestPaymentsSplits(t *testing.T) {
 	var sizes []int
