@@ -101,7 +101,7 @@ func complaint(line int, p *input.Problem) string {
 }
 
 func checkCSV(ctx context.Context, w io.Writer, p *batch.Plan) error {
-	out := csv.NewWriter(w)
+	out := defused{csv.NewWriter(w)}
 	out.Write([]string{"line", "column", "header", "field", "code", "text", "message", "warning"}) // Error tells
 	err := eachProblem(ctx, p, func(line int, p *input.Problem) error {
 		return out.Write([]string{strconv.Itoa(line), number(int64(p.Column)), p.Header, p.Field, string(p.Code), p.Text, p.Message, strconv.FormatBool(p.Warning)})

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/csv"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,6 +96,18 @@ var (
 func formula(cell string) bool {
 	first, _ := utf8.DecodeRuneInString(width.Fold.String(cell))
 	return strings.ContainsRune("=+-@\t\r\n", first) && !signed.MatchString(cell)
+}
+
+// defused writes CSV of which a spreadsheet runs no cell: one that it would take for a formula has a ' before it.
+type defused struct{ *csv.Writer }
+
+func (w defused) Write(line []string) error {
+	for i, cell := range line {
+		if formula(strings.TrimSpace(cell)) {
+			line[i] = "'" + cell
+		}
+	}
+	return w.Writer.Write(line)
 }
 
 // spoiled reports a cell that a spreadsheet does not keep as it is: it drops leading zeros, plus signs and the digits

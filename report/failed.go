@@ -36,7 +36,7 @@ func (f *failedRows) header(names []string, delimiter rune) error {
 			f.message = i
 		}
 	}
-	header := slices.Clone(names)
+	header := slices.Clone(names) // keep changes it
 	if f.code < 0 || f.message < 0 {
 		f.code, f.message = len(header), len(header)+1
 		header = append(header, codeColumn, messageColumn)
@@ -45,25 +45,28 @@ func (f *failedRows) header(names []string, delimiter rune) error {
 	if err := f.mark(); err != nil {
 		return err
 	}
-	return f.record(header)
+	return f.keep(header)
 }
 
-// write adds a row if it failed. What a spreadsheet would spoil or run is written as ="…": the file is there to be
-// mended, and an order in doubt whose number has lost its zeros is another order.
+// write adds a row if it failed.
 func (f *failedRows) write(cells []string, result *batch.Result) error {
 	if !batch.NotDone(result.Status) {
 		return nil
 	}
 	f.rows++
 	row := make([]string, f.width)
-	for i, cell := range cells {
-		if row[i] = cell; spoiled(strings.TrimSpace(cell)) || formula(strings.TrimSpace(cell)) && !literal.MatchString(cell) {
-			row[i] = asText(cell)
+	copy(row, cells)
+	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage
+	return f.keep(row)
+}
+
+// keep writes a line, the header too, with what a spreadsheet would spoil or run as ="…", which is read as what it was.
+// The file is there to be mended: an order in doubt whose number has lost its zeros is another order.
+func (f *failedRows) keep(line []string) error {
+	for i, cell := range line {
+		if trimmed := strings.TrimSpace(cell); spoiled(trimmed) || formula(trimmed) && !literal.MatchString(cell) {
+			line[i] = asText(cell)
 		}
 	}
-	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage
-	if formula(result.ErrorMessage) { // a PG's words
-		row[f.message] = asText(result.ErrorMessage)
-	}
-	return f.record(row)
+	return f.record(line)
 }

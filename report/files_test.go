@@ -180,6 +180,8 @@ func TestFailedIsReadAsItsInput(t *testing.T) {
 		"results of updates":  "imp_uid,amount,line,status,error_code,error_message,action,imp_uid\n,2000,2,unknown,IN_DOUBT,no,update,imp_7\n",
 		"failed before":       "imp_uid,amount,status,error_code,error_message\nimp_1,1000,paid,PG_REFUSED,no\n",
 		"title and two lines": "10월 청구\n청구,납기내,,납기후\n번호,금액,일자,금액\nA-1,1000,2099.12.31,1100\n",
+		"formulas in the header": "=주문번호,@amount,+bank,2026-11,-due,\"=cmd|' /C \"\"calc\"\"'!A0\",\"＝1\n+1\",=" + strings.Repeat("x", 300) + "\n" +
+			"0042,1000,004,x,2099-12-31,a,b,c\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -216,6 +218,64 @@ func TestFailedIsReadAsItsInput(t *testing.T) {
 				t.Errorf("%d columns %s", n, messageColumn)
 			}
 		})
+	}
+}
+
+// TestNothingRuns has formulas in every place that comes from outside: in the files that spreadsheets open no cell is one, the
+// header's neither. The results themselves repeat the input as it was.
+func TestNothingRuns(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "in.csv")
+	hostile := []string{"=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "＝1+1", "\t=1+1", "\r=1+1", "=\"a\"&1"}
+	header, cells := []string{"@order_id", "=amount", "+bank", "-due"}, []string{"=A-1", "=1000", "+은행", "-2099"}
+	in, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := csv.NewWriter(in)
+	if err := errors.Join(w.Write(append(header, hostile...)), w.Write(append(cells, hostile...)), w.Write(append(cells, hostile...))); err != nil {
+		t.Fatal(err)
+	}
+	w.Flush()
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p, rows := plan(t, path, input.Options{})
+	if len(rows) != 2 || len(p.Mapping) != 4 {
+		t.Fatal(len(rows), p.Mapping)
+	}
+	written := make(map[string]string)
+	paths := Paths(filepath.Join(dir, "in.results.csv"), Options{Excel: true})
+	if err := writeAll(t, paths[0], Options{Excel: true}, p, rows, outcomes(rows)); err != nil {
+		t.Fatal(err)
+	}
+	written["failed"], written["excel"] = read(t, paths[1]), read(t, paths[2])
+	var out strings.Builder
+	tell := func(name string, err error) {
+		written[name] = out.String()
+		out.Reset()
+		if err != nil {
+			t.Error(name, err)
+		}
+	}
+	tell("check", Check(t.Context(), &out, p, CSV))
+	book := shelf(t, ledger.Entry{Order: ledger.Order{MerchantUID: "=A-1", Tier: "+a"}, Status: batch.Rejected, ErrorCode: batch.CodePGRefused, ErrorMessage: "@no"},
+		ledger.Entry{Order: ledger.Order{MerchantUID: "=A-2"}, State: ledger.Issued, Status: batch.Issued, Account: ledger.Account{ImpUID: "-imp", VbankName: "＝은행", VbankNum: "=1", VbankHolder: "+a"}})
+	tell("ledger list", LedgerList(t.Context(), &out, book, ledger.Filter{}, CSV, true))
+	tell("ledger export", LedgerExport(t.Context(), &out, book, CSV))
+	tell("ledger show", LedgerOrder(t.Context(), &out, book, ledger.Order{MerchantUID: "=A-2"}, CSV))
+	for name, text := range written {
+		lines, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\ufeff"))).ReadAll()
+		if err != nil || len(lines) < 2 {
+			t.Error(name, len(lines), "lines", err)
+		}
+		for i, line := range lines {
+			for _, cell := range line {
+				if !inert.MatchString(cell) {
+					t.Errorf("%s, line %d: %q", name, i+1, cell)
+				}
+			}
+		}
 	}
 }
 

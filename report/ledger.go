@@ -76,7 +76,7 @@ func marshal(value any) (string, error) {
 }
 
 func (s *stream[T]) flushCSV() error {
-	out := gocsv.NewSafeCSVWriter(csv.NewWriter(s.w))
+	out := defused{csv.NewWriter(s.w)}
 	write := gocsv.MarshalCSV
 	if s.written {
 		write = gocsv.MarshalCSVWithoutHeaders

@@ -142,7 +142,7 @@ func TestLedgerExport(t *testing.T) {
 		}
 		fromCSV := make(map[string]any)
 		for column, name := range rows[0] {
-			fromCSV[name] = rows[i+1][column]
+			fromCSV[name] = strings.TrimPrefix(rows[i+1][column], "'") // of what a spreadsheet would run
 			switch value := object[name].(type) {
 			case json.Number:
 				object[name] = value.String()
