@@ -2,9 +2,12 @@ package client
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"time"
 
 	"vbankbatch/client/say"
 )
@@ -25,8 +28,8 @@ type PGAPIKeys struct {
 // For returns the key of a MID, "" when there is none.
 func (k PGAPIKeys) For(mid string) Secret { return cmp.Or(k.ByMID[mid], k.Any) }
 
-// Find reads the keys of MIDs from where each is kept: env:NAME or file:PATH.
-func (k *PGAPIKeys) Find(places map[string]string) error {
+// Find reads the keys of MIDs from where each is kept: env:NAME or file:PATH, as Environment reads it.
+func (k *PGAPIKeys) Find(ctx context.Context, places map[string]string) error {
 	k.ByMID = make(map[string]Secret)
 	for mid, place := range places {
 		kind, name, _ := strings.Cut(place, ":")
@@ -35,11 +38,10 @@ func (k *PGAPIKeys) Find(places map[string]string) error {
 		case "env":
 			value = os.Getenv(name)
 		case "file":
-			text, err := os.ReadFile(name)
-			if err != nil {
+			var err error
+			if value, err = readSecret(ctx, name, secretWait); err != nil {
 				return say.Errorf("the pg_api_key of %s: %w", mid, err)
 			}
-			value = strings.TrimSpace(string(text))
 		default:
 			return say.Errorf("the pg_api_key of %s must be told as env:NAME or file:PATH, not as the key itself", mid)
 		}
@@ -71,8 +73,8 @@ func Variables(places map[string]string) (names []string) {
 }
 
 // Environment reads the credentials from the environment: each from the variable itself, or from the file that the
-// variable with _FILE behind its name tells of.
-func Environment() (Credentials, error) {
+// variable with _FILE behind its name tells of. A pipe has a minute to deliver it, unless ctx ends before.
+func Environment(ctx context.Context) (Credentials, error) {
 	var c Credentials
 	for i, into := range []*Secret{&c.Key, &c.Secret, &c.PGAPIKeys.Any} {
 		name := variables[i]
@@ -81,17 +83,55 @@ func Environment() (Credentials, error) {
 			return Credentials{}, say.Errorf("%s and %s_FILE are both set; one of them must go", name, name)
 		}
 		if file != "" {
-			text, err := os.ReadFile(file)
-			if err != nil {
+			var err error
+			if value, err = readSecret(ctx, file, secretWait); err != nil {
 				return Credentials{}, fmt.Errorf("%s_FILE: %w", name, err)
 			}
-			if value = strings.TrimSpace(string(text)); value == "" {
+			if value == "" {
 				return Credentials{}, say.Errorf("%s_FILE: %s is empty", name, file)
 			}
 		}
 		*into = Secret(value)
 	}
 	return c, nil
+}
+
+// What the file of a secret may be: so many bytes, which /dev/zero exceeds, and a pipe that delivers them in time, since a
+// password manager at its other end may ask for a passphrase first.
+const (
+	mostSecret = 64 << 10
+	secretWait = time.Minute
+)
+
+// readSecret reads a secret from a file, or from a pipe such as /dev/fd/3 or a shell's <(pass show key). Nothing breaks off
+// the opening of a pipe that nobody writes to: it is left to itself, since the process ends over it.
+func readSecret(ctx context.Context, path string, wait time.Duration) (string, error) {
+	type read struct {
+		text []byte
+		err  error
+	}
+	ended := make(chan read, 1)
+	go func() {
+		file, err := os.Open(path)
+		if err != nil {
+			ended <- read{err: err}
+			return
+		}
+		defer file.Close() // it was only read
+		text, err := io.ReadAll(io.LimitReader(file, mostSecret+1))
+		ended <- read{text, err}
+	}()
+	select {
+	case r := <-ended:
+		if len(r.text) > mostSecret {
+			return "", say.Errorf("%s holds more than %d bytes; a secret is shorter", path, mostSecret)
+		}
+		return strings.TrimSpace(string(r.text)), r.err
+	case <-time.After(wait):
+		return "", say.Errorf("%s did not deliver the whole secret within %s", path, wait)
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 }
 
 // Complete returns ErrNoCredentials when there is nothing to ask for a token with.

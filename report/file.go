@@ -24,10 +24,10 @@ type replacement struct {
 
 // newReplacement makes the temporary file of one at path.
 func newReplacement(path string) (*replacement, error) {
-	f := &replacement{path: path}
-	if err := f.look(); err != nil {
+	if err := Replaceable(path); err != nil {
 		return nil, err
 	}
+	f := &replacement{path: path}
 	temporary := temporary(filepath.Base(f.path))
 	sweep(filepath.Dir(f.path), temporary, 24*time.Hour)
 	file, err := os.CreateTemp(filepath.Dir(f.path), temporary+"*")
@@ -41,19 +41,21 @@ func newReplacement(path string) (*replacement, error) {
 // temporary is what the temporary name of a file begins with.
 func temporary(name string) string { return "." + name + "." }
 
-// look refuses what cannot be replaced, and follows a link: the file that it leads to is meant. At a folder's hidden
-// names nobody but this program has anything to do, and whatever stands there is itself replaced.
-func (f *replacement) look() error {
-	if strings.HasPrefix(filepath.Base(f.path), hidden+".") {
-		return nil
-	}
-	if info, err := os.Stat(f.path); err == nil && info.IsDir() {
-		return say.Errorf("%s is a directory", f.path)
-	} else if err == nil && !info.Mode().IsRegular() { // a device that is renamed over is gone
-		return say.Errorf("%s is no file that could be replaced", f.path)
-	}
-	if target, err := filepath.EvalSymlinks(f.path); err == nil {
-		f.path = target
+// Replaceable returns an error if something stands at path that no file of a run may take the place of. A link may be
+// somebody's who wants the file that it leads to written over, or the user's own, who would miss it: neither is followed
+// nor replaced unasked. (One that appears later is replaced by the renaming.) At a folder's hidden names nobody but this
+// program has anything to do, and whatever stands there is itself replaced.
+func Replaceable(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil || strings.HasPrefix(filepath.Base(path), hidden+"."):
+		return nil // what is wrong with the place shows when the file is made
+	case info.IsDir():
+		return say.Errorf("%s is a directory", path)
+	case info.Mode()&fs.ModeSymlink != 0:
+		return say.Errorf("%s is a link, and nothing is written through links", path)
+	case !info.Mode().IsRegular(): // a device that is renamed over is gone
+		return say.Errorf("%s is no file that could be replaced", path)
 	}
 	return nil
 }

@@ -242,36 +242,47 @@ func ExampleSummary() {
 	//   BANK_UNKNOWN               1  no bank has this name or code; vbankbatch banks lists them
 }
 
-// TestPlaces refuses to replace what is no file, and follows a link instead of replacing it.
+// TestPlaces refuses to replace what is no file, or a link. One that is planted later is replaced: what it leads to is not
+// written.
 func TestPlaces(t *testing.T) {
 	dir := t.TempDir()
 	pipe, link, file := filepath.Join(dir, "pipe"), filepath.Join(dir, "link.csv"), filepath.Join(dir, "file.csv")
 	if err := exec.Command("mkfifo", pipe).Run(); err != nil {
 		t.Skip(err)
 	}
-	for _, path := range []string{pipe, dir} {
+	if err := errors.Join(os.WriteFile(file, []byte("precious"), 0o600), os.Symlink(file, link), os.Symlink("nowhere", filepath.Join(dir, "dangling.csv"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, dir, link, filepath.Join(dir, "dangling.csv")} {
 		if w, err := Create(path, nil, Options{}); err == nil {
 			w.Close()
 			t.Errorf("%s would be replaced", path)
 		}
+		if err := WriteMetrics(path, new(Run), new(Facts)); err == nil {
+			t.Errorf("%s was replaced", path)
+		}
 	}
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(file, link); err != nil {
-		t.Fatal(err)
-	}
-	w, err := Create(link, nil, Options{})
+	later := filepath.Join(dir, "later.csv")
+	w, err := Create(later, nil, Options{Excel: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	if err := errors.Join(w.Header(new(batch.Plan)), w.Commit()); err != nil {
+	for _, path := range Paths(later, Options{Excel: true}) {
+		if err := os.Symlink(file, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = errors.Join(w.Header(&batch.Plan{Header: []string{"order_id"}}), w.Write([]string{"A-1"}, &batch.Result{Status: batch.Rejected}), w.Commit())
+	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Lstat(link)
-	text, _ := os.ReadFile(file)
-	if err != nil || info.Mode()&os.ModeSymlink == 0 || !strings.Contains(string(text), "status") {
-		t.Errorf("%v, %q", info, text)
+	for _, path := range Paths(later, Options{Excel: true}) {
+		if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || !strings.Contains(read(t, path), "A-1") {
+			t.Error(path, info, err)
+		}
+	}
+	if text := read(t, file); text != "precious" {
+		t.Errorf("written through a link: %q", text)
 	}
 }

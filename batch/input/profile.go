@@ -38,6 +38,13 @@ const profileHead = `# How vbankbatch reads a file: vbankbatch run --profile THI
 // ReadProfile reads a profile. A key that it does not know is an error, with its line.
 func ReadProfile(path string) (Profile, error) {
 	var p Profile
+	info, err := os.Stat(path)
+	if err != nil {
+		return p, err
+	}
+	if !info.Mode().IsRegular() { // it is read more than once, and a pipe might never end
+		return p, say.Errorf("%s is no regular file", path)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return p, err

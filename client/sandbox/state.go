@@ -24,6 +24,9 @@ func openJournal(path string, keep func(*Payment)) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() { // a pipe, or /dev/zero, has no end to wait for
+		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", path), file.Close())
+	}
 	j := &journal{file: file}
 	if err := j.replay(keep); err != nil {
 		return nil, errors.Join(err, file.Close())

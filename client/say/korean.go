@@ -313,6 +313,8 @@ var korean = map[string]string{
 	"IMP_KEY and IMP_SECRET are not set":                                                "IMP_KEY와 IMP_SECRET이 설정되어 있지 않습니다",
 	"%s and %s_FILE are both set; one of them must go":                                  "%s와(과) %s_FILE이 모두 설정되어 있습니다. 하나를 지우십시오",
 	"%s_FILE: %s is empty":                                                              "%s_FILE: %s이(가) 비어 있습니다",
+	"%s holds more than %d bytes; a secret is shorter":                                  "%s에 든 것이 %d바이트를 넘습니다. 키는 이보다 짧습니다",
+	"%s did not deliver the whole secret within %s":                                     "%s에서 %s 안에 키를 끝까지 읽지 못했습니다",
 
 	// client/errors.go
 	"stopped":                  "중단됨",
@@ -603,7 +605,8 @@ var korean = map[string]string{
 
 	// report/command/merchant.go
 	"the page stands in a file beside the results, and standard output has nothing beside it": "보고서 페이지는 결과 파일 옆에 쓰므로 결과를 표준 출력으로 보낼 때는 쓸 수 없습니다",
-	"name a file with --out":                       "--out으로 파일 이름을 지정하십시오",
+	"name a file with --out": "--out으로 파일 이름을 지정하십시오",
+	"look what it is, then remove it, or give --out or --metrics another name": "무엇인지 확인한 뒤 지우거나, --out 또는 --metrics에 다른 이름을 지정하십시오",
 	"set HOME, or give --ledger":                   "HOME을 설정하거나 --ledger를 지정하십시오",
 	"there is no place for the ledger":             "원장을 둘 곳이 없습니다",
 	"--sandbox and --api-url say different things": "--sandbox와 --api-url이 서로 어긋납니다",
@@ -703,6 +706,7 @@ var korean = map[string]string{
 	// report/file.go
 	"%s is a directory":                                             "%s은(는) 폴더입니다",
 	"%s is no file that could be replaced":                          "%s은(는) 바꾸어 쓸 수 있는 파일이 아닙니다",
+	"%s is a link, and nothing is written through links":            "%s은(는) 링크입니다. 링크를 따라가서 쓰지는 않습니다",
 	"- is standard output, which is for results alone; name a file": "-는 결과만을 위한 표준 출력입니다. 파일 이름을 지정하십시오",
 
 	// report/ledger.go

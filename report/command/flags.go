@@ -13,6 +13,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client"
 	"vbankbatch/client/pg"
 	"vbankbatch/report"
 
@@ -46,6 +47,8 @@ type merchantFlags struct {
 	Sandbox bool   `help:"Use the sandbox in this process, with a ledger of its own. Needs no credentials."`
 	APIURL  string `name:"api-url" default:"https://api.iamport.kr" help:"The API's address; plain http only to this machine."`
 	Ledger  string `placeholder:"FILE" help:"The ledger. Default: $XDG_STATE_HOME/vbankbatch/ledger.db."`
+
+	secrets func() (client.Credentials, error) // see credentials
 }
 
 // requestFlags say how the API is called.
@@ -144,7 +147,7 @@ func (f *inputFlags) open(a *app, kept input.Profile, m *merchant) (*batch.Plan,
 	}
 	options.Revoke = f.takeBack
 	if m != nil {
-		if err := m.PGAPIKeys.Find(kept.PGAPIKeys); err != nil && m.state == "" { // the sandbox takes any
+		if err := m.PGAPIKeys.Find(a.ctx, kept.PGAPIKeys); err != nil && m.state == "" { // the sandbox takes any
 			return nil, usage("", "--profile: %w", err)
 		}
 		options.HasKey = func(pgAndMID string) bool {

@@ -61,7 +61,12 @@ func (j *inboxJob) run(a *app, told *report.Run) (err error) {
 	case c.Revoke:
 		return usage("name the results file whose accounts are meant", "--revoke takes back the results of one file, and %s is a folder", c.File)
 	}
-	if err := m.identify(); err != nil {
+	if c.Metrics != "" {
+		if err := replaceable([]string{c.Metrics}); err != nil {
+			return err
+		}
+	}
+	if err := c.identify(a.ctx, m); err != nil {
 		return err
 	}
 	if err := report.CheckInbox(c.File); err != nil {

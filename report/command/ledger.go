@@ -52,7 +52,7 @@ func (m *merchant) reader(a *app, all bool) (*ledger.Reader, error) {
 
 // read opens the ledger and has what it says printed.
 func (f *merchantFlags) read(a *app, all bool, print func(io.Writer, *ledger.Reader) error) error {
-	m, err := f.find()
+	m, err := f.find(a.ctx)
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 	if before.After(a.now()) {
 		return usage("name a day that is over", "--before: %s is in the future", c.Before)
 	}
-	m, err := c.find()
+	m, err := c.find(a.ctx)
 	if err != nil {
 		return err
 	}

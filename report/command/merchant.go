@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"vbankbatch/batch"
@@ -28,12 +29,12 @@ type merchant struct {
 	state  string // the sandbox's
 }
 
-func (f *merchantFlags) find() (*merchant, error) {
+func (f *merchantFlags) find(ctx context.Context) (*merchant, error) {
 	m, err := f.where()
 	if err != nil {
 		return nil, err
 	}
-	return m, m.identify()
+	return m, f.identify(ctx, m)
 }
 
 // where finds the API and the ledger, which needs no credentials but the sandbox's.
@@ -63,9 +64,9 @@ func (f *merchantFlags) where() (*merchant, error) {
 }
 
 // identify reads the credentials, which make the merchant's name in the ledger.
-func (m *merchant) identify() (err error) {
+func (f *merchantFlags) identify(ctx context.Context, m *merchant) (err error) {
 	if m.state == "" {
-		if m.Credentials, err = client.Environment(); err != nil {
+		if m.Credentials, err = f.credentials(ctx); err != nil {
 			return usage("", "%w", err)
 		}
 		if err := m.Complete(); err != nil {
@@ -74,6 +75,14 @@ func (m *merchant) identify() (err error) {
 	}
 	m.name = ledger.Merchant(m.url, string(m.Key))
 	return nil
+}
+
+// credentials reads the environment once, whatever comes of it: a pipe tells its secret only once.
+func (f *merchantFlags) credentials(ctx context.Context) (client.Credentials, error) {
+	if f.secrets == nil {
+		f.secrets = sync.OnceValues(func() (client.Credentials, error) { return client.Environment(ctx) })
+	}
+	return f.secrets()
 }
 
 // live reports whether what is sent moves money.
@@ -86,7 +95,7 @@ func (m *merchant) books() []string {
 
 // place finds whose orders a file holds and where everything about them goes. The run is told as soon as it is known that
 // nothing is written over something else: what is refused after that is told there.
-func place(in *inputFlags, whose *merchantFlags, out *outputFlags, told *report.Run) (m *merchant, results string, err error) {
+func place(ctx context.Context, in *inputFlags, whose *merchantFlags, out *outputFlags, told *report.Run) (m *merchant, results string, err error) {
 	if m, err = whose.where(); err != nil {
 		return nil, "", err
 	}
@@ -95,10 +104,26 @@ func place(in *inputFlags, whose *merchantFlags, out *outputFlags, told *report.
 		return nil, "", err
 	}
 	told.API, told.Files = m.url, out.files(results, m.ledger)
+	if err := replaceable(out.paths(results)); err != nil {
+		return nil, "", err
+	}
 	if out.HTML && results == "-" {
 		return nil, "", usage("name a file with --out", "the page stands in a file beside the results, and standard output has nothing beside it")
 	}
-	return m, results, m.identify()
+	return m, results, whose.identify(ctx, m)
+}
+
+// replaceable refuses to write where something stands that is no file of a run's.
+func replaceable(written []string) error {
+	for _, path := range written {
+		if path == "-" {
+			continue
+		}
+		if err := report.Replaceable(path); err != nil {
+			return usage("look what it is, then remove it, or give --out or --metrics another name", "%w", err)
+		}
+	}
+	return nil
 }
 
 // book opens the ledger.

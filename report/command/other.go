@@ -53,7 +53,7 @@ IMP_KEY, IMP_SECRET and IMP_PG_API_KEY if they are set. GET /_sandbox/accounts l
 }
 
 func (c *sandboxCommand) Run(a *app) error {
-	credentials, err := client.Environment()
+	credentials, err := client.Environment(a.ctx)
 	if err != nil {
 		return usage("", "%w", err)
 	}

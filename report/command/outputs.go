@@ -181,7 +181,7 @@ func (c *runCommand) over(a *app, told *report.Run) {
 
 // inDoubt counts the orders in doubt in the ledger; nil where it cannot be asked, or nobody knows whose orders are meant.
 func (f *merchantFlags) inDoubt(ctx context.Context) *int {
-	m, err := f.find()
+	m, err := f.find(ctx)
 	if err != nil {
 		return nil
 	}

@@ -28,7 +28,7 @@ that run that say how the file is read.
 
 func (c *reportCommand) Run(a *app) (err error) {
 	told := &report.Run{Command: "report"}
-	m, path, err := place(&c.inputFlags, &c.merchantFlags, &c.outputFlags, told)
+	m, path, err := place(a.ctx, &c.inputFlags, &c.merchantFlags, &c.outputFlags, told)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ ledger, or frees it for the next run. Prints order, status, imp_uid and a note, 
 }
 
 func (c *reconcileCommand) Run(a *app) (err error) {
-	m, err := c.find()
+	m, err := c.find(a.ctx)
 	if err != nil {
 		return err
 	}

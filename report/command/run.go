@@ -71,7 +71,7 @@ func (c *runCommand) begun() *report.Run {
 // run is the main job: everything that can be refused is refused first, then the file runs, then the results are
 // written, whatever happened in between.
 func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err error) {
-	m, path, err := place(&c.inputFlags, &c.merchantFlags, &c.outputFlags, told)
+	m, path, err := place(a.ctx, &c.inputFlags, &c.merchantFlags, &c.outputFlags, told)
 	if err != nil {
 		return err
 	}
