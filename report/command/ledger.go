@@ -160,7 +160,7 @@ func (c *ledgerSettleCommand) Run(a *app) (err error) {
 		}
 		verdict.By = me.Username
 	}
-	m, err := c.find()
+	m, err := c.find(a.ctx)
 	if err != nil {
 		return err
 	}
