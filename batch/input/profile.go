@@ -43,7 +43,7 @@ func ReadProfile(path string) (Profile, error) {
 		return p, err
 	}
 	if !info.Mode().IsRegular() { // it is read more than once, and a pipe might never end
-		return p, say.Errorf("%s is not a regular file", path)
+		return p, say.Errorf("%s is no regular file", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
