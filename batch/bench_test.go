@@ -127,27 +127,28 @@ func spentSoFar(b *testing.B) (cpu time.Duration, allocs uint64) {
 }
 
 // BenchmarkRun is the whole way of a row: the sandbox over loopback HTTP, 16 workers, no rate limit, and so many rows
-// that a ledger's first pages count little. "ledger" is the real thing with a durable ledger, "intents" has no durable
+// that a ledger's first pages count little. "audited" is the real thing, "ledger" has no audit, "intents" no durable
 // outcomes, "forgetful" keeps nothing at all, and "bare" is the client in a loop with the same requests.
 func BenchmarkRun(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as main does
 	const rows = 20000
 	path := orders(b, rows)
 	setUp := func(b *testing.B) *client.Client { return connected(b, sandbox.Faults{}) }
-	run := func(b *testing.B, open func() batch.Ledger) {
+	run := func(b *testing.B, audit *batch.Audit, open func() batch.Ledger) {
 		var spent usage
 		for b.Loop() {
 			b.StopTimer()
 			c, book := setUp(b), open()
 			spent.start(b)
-			whole(b, path, rows, c, book)
+			whole(b, path, rows, c, book, audit)
 			spent.stop(b)
 		}
 		spent.report(b, rows)
 	}
-	b.Run("ledger", func(b *testing.B) { run(b, func() batch.Ledger { return opened(b) }) })
-	b.Run("intents", func(b *testing.B) { run(b, func() batch.Ledger { return intentsOnly{opened(b)} }) })
-	b.Run("forgetful", func(b *testing.B) { run(b, func() batch.Ledger { return forgetful{} }) })
+	b.Run("audited", func(b *testing.B) { run(b, new(batch.Audit), func() batch.Ledger { return opened(b) }) })
+	b.Run("ledger", func(b *testing.B) { run(b, nil, func() batch.Ledger { return opened(b) }) })
+	b.Run("intents", func(b *testing.B) { run(b, nil, func() batch.Ledger { return intentsOnly{opened(b)} }) })
+	b.Run("forgetful", func(b *testing.B) { run(b, nil, func() batch.Ledger { return forgetful{} }) })
 	b.Run("bare", func(b *testing.B) {
 		requests := requests(b, path)
 		var spent usage
@@ -197,7 +198,7 @@ func BenchmarkLatency(b *testing.B) {
 			b.StopTimer()
 			c, book := connected(b, slow), opened(b)
 			b.StartTimer()
-			whole(b, path, rows, c, book)
+			whole(b, path, rows, c, book, nil)
 		}
 		tell(b)
 	})
@@ -227,11 +228,11 @@ func requests(b *testing.B, path string) (all []client.IssueRequest) {
 }
 
 // whole runs the whole file with 16 workers.
-func whole(b *testing.B, path string, rows int64, c *client.Client, book batch.Ledger) {
+func whole(b *testing.B, path string, rows int64, c *client.Client, book batch.Ledger, audit *batch.Audit) {
 	plan := preflight(b, path)
 	defer plan.File.Close()
 	var counts batch.Counts
-	_, err := batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts})
+	_, err := batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts, Audit: audit})
 	if err != nil || counts.Done.Load() != rows || counts.Failed.Load() != 0 {
 		b.Fatalf("%d rows done, %d failed: %v", counts.Done.Load(), counts.Failed.Load(), err)
 	}
