@@ -122,7 +122,11 @@ func (a *auditing) chunk(ctx context.Context, chunk []ledger.Entry) error {
 		if plain && (asClaimed(&e, listed) || err == nil && len(listed) == 0 && a.blind.Load()) {
 			continue
 		}
-		if err := a.closely(ctx, e, false); err != nil {
+		whole, err := a.ledger.Entries(ctx, e.Run, e.Line, e.Line)
+		if err == nil && len(whole) == 1 {
+			err = a.closely(ctx, whole[0], false)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -525,10 +525,23 @@ func (l *Ledger) Entries(ctx context.Context, run, first, last int64) ([]Entry, 
 }
 
 // Sent returns the entries of a run whose issue was sent, in the order of lines: those behind the line after, at most limit
-// of them.
+// of them. Only what is compared with the API is read of each: line, order, state, status, attempts, imp_uid and the amounts.
 func (l *Ledger) Sent(ctx context.Context, run, after int64, limit int) ([]Entry, error) {
-	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line > $2 AND attempts > 0 AND action = 'issue' ORDER BY line LIMIT $3`, run, after, limit)
-	return collect(rows, err)
+	rows, err := l.read.QueryContext(ctx, `SELECT line, tier, merchant_uid, state, status, attempts, imp_uid, amount, now_amount FROM entries
+		WHERE run = $1 AND line > $2 AND attempts > 0 AND action = 'issue' ORDER BY line LIMIT $3`, run, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	sent := make([]Entry, 0, limit)
+	for rows.Next() {
+		e := Entry{Run: run}
+		if err := rows.Scan(&e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.Attempts, &e.ImpUID, &e.Amount, &e.NowAmount); err != nil {
+			return nil, err
+		}
+		sent = append(sent, e)
+	}
+	return sent, rows.Err()
 }
 
 // Statuses returns only the statuses of those entries, by line; it is many times faster.
