@@ -1,0 +1,105 @@
+package batch_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"vbankbatch/client"
+	"vbankbatch/client/sandbox"
+)
+
+// The rules that keep a run from believing the wrong thing, each by itself.
+
+// TestAnotherAmount has the API issue for another amount than was asked for.
+func TestAnotherAmount(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		api := bent{API: w.client, issue: func(request client.IssueRequest) (client.Payment, error) {
+			request.Amount /= 10
+			return w.client.Issue(context.Background(), request)
+		}}
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,10000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A conflict REPLY_DIFFERS")
+		got, err = w.run(t.Context(), plan(t, "주문번호,금액", "A,10000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A conflict FIGURES_DIFFER") // the ledger has the API's amount
+	})
+}
+
+// TestMadeBefore loses an issue that never arrived, of an order that has an account from before: that one is not what the
+// issue made.
+func TestMadeBefore(t *testing.T) {
+	faked(t, sandbox.Config{Fault: once(sandbox.DropBefore)}, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck = false
+		api := bent{API: w.client}
+		older := client.Payment{ImpUID: "imp_1", MerchantUID: "A", Status: client.StatusReady, PayMethod: "vbank", Amount: 1000, VbankNum: "01",
+			VbankIssuedAt: client.Unix(time.Now().Add(-5 * time.Minute).Unix())}
+		api.findAll = func(string) ([]client.Payment, error) { return []client.Payment{older}, nil }
+		api.many = func([]string) (map[string][]client.Payment, error) {
+			return map[string][]client.Payment{"A": {older}}, nil
+		}
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A unknown OTHER_ACCOUNT")
+		older.VbankIssuedAt = client.Unix(time.Now().Unix()) // the same, made since
+		got, err = w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A issued")
+	})
+}
+
+// TestBeingMade loses an issue whose account has no number at first: it is waited for, and taken with its number.
+func TestBeingMade(t *testing.T) {
+	faked(t, sandbox.Config{Fault: once(sandbox.DropAfter)}, func(t *testing.T, w *world) {
+		began := time.Now()
+		api := bent{API: w.client, findAll: func(uid string) ([]client.Payment, error) {
+			all, err := w.client.FindAll(context.Background(), uid, "")
+			for i := range all {
+				if time.Since(began) < 20*time.Second {
+					all[i].VbankNum = ""
+				}
+			}
+			return all, err
+		}}
+		w.opts.RemoteCheck = false
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A issued")
+		if took := time.Since(began); took < 20*time.Second || took > time.Minute {
+			t.Errorf("taken after %v", took)
+		}
+	})
+}
+
+// TestLookUpAheadFails has the look-up of many orders fail over one of them: that is no word about the others.
+func TestLookUpAheadFails(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.other("A", 1000)
+		for _, kind := range []client.Kind{client.Refused, client.Mismatch, client.ServerError, client.NoReply, client.Malformed} {
+			api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) {
+				return nil, &client.Error{Op: "GET /payments", Kind: kind}
+			}}
+			w.ledger += "x"
+			w.opts.Audit = nil
+			got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.expect(got, "A already_issued")
+			if n := w.api.Ready("A"); n != 1 {
+				t.Fatalf("%s: %d accounts", kind, n)
+			}
+		}
+	})
+}
