@@ -24,6 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -315,8 +316,8 @@ func TestReadme(t *testing.T) {
 
 var kills = flag.Int("kills", 25, "how many times TestCrash kills a run")
 
-// TestCrash kills runs of the real binary, with kill -9 and with signals, at random moments, against a sandbox in another
-// process that loses replies, until all is done; then every order has one account, and the results tell its number.
+// TestCrash kills runs of the real binary, with kill -9 and with signals, or freezes them, at random moments, against a
+// sandbox in another process that loses replies and lies, until all is done; then every order has one account, and the results tell its number.
 func TestCrash(t *testing.T) {
 	const rows = 250
 	seed := uint64(time.Now().UnixNano())
@@ -325,12 +326,13 @@ func TestCrash(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	killed, faults := 0, 0
+	var freezes atomic.Int32
 	for round := 0; killed < *kills; round++ {
 		dir := t.TempDir()
 		api := startSandbox(t, dir, nil, "--seed", strconv.Itoa(round), "--latency", "1ms",
 			"--drop-before", "0.02", "--drop-after", "0.03", "--commit-late", "0.02", "--commit-by", "150ms",
 			"--error-before", "0.01", "--error-after", "0.02", "--bad-gateway", "0.02", "--cut-json", "0.01", "--wrong-order", "0.01",
-			"--unauthorized", "0.005", "--too-many", "0.005", "--look-drop", "0.01")
+			"--unauthorized", "0.005", "--too-many", "0.005", "--look-drop", "0.01", "--lie-after", "0.01", "--short-list", "0.05")
 		file, results := filepath.Join(dir, "orders.csv"), filepath.Join(dir, "orders.results.csv")
 		var text strings.Builder
 		text.WriteString("주문번호,금액\n")
@@ -340,12 +342,12 @@ func TestCrash(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		status, early := -1, []string{"issued"}
+		status := -1
 		for tries := 0; status != 0; tries++ {
 			if tries == 60 {
 				t.Fatalf("seed %d, round %d: not done after %d tries, last exit status %d", seed, round, tries, status)
 			}
-			command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--workers", "8", "--doubt-wait", "400ms", "--timeout", "5s",
+			command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--workers", "8", "--doubt-wait", "400ms", "--timeout", "1s",
 				"--due", "+7d", "--holder", "한빛", "--bank", "국민", "--ledger", filepath.Join(dir, "ledger.db"), file)
 			command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
 			var stderr bytes.Buffer
@@ -354,8 +356,17 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 			if tries < 12 {
-				fatal := []os.Signal{os.Kill, os.Kill, os.Kill, syscall.SIGTERM}[random.IntN(4)]
-				timer := time.AfterFunc(time.Duration(random.Int64N(int64(500*time.Millisecond))), func() { command.Process.Signal(fatal) })
+				fatal, frozen := []os.Signal{os.Kill, os.Kill, os.Kill, syscall.SIGTERM}[random.IntN(4)], random.IntN(6) == 0
+				timer := time.AfterFunc(time.Duration(random.Int64N(int64(500*time.Millisecond))), func() {
+					if frozen { // for longer than every wait
+						command.Process.Signal(syscall.SIGSTOP)
+						time.Sleep(2 * time.Second)
+						command.Process.Signal(syscall.SIGCONT)
+						freezes.Add(1)
+						return
+					}
+					command.Process.Signal(fatal)
+				})
 				command.Wait()
 				timer.Stop()
 			} else {
@@ -366,15 +377,13 @@ func TestCrash(t *testing.T) {
 				if _, err := os.Stat(results); err == nil && statuses(t, results)["issued"] == rows {
 					status = 0 // it had just finished, and the same command would be a new run
 				}
-			} else if status == 4 { // look-ups were lost too; what was issued is known to the next run
-				early = append(early, "already_issued")
-			} else if status != 0 && status != 5 {
+			} else if status != 0 && status != 4 && status != 5 { // 4: look-ups were lost too; the next run knows what was issued
 				t.Fatalf("seed %d, round %d: exit status %d\n%s", seed, round, status, &stderr)
 			}
 		}
-		faults += checkAccounts(t, fmt.Sprintf("seed %d, round %d", seed, round), api, rows, results, early)
+		faults += checkAccounts(t, fmt.Sprintf("seed %d, round %d", seed, round), api, rows, results, []string{"issued", "already_issued"})
 	}
-	t.Logf("seed %d: %d runs killed, %d faults met", seed, killed, faults)
+	t.Logf("seed %d: %d runs killed, %d frozen, %d issues sent again", seed, killed, freezes.Load(), faults)
 }
 
 // checkAccounts compares what the sandbox has issued with the results, and returns how many issues were lost and sent
