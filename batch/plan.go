@@ -28,6 +28,8 @@ type Plan struct {
 	Differ  []input.Difference // lines of totals that do not agree with the rows, the first hundred
 	Totals
 
+	Alike map[int]int // lines whose order number looks like another's → one of those lines; of very many some
+
 	repeats map[int]repeat // by line
 }
 
@@ -108,39 +110,42 @@ func (t *Totals) add(row *input.Row) {
 }
 
 // Preflight reads the whole file and checks it; nothing is sent. Its error is the file's (an *input.Error), not a
-// row's. To find orders that stand in several rows it keeps some 40 bytes a row until it is done; a file that has
-// such orders is read twice.
+// row's. To find orders that stand in several rows, or look alike, it keeps some 40 bytes a row until it is done; a
+// file that has such orders is read twice.
 func Preflight(ctx context.Context, file *input.File, options input.Options) (*Plan, error) {
 	p := &Plan{File: file, Options: options}
 	index := repeatIndex{composed: options.Key != ""}
 	prepared := false
-	count := func(also func(*input.Row)) error {
+	count := func(also func(*input.Row) error) error {
 		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[string]int), Codes: make(map[string]int)}
 		return p.Each(ctx, func(row *input.Row) error {
 			if !prepared {
 				prepared, index.items = true, itemColumns(p.Header, p.Mapping)
 			}
 			p.add(row)
-			also(row)
-			return nil
+			return also(row)
 		})
 	}
-	if err := count(index.add); err != nil {
+	tooMany := &input.Error{Path: file.Path, Message: say.Sprintf("more than %d lines are for orders that stand in other lines too", mostRepeats),
+		Hint: say.Text("split the file, or look whether the column of order numbers is the right one")}
+	err := count(func(row *input.Row) error {
+		if index.add(row); index.tooMany() {
+			return tooMany
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	if p.repeats = index.resolve(); len(p.repeats) > mostRepeats {
-		return nil, &input.Error{Path: file.Path, Message: say.Sprintf("more than %d lines are for orders that stand in other lines too", mostRepeats),
-			Hint: say.Text("split the file, or look whether the column of order numbers is the right one")}
-	} else if len(p.repeats) > 0 {
-		if err := count(func(*input.Row) {}); err != nil {
+	if p.repeats, p.Alike = index.resolve(); len(p.repeats) > mostRepeats {
+		return nil, tooMany
+	} else if len(p.repeats)+len(p.Alike) > 0 {
+		if err := count(func(*input.Row) error { return nil }); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
 }
-
-// mostRepeats is how many lines may be for orders that other lines are for too; each is remembered.
-const mostRepeats = 1_000_000
 
 // Each reads the file once more and calls do for every data row, with what the preflight found about its order in
 // other rows added to it. The row's Cells are valid during the call only.
@@ -163,6 +168,9 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 		}
 		if found, ok := p.repeats[row.Line]; ok {
 			found.tell(row)
+		}
+		if other, ok := p.Alike[row.Line]; ok {
+			tellAlike(row, other)
 		}
 		if err := do(row); err != nil {
 			return err

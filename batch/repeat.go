@@ -1,9 +1,17 @@
 package batch
 
 import (
+	"bytes"
 	"cmp"
 	"hash/maphash"
+	"iter"
+	"math"
+	"math/bits"
 	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/client/say"
@@ -41,19 +49,36 @@ func (r repeat) tell(row *input.Row) {
 	}
 }
 
-// repeatIndex finds the orders and accounts that stand in several rows. It keeps hashes, not the rows.
+// tellAlike warns of an order number that differs from another line's in a way that people do not see.
+func tellAlike(row *input.Row, other int) {
+	if row.Skip != "" {
+		return
+	}
+	row.Problems = append(row.Problems, input.Problem{Code: CodeKeyLooksAlike, Field: "merchant_uid", Warning: true, Message: Alike(other)})
+}
+
+// Alike says of an order number that it looks like another line's.
+func Alike(other int) string {
+	return say.Sprintf("the order number differs from that on line %d only in case or in the width of characters; if they are one order, write them alike", other)
+}
+
+// repeatIndex finds the orders and accounts that stand in several rows, and order numbers that look alike. It keeps
+// hashes, not the rows.
 type repeatIndex struct {
 	composed bool  // the order numbers are made by Options.Key
 	items    []int // columns in which two lines of one order may not differ; see itemColumns
 	entries  []entry
+	counted  int    // entries up to which tooMany has looked
+	name     []byte // of the claim that is being added
 }
 
 // entry is one row's claim on an order or on an account.
 type entry struct {
-	key     uint64 // of the merchant_uid, or of the imp_uid
-	figures uint64 // of all that must agree
-	line    uint32
-	by      claim
+	key      uint64  // of the imp_uid, or of the merchant_uid as appendAlike makes it
+	figures  uint64  // of all that must agree, the name as it is written included
+	line     uint32  // physical
+	spelling [3]byte // of the name as it is written; two names that differ and have the same disagree, at worst
+	by       claim
 }
 
 // figures are what two rows for one order must have in common to be one row said twice. The order's name is not among
@@ -67,12 +92,6 @@ type figures struct {
 	fixedNum, fixedKey          string
 	buyerName, buyerTel, impUID string
 	items                       string
-}
-
-// name is an order's or an account's.
-type name struct {
-	ofAccount bool
-	tier, id  string
 }
 
 type claim uint8
@@ -119,12 +138,14 @@ func (x *repeatIndex) add(row *input.Row) {
 	hash := maphash.Comparable(repeatSeed, figures{row.Action, row.Invalid(), r.Amount, due, r.VbankHolder, r.VbankCode,
 		r.PG, r.ChannelKey, r.VbankNum, r.VbankKey, r.BuyerName, r.BuyerTel, row.ImpUID, items})
 	put := func(by claim, id string) {
-		of := name{by == byAccount, row.Tier, id}
-		if of.ofAccount {
-			of.tier = "" // an imp_uid is one account whoever asks
+		if x.name = x.name[:0]; by == byAccount {
+			x.name = append(append(x.name, 'a'), id...) // an imp_uid is one account whoever asks
+		} else {
+			x.name = appendAlike(append(append(append(x.name, 'o'), row.Tier...), 0), id)
 		}
-		key := maphash.Comparable(repeatSeed, of)
-		x.entries = append(x.entries, entry{key: key, figures: hash, line: uint32(row.Line), by: by})
+		spelled := maphash.String(repeatSeed, id)
+		x.entries = append(x.entries, entry{key: maphash.Bytes(repeatSeed, x.name), figures: hash ^ spelled, line: uint32(row.Line),
+			spelling: [3]byte{byte(spelled), byte(spelled >> 8), byte(spelled >> 16)}, by: by})
 	}
 	switch {
 	case row.Action == input.Issue && r.MerchantUID != "":
@@ -139,51 +160,139 @@ func (x *repeatIndex) add(row *input.Row) {
 	}
 }
 
-// resolve returns what is to be said of each line whose order or account stands in another line too; of more than
-// mostRepeats only the first.
-func (x *repeatIndex) resolve() map[int]repeat {
-	x.keepRepeated()
-	slices.SortFunc(x.entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.line, b.line))
-	})
-	found := make(map[int]repeat)
-	for rest := x.entries; len(rest) > 0 && len(found) <= mostRepeats; {
-		n := 1
-		for n < len(rest) && rest[n].key == rest[0].key {
-			n++
-		}
-		if group := rest[:n]; n > 1 {
-			composed := x.composed && group[0].by == issueByOrder
-			agree := agreeing(group) && !composed
-			for _, e := range group[:min(len(group), mostRepeats+1)] {
-				// A line can be in two groups, by its order and by its account: a conflict in either counts, and
-				// the account says which line it repeats.
-				if old, ok := found[int(e.line)]; (ok && old.conflict) || (agree && e.by == byOrderToo) {
-					continue
-				}
-				found[int(e.line)] = repeat{first: int(group[0].line), conflict: !agree, composed: composed}
-			}
-		}
-		rest = rest[n:]
+// appendAlike appends an order number as people read it, without regard to case and to the width of characters.
+func appendAlike(name []byte, id string) []byte {
+	if strings.ContainsFunc(id, func(r rune) bool { return r >= utf8.RuneSelf && (r < '가' || r > '힣') }) { // hardly ever
+		id = strings.ToUpper(norm.NFKC.String(id))
 	}
-	x.entries = nil
-	return found
+	for i := range len(id) {
+		c := id[i]
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		name = append(name, c)
+	}
+	return name
 }
 
-// keepRepeated drops the claims that nobody else makes, which are nearly all there are. Sorting numbers is fast.
-func (x *repeatIndex) keepRepeated() {
-	keys := make([]uint64, len(x.entries))
-	for i, e := range x.entries {
-		keys[i] = e.key
+// The most lines that may be for orders that other lines are for too, and that are told to look like others; each is
+// remembered.
+const (
+	mostRepeats = 1_000_000
+	mostAlike   = 100_000
+)
+
+// tooMany reports whether more than mostRepeats lines are for orders or accounts that other lines are for too. It looks
+// when there are enough lines for that, and whenever they have doubled since, so that no file is read on for nothing.
+func (x *repeatIndex) tooMany() bool {
+	if len(x.entries) <= max(mostRepeats, 2*x.counted) {
+		return false
 	}
-	slices.Sort(keys)
-	repeated := make(map[uint64]bool)
-	for i := 1; i < len(keys); i++ {
-		if keys[i] == keys[i-1] {
-			repeated[keys[i]] = true
+	x.counted = len(x.entries)
+	n := 0
+	for one := range cut(x.shared(), sameName) {
+		for _, e := range one {
+			if len(one) > 1 && e.by != byOrderToo { // a line has one claim beside such
+				n++
+			}
 		}
 	}
-	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return !repeated[e.key] })
+	return n > mostRepeats
+}
+
+// resolve returns what is to be said of each line whose order or account stands in another line too, of more than
+// mostRepeats only the first; and for lines whose order number looks like another's the first such line, of more than
+// mostAlike only some.
+func (x *repeatIndex) resolve() (found map[int]repeat, looks map[int]int) {
+	found, looks = make(map[int]repeat), make(map[int]int)
+	for group := range cut(x.shared(), func(a, b *entry) bool { return a.key == b.key }) {
+		for one := range cut(group, sameName) {
+			if len(found) <= mostRepeats {
+				x.repeated(one, found)
+			}
+		}
+		lookAlike(group, looks)
+	}
+	x.entries = nil
+	return found, looks
+}
+
+// lookAlike notes for the lines of names that look alike the first line of another one of them.
+func lookAlike(group []entry, looks map[int]int) {
+	first, second := uint32(math.MaxUint32), uint32(math.MaxUint32) // lines of the two names that come first
+	for one := range cut(group, sameName) {
+		second = min(second, max(first, one[0].line))
+		first = min(first, one[0].line)
+	}
+	for one := range cut(group, sameName) {
+		other := first
+		if one[0].line == first {
+			other = second
+		}
+		for i := 0; i < len(one) && len(one) < len(group) && len(looks) < mostAlike; i++ {
+			looks[int(one[i].line)] = int(other)
+		}
+	}
+}
+
+// repeated notes what is to be said of the lines of one order or account.
+func (x *repeatIndex) repeated(one []entry, found map[int]repeat) {
+	if len(one) == 1 {
+		return
+	}
+	composed := x.composed && one[0].by == issueByOrder
+	agree := agreeing(one) && !composed
+	for _, e := range one[:min(len(one), mostRepeats+1)] {
+		// A line can be in two groups, by its order and by its account: a conflict in either counts, and
+		// the account says which line it repeats.
+		if old, ok := found[int(e.line)]; (ok && old.conflict) || (agree && e.by == byOrderToo) {
+			continue
+		}
+		found[int(e.line)] = repeat{first: int(one[0].line), conflict: !agree, composed: composed}
+	}
+}
+
+// shared returns the claims whose key others have too, and some more, in the order of key, spelling and line. Nearly all
+// claims are alone: a first look at a few bits of their keys leaves little to be sorted.
+func (x *repeatIndex) shared() (some []entry) {
+	width := bits.Len(uint(len(x.entries))) + 3 // 8 slots or more for each
+	seen, again := make([]uint64, 1<<width/64+1), make([]uint64, 1<<width/64+1)
+	slot := func(e *entry) (word int, bit uint64) {
+		n := e.key >> (64 - width)
+		return int(n / 64), 1 << (n % 64)
+	}
+	for i := range x.entries {
+		word, bit := slot(&x.entries[i])
+		again[word] |= seen[word] & bit
+		seen[word] |= bit
+	}
+	for i := range x.entries {
+		if word, bit := slot(&x.entries[i]); again[word]&bit != 0 {
+			some = append(some, x.entries[i])
+		}
+	}
+	slices.SortFunc(some, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.spelling[:], b.spelling[:]), cmp.Compare(a.line, b.line))
+	})
+	return some
+}
+
+func sameName(a, b *entry) bool { return a.key == b.key && a.spelling == b.spelling }
+
+// cut cuts sorted claims into those that are the same.
+func cut(claims []entry, same func(a, b *entry) bool) iter.Seq[[]entry] {
+	return func(yield func([]entry) bool) {
+		for len(claims) > 0 {
+			n := 1
+			for n < len(claims) && same(&claims[0], &claims[n]) {
+				n++
+			}
+			if !yield(claims[:n]) {
+				return
+			}
+			claims = claims[n:]
+		}
+	}
 }
 
 // agreeing reports whether the claims on one order, or one account, can stand together. Updates that name different

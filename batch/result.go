@@ -50,6 +50,7 @@ func final(status Status) bool { return status != NotSent && status != Unknown &
 const (
 	CodeRepeated          = "REPEATED"           // skipped: the order's first row is done
 	CodeDuplicateConflict = "DUPLICATE_CONFLICT" // invalid: rows for one order that disagree
+	CodeKeyLooksAlike     = "KEY_LOOKS_ALIKE"    // a warning: another order number differs in case or width alone
 	CodeFiguresDiffer     = "FIGURES_DIFFER"     // conflict: issued with other figures
 	CodeOrderPaid         = "ORDER_PAID"         // conflict: paid already
 	CodeSeveralAccounts   = "SEVERAL_ACCOUNTS"   // conflict, unknown: more than one account could be meant
@@ -85,6 +86,7 @@ const (
 var Codes = map[string]string{
 	CodeRepeated:          "the same row stands higher up in the file and was done there",
 	CodeDuplicateConflict: "rows for one order say different things, so none was sent; leave the right one and run again",
+	CodeKeyLooksAlike:     "another line's order number differs only in case or in the width of characters; if they are one order, write them alike",
 	CodeFiguresDiffer:     "the order has an account with other figures; to change it use a row with the action update",
 	CodeOrderPaid:         "the order is paid already",
 	CodeSeveralAccounts:   "the API has several accounts for the order; a person must choose, and revoke the others by rows with their imp_uid",

@@ -56,6 +56,7 @@ func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*in
 	var failed error
 	for block := range blocks {
 		for i := 0; failed == nil && i < len(block.rows); i++ {
+			plan.warn(block.rows[i].Line, &block.results[i])
 			if failed = do(block.rows[i], &block.results[i]); failed != nil {
 				cancel()
 			}
@@ -115,6 +116,13 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 		}
 	}
 	return results, nil
+}
+
+// warn tells of a row that has an account, and nothing else to be told of, that its order number looks like another's.
+func (p *Plan) warn(line int, result *Result) {
+	if other, ok := p.Alike[line]; ok && result.ErrorCode == "" && result.Status != Skipped {
+		result.ErrorCode, result.ErrorMessage = CodeKeyLooksAlike, Alike(other)
+	}
 }
 
 // open reports whether a line's entry leaves open what became of its row: there is none, or it waits for the entry of

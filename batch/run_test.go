@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -313,6 +314,30 @@ func TestOrderUnknown(t *testing.T) {
 		}
 		if n := w.api.Ready("12345"); n != 0 {
 			t.Errorf("12345 has %d accounts", n)
+		}
+	})
+}
+
+// TestLooksAlike has order numbers that people take for one: they are two, and it is said.
+func TestLooksAlike(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액,tier", "ORD-1,1000,", "ord-1,1000,", "ＯＲＤ－１,2000,", "ORD-2,1000,", "ORD-1,1000,001", "가-1,1000,", "\u1100\u1161-1,1000,", "A-1,0,", "a-1,1000,", "B-1,-5,", "b-1,1000,")
+		for _, want := range []string{"issued", "already_issued"} {
+			got, err := w.run(t.Context(), p)
+			if err != nil {
+				t.Error(err)
+			}
+			w.expect(got, "ORD-1 "+want+" KEY_LOOKS_ALIKE", "ord-1 "+want+" KEY_LOOKS_ALIKE", "ＯＲＤ－１ "+want+" KEY_LOOKS_ALIKE", "ORD-2 "+want, "ORD-1 "+want,
+				"가-1 "+want, "가-1 skipped REPEATED", "A-1 skipped ZERO_BALANCE", "a-1 "+want, "B-1 invalid AMOUNT_NEGATIVE", "b-1 "+want+" KEY_LOOKS_ALIKE")
+		}
+		if want := (map[int]int{2: 3, 3: 2, 4: 2, 11: 12, 12: 11}); !maps.Equal(p.Alike, want) {
+			t.Error(p.Alike)
+		}
+		if p.Warned != 4 || p.Codes[batch.CodeKeyLooksAlike] != 5 {
+			t.Error(p.Warned, p.Codes)
+		}
+		if err := (batch.Guards{Strict: true}).Check(p); err == nil || !strings.Contains(err.Error(), "4 rows have warnings") {
+			t.Error(err)
 		}
 	})
 }

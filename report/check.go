@@ -199,7 +199,8 @@ func checkJSON(ctx context.Context, w io.Writer, p *batch.Plan) error {
 	return err
 }
 
-// PrintPlan tells a person what a file asks for, before anything is sent, and which totals in it are not right.
+// PrintPlan tells a person what a file asks for, before anything is sent, which totals in it are not right, and which order
+// numbers look alike.
 func PrintPlan(w io.Writer, p *batch.Plan) {
 	printFigures(w, p)
 	for i, d := range p.Differ {
@@ -208,6 +209,25 @@ func PrintPlan(w io.Writer, p *batch.Plan) {
 			break
 		}
 		say.Fprintf(w, "warning: line %d, column %d (%s): %s\n", d.Line, d.Column, d.Header, difference(d).Message)
+	}
+	printAlike(w, p.Alike)
+}
+
+// printAlike tells of order numbers that look like those of lines above them.
+func printAlike(w io.Writer, alike map[int]int) {
+	var lines []int
+	for line, other := range alike {
+		if other < line {
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	for i, line := range lines {
+		if i == 10 {
+			say.Fprintf(w, "  and %d more order numbers that look alike\n", len(lines)-i)
+			break
+		}
+		say.Fprintf(w, "warning: line %d: %s\n", line, batch.Alike(alike[line]))
 	}
 }
 

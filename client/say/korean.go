@@ -235,9 +235,10 @@ var korean = map[string]string{
 	// batch/repeat.go
 	"the first is on line %d":   "첫 행은 %d행",
 	"this is the first of them": "이 행이 첫 행",
-	"--key makes the same order number of several rows (%s), so none was sent; add a column that tells them apart": "--key로 만든 주문번호가 여러 행에서 같아(%s) 하나도 보내지 않았습니다. 행을 구분하는 열을 더하십시오",
-	"rows for this order say different things (%s), so none was sent; leave the right one and run again":           "이 주문의 행들이 서로 달라(%s) 하나도 보내지 않았습니다. 맞는 행만 남기고 다시 실행하십시오",
-	"line %d has the same order with the same figures and stands for this one":                                     "%d행이 같은 주문, 같은 내용이므로 그 행으로 처리합니다",
+	"--key makes the same order number of several rows (%s), so none was sent; add a column that tells them apart":                      "--key로 만든 주문번호가 여러 행에서 같아(%s) 하나도 보내지 않았습니다. 행을 구분하는 열을 더하십시오",
+	"rows for this order say different things (%s), so none was sent; leave the right one and run again":                                "이 주문의 행들이 서로 달라(%s) 하나도 보내지 않았습니다. 맞는 행만 남기고 다시 실행하십시오",
+	"the order number differs from that on line %d only in case or in the width of characters; if they are one order, write them alike": "주문번호가 %d행과 대소문자나 전각·반각만 다릅니다. 같은 주문이라면 똑같이 쓰십시오",
+	"line %d has the same order with the same figures and stands for this one":                                                          "%d행이 같은 주문, 같은 내용이므로 그 행으로 처리합니다",
 
 	// batch/resolve.go
 	"one look-up finds the order and the other does not":       "두 가지 조회 중 하나에만 이 주문이 있습니다",
@@ -269,6 +270,7 @@ var korean = map[string]string{
 	"the order has its account, whose number the ledger no longer holds (vbankbatch ledger purge); the PortOne console shows it by its imp_uid": "계좌가 있는 주문이나 계좌번호가 원장에 더는 없습니다(vbankbatch ledger purge). 포트원 콘솔에서 imp_uid로 볼 수 있습니다",
 	"the request may have reached the API and no answer says so; run again, or vbankbatch reconcile":                                            "요청이 API에 닿았을 수 있으나 응답이 없습니다. 다시 실행하거나 vbankbatch reconcile을 실행하십시오",
 	"the API did something else than was asked; a person must look":                                                                             "API가 요청과 다르게 처리했습니다. 담당자가 확인해야 합니다",
+	"another line's order number differs only in case or in the width of characters; if they are one order, write them alike":                   "다른 행의 주문번호와 대소문자나 전각·반각만 다릅니다. 같은 주문이라면 똑같이 쓰십시오",
 	"the API could not be reached, or did not answer, or somebody else did in its place; run again":                                             "API에 연결할 수 없거나 응답이 없거나 다른 곳이 대신 응답했습니다. 다시 실행하십시오",
 	"the API said too many requests for too long; run again with a lower --rate":                                                                "API가 요청이 너무 많다고 계속 거절했습니다. --rate를 낮추어 다시 실행하십시오",
 	"the API refused the credentials or the token":                                                                                              "API가 키 또는 토큰을 거절했습니다",
@@ -452,6 +454,8 @@ var korean = map[string]string{
 	", column %d (%s)":                                          " %d열(%s)",
 	", warning":                                                 ", 경고",
 	"  and %d more totals that differ\n":                        "  그 밖에 맞지 않는 합계 %d건\n",
+	"  and %d more order numbers that look alike\n":             "  그 밖에 비슷해 보이는 주문번호 %d건\n",
+	"warning: line %d: %s\n":                                    "경고: %d행: %s\n",
 	"warning: line %d, column %d (%s): %s\n":                    "경고: %d행 %d열(%s): %s\n",
 	"%s: %s, separated by %s, header on line %d\n":              "%s: %s, 구분 기호 %s, 제목 줄 %d행\n",
 	"  %-14s from column %d, %s\n":                              "  %-14s %d열, %s\n",
