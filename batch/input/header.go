@@ -264,78 +264,111 @@ const (
 )
 
 // findHeader tries each separator and takes the line on which most columns are recognised.
-func (f *File) findHeader(encoding string, o Options) (best header, comma rune, err error) {
+func (f *File) findHeader(encoding string, o Options) (header, rune, error) {
 	commas := []rune{',', '\t', ';', '|'}
 	if o.Delimiter != 0 {
 		commas = []rune{o.Delimiter}
 	}
-	var score int
-	var widest header
-	var first header // that rows can stand under, with the separator of the best
-	for _, c := range commas {
-		var sufficient header
-		scan, lines := f.scan(encoding, c), 0
-		scan.src.until = headerUntil
-		var above header // the line before, if it is not blank
-		blanks := 0
-		for n := 0; lines < headerLines; n++ {
-			r, err := scan.read()
-			if err == io.EOF {
-				break
-			} else if err != nil {
-				return best, 0, err
-			}
-			if scan.src.blank > blanks || blank(r.cells) {
-				above, blanks = header{}, scan.src.blank
-			}
-			if blank(r.cells) {
-				continue
-			}
-			lines++
-			if len(r.cells) > maxColumns {
-				if lines == 1 {
-					widest = header{path: f.Path, line: r.line, names: make([]string, len(r.cells))}
-				}
-				above = header{}
-				continue
-			}
-			h := newHeader(f.Path, r)
-			h.record, h.titles = n, lines-1
-			if s := h.score(o); s > score && (s >= 2 || lines == 1) && !r.torn {
-				best, comma, score, first = h, c, s, sufficient
-			}
-			if _, total := isTotal(r.cells, nil); above.names != nil && !r.torn && total == noTotal {
-				joined := h.under(above)
-				if s := joined.score(o); s > score {
-					best, comma, score, first = joined, c, s, sufficient
-					if first.line == above.line {
-						first = header{}
-					}
-				}
-			}
-			if sufficient.names == nil && !r.torn && h.sufficient() {
-				sufficient = h
-			}
-			if lines == 1 && len(h.names) > len(widest.names) {
-				widest = h
-			}
-			above = h
+	search := headerSearch{options: o}
+	for _, comma := range commas {
+		if err := search.try(f, encoding, comma); err != nil {
+			return header{}, 0, err
 		}
 	}
-	switch {
-	case widest.names == nil:
-		return best, 0, &Error{Path: f.Path, Message: say.Text("is empty")}
-	case score == 0 && widest.torn:
-		return best, 0, widest.failed(say.Text("a quotation mark is opened and never closed"), say.Text("remove it, or export the file again"))
-	case len(widest.names) > maxColumns && score == 0:
-		return best, 0, widest.failed(say.Sprintf("the line has %d columns, more than %d", len(widest.names), maxColumns), "")
-	case score == 0: // what the lines hold may be people's data, and is not repeated
-		return best, 0, widest.failed(say.Sprintf("no header was found in the first %d lines", headerLines),
-			say.Text("the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER"))
-	case first.names != nil && first.line != best.line:
-		return best, 0, best.failed(say.Sprintf("is another header than the one on line %d", first.line), say.Text("files with different columns cannot be read as one; run each on its own"))
+	if err := search.failure(f.Path); err != nil {
+		return header{}, 0, err
 	}
-	return best, comma, nil
+	return search.best, search.comma, nil
+}
+
+// headerSearch is the search for a file's header, and what it has found so far.
+type headerSearch struct {
+	options Options
+	best    header // most columns are recognised on it,
+	comma   rune   // if the file is cut at this separator
+	score   int    // of best; 0 without one
+	rival   header // the first header above best that rows can stand under, with the same separator; none if names is nil
+	opening header // the first line, by the separator that makes most columns of it
+}
+
+// try looks for the header among the first lines as one separator cuts them.
+func (s *headerSearch) try(f *File, encoding string, comma rune) error {
+	scan := f.scan(encoding, comma)
+	scan.src.until = headerUntil
+	var above header // the line right before, which may be the upper one of two
+	var rival header // see headerSearch
+	lines, blanks := 0, 0
+	for n := 0; lines < headerLines; n++ {
+		r, err := scan.read()
+		if err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if scan.src.blank > blanks || blank(r.cells) {
+			above, blanks = header{}, scan.src.blank
+		}
+		if blank(r.cells) {
+			continue
+		}
+		lines++
+		if len(r.cells) > maxColumns {
+			if lines == 1 {
+				s.opening = header{path: f.Path, line: r.line, names: make([]string, len(r.cells))}
+			}
+			above = header{}
+			continue
+		}
+		h := newHeader(f.Path, r)
+		h.record, h.titles = n, lines-1
+		if lines == 1 && len(h.names) > len(s.opening.names) {
+			s.opening = h
+		}
+		if !h.torn {
+			s.consider(h, above, r.cells, comma, rival)
+			if rival.names == nil && h.sufficient() {
+				rival = h
+			}
+		}
+		above = h
+	}
+	return nil
+}
+
+// consider takes a line as the best, by itself or with the one above it, if more columns are recognised so.
+func (s *headerSearch) consider(h, above header, cells []string, comma rune, rival header) {
+	if score := h.score(s.options); score > s.score && (score >= 2 || h.titles == 0) {
+		s.best, s.comma, s.score, s.rival = h, comma, score, rival
+	}
+	if _, total := isTotal(cells, nil); above.names == nil || total != noTotal {
+		return
+	}
+	joined := h.under(above)
+	if score := joined.score(s.options); score > s.score {
+		if rival.line == above.line {
+			rival = header{}
+		}
+		s.best, s.comma, s.score, s.rival = joined, comma, score, rival
+	}
+}
+
+// failure says why there is no header, or more than one.
+func (s *headerSearch) failure(path string) error {
+	opening := s.opening
+	switch {
+	case opening.names == nil:
+		return &Error{Path: path, Message: say.Text("is empty")}
+	case s.score == 0 && opening.torn:
+		return opening.failed(say.Text("a quotation mark is opened and never closed"), say.Text("remove it, or export the file again"))
+	case s.score == 0 && len(opening.names) > maxColumns:
+		return opening.failed(say.Sprintf("the line has %d columns, more than %d", len(opening.names), maxColumns), "")
+	case s.score == 0: // what the lines hold may be people's data, and is not repeated
+		return opening.failed(say.Sprintf("no header was found in the first %d lines", headerLines),
+			say.Text("the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER"))
+	case s.rival.names != nil && s.rival.line != s.best.line:
+		return s.best.failed(say.Sprintf("is another header than the one on line %d", s.rival.line), say.Text("files with different columns cannot be read as one; run each on its own"))
+	}
+	return nil
 }
 
 func (h header) failed(message, hint string) *Error {

@@ -320,7 +320,7 @@ func (r *Reader) Close() error {
 func (r *Reader) Next() (*Row, error) {
 	for {
 		if r.at < len(r.current.rows) {
-			raw, cells := r.current.rows[r.at], r.current.cells[r.at]
+			raw, cells := &r.current.rows[r.at], r.current.cells[r.at]
 			r.current.cells[r.at] = nil
 			r.at++
 			if raw.total {
@@ -348,7 +348,7 @@ func (r *Reader) Next() (*Row, error) {
 }
 
 // compare holds a line of totals to the rows above it.
-func (r *Reader) compare(raw raw) {
+func (r *Reader) compare(raw *raw) {
 	if r.amountAt < 0 {
 		return
 	}

@@ -52,47 +52,24 @@ func (r *Row) OnlyLacks() bool {
 	return !slices.ContainsFunc(r.Problems, func(p Problem) bool { return !p.Warning && !p.Everywhere })
 }
 
-// row makes a Row of a record: the whole row at once if its columns cannot be told apart, else field by field; and nil
+// row makes a Row of a record: the whole row at once if its cells cannot be told apart, else field by field; and nil
 // of a header in other words.
-func (r *Reader) row(raw raw, c *columns) (*Row, error) {
+func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 	row := &Row{Line: raw.line, Cells: raw.cells}
-	if raw.torn {
-		row.Problems = []Problem{{Code: UnreadableRow, Message: say.Text(Sentences[UnreadableRow])}}
-		r.tally.add(0, false)
-		return row, nil
-	}
-	if raw.lines > 1 && r.swallowed(raw) {
-		row.Problems = []Problem{{Code: UnreadableRow, Message: say.Sprintf("a cell goes on over %d lines and holds as many separators as a row; look for a quotation mark too many", raw.lines)}}
+	if problem := r.unreadable(raw); problem != nil {
+		row.Problems = []Problem{*problem}
 		r.tally.add(0, false)
 		return row, nil
 	}
 	r.parse(c, row)
-	for _, p := range row.Problems {
-		if p.Code != AmountInvalid {
-			continue
-		}
-		if other := newHeader("", raw.record); other.sufficient() {
-			if r.sameColumns(other) {
-				return nil, nil
-			}
-			return nil, &Error{Path: r.header.path, Line: raw.line, Message: say.Sprintf("is another header than the one on line %d", r.header.line),
-				Hint: say.Text("files with different columns cannot be read as one; run each on its own")}
-		}
+	if again, err := r.headerAgain(raw, row); again || err != nil {
+		return nil, err
 	}
-	if raw.width != len(r.header.names) { // then any cell may stand in another's place
+	if problem := r.misplaced(raw); problem != nil {
 		row.Skip = ""
+		row.Problems = []Problem{*problem}
 		r.tally.now.unread++
-		row.Problems = []Problem{{Code: ColumnCount, Message: say.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}}
 		return row, nil
-	}
-	for _, code := range []Code{ColumnCount, UnreadableRow} {
-		if !r.revoke && r.refused(raw, code) {
-			row.Skip = ""
-			r.tally.now.unread++
-			row.Problems = []Problem{{Code: code, Column: r.reasonAt + 1, Header: oneLine(r.header.names[r.reasonAt]),
-				Message: say.Text("the run before could not tell this row's cells apart, so they may stand in the wrong columns or be cut short here; put the row right and empty this cell")}}
-			return row, nil
-		}
 	}
 	if !r.revoke && r.cutAtComma(raw) {
 		row.Skip = ""
@@ -110,6 +87,48 @@ func (r *Reader) row(raw raw, c *columns) (*Row, error) {
 	return row, nil
 }
 
+// unreadable returns what keeps the cells of a row from being read at all, or nil.
+func (r *Reader) unreadable(raw *raw) *Problem {
+	switch {
+	case raw.torn:
+		return &Problem{Code: UnreadableRow, Message: say.Text(Sentences[UnreadableRow])}
+	case raw.lines > 1 && r.swallowed(raw):
+		return &Problem{Code: UnreadableRow, Message: say.Sprintf("a cell goes on over %d lines and holds as many separators as a row; look for a quotation mark too many", raw.lines)}
+	}
+	return nil
+}
+
+// headerAgain reports a header in other words, whose name of the amount is none, and returns an error for one that names
+// other columns than the file's own.
+func (r *Reader) headerAgain(raw *raw, row *Row) (bool, error) {
+	if !slices.ContainsFunc(row.Problems, func(p Problem) bool { return p.Code == AmountInvalid }) {
+		return false, nil
+	}
+	other := newHeader("", raw.record)
+	if !other.sufficient() {
+		return false, nil
+	}
+	if r.sameColumns(other) {
+		return true, nil
+	}
+	return false, &Error{Path: r.header.path, Line: raw.line, Message: say.Sprintf("is another header than the one on line %d", r.header.line),
+		Hint: say.Text("files with different columns cannot be read as one; run each on its own")}
+}
+
+// misplaced returns why any cell of a row may stand in another's place, or nil.
+func (r *Reader) misplaced(raw *raw) *Problem {
+	if raw.width != len(r.header.names) {
+		return &Problem{Code: ColumnCount, Message: say.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}
+	}
+	for _, code := range []Code{ColumnCount, UnreadableRow} {
+		if !r.revoke && r.refused(raw, code) {
+			return &Problem{Code: code, Column: r.reasonAt + 1, Header: oneLine(r.header.names[r.reasonAt]),
+				Message: say.Text("the run before could not tell this row's cells apart, so they may stand in the wrong columns or be cut short here; put the row right and empty this cell")}
+		}
+	}
+	return nil
+}
+
 // sameColumns reports a header that says the same as the file's own in other words, such as in English below Korean.
 func (r *Reader) sameColumns(other header) bool {
 	return !slices.ContainsFunc(r.mapped, func(m Mapped) bool {
@@ -123,7 +142,7 @@ func (r *Reader) sameColumns(other header) bool {
 
 // swallowed reports a cell of several lines that may be other rows, between two quotation marks that do not belong
 // together.
-func (r *Reader) swallowed(raw raw) bool {
+func (r *Reader) swallowed(raw *raw) bool {
 	for i, cell := range raw.cells {
 		line, _, more := strings.Cut(cell, "\n")
 		if separators := strings.Count(line, string(r.scan.comma)); more && separators > 0 && i+separators == len(r.header.names)-1 {
@@ -135,13 +154,13 @@ func (r *Reader) swallowed(raw raw) bool {
 
 // refused reports whether an earlier run refused the row for this code, says the file. What its cells looked like then
 // may not show in this file any more.
-func (r *Reader) refused(raw raw, code Code) bool {
+func (r *Reader) refused(raw *raw, code Code) bool {
 	return r.reasonAt >= 0 && slices.Contains(strings.Split(clean(raw.cells[r.reasonAt]), ";"), string(code))
 }
 
 // cutAtComma reports an amount that may be the first part of one: 35,000 without quotation marks is 35 and 000. Where the
 // next column is one that is read, what stands there tells.
-func (r *Reader) cutAtComma(raw raw) bool {
+func (r *Reader) cutAtComma(raw *raw) bool {
 	at := r.amountAt
 	if at < 0 {
 		return false
