@@ -49,9 +49,10 @@ func TestDeadPath(t *testing.T) {
 	if out, err := exec.Command("unshare", "-rn", "sh", "-c", blackhole).CombinedOutput(); err != nil {
 		t.Skipf("no network namespace with a path to cut (unshare, ip, tc): %v: %s", err, out)
 	}
+	t.Parallel() // it waits, most of the time
 	var group sync.WaitGroup
 	for _, how := range []string{"plain", "TLS", "proxy", "killed"} {
-		group.Go(func() { // they wait, most of the time
+		group.Go(func() {
 			command := exec.Command("unshare", "-rn", os.Args[0], "-test.run=^TestDeadPath$", "-test.v")
 			command.Env = append(os.Environ(), "DEAD_PATH="+how)
 			out, err := command.CombinedOutput()

@@ -1,0 +1,410 @@
+package batch_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/client"
+	"vbankbatch/client/sandbox"
+	"vbankbatch/report"
+)
+
+// history is what TestModelOfHistories draws: two files that share orders, what is done with them, and how the API misbehaves
+// meanwhile.
+type history struct {
+	workers int
+	others  map[string]int // won of accounts that another program has made
+	files   [2][]string
+	steps   []step
+	faults  map[string][]sandbox.Fault // of the first, second, … request of a kind: "issue A-1", "change A-1", "look A-1", "list"
+}
+
+// step is one thing that is done: with one of the files, or to the ledger.
+type step struct {
+	what  string
+	file  int
+	at    int      // the point at which a run ends, or which copy of the ledger is restored
+	after bool     // see life
+	rows  []string // of an edit
+}
+
+func (s step) String() string {
+	return fmt.Sprintf("%s file %d (at %d, after %v) %s", s.what, s.file, s.at, s.after, strings.Join(s.rows, " "))
+}
+
+// Times of a history. A late effect and a stale look-up together are over before the doubt wait is.
+const (
+	modelDoubtWait = 30 * time.Second
+	modelCommitBy  = 15 * time.Second
+	modelStaleBy   = 10 * time.Second
+	frozenFor      = 10 * time.Minute // longer than all waits
+)
+
+func drawHistory(t *rapid.T) history {
+	h := history{workers: rapid.IntRange(1, 3).Draw(t, "workers"), others: make(map[string]int), faults: make(map[string][]sandbox.Fault)}
+	uids := []string{"A-1", "A-2", "A-3", "A-4"}[:rapid.IntRange(1, 4).Draw(t, "orders")]
+	won := rapid.SampledFrom([]int{1000, 2000, 3000})
+
+	// No program can be sure of two things at once: lists that leave out accounts which its ledger does not know, or an
+	// account that was made although its issue was refused, and that is not shown yet.
+	short, stale := rapid.Bool().Draw(t, "short lists"), rapid.Bool().Draw(t, "stale look-ups")
+	broken := []sandbox.Fault{"", "", sandbox.DropBefore, sandbox.ErrorBefore, sandbox.BadGatewayBefore, sandbox.TooMany, sandbox.Unauthorized, sandbox.CutJSON}
+	with := func(more ...sandbox.Fault) []sandbox.Fault { return append(slices.Clone(broken), more...) }
+	doubts := with(sandbox.DropAfter, sandbox.Late, sandbox.CommitLate, sandbox.ErrorAfter, sandbox.BadGatewayAfter, sandbox.WrongOrder,
+		sandbox.Refuse, busy, sandbox.Lying(302), sandbox.Lying(408))
+	denials := slices.Clone(doubts)
+	for _, status := range []int{200, 401, 403, 404, 409, 429} {
+		denials = append(denials, sandbox.Lying(status))
+	}
+	lists, looks, issues := with(sandbox.WrongOrder, sandbox.Stale), broken, denials
+	if short {
+		lists = append(lists, sandbox.ShortList, sandbox.PartList, sandbox.EmptyList, sandbox.Lying(404))
+	}
+	if stale {
+		looks, issues = with(sandbox.Stale), doubts
+	}
+	meets := func(name string, faults []sandbox.Fault, most int) {
+		h.faults[name] = rapid.SliceOfN(rapid.SampledFrom(faults), 0, most).Draw(t, name)
+	}
+	meets("list", lists, 3)
+	for _, uid := range uids {
+		if !short && rapid.IntRange(0, 9).Draw(t, "other") == 0 {
+			h.others[uid] = won.Draw(t, "others")
+		}
+		meets("issue "+uid, issues, 2)
+		meets("change "+uid, denials, 2)
+		meets("look "+uid, looks, 2)
+	}
+
+	rows := func() []string {
+		lines := []string{"B-1,1000,issue"}
+		for _, uid := range uids {
+			switch action := rapid.SampledFrom([]string{"", "issue", "issue", "issue", "update", "revoke"}).Draw(t, uid); action {
+			case "":
+			case "revoke":
+				lines = append(lines, uid+",,revoke")
+			default:
+				lines = append(lines, fmt.Sprintf("%s,%d,%s", uid, won.Draw(t, "won"), action))
+			}
+		}
+		return lines
+	}
+	h.files = [2][]string{rows(), rows()}
+	steps := []string{"run", "run", "run", "die", "die", "freeze", "stop", "edit", "feed back", "reconcile"}
+	if !short {
+		steps = append(steps, "lose the ledger", "restore the ledger")
+	}
+	for range rapid.IntRange(1, 8).Draw(t, "steps") {
+		s := step{what: rapid.SampledFrom(steps).Draw(t, "what"), file: rapid.IntRange(0, 1).Draw(t, "file")}
+		switch s.what {
+		case "die", "freeze", "stop", "restore the ledger":
+			s.at, s.after = rapid.IntRange(1, 20).Draw(t, "at"), rapid.Bool().Draw(t, "after")
+		case "edit":
+			s.rows = rows()
+		}
+		h.steps = append(h.steps, s)
+	}
+	return h
+}
+
+// frost is the way to the API of a process that is stopped at its at-th request, and goes on after a long time. What it
+// was about to write is on its way then, whatever has run out meanwhile.
+type frost struct {
+	http.RoundTripper
+	ice chan struct{} // held while nothing moves
+	at  int           // requests until then
+}
+
+func (f *frost) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.ice <- struct{}{}
+	if f.at--; f.at == 0 {
+		time.Sleep(frozenFor)
+	}
+	<-f.ice
+	if r.Context().Err() == nil {
+		return f.RoundTripper.RoundTrip(r)
+	}
+	httptrace.ContextClientTrace(r.Context()).WroteHeaders()
+	go func() {
+		time.Sleep(modelCommitBy)
+		if response, err := f.RoundTripper.RoundTrip(r.WithContext(context.WithoutCancel(r.Context()))); err == nil {
+			response.Body.Close()
+		}
+	}()
+	return nil, r.Context().Err()
+}
+
+// TestModelOfHistories draws histories and holds what comes of them against what must always be so; see simulation.check.
+func TestModelOfHistories(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		h := drawHistory(rt)
+		found := ""
+		synctest.Test(t, func(t *testing.T) { found = h.simulate(t) })
+		if found != "" {
+			rt.Fatal(found)
+		}
+	})
+}
+
+// simulation is a history under way.
+type simulation struct {
+	*world
+	files   [2][]string // their lines
+	results [2][]string // of the last run of each that could write some
+	others  map[string]bool
+	backups [][]byte // of the ledger, before each step
+
+	mu     sync.Mutex
+	faults map[string][]sandbox.Fault
+	wrong  []string // what must not be
+}
+
+func (h history) simulate(t *testing.T) string {
+	time.Sleep(time.Until(time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC))) // due dates of the year 2000 are refused
+	s := &simulation{others: make(map[string]bool)}
+	api, err := sandbox.New(sandbox.Config{Fault: s.fault,
+		Faults: sandbox.Faults{LateBy: 2 * time.Minute, CommitBy: modelCommitBy, StaleBy: modelStaleBy}})
+	if err != nil {
+		return err.Error()
+	}
+	defer api.Close()
+	s.world = &world{t: t, api: api, ledger: filepath.Join(t.TempDir(), "ledger.db"),
+		opts: batch.Options{Workers: h.workers, DoubtWait: modelDoubtWait, SettleTime: time.Minute, RemoteCheck: true}}
+	s.connect(0)
+	for uid, won := range h.others {
+		s.others[string(s.other(uid, int64(won)).ImpUID)] = true
+	}
+	time.Sleep(frozenFor)
+	for i, rows := range h.files {
+		s.files[i] = append([]string{"주문번호,금액,action"}, rows...)
+	}
+	s.faults = h.faults
+	for i, step := range h.steps {
+		s.do(t, step)
+		if s.wrong != nil {
+			return fmt.Sprintf("after step %d, %s:\n%s", i, step, strings.Join(s.wrong, "\n"))
+		}
+	}
+	s.mu.Lock()
+	s.faults = nil
+	s.mu.Unlock()
+	time.Sleep(frozenFor) // late effects come
+	s.connect(0)
+	s.reconcile()
+	for i := range s.files {
+		if err := s.runFile(t, i, &life{left: -1}, 0); err != nil {
+			s.complain("the last run of file %d: %v", i, err)
+		}
+		if s.wrong != nil {
+			return fmt.Sprintf("at the end, file %d:\n%s", i, strings.Join(s.wrong, "\n"))
+		}
+	}
+	return ""
+}
+
+func (s *simulation) complain(format string, args ...any) {
+	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
+}
+
+// connect starts another process's client, which freezes at a request.
+func (s *simulation) connect(freezeAt int) {
+	c, err := client.New(client.Config{Key: "k", Secret: "s", Workers: s.opts.Workers + 1, Timeout: time.Minute,
+		Through: &frost{s.api.Transport(), make(chan struct{}, 1), freezeAt}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.client = c
+}
+
+// fault takes the next fault of the request's kind and order.
+func (s *simulation) fault(r *http.Request, id string, _ int) sandbox.Fault {
+	kind := map[string]string{"POST": "issue ", "PUT": "change ", "DELETE": "change ", "GET": "look "}[r.Method] + id
+	if r.URL.Path == "/payments" {
+		kind = "list"
+	} else if strings.HasPrefix(id, "imp_") {
+		for _, p := range s.api.Payments() {
+			if p.ImpUID == id {
+				kind = strings.Replace(kind, id, p.MerchantUID, 1)
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.faults[kind]
+	if len(list) == 0 {
+		return ""
+	}
+	s.faults[kind] = list[1:]
+	return list[0]
+}
+
+func (s *simulation) do(t *testing.T, step step) {
+	s.connect(0)
+	s.book().Close() // it leaves one file, with everything in it
+	backup, err := os.ReadFile(s.ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.backups = append(s.backups, backup)
+	switch step.what {
+	case "run":
+		s.runFile(t, step.file, &life{left: -1}, 0)
+	case "die":
+		s.runFile(t, step.file, &life{left: step.at, after: step.after}, 0)
+	case "freeze":
+		s.connect(step.at)
+		s.runFile(t, step.file, &life{left: -1}, 0)
+	case "stop":
+		s.runFile(t, step.file, &life{left: -1}, time.Duration(step.at*step.at)*time.Second/4)
+	case "edit":
+		s.files[step.file] = append([]string{"주문번호,금액,action"}, step.rows...)
+	case "feed back":
+		if s.results[step.file] != nil {
+			s.files[step.file] = s.results[step.file]
+		}
+	case "reconcile":
+		s.reconcile()
+	case "lose the ledger":
+		time.Sleep(frozenFor) // not while something is on its way: nobody would know of it
+		s.ledger += "+"
+	case "restore the ledger":
+		time.Sleep(frozenFor)
+		s.ledger += "+"
+		if err := os.WriteFile(s.ledger, s.backups[step.at%len(s.backups)], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *simulation) reconcile() {
+	book := s.book()
+	defer book.Close()
+	batch.Reconcile(s.t.Context(), s.client, book, modelDoubtWait, func(batch.Settled) {})
+	s.atMostOne()
+}
+
+// runFile runs one of the files in a process of its own, which may die, or be told to stop after a while, and checks
+// what its results say.
+func (s *simulation) runFile(t *testing.T, i int, end *life, stop time.Duration) error {
+	p := plan(t, s.files[i]...)
+	book := s.book()
+	defer book.Close()
+	s.opts.Audit = new(batch.Audit)
+	ctx := context.Background()
+	if stop > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, stop)
+		defer cancel()
+	}
+	mortal, before := end.left >= 0, len(s.api.Payments())
+	found, ended := batch.Run(ctx, p, mortalAPI{s.client, end}, mortalLedger{book, end}, s.opts)
+	s.atMostOne()
+	if found.ID == 0 || mortal && end.left == 0 {
+		return ended
+	}
+	var text bytes.Buffer
+	results, err := report.Create("-", &text, report.Options{})
+	if err = errors.Join(err, results.Header(p)); err != nil {
+		t.Fatal(err)
+	}
+	defer results.Close()
+	err = batch.Results(context.Background(), p, book, found.ID, func(row *input.Row, r *batch.Result) error {
+		s.check(row, r, ran{before, found.Continued, ended == nil && s.opts.Audit.Err == nil})
+		return results.Write(row.Cells, r)
+	})
+	if err = errors.Join(err, results.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	s.results[i] = strings.Split(strings.TrimRight(text.String(), "\r\n"), "\r\n")
+	if ended == nil {
+		if err := book.Finish(context.Background(), found.ID, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ended
+}
+
+// atMostOne sees that no order has two accounts that can be paid into.
+func (s *simulation) atMostOne() {
+	live := make(map[string][]string)
+	for _, p := range s.api.Payments() {
+		if p.Status == client.StatusReady {
+			live[p.MerchantUID] = append(live[p.MerchantUID], p.ImpUID)
+		}
+	}
+	for uid, list := range live {
+		if len(list) > 1 {
+			s.complain("%s has %d accounts: %v", uid, len(list), list)
+		}
+	}
+}
+
+// ran is a run whose results are being checked.
+type ran struct {
+	before    int  // accounts there were when this process began it
+	continued bool // another process did, and another file's run may have changed since what that one did
+	audited   bool // it reached its end, and the audit could look at everything
+}
+
+// check holds a result against the API: what it tells is so, and it names every account that was made for its order.
+func (s *simulation) check(row *input.Row, r *batch.Result, of ran) {
+	payments := s.api.Payments()
+	wrong := func(text string) {
+		s.complain("%s %s %s %s %d won: %s: %s\n  at the API: %s", r.MerchantUID, r.Status, r.ErrorCode, r.ImpUID, r.Amount, r.ErrorMessage, text, told(payments, r.MerchantUID))
+	}
+	i := slices.IndexFunc(payments, func(p sandbox.Payment) bool { return p.ImpUID == r.ImpUID })
+	known := i >= 0 && payments[i].MerchantUID == r.MerchantUID
+	switch r.Status {
+	case batch.Issued, batch.AlreadyIssued, batch.Updated, batch.Unchanged, batch.Revoked:
+		revoked := r.Status == batch.Revoked || row.Action == input.Revoke
+		switch {
+		case !known:
+			wrong("there is no such account")
+		case revoked != (payments[i].Status == client.StatusFailed) && (!of.continued || row.Action == input.Issue):
+			wrong("it is " + payments[i].Status)
+		case !revoked && payments[i].Amount != r.Amount && !of.continued:
+			wrong("its amount is another")
+		}
+	case batch.Unknown, batch.Skipped, batch.Invalid:
+		return
+	case batch.Rejected, batch.NotSent:
+		if !of.audited {
+			return
+		}
+	}
+	for i, p := range payments {
+		old := r.Status == batch.NotSent && i < of.before // of this run alone it says that nothing was done
+		if row.Action == input.Issue && p.MerchantUID == r.MerchantUID && p.Status == client.StatusReady && !old && !s.others[p.ImpUID] &&
+			p.ImpUID != r.ImpUID && !strings.Contains(r.ErrorMessage, p.ImpUID) {
+			wrong("it does not name " + p.ImpUID)
+		}
+	}
+}
+
+// told lists an order's payments.
+func told(payments []sandbox.Payment, uid string) string {
+	var list []string
+	for _, p := range payments {
+		if p.MerchantUID == uid {
+			list = append(list, fmt.Sprintf("%s %s %d won", p.ImpUID, p.Status, p.Amount))
+		}
+	}
+	return strings.Join(list, ", ")
+}
