@@ -700,38 +700,137 @@ func finishStarted(t *testing.T, command *exec.Cmd, stderr *bytes.Buffer, status
 	finish(t, command, stderr, status)
 }
 
-// TestLock has two runs on one ledger: the second leaves at once, or waits; a killed run's lock is no obstacle.
+// TestLock has two runs on one ledger: the second leaves at once, or waits; the lock of a run that is killed goes with it.
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil, "--latency", "50ms")
+	ledger := filepath.Join(dir, "ledger.db")
+	another := func(flags ...string) (*exec.Cmd, *bytes.Buffer) {
+		command, stderr, _ := process(t, t.TempDir(), api, 100, append(flags, "--ledger", ledger)...)
+		return command, stderr
+	}
 	first, firstErr, results := process(t, dir, api, 100)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, api, 1)
-	second, secondErr, _ := process(t, dir, api, 100)
+	second, secondErr := another()
 	finishStarted(t, second, secondErr, 6)
 	if text := secondErr.String(); !strings.Contains(text, "another run holds the ledger's lock") || !strings.Contains(text, "hint: ") {
 		t.Error(text)
 	}
-	third, thirdErr, _ := process(t, dir, api, 100, "--lock-wait", "30s")
+	third, thirdErr := another("--lock-wait", "30s")
 	if err := third.Start(); err != nil {
 		t.Fatal(err)
 	}
 	finish(t, first, firstErr, 0)
 	finish(t, third, thirdErr, 0)
-	checkAccounts(t, "lock", api, 100, results, []string{"already_issued"})
+	checkAccounts(t, "lock", api, 100, results, []string{"issued"})
 
-	killed, _, _ := process(t, t.TempDir(), api, 100, "--ledger", filepath.Join(dir, "ledger.db"))
+	killed, _, results := process(t, dir, api, 300)
 	if err := killed.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond)
+	waitFor(t, api, 101)
+	second, secondErr = another()
+	finishStarted(t, second, secondErr, 6)
 	killed.Process.Kill()
 	killed.Wait()
-	last, lastErr, results := process(t, dir, api, 100)
+	last, lastErr, _ := process(t, dir, api, 300)
 	finishStarted(t, last, lastErr, 0)
-	checkAccounts(t, "after a kill", api, 100, results, []string{"already_issued"})
+	checkAccounts(t, "after a kill", api, 300, results, []string{"issued", "already_issued"})
+}
+
+// TestLockByAnotherName has a run hold a ledger, and others come to it by a hard link, by a mount of the file alone, as a
+// container has it, and after it was renamed and its lock file removed.
+func TestLockByAnotherName(t *testing.T) {
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil, "--latency", "50ms")
+	ledger, linked, mounted := filepath.Join(dir, "ledger.db"), filepath.Join(t.TempDir(), "linked.db"), filepath.Join(t.TempDir(), "mounted.db")
+	if err := os.WriteFile(mounted, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	private := []string{"unshare", "-m"}
+	if exec.Command("unshare", "-m", "true").Run() != nil {
+		private[1] = "-rm"
+	}
+	if out, err := exec.Command(private[0], private[1], "mount", "--bind", dir, dir).CombinedOutput(); err != nil {
+		t.Logf("mounts are not tested, for none can be made here: %v: %s", err, out)
+		private = nil
+	}
+	at := t.TempDir()
+	by := func(ledger string, flags ...string) (*exec.Cmd, *bytes.Buffer) {
+		command, stderr, _ := process(t, at, api, 400, append(flags, "--ledger", ledger)...)
+		return command, stderr
+	}
+	byMount := func(flags ...string) (*exec.Cmd, *bytes.Buffer) {
+		command, stderr := by(mounted, flags...)
+		command.Args = slices.Concat(private, []string{"sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, ledger, mounted}, command.Args)
+		command.Path, _ = exec.LookPath(private[0])
+		return command, stderr
+	}
+	refused := func(command *exec.Cmd, stderr *bytes.Buffer, status int, why string) {
+		t.Helper()
+		finishStarted(t, command, stderr, status)
+		if text := stderr.String(); !strings.Contains(text, why) || !strings.Contains(text, "hint: ") {
+			t.Error(text)
+		}
+	}
+	first, firstErr, results := process(t, dir, api, 200)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, api, 1)
+	if err := os.Link(ledger, linked); err != nil {
+		t.Fatal(err)
+	}
+	second, secondErr := by(linked)
+	refused(second, secondErr, 6, "another run holds the ledger's lock")
+	if private != nil {
+		second, secondErr = byMount()
+		refused(second, secondErr, 6, "another run holds the ledger's lock")
+		second, secondErr = byMount("--lock-wait", "30s")
+		if err := second.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	third, thirdErr := by(linked, "--lock-wait", "30s")
+	if err := third.Start(); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, first, firstErr, 0)
+	finish(t, third, thirdErr, 2)
+	if text := thirdErr.String(); !strings.Contains(text, "several names (hard links)") {
+		t.Error(text)
+	}
+	if private != nil {
+		finish(t, second, secondErr, 2) // it has waited
+	}
+	if err := os.Remove(linked); err != nil {
+		t.Fatal(err)
+	}
+	if private != nil {
+		second, secondErr = byMount()
+		refused(second, secondErr, 2, "mounted by itself")
+	}
+	checkAccounts(t, "names", api, 200, results, []string{"issued"})
+
+	// A name that is the only one, but not that of the lock file, is waited for, and good.
+	first, firstErr, _ = process(t, dir, api, 400)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, api, 201)
+	renamed := filepath.Join(dir, "renamed.db")
+	if err := os.Rename(ledger, renamed); err != nil {
+		t.Fatal(err)
+	}
+	second, secondErr = by(renamed)
+	refused(second, secondErr, 6, "another run holds the ledger's lock")
+	third, thirdErr = by(renamed, "--lock-wait", "30s")
+	finishStarted(t, third, thirdErr, 0)
+	finish(t, first, firstErr, 0)
+	checkAccounts(t, "renamed", api, 400, filepath.Join(at, "orders.results.csv"), []string{"already_issued"})
 }
 
 // TestFullDisk limits how large the files of a run may grow. What was lost is done by the next run.

@@ -43,7 +43,7 @@ const (
 // never followed.
 const hidden = ".vbankbatch"
 
-// InboxLock is the name that ledger.Lock takes for a folder's own lock.
+// InboxLock is the name that ledger.LockBeside takes for a folder's own lock.
 const InboxLock = hidden
 
 // moveName is the file of the move under way, in the inbox.

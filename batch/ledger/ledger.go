@@ -19,6 +19,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -131,14 +132,7 @@ func Open(path, merchant string) (*Ledger, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite gives its other files the same mode
-	if err != nil {
-		return nil, err
-	}
-	if err := file.Close(); err != nil {
-		return nil, err
-	}
-	absolute, err := filepath.Abs(path)
+	absolute, err := locate(path)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +159,40 @@ func Open(path, merchant string) (*Ledger, error) {
 		return nil, errors.Join(say.Errorf("%s cannot be written: %w", path, err), l.read.Close(), l.write.Close())
 	}
 	return l, nil
+}
+
+// locate returns the one path of the ledger's file, whichever of its links path is, and makes the file when it is missing.
+// What is there is not opened: see lockItself.
+func locate(path string) (string, error) {
+	if err := regular(path); err != nil {
+		return "", err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite gives its other files the same mode
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
+		return "", err
+	}
+	if err := regular(absolute+"-wal", absolute+"-shm"); err != nil {
+		return "", err
+	}
+	switch names, err := links(absolute); {
+	case err != nil:
+		return "", err
+	case names > 1:
+		return "", fmt.Errorf("%s: %w", path, ErrLinked)
+	case mounted(absolute):
+		return "", fmt.Errorf("%s: %w", path, ErrMounted)
+	}
+	return absolute, nil
 }
 
 // connect opens the file with SQLite's parameters for a file's URI; without any it is made when it is missing.

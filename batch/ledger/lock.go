@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,33 +16,136 @@ import (
 // ErrLocked is returned by Lock when another run holds the ledger.
 var ErrLocked = say.New("another run holds the ledger's lock")
 
-// Lock takes the run lock of the ledger at path, waiting for it up to wait, and returns what gives it back. The
-// kernel drops the lock of a process that dies, however it dies; the file beside the ledger stays and means nothing.
+// A ledger has one name. SQLite keeps what was committed last in a log beside the file, by the file's name: under another
+// name there is another log, the intents of a run that was killed stand in neither the file nor that log, and once both
+// logs are merged the file is ruined. So the lock is on the file itself, whatever it is called, and these are refused.
+var (
+	// ErrLinked is the error for a ledger that has hard links.
+	ErrLinked = say.New("the file has several names (hard links), and a ledger must have one")
+	// ErrMounted is the error for a ledger that is mounted without the folder that it is in.
+	ErrMounted = say.New("the file is mounted by itself, without the log that stands beside it")
+)
+
+// lockByte is the byte of the ledger that a run locks, far behind those that SQLite locks, and behind all that are
+// written: on Windows nobody else can read a byte that is locked.
+const lockByte = 1 << 62
+
+// Lock takes the run lock of the ledger at path, waiting for it up to wait, and returns what gives it back; that is not
+// called before the ledger is closed. A ledger that is missing is made, empty. The kernel drops the lock of a process
+// that dies, however it dies.
+//
+// Two files are locked: the ledger itself, which is the same by whatever name, and the one beside it, whose content means
+// nothing: earlier versions of this program lock only that.
 func Lock(ctx context.Context, path string, wait time.Duration) (unlock func() error, err error) {
+	if err := regular(path); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	// Two names of one ledger are one lock, before its file is there too.
+	end := time.Now().Add(wait)
+	unlockBeside, err := LockBeside(ctx, path, wait)
+	if err != nil {
+		return nil, err
+	}
+	var file *os.File
+	err = patiently(ctx, end, func() (locked bool, err error) {
+		file, locked, err = lockItself(path, tryLock)
+		return locked, err
+	})
+	if err != nil {
+		return nil, errors.Join(err, unlockBeside())
+	}
+	return func() error { return errors.Join(file.Close(), unlockBeside()) }, nil
+}
+
+// LockBeside takes the lock of a file beside path alone, which two names of one folder share.
+func LockBeside(ctx context.Context, path string, wait time.Duration) (unlock func() error, err error) {
+	end := time.Now().Add(wait)
+	// A link to it has the same lock, before the file is there too.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	} else if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
 		path = filepath.Join(dir, filepath.Base(path))
 	}
-	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
-	ctx, cancel := context.WithTimeoutCause(ctx, wait, ErrLocked)
-	defer cancel()
-	locked, err := lock.TryLock()
-	if err == nil && !locked && wait > 0 {
-		locked, err = lock.TryLockContext(ctx, 50*time.Millisecond)
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
+	if err := regular(path + ".lock"); err != nil {
+		return nil, err
 	}
-	switch {
-	case err != nil && !errors.Is(err, ErrLocked):
-		return nil, say.Errorf("the ledger's lock cannot be taken: %w", err)
-	case !locked:
-		return nil, ErrLocked
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	if err := patiently(ctx, end, lock.TryLock); err != nil {
+		return nil, err
 	}
 	return lock.Unlock, nil
+}
+
+// patiently tries to take a lock until the end.
+func patiently(ctx context.Context, end time.Time, try func() (locked bool, err error)) error {
+	for {
+		locked, err := try()
+		switch {
+		case err != nil:
+			return say.Errorf("the ledger's lock cannot be taken: %w", err)
+		case locked:
+			return nil
+		case !time.Now().Before(end):
+			return ErrLocked
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(min(50*time.Millisecond, time.Until(end))):
+		}
+	}
+}
+
+// lockItself opens the ledger and locks it with try, unless somebody else has.
+//
+// The file stays open as long as it is locked. Closing any descriptor of it takes from this process all the locks that
+// SQLite has on it: that is done before SQLite opens it, or after SQLite has closed it.
+func lockItself(path string, try func(*os.File) (bool, error)) (*os.File, bool, error) {
+	for {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // SQLite gives its other files the same mode
+		if err != nil {
+			return nil, false, err
+		}
+		locked, err := try(file)
+		there := locked
+		if err == nil && locked {
+			there, err = isAt(file, path)
+		}
+		if err == nil && there {
+			return file, true, nil
+		}
+		if err := errors.Join(err, file.Close()); err != nil || !locked {
+			return nil, false, err
+		}
+	}
+}
+
+// isAt reports whether the path still names the file; it may have been replaced while it was waited for.
+func isAt(file *os.File, path string) (bool, error) {
+	mine, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	now, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(mine, now), err
+}
+
+// regular refuses what is there and no regular file: opening a pipe may wait for ever, and opening a device do anything.
+func regular(paths ...string) error {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular():
+			return say.Errorf("%s is not a regular file", path)
+		}
+	}
+	return nil
 }

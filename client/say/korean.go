@@ -174,8 +174,11 @@ var korean = map[string]string{
 	"line %d: %w":                                       "%d행: %w",
 
 	// batch/ledger/lock.go
-	"another run holds the ledger's lock":   "다른 실행이 원장을 사용하고 있습니다",
-	"the ledger's lock cannot be taken: %w": "원장을 잠글 수 없습니다: %w",
+	"another run holds the ledger's lock":                                  "다른 실행이 원장을 사용하고 있습니다",
+	"the ledger's lock cannot be taken: %w":                                "원장을 잠글 수 없습니다: %w",
+	"%s is not a regular file":                                             "%s은(는) 일반 파일이 아닙니다",
+	"the file has several names (hard links), and a ledger must have one":  "파일에 이름이 여러 개(하드 링크) 있습니다. 원장의 이름은 하나여야 합니다",
+	"the file is mounted by itself, without the log that stands beside it": "파일만 따로 마운트되어 있어 옆에 있어야 할 로그 파일이 없습니다",
 
 	// batch/ledger/purge.go
 	"another program is reading the ledger, and what was purged is in its log until that ends; then purge again": "다른 프로그램이 원장을 읽고 있어 지운 내용이 로그에 남아 있습니다. 그 프로그램이 끝난 뒤 다시 지우십시오",
@@ -615,12 +618,16 @@ var korean = map[string]string{
 	"there is no place for the ledger":             "원장을 둘 곳이 없습니다",
 	"--sandbox and --api-url say different things": "--sandbox와 --api-url이 서로 어긋납니다",
 	"leave one of them out":                        "하나를 빼십시오",
-	"set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none":                    "설정하거나, IMP_KEY_FILE과 IMP_SECRET_FILE에 키가 든 파일을 지정하십시오. --sandbox에는 필요 없습니다",
-	"wait for it to end, here with --lock-wait 10m":                                                                       "끝나기를 기다리십시오. --lock-wait 10m을 지정하면 여기서 기다립니다",
-	"nothing was sent; name a place that can be written with --ledger":                                                    "아무것도 보내지 않았습니다. --ledger로 쓸 수 있는 곳을 지정하십시오",
-	"nothing was sent; use the newer program: another ledger would not know which orders have their account":              "아무것도 보내지 않았습니다. 새 버전의 프로그램을 쓰십시오. 다른 원장은 어느 주문에 계좌가 있는지 모릅니다",
-	"nothing was sent; put a good copy of it in its place: another ledger would not know which orders have their account": "아무것도 보내지 않았습니다. 온전한 사본을 그 자리에 두십시오. 다른 원장은 어느 주문에 계좌가 있는지 모릅니다",
-	"put a good copy of the ledger in its place, then run the same command again":                                         "온전한 원장 사본을 그 자리에 둔 뒤 같은 명령을 다시 실행하십시오",
+	"set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none":                                 "설정하거나, IMP_KEY_FILE과 IMP_SECRET_FILE에 키가 든 파일을 지정하십시오. --sandbox에는 필요 없습니다",
+	"wait for it to end, here with --lock-wait 10m":                                                                                    "끝나기를 기다리십시오. --lock-wait 10m을 지정하면 여기서 기다립니다",
+	"nothing was sent; name a place that can be written with --ledger":                                                                 "아무것도 보내지 않았습니다. --ledger로 쓸 수 있는 곳을 지정하십시오",
+	"nothing was sent; use the newer program: another ledger would not know which orders have their account":                           "아무것도 보내지 않았습니다. 새 버전의 프로그램을 쓰십시오. 다른 원장은 어느 주문에 계좌가 있는지 모릅니다",
+	"nothing was sent; put a good copy of it in its place: another ledger would not know which orders have their account":              "아무것도 보내지 않았습니다. 온전한 사본을 그 자리에 두십시오. 다른 원장은 어느 주문에 계좌가 있는지 모릅니다",
+	"nothing was sent; remove the other names (find -samefile shows them); if one has a -wal file beside it, that is the name to keep": "아무것도 보내지 않았습니다. 다른 이름을 지우십시오(find -samefile로 찾을 수 있습니다). 옆에 -wal 파일이 있는 이름이 있으면 그 이름을 남기십시오",
+	"nothing was sent; mount the folder that the ledger is in":                                                                         "아무것도 보내지 않았습니다. 원장이 있는 폴더를 마운트하십시오",
+	"--ledger: this version keeps the ledger in a file; %s:// names none, and PostgreSQL is not supported":                             "--ledger: 이 버전은 원장을 파일에 둡니다. %s://는 파일이 아니며 PostgreSQL은 지원하지 않습니다",
+	"name a file": "파일 이름을 주십시오",
+	"put a good copy of the ledger in its place, then run the same command again": "온전한 원장 사본을 그 자리에 둔 뒤 같은 명령을 다시 실행하십시오",
 	"the ledger: %w":   "원장: %w",
 	"nothing was sent": "아무것도 보내지 않았습니다",
 

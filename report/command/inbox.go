@@ -72,7 +72,7 @@ func (j *inboxJob) run(a *app, told *report.Run) (err error) {
 	if err := report.CheckInbox(c.File); err != nil {
 		return usage("nothing was sent; this program did not make it: look what it is, then remove it", "%w", err)
 	}
-	unlock, err := ledger.Lock(a.ctx, filepath.Join(c.File, report.InboxLock), c.LockWait)
+	unlock, err := ledger.LockBeside(a.ctx, filepath.Join(c.File, report.InboxLock), c.LockWait)
 	switch {
 	case err != nil && a.ctx.Err() != nil:
 		return context.Cause(a.ctx)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +43,9 @@ func (f *merchantFlags) where() (*merchant, error) {
 	address, err := client.Address(f.APIURL)
 	if err != nil {
 		return nil, usage("", "--api-url: %w", err)
+	}
+	if scheme, _, ok := strings.Cut(f.Ledger, "://"); ok { // the rest may hold a password
+		return nil, usage("name a file", "--ledger: this version keeps the ledger in a file; %s:// names none, and PostgreSQL is not supported", scheme)
 	}
 	m := &merchant{url: address, ledger: f.Ledger}
 	if m.ledger == "" {
@@ -143,6 +147,10 @@ func ledgerHint(err error) string {
 		return say.Mark("nothing was sent; use the newer program: another ledger would not know which orders have their account")
 	case ledger.Damaged(err):
 		return say.Mark("nothing was sent; put a good copy of it in its place: another ledger would not know which orders have their account")
+	case errors.Is(err, ledger.ErrLinked):
+		return say.Mark("nothing was sent; remove the other names (find -samefile shows them); if one has a -wal file beside it, that is the name to keep")
+	case errors.Is(err, ledger.ErrMounted):
+		return say.Mark("nothing was sent; mount the folder that the ledger is in")
 	}
 	return say.Mark("nothing was sent; name a place that can be written with --ledger")
 }

@@ -1,0 +1,24 @@
+//go:build linux || darwin
+
+package ledger
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// tryLock locks the file for this open file description. A lock by flock(2) would be one on all of the file where the
+// system makes such locks of the other kind, and SQLite could not lock it any more.
+func tryLock(file *os.File) (bool, error) {
+	err := unix.FcntlFlock(file.Fd(), ofdSetLock, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: lockByte, Len: 1})
+	switch {
+	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES):
+		return false, nil
+	case errors.Is(err, unix.EINVAL): // the system has no such locks: only the file beside is locked
+		return true, nil
+	}
+	return err == nil, err
+}
