@@ -1,5 +1,5 @@
 // Package ledger remembers durably what was meant and what came of it, so that one order gets one account whatever
-// happens to the process in between. Start with [Open]; a run takes [Lock] first.
+// happens to the process in between. Start with [Open]; a run takes [Lock], and calls [Upgrade] and [Check], first.
 //
 // Three nouns carry it. A run is one pass over one input. An entry is what is known of one line of a run: what the
 // results say of it and, if it asked for an account, how the order stands. An intent is an entry that says that an
@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -40,8 +41,11 @@ var ErrTaken = say.New("the order is taken: it has an account, or an issue in do
 // ErrClosed is returned by every method after Close.
 var ErrClosed = say.New("the ledger is closed")
 
-// ErrNewer is the error for a ledger that a newer program has written.
-var ErrNewer = say.New("it was written by a newer version of this program")
+// ErrNewer is the error for a ledger that a newer program has written, and ErrOlder for one that Upgrade has not seen.
+var (
+	ErrNewer = say.New("it was written by a newer version of this program")
+	ErrOlder = say.New("an older version of this program wrote it")
+)
 
 // State is how the order of an entry stands.
 type State string
@@ -136,15 +140,19 @@ func Open(path, merchant string) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ours(absolute); err != nil {
+	version, err := ours(absolute)
+	if err != nil {
 		return nil, say.Errorf("%s is no usable ledger: %w", path, err)
+	}
+	if version > 0 && version < schemaVersion {
+		return nil, say.Errorf("%s is no usable ledger: %w", path, older(version))
 	}
 	l := &Ledger{path: absolute, queue: make(chan *job, maxGroup), closing: make(chan struct{}), done: make(chan struct{})}
 	if l.write, err = connect(absolute, url.Values{}, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"); err != nil {
 		return nil, err
 	}
 	l.write.SetMaxOpenConns(1)
-	if err := l.migrate(merchant); err != nil {
+	if err := l.begin(merchant, version == 0); err != nil {
 		return nil, errors.Join(say.Errorf("%s is no usable ledger: %w", path, err), l.write.Close())
 	}
 	if l.read, err = connect(absolute, url.Values{}, "query_only(1)", "busy_timeout(5000)"); err != nil {
@@ -202,7 +210,7 @@ func connect(path string, query url.Values, pragmas ...string) (*sql.DB, error) 
 }
 
 // schemaVersion counts changes of the schema that an older program must not touch.
-const schemaVersion = 2
+const schemaVersion = 3
 
 var schema = []string{
 	`CREATE TABLE IF NOT EXISTS merchants (
@@ -224,16 +232,11 @@ var schema = []string{
 		vbank_num TEXT NOT NULL DEFAULT '', vbank_holder TEXT NOT NULL DEFAULT '', vbank_due BIGINT NOT NULL DEFAULT 0,
 		pg_provider TEXT NOT NULL DEFAULT '', issued_at BIGINT NOT NULL DEFAULT 0,
 		now_amount BIGINT NOT NULL DEFAULT 0, now_due BIGINT NOT NULL DEFAULT 0, pg_id TEXT NOT NULL DEFAULT '',
+		checksum BIGINT NOT NULL DEFAULT 0,
 		PRIMARY KEY (run, line)) WITHOUT ROWID`,
 	// never two: the order's one live entry
 	`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, tier, merchant_uid) WHERE live = 1`,
-}
-
-// fromVersion1 brings a ledger of schema 1, which knew no tiers within a run, up to 2.
-var fromVersion1 = []string{
-	`ALTER TABLE entries ADD COLUMN tier TEXT NOT NULL DEFAULT ''`,
-	`ALTER TABLE entries ADD COLUMN pg_id TEXT NOT NULL DEFAULT ''`,
-	`DROP INDEX entries_live`,
+	`PRAGMA user_version = ` + strconv.Itoa(schemaVersion),
 }
 
 // newer is the error for a ledger that this program must not touch.
@@ -241,56 +244,56 @@ func newer(version int) error {
 	return say.Errorf("%w (schema %d, this one knows %d)", ErrNewer, version, schemaVersion)
 }
 
-// Damaged reports whether an error is SQLite's for a file that is no database, or not a whole one.
-func Damaged(err error) bool {
-	fault, ok := errors.AsType[*sqlite.Error](err)
-	return ok && (fault.Code()&0xff == sqlite3.SQLITE_CORRUPT || fault.Code()&0xff == sqlite3.SQLITE_NOTADB)
+// older is the error for a ledger of an earlier schema.
+func older(version int) error {
+	return say.Errorf("%w (schema %d); the next vbankbatch run or reconcile brings it up to date", ErrOlder, version)
 }
 
-// ours sees that a file is an empty one or a ledger that this program may write to. Nothing is changed in it: the write
-// connection would, by its journal mode.
-func ours(path string) error {
+// Damaged reports whether an error is for a ledger that is not as it was written: a file that is no database or not a
+// whole one, or an entry that its checksum does not fit.
+func Damaged(err error) bool {
+	fault, ok := errors.AsType[*sqlite.Error](err)
+	return errors.Is(err, errDamaged) || ok && (fault.Code()&0xff == sqlite3.SQLITE_CORRUPT || fault.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
+// ours sees that a file is an empty one, of schema 0, or a ledger that this program may write to. Nothing is changed in
+// it: the write connection would, by its journal mode.
+func ours(path string) (version int, err error) {
 	db, err := connect(path, url.Values{}, "query_only(1)", "busy_timeout(5000)")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer db.Close()
-	var version, tables int
+	var tables int
 	if err := db.QueryRow(`SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version`).Scan(&version, &tables); err != nil {
-		return err
+		return 0, err
 	}
 	switch {
 	case version > schemaVersion:
-		return newer(version)
+		return version, newer(version)
 	case version == 0 && tables > 0:
-		return say.New("it is the database of another program")
+		return version, say.New("it is the database of another program")
 	}
-	return nil
+	return version, nil
 }
 
-// migrate brings the schema up and finds the merchant's number, in one transaction: a write that fails here means
-// that nothing can be recorded and so nothing may be sent.
-func (l *Ledger) migrate(merchant string) error {
-	var version int
-	if err := l.write.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
-		return err
-	}
+// begin makes the schema of an empty ledger and finds the merchant's number, in one transaction: a write that fails
+// here means that nothing can be recorded and so nothing may be sent.
+func (l *Ledger) begin(merchant string, empty bool) error {
 	tx, err := l.write.Begin()
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // after a commit this does nothing
-	statements := schema
-	if version == 1 {
-		statements = append(fromVersion1, schema...)
-	}
-	for _, statement := range statements {
-		if _, err := tx.Exec(statement); err != nil {
+	if empty {
+		for _, statement := range schema {
+			if _, err := tx.Exec(statement); err != nil {
+				return err
+			}
+		}
+		if err := seal(context.Background(), tx); err != nil {
 			return err
 		}
-	}
-	if _, err := tx.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, schemaVersion)); err != nil {
-		return err
 	}
 	if _, err := tx.Exec(`INSERT INTO merchants (hash) VALUES ($1) ON CONFLICT DO NOTHING`, merchant); err != nil {
 		return err
@@ -389,7 +392,9 @@ func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (i
 }
 
 func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
-	values := l.intentValues(e)
+	bare := *e // an intent has no account yet
+	bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
+	values := append(l.intentValues(17, e), s.whole(l.merchant, &bare)|live(e.State))
 	n, err := changed(s.intend.Exec(values...))
 	if err != nil || n > 0 {
 		return n, err
@@ -414,7 +419,7 @@ func changed(result sql.Result, err error) (int64, error) {
 // Note makes entries durable that hold no order, all or none of them: outcomes that needed no request. It returns
 // ErrTaken, and notes nothing for that line, where the line's entry is live.
 func (l *Ledger) Note(ctx context.Context, entries ...Entry) error {
-	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) { return changed(s.note.Exec(l.values(e)...)) })
+	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) { return changed(s.note.Exec(l.values(s, e)...)) })
 }
 
 // Record makes the entries durable, all or none of them. An entry replaces the one for the same line of the same run,
@@ -445,7 +450,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 					settle = s.settleRevoked
 				}
 				n, err := changed(settle.Exec(string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
-					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID, e.Run, e.Line))
+					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID, s.outcome(e), e.Run, e.Line))
 				if err != nil {
 					return err
 				}
@@ -458,7 +463,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 					return err
 				}
 			}
-			if _, err := s.record.Exec(l.values(e)...); err != nil {
+			if _, err := s.record.Exec(l.values(s, e)...); err != nil {
 				return err
 			}
 		}
@@ -466,8 +471,11 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 	}
 }
 
+// inDoubt is what holds of a state in doubt, and of one that is damaged, so that it is met.
+const inDoubt = `NOT IN ('', 'issued', 'revoked')`
+
 // live is 1 for an entry whose order is taken by it.
-func live(state State) int {
+func live(state State) int64 {
 	if state == Vacant {
 		return 0
 	}
@@ -479,19 +487,20 @@ const (
 	accountColumns = `imp_uid, vbank_code, vbank_name, vbank_num, vbank_holder, vbank_due, pg_provider, issued_at, now_amount, now_due, pg_id`
 )
 
-func (l *Ledger) intentValues(e *Entry) []any {
-	return []any{e.Run, e.Line, l.merchant, e.Tier, e.MerchantUID, live(e.State), string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Action,
-		e.Amount, e.Due, e.Bank, e.Attempts, e.IntentAt.UnixMicro()}
+// intentValues are the first of n values.
+func (l *Ledger) intentValues(n int, e *Entry) []any {
+	return append(make([]any, 0, n), e.Run, e.Line, l.merchant, e.Tier, e.MerchantUID, live(e.State), string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Action,
+		e.Amount, e.Due, e.Bank, e.Attempts, e.IntentAt.UnixMicro())
 }
 
-func (l *Ledger) values(e *Entry) []any {
-	return append(l.intentValues(e), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder,
-		e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID)
+func (l *Ledger) values(s *statements, e *Entry) []any {
+	return append(l.intentValues(28, e), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder,
+		e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID, s.whole(l.merchant, e)|live(e.State))
 }
 
 const (
 	entryColumns = `run, line, tier, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,
-	intent_at, ` + accountColumns
+	intent_at, ` + accountColumns + `, checksum`
 	selectEntries = `SELECT ` + entryColumns + ` FROM entries `
 )
 
@@ -515,7 +524,7 @@ func (l *Ledger) Orders(ctx context.Context, orders []Order) (map[Order]Entry, e
 				values[2+i] = uids[min(i, len(uids)-1)]
 			}
 			rows, err := l.orders.QueryContext(ctx, values...)
-			entries, err := collect(rows, err)
+			entries, err := l.collect(rows, err)
 			if err != nil {
 				return nil, err
 			}
@@ -541,19 +550,20 @@ func (l *Ledger) prepareOrders() (err error) {
 // InDoubt returns the entries whose issue, or a change of whose account, may have been sent and whose outcome is not
 // known, oldest run first.
 func (l *Ledger) InDoubt(ctx context.Context) ([]Entry, error) {
-	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE state IN ('intent', 'change') AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
+	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE state `+inDoubt+` AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
 		ORDER BY run, line`, l.merchant)
-	return collect(rows, err)
+	return l.collect(rows, err)
 }
 
 // Entries returns a run's entries from line first to line last, both included, in the order of lines.
 func (l *Ledger) Entries(ctx context.Context, run, first, last int64) ([]Entry, error) {
 	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last)
-	return collect(rows, err)
+	return l.collect(rows, err)
 }
 
 // Sent returns the entries of a run whose issue was sent, in the order of lines: those behind the line after, at most limit
 // of them. Only what is compared with the API is read of each: line, order, state, status, attempts, imp_uid and the amounts.
+// Entries that the API contradicts are to be read whole: whether these are as they were written is not looked at.
 func (l *Ledger) Sent(ctx context.Context, run, after int64, limit int) ([]Entry, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT line, tier, merchant_uid, state, status, attempts, imp_uid, amount, now_amount FROM entries
 		WHERE run = $1 AND line > $2 AND attempts > 0 AND action = 'issue' ORDER BY line LIMIT $3`, run, after, limit)
@@ -572,7 +582,8 @@ func (l *Ledger) Sent(ctx context.Context, run, after int64, limit int) ([]Entry
 	return sent, rows.Err()
 }
 
-// Statuses returns only the statuses of those entries, by line; it is many times faster.
+// Statuses returns only the statuses of those entries, by line; it is many times faster, for it does not look whether the
+// entries are as they were written. What is decided by a status alone must not be to send.
 func (l *Ledger) Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT line, status FROM entries WHERE run = $1 AND line BETWEEN $2 AND $3`, run, first, last)
 	if err != nil {
@@ -592,28 +603,21 @@ func (l *Ledger) Statuses(ctx context.Context, run, first, last int64) (map[int6
 }
 
 // collect takes what a query returns.
-func collect(rows *sql.Rows, err error) ([]Entry, error) {
+func (l *Ledger) collect(rows *sql.Rows, err error) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var all []Entry
+	r := newReading()
 	for rows.Next() {
-		var e Entry
-		if err := e.scan(rows); err != nil {
+		if err := r.scan(rows); err != nil {
 			return nil, err
 		}
-		all = append(all, e)
+		if err := r.check(l.merchant, r.checksum&1); err != nil {
+			return nil, err
+		}
+		all = append(all, r.Entry)
 	}
 	return all, rows.Err()
-}
-
-// scan takes a row of entryColumns, and the columns that stand behind them.
-func (e *Entry) scan(rows *sql.Rows, behind ...any) error {
-	var intentAt int64
-	err := rows.Scan(append([]any{&e.Run, &e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.ErrorCode, &e.ErrorMessage, &e.Action, &e.Amount, &e.Due,
-		&e.Bank, &e.Attempts, &intentAt, &e.ImpUID, &e.VbankCode, &e.VbankName, &e.VbankNum, &e.VbankHolder, &e.VbankDue, &e.PGProvider,
-		&e.IssuedAt, &e.NowAmount, &e.NowDue, &e.PGID}, behind...)...)
-	e.IntentAt = time.UnixMicro(intentAt)
-	return err
 }

@@ -370,44 +370,6 @@ func TestTiers(t *testing.T) {
 	}
 }
 
-// TestVersion1 opens a ledger that an older program has written.
-func TestVersion1(t *testing.T) {
-	path := place(t)
-	l := open(t, path, "merchant")
-	run := begin(t, l)
-	if err := l.Intend(t.Context(), intent(run, 2, "A-1")); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, statement := range []string{`DROP INDEX entries_live`, `ALTER TABLE entries DROP COLUMN tier`, `ALTER TABLE entries DROP COLUMN pg_id`,
-		`CREATE UNIQUE INDEX entries_live ON entries (merchant, merchant_uid) WHERE live = 1`, `PRAGMA user_version = 1`} {
-		if _, err := db.Exec(statement); err != nil {
-			t.Fatal(statement, err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		l := open(t, path, "merchant")
-		if known, err := l.Orders(t.Context(), named("A-1")); err != nil || len(known) != 1 {
-			t.Error(known, err)
-		}
-		if err := l.Intend(t.Context(), intent(run, 3, "A-1")); !errors.Is(err, ErrTaken) {
-			t.Error(err)
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // TestWhoSharesACommit has writes queue up: what can wait goes along with what cannot, and alone after linger.
 func TestWhoSharesACommit(t *testing.T) {
 	urgent, canWait := &job{}, &job{canWait: true}

@@ -44,9 +44,9 @@ const (
 	// fate is what becomes of the line e of an old run at $3 (UNIX seconds). A line whose status is unknown and that
 	// holds no order waits for the one that does; if it named an account, that account's line must be settled.
 	fate = `CASE
-		WHEN e.state IN ('intent', 'change') THEN 'doubt'
+		WHEN e.state ` + inDoubt + ` THEN 'doubt'
 		WHEN e.state = '' AND e.status = '` + unknown + `' AND CASE e.imp_uid
-			WHEN '' THEN EXISTS (` + ofOrder + ` AND o.state IN ('intent', 'change'))
+			WHEN '' THEN EXISTS (` + ofOrder + ` AND o.state ` + inDoubt + `)
 			ELSE NOT EXISTS (` + ofOrder + ` AND o.state IN ('issued', 'revoked') AND o.imp_uid = e.imp_uid) END THEN 'doubt'
 		WHEN e.state = '' THEN 'delete'
 		WHEN e.state = 'issued' AND (e.vbank_due >= $3 OR e.now_due >= $3 OR e.due >= $3
@@ -60,8 +60,9 @@ const (
 	forgetFiles = `UPDATE runs SET digest = '', file = '' WHERE id IN (` + oldRuns + `) AND (
 		EXISTS (SELECT 1 FROM entries e WHERE e.run = runs.id AND ` + fate + ` IN ('strip', 'delete'))
 		OR NOT EXISTS (SELECT 1 FROM entries e WHERE e.run = runs.id))`
-	stripLines  = `UPDATE entries AS e SET vbank_num = '', vbank_holder = '', error_message = '' WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'strip'`
-	deleteLines = `DELETE FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'delete'`
+	linesToStrip = `SELECT ` + entryColumns + `, merchant, live FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'strip'`
+	stripLine    = `UPDATE entries SET vbank_num = '', vbank_holder = '', error_message = '', checksum = (checksum & ` + keepIntent + `) | $1 WHERE run = $2 AND line = $3`
+	deleteLines  = `DELETE FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'delete'`
 	// The newest run stays: SQLite would give its number to the next.
 	deleteRuns = `DELETE FROM runs WHERE id IN (` + oldRuns + `) AND id < (SELECT max(id) FROM runs)
 		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id)`
@@ -181,13 +182,41 @@ func purge(ctx context.Context, conn *sql.Conn, values []any) (p Purged, err err
 	if p, err = purgeable(ctx, conn, values); err != nil {
 		return p, err
 	}
-	for _, statement := range []string{forgetFiles, stripLines, deleteLines, deleteRuns} {
+	if _, err = conn.ExecContext(ctx, forgetFiles, values...); err != nil {
+		return p, err
+	}
+	if err = strip(ctx, conn, values); err != nil {
+		return p, err
+	}
+	for _, statement := range []string{deleteLines, deleteRuns} {
 		if _, err = conn.ExecContext(ctx, statement, values...); err != nil {
 			return p, err
 		}
 	}
 	_, err = conn.ExecContext(context.WithoutCancel(ctx), `COMMIT`) // a signal now must not leave open whether it happened
 	return p, err
+}
+
+// strip takes what is personal out of lines, each with a new checksum.
+func strip(ctx context.Context, conn *sql.Conn, values []any) error {
+	write, err := conn.PrepareContext(ctx, stripLine)
+	if err != nil {
+		return err
+	}
+	defer write.Close()
+	var merchant, live int64
+	r := newReading(&merchant, &live)
+	return rowsOf(ctx, conn, func(rows *sql.Rows) error {
+		if err := r.scan(rows); err != nil {
+			return err
+		}
+		if err := r.check(merchant, live); err != nil {
+			return err
+		}
+		r.VbankNum, r.VbankHolder, r.ErrorMessage = "", "", ""
+		_, err := write.ExecContext(ctx, r.outcome(&r.Entry), r.Run, r.Line)
+		return err
+	}, linesToStrip, values...)
 }
 
 // rewrite leaves nothing in the ledger's files but what is in its tables. Pages hold remains of what stood in them

@@ -100,7 +100,7 @@ func (r *Reader) connect(ctx context.Context, query url.Values, merchant string)
 	case version > schemaVersion:
 		return newer(version)
 	case version < schemaVersion:
-		return say.Errorf("an older version of this program wrote it (schema %d); the next vbankbatch run or reconcile brings it up to date", version)
+		return older(version)
 	}
 	if merchant == "" {
 		return nil
@@ -147,9 +147,9 @@ type Line struct {
 const (
 	// lineTime is UNIX microseconds.
 	lineTime    = `CASE WHEN e.intent_at > 0 THEN e.intent_at ELSE r.started_at END`
-	selectLines = `SELECT ` + entryColumns + `, e.live, ` + lineTime + `, m.hash, r.file, r.started_at, r.finished_at
-		FROM entries e JOIN runs r ON r.id = e.run JOIN merchants m ON m.id = e.merchant
-		WHERE ($1 = 0 OR e.merchant = $1) `
+	selectLines = `SELECT ` + entryColumns + `, e.live, ` + lineTime + `, m.hash, r.file, r.started_at, r.finished_at, r.merchant
+		FROM entries e JOIN runs r ON r.id = e.run JOIN merchants m ON m.id = r.merchant
+		WHERE ($1 = 0 OR r.merchant = $1) `
 )
 
 // each calls do with every line that the query returns, as SQLite finds them. The line is valid during the call only.
@@ -159,12 +159,17 @@ func (r *Reader) each(ctx context.Context, do func(*Line) error, query string, v
 		return err
 	}
 	defer rows.Close()
+	var line Line
+	var live, at, started, finished, merchant int64
+	entry := newReading(&live, &at, &line.Merchant, &line.File, &started, &finished, &merchant)
 	for rows.Next() {
-		var line Line
-		var at, started, finished int64
-		if err := line.scan(rows, &line.Live, &at, &line.Merchant, &line.File, &started, &finished); err != nil {
+		if err := entry.scan(rows); err != nil {
 			return err
 		}
+		if err := entry.check(merchant, live); err != nil {
+			return err
+		}
+		line.Entry, line.Live, line.Finished = entry.Entry, live == 1, time.Time{}
 		line.At, line.Started = time.UnixMicro(at), time.UnixMicro(started)
 		if finished != 0 {
 			line.Finished = time.UnixMicro(finished)
@@ -181,7 +186,7 @@ func (r *Reader) each(ctx context.Context, do func(*Line) error, query string, v
 
 // InDoubt counts the orders whose issue, or a change of whose account, may have been sent and whose outcome is not known.
 func (r *Reader) InDoubt(ctx context.Context) (orders int, err error) {
-	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM entries WHERE state IN ('intent', 'change')
+	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM entries WHERE state `+inDoubt+`
 		AND run IN (SELECT id FROM runs WHERE ($1 = 0 OR merchant = $1) AND settled = 0)`, r.merchant).Scan(&orders)
 	if err == nil {
 		err = r.unchanged()
@@ -215,7 +220,7 @@ func (r *Reader) List(ctx context.Context, filter Filter, do func(*Line) error) 
 		query += ` AND e.live = 1`
 	}
 	if filter.InDoubt {
-		query += ` AND e.state IN ('intent', 'change')`
+		query += ` AND e.state ` + inDoubt
 	}
 	if filter.Status != "" {
 		also(`e.status = $%d`, filter.Status)
@@ -399,8 +404,8 @@ func (r *Reader) atOnce(ctx context.Context, do func(*sql.Conn) error) error {
 	return do(conn)
 }
 
-func rowsOf(ctx context.Context, conn *sql.Conn, do func(*sql.Rows) error, query string, values ...any) error {
-	rows, err := conn.QueryContext(ctx, query, values...)
+func rowsOf(ctx context.Context, db querier, do func(*sql.Rows) error, query string, values ...any) error {
+	rows, err := db.QueryContext(ctx, query, values...)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time // for due dates; everything else goes by the real clock
+	sound          bool             // the ledger, as merchant.book has found
 
 	mu       sync.Mutex
 	status   func() string // one line for StatusSignal
@@ -297,7 +298,7 @@ func statusOf(err error) (status int, hint string) {
 		return exitInput, file.Hint
 	}
 	if ledger.Damaged(err) {
-		return exitStopped, say.Text("put a good copy of the ledger in its place, then run the same command again")
+		return exitStopped, say.Text("put a good copy of the ledger in its place, and the log beside it (-wal) out of the way, then run the same command again")
 	}
 	return exitStopped, say.Text(again)
 }

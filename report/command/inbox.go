@@ -252,7 +252,7 @@ func machines(err error) bool {
 // conclude finishes the ledger's run, moves the files and tells whom the flags name. It is done even after a signal.
 func (j *inboxJob) conclude(a *app, move *report.Move) error {
 	if move.Run != 0 {
-		if err := j.finish(context.WithoutCancel(a.ctx), move); err != nil {
+		if err := j.finish(a, move); err != nil {
 			return err
 		}
 	}
@@ -276,8 +276,9 @@ func (j *inboxJob) conclude(a *app, move *report.Move) error {
 }
 
 // finish marks the ledger's run as complete, unless it is, or is none of this merchant's.
-func (j *inboxJob) finish(ctx context.Context, move *report.Move) error {
-	book, err := j.merchant.book()
+func (j *inboxJob) finish(a *app, move *report.Move) error {
+	ctx := context.WithoutCancel(a.ctx)
+	book, err := j.merchant.book(a)
 	if err != nil {
 		return err
 	}

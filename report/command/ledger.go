@@ -164,7 +164,7 @@ func (c *ledgerSettleCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	book, release, err := m.existing(a.ctx, &c.requestFlags)
+	book, release, err := m.existing(a, &c.requestFlags)
 	if err != nil {
 		return err
 	}
@@ -205,6 +205,8 @@ func settleFailure(err error) error {
 	switch fault, ok := errors.AsType[*client.Error](err); {
 	case ok:
 		return cmp.Or(batch.EndsRun(fault), error(&failure{err, exitStopped, say.Text("nothing was recorded")}))
+	case ledger.Damaged(err):
+		return err
 	case errors.Is(err, batch.ErrSettled):
 		return &failure{err, exitInput, say.Text("vbankbatch ledger show ORDER tells what it knows; --tier, --ledger, --api-url or the key may be others")}
 	}
@@ -246,12 +248,15 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 			return err
 		}
 	}
-	book, release, err := m.existing(a.ctx, &requestFlags{Workers: 1, Timeout: time.Second, DoubtWait: time.Minute, LockWait: c.LockWait})
+	book, release, err := m.existing(a, &requestFlags{Workers: 1, Timeout: time.Second, DoubtWait: time.Minute, LockWait: c.LockWait})
 	if err != nil {
 		return err
 	}
 	defer func() { err = also(err, release()) }()
 	p, err := book.Purge(a.ctx, before, a.now())
+	if ledger.Damaged(err) {
+		return err
+	}
 	if err != nil {
 		return &failure{err, exitStopped, say.Text("the same command again goes on")}
 	}

@@ -3,8 +3,10 @@ package command
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +55,19 @@ func TestUnusableLedger(t *testing.T) {
 			if err := os.WriteFile(path, []byte(strings.Repeat("this is a letter\n", 99)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "put a good copy of it in its place"},
+		}, "put a good copy in its place"},
+		{"damaged", func(t *testing.T, path string) { // an index that lacks an order
+			book, err := ledger.Open(path, "merchant")
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry := ledger.Entry{Run: 1, Line: 2, Order: ledger.Order{MerchantUID: "A-1"}, State: ledger.Issued}
+			if err := errors.Join(book.Record(t.Context(), entry), book.Close()); err != nil {
+				t.Fatal(err)
+			}
+			change(`PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, 'live = 1', 'live = 7') WHERE name = 'entries_live'`)(t, path)
+			change(`REINDEX entries_live`, `PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, 'live = 7', 'live = 1') WHERE name = 'entries_live'`)(t, path)
+		}, "put a good copy in its place"},
 		{"missing", func(*testing.T, string) {}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -66,8 +80,10 @@ func TestUnusableLedger(t *testing.T) {
 					if says = "there is no ledger at"; args[0] == "run" {
 						continue // makes it
 					}
-				} else if args[1:] != nil && args[len(args)-1] == "list" && test.name == "another program's" {
+				} else if args[len(args)-1] == "list" && test.name == "another program's" {
 					says = "none of a ledger's tables"
+				} else if args[len(args)-1] == "list" && test.name == "damaged" {
+					continue // it is told what can be read
 				}
 				var out, errs bytes.Buffer
 				if status := Main(append(args, "--sandbox", "--ledger", path), nil, &out, &errs, time.Now); status != exitUsage || !strings.Contains(errs.String(), says) {
@@ -77,6 +93,57 @@ func TestUnusableLedger(t *testing.T) {
 			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 				t.Error("the file is another one now")
 			}
+			if files, _ := os.ReadDir(filepath.Dir(path)); before == nil && len(files) > 0 {
+				t.Error("where there was no ledger there are", files)
+			}
 		})
+	}
+}
+
+// TestDamagedLine flips a bit of an account number in the ledger: it gets into no results, and nothing is sent.
+func TestDamagedLine(t *testing.T) {
+	dir := t.TempDir()
+	orders, results, path := filepath.Join(dir, "orders.csv"), filepath.Join(dir, "orders.results.csv"), filepath.Join(dir, "ledger.db")
+	if err := os.WriteFile(orders, []byte("주문번호,금액,은행,입금기한,예금주\nA-1,1000,국민,+7d,한빛\nA-2,1000,국민,+7d,한빛\nA-3,1000,국민,+7d,한빛\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := func(status int, args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if got := Main(append(args, "--sandbox", "--ledger", path), nil, &out, &errs, time.Now); got != status {
+			t.Errorf("%q: exit status %d, want %d: %s", args, got, status, &errs)
+		}
+		return out.String() + errs.String()
+	}
+	command(exitDone, "run", orders)
+	text, err := os.ReadFile(results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := regexp.MustCompile(`A-2,.*,([0-9]{14}),`).FindSubmatch(text)
+	file, err := os.ReadFile(path)
+	if err != nil || len(number) < 2 || !bytes.Contains(file, number[1]) {
+		t.Fatal(number, err)
+	}
+	file[bytes.Index(file, number[1])+7] ^= 1
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sent, err := os.ReadFile(path + ".sandbox.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"run", orders}, {"report", orders}, {"ledger", "list"}, {"ledger", "show", "A-2"}, {"ledger", "export"}} {
+		said := command(exitStopped, args...)
+		if !strings.Contains(said, "the ledger is damaged: line 3 of run 1") || !strings.Contains(said, "hint: put a good copy") || strings.Contains(said, string(number[1][8:])) {
+			t.Errorf("%q: %s", args, said)
+		}
+	}
+	command(exitDone, "ledger", "show", "A-1")
+	if after, err := os.ReadFile(results); err != nil || !bytes.Equal(after, text) {
+		t.Errorf("the results are others: %s, %v", after, err)
+	}
+	if after, err := os.ReadFile(path + ".sandbox.jsonl"); err != nil || !bytes.Equal(after, sent) {
+		t.Error("something was sent")
 	}
 }

@@ -130,9 +130,18 @@ func replaceable(written []string) error {
 	return nil
 }
 
-// book opens the ledger.
-func (m *merchant) book() (*ledger.Ledger, error) {
-	book, err := ledger.Open(m.ledger, m.name)
+// book opens the ledger, once it has been found sound.
+func (m *merchant) book(a *app) (book *ledger.Ledger, err error) {
+	if !a.sound {
+		err = ledger.Check(a.ctx, m.ledger)
+		a.sound = err == nil
+	}
+	if err == nil {
+		book, err = ledger.Open(m.ledger, m.name)
+	}
+	if err != nil && a.ctx.Err() != nil {
+		return nil, context.Cause(a.ctx)
+	}
 	if err != nil {
 		return nil, usage(ledgerHint(err), "the ledger: %w", err)
 	}
@@ -146,7 +155,9 @@ func ledgerHint(err error) string {
 	case errors.Is(err, ledger.ErrNewer):
 		return say.Mark("nothing was sent; use the newer program: another ledger would not know which orders have their account")
 	case ledger.Damaged(err):
-		return say.Mark("nothing was sent; put a good copy of it in its place: another ledger would not know which orders have their account")
+		return say.Mark("nothing was sent; put a good copy in its place, and the log beside it (-wal) out of the way: another ledger would not know which orders have their account")
+	case errors.Is(err, ledger.ErrOlder):
+		return say.Mark("nothing is lost; vbankbatch reconcile brings it up to date")
 	case errors.Is(err, ledger.ErrLinked):
 		return say.Mark("nothing was sent; remove the other names (find -samefile shows them); if one has a -wal file beside it, that is the name to keep")
 	case errors.Is(err, ledger.ErrMounted):
@@ -155,7 +166,7 @@ func ledgerHint(err error) string {
 	return say.Mark("nothing was sent; name a place that can be written with --ledger")
 }
 
-// lock takes the ledger's lock, once the request flags have been found good; run over a folder has it already.
+// lock takes the ledger's lock and brings it up to date, once the request flags have been found good; run over a folder has it already.
 func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() error, err error) {
 	if err := f.check(m); err != nil {
 		return nil, err
@@ -164,11 +175,16 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 		return func() error { return nil }, nil
 	}
 	unlock, err = ledger.Lock(ctx, m.ledger, f.LockWait)
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
 	if errors.Is(err, ledger.ErrLocked) {
 		return nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, say.Text("wait for it to end, here with --lock-wait 10m")}
+	}
+	if err == nil {
+		if err = ledger.Upgrade(ctx, m.ledger); err != nil {
+			err = errors.Join(err, unlock())
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	if err != nil {
 		return nil, usage(ledgerHint(err), "the ledger: %w", err)
@@ -177,20 +193,20 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 }
 
 // existing is locked for a command that has nothing to do without a ledger: it makes none.
-func (m *merchant) existing(ctx context.Context, f *requestFlags) (*ledger.Ledger, func() error, error) {
+func (m *merchant) existing(a *app, f *requestFlags) (*ledger.Ledger, func() error, error) {
 	if _, err := os.Stat(m.ledger); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, usage(noLedgerHint, "there is no ledger at %s: %w", m.ledger, fs.ErrNotExist)
 	}
-	return m.locked(ctx, f)
+	return m.locked(a, f)
 }
 
 // locked opens the ledger for a command that changes it.
-func (m *merchant) locked(ctx context.Context, f *requestFlags) (*ledger.Ledger, func() error, error) {
-	unlock, err := m.lock(ctx, f)
+func (m *merchant) locked(a *app, f *requestFlags) (*ledger.Ledger, func() error, error) {
+	unlock, err := m.lock(a.ctx, f)
 	if err != nil {
 		return nil, nil, err
 	}
-	book, err := m.book()
+	book, err := m.book(a)
 	if err != nil {
 		return nil, nil, errors.Join(err, unlock())
 	}

@@ -76,6 +76,9 @@ func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results
 	if lacking, ok := errors.AsType[*report.EncodingError](err); ok {
 		return &failure{lacking, exitStopped, say.Text("nothing is lost: vbankbatch report without --out-encoding writes the results")}
 	}
+	if ledger.Damaged(err) { // they would be wrong the next time too
+		return say.Errorf("the results could not be written: %w", err)
+	}
 	if err != nil {
 		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, say.Text("nothing is lost: vbankbatch report writes them again")}
 	}

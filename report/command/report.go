@@ -47,7 +47,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if !c.Quiet {
 		report.PrintPlan(a.stderr, plan)
 	}
-	book, err := m.book()
+	book, err := m.book(a)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	book, release, err := m.existing(a.ctx, &c.requestFlags)
+	book, release, err := m.existing(a, &c.requestFlags)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	if _, err := nearest(c.Until, told.Started); err != nil {
 		return err
 	}
-	book, release, err := m.locked(a.ctx, &c.requestFlags)
+	book, release, err := m.locked(a, &c.requestFlags)
 	if err != nil {
 		return err
 	}
