@@ -277,18 +277,18 @@ type trust struct {
 	lost   bool
 }
 
-// The sample of the orders that a list omits is one in sampled, and from the second list on laterSample at most.
+// Sizes of the sample of the orders that a list omits.
 const (
-	sampled     = 12
+	firstSample = 8
 	laterSample = 2
 )
 
 // doubtOmitted looks closely at a sample of the rows whose orders a list omitted. If one of them has payments, all are to be
 // looked at closely, here and in the lists to come.
 func (a *ahead) doubtOmitted(ctx context.Context, omitted []*job) error {
-	size := (len(omitted) + sampled - 1) / sampled
+	size := min(firstSample, len(omitted))
 	if a.trust.looked {
-		size = min(size, laterSample)
+		size = min(laterSample, len(omitted))
 	}
 	for i := range size {
 		j := omitted[i*len(omitted)/size]

@@ -117,7 +117,7 @@ func (a *auditing) chunk(ctx context.Context, chunk []ledger.Entry) error {
 	a.mu.Unlock()
 	a.options.Counts.audited(len(chunk))
 	for _, e := range chunk {
-		plain := e.Status == Issued && e.Attempts == 1 && !a.adopted.has(e.Line)
+		plain := e.Status == Issued && e.Attempts == 1 && !a.suspects.has(e.Line)
 		listed := found[e.MerchantUID]
 		if plain && (asClaimed(&e, listed) || err == nil && len(listed) == 0 && a.blind.Load()) {
 			continue

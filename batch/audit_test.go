@@ -195,3 +195,49 @@ func TestRestoredLedger(t *testing.T) {
 		w.expect(got, "A-1 issued", "A-2 conflict FIGURES_DIFFER", "A-3 already_issued")
 	})
 }
+
+// TestAuditSentAgain has a gateway refuse an issue that the API has carried out, and the look-up before the second one not
+// show it yet: the audit looks at the order closely, since a list may show one account only.
+func TestAuditSentAgain(t *testing.T) {
+	stale := true
+	config := sandbox.Config{Fault: func(r *http.Request, id string, nth int) sandbox.Fault {
+		switch {
+		case r.URL.Path == "/vbanks" && nth == 1:
+			return sandbox.Lying(http.StatusTooManyRequests)
+		case stale && r.Pattern == "GET /payments/findAll/{merchant_uid}":
+			return sandbox.Stale
+		}
+		return ""
+	}, Faults: sandbox.Faults{StaleBy: 20 * time.Second}}
+	faked(t, config, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck = false
+		api := bent{API: w.client, issue: func(request client.IssueRequest) (client.Payment, error) {
+			payment, err := w.client.Issue(t.Context(), request)
+			stale = false
+			return payment, err
+		}}
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A conflict SEVERAL_ACCOUNTS")
+	})
+}
+
+// TestSmallFileAfterALie has a list deny the one order of a small file that has an account.
+func TestSmallFileAfterALie(t *testing.T) {
+	config := sandbox.Config{Fault: func(r *http.Request, _ string, _ int) sandbox.Fault {
+		if r.Pattern == "GET /payments" {
+			return sandbox.Lying(http.StatusNotFound)
+		}
+		return ""
+	}}
+	faked(t, config, func(t *testing.T, w *world) {
+		w.other("A-5", 1000)
+		got, err := w.run(t.Context(), manyOrders(t, 8))
+		if err != nil || got[5] != "A-5 already_issued" {
+			t.Errorf("%q, %v", got, err)
+		}
+		w.oneEach(8)
+	})
+}

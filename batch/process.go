@@ -237,6 +237,9 @@ func (r *run) issue(ctx context.Context, j *job) {
 			r.record(j, refusal)
 		}
 	default:
+		if payment.SentAgain {
+			r.suspects.add(int64(j.row.Line))
+		}
 		r.record(j, issued(j, payment))
 	}
 }

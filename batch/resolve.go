@@ -349,7 +349,7 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note st
 		}
 	}
 	if found == adopted {
-		r.adopted.add(int64(j.row.Line))
+		r.suspects.add(int64(j.row.Line))
 	}
 	// The entry that holds the order is this row's own, or that of the run which sent the issue.
 	holder, own := d.settled(found, note), d.order.Run == r.id && d.order.Line == int64(j.row.Line)

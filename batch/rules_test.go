@@ -18,6 +18,7 @@ func TestAnotherAmount(t *testing.T) {
 			request.Amount /= 10
 			return w.client.Issue(context.Background(), request)
 		}}
+		w.opts.Audit = nil
 		got, err := w.with(api, plan(t, "주문번호,금액", "A,10000"))
 		if err != nil {
 			t.Fatal(err)
@@ -28,6 +29,21 @@ func TestAnotherAmount(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.expect(got, "A conflict FIGURES_DIFFER") // the ledger has the API's amount
+	})
+}
+
+// TestMadeAndFailed has the API answer an issue with a payment that has failed: there is no account.
+func TestMadeAndFailed(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		api := bent{API: w.client, issue: func(request client.IssueRequest) (client.Payment, error) {
+			return client.Payment{ImpUID: "imp_1", MerchantUID: "A", Status: client.StatusFailed, FailReason: "한도 초과", Amount: 1000}, nil
+		}}
+		w.opts.Audit = nil
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A rejected PG_REFUSED")
 	})
 }
 

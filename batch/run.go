@@ -28,7 +28,7 @@ type run struct {
 	perRow   atomic.Int64        // nanoseconds that the workers took for a row of the last group; 0 is not known
 	outcomes chan []ledger.Entry // to be recorded; see recorder
 	accounts accounts
-	adopted  lines       // issues that were found after their answer was lost
+	suspects lines       // for the audit: found after their answer was lost, or sent again after a refusal
 	blind    atomic.Bool // the API's lists do not hold the accounts of its test channels
 }
 

@@ -76,6 +76,10 @@ type Payment struct {
 	CardIssuerName    Text            `json:"card_issuer_name"`
 	CardPublisherCode Text            `json:"card_publisher_code"`
 	CardPublisherName Text            `json:"card_publisher_name"`
+
+	// SentAgain is no field of the API: the issue that made this was sent more than once, each time but the last refused
+	// with 401 or 429.
+	SentAgain bool `json:"-"`
 }
 
 // Cancellation is the API's PaymentCancelAnnotation.

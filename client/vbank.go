@@ -66,8 +66,13 @@ type UpdateRequest struct {
 // ([InDoubt]) ask with FindAll before calling again.
 func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, error) {
 	k := call{method: http.MethodPost, path: "/vbanks", endpoint: "/vbanks", query: keyQuery(request.PGAPIKey), body: request}
-	k.refuted = func(ctx context.Context) *Error { return c.unlessMade(ctx, k.op(), request.MerchantUID) }
+	again := false
+	k.refuted = func(ctx context.Context) *Error {
+		again = true
+		return c.unlessMade(ctx, k.op(), request.MerchantUID)
+	}
 	payment, err := c.vbank(ctx, k)
+	payment.SentAgain = again
 	switch {
 	case err == nil && string(payment.MerchantUID) != request.MerchantUID:
 		return Payment{}, &Error{Op: k.op(), Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
