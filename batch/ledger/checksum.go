@@ -67,7 +67,7 @@ func (c *checksums) texts(all ...string) {
 // reading takes rows of entryColumns, one after the other into the same entry.
 type reading struct {
 	Entry
-	state              any // SQL takes text for other than the same bytes that are none
+	state              any // text; the same bytes that are none, by a bit, are another state in SQL
 	intentAt, checksum int64
 	into               []any
 	checksums

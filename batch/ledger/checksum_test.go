@@ -61,10 +61,10 @@ func small(t *testing.T) (path string, orders []Order) {
 
 // known is all that is read of a ledger's entries.
 type known struct {
-	Orders           map[Order]Entry
-	Doubts           []Entry
-	First, Last      []Entry
-	Lines, Some, One []Line
+	Orders                    map[Order]Entry
+	Doubts                    []Entry
+	First, Last               []Entry
+	Lines, Some, Invalid, One []Line
 }
 
 // knows reads all that a ledger knows of its entries.
@@ -91,6 +91,9 @@ func knows(l *Ledger, r *Reader, orders []Order) (k known, err error) {
 		return k, err
 	}
 	if err = r.List(ctx, Filter{InDoubt: true}, to(&k.Some)); err != nil {
+		return k, err
+	}
+	if err = r.List(ctx, Filter{Status: "invalid"}, to(&k.Invalid)); err != nil {
 		return k, err
 	}
 	history, err := r.History(ctx, orders[0])

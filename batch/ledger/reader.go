@@ -52,7 +52,7 @@ func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
 	// copies less than all. SQLite opens a file that may not be written to read-only by itself.
 	err = r.connect(ctx, url.Values{"mode": {"rw"}}, merchant)
 	if cannotLock(err) {
-		// A permission that is lacking has an error of its own.
+		// A permission that is lacking has an error of its own. (See lockItself: whoever gets here is not writing to it.)
 		if file, denied := os.Open(path); denied != nil {
 			return nil, denied
 		} else if err := file.Close(); err != nil {
@@ -222,8 +222,8 @@ func (r *Reader) List(ctx context.Context, filter Filter, do func(*Line) error) 
 	if filter.InDoubt {
 		query += ` AND e.state ` + inDoubt
 	}
-	if filter.Status != "" {
-		also(`e.status = $%d`, filter.Status)
+	if filter.Status != "" { // CAST, for what is no text any more, by a flipped bit, would be passed over
+		also(`CAST(e.status AS TEXT) = $%d`, filter.Status)
 	}
 	if !filter.Since.IsZero() {
 		also(lineTime+` >= $%d`, filter.Since.UnixMicro())
@@ -288,7 +288,7 @@ func (r *Reader) History(ctx context.Context, order Order) ([]Line, error) {
 			unknown.Tiers = append(unknown.Tiers, line.Tier)
 		}
 		return nil
-	}, selectLines+`AND e.merchant_uid = $2 ORDER BY e.run DESC, e.line DESC`, r.merchant, order.MerchantUID)
+	}, selectLines+`AND CAST(e.merchant_uid AS TEXT) = $2 ORDER BY e.run DESC, e.line DESC`, r.merchant, order.MerchantUID)
 	if err == nil && len(lines) == 0 {
 		err = unknown
 	}
