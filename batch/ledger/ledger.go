@@ -133,9 +133,6 @@ func Merchant(apiURL, key string) string {
 // Open opens the ledger file at path for one merchant, and makes it, mode 0600, when it is missing. The caller
 // closes it.
 func Open(path, merchant string) (*Ledger, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
 	absolute, err := locate(path)
 	if err != nil {
 		return nil, err
@@ -173,6 +170,9 @@ func Open(path, merchant string) (*Ledger, error) {
 // What is there is not opened: see lockItself.
 func locate(path string) (string, error) {
 	if err := regular(path); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite gives its other files the same mode

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock locks the file for this open file description. A lock by flock(2) would be one on all of the file where the
-// system makes such locks of the other kind, and SQLite could not lock it any more.
+// tryLock locks a byte of the file for this open file description. A lock by flock(2) is one on the whole file where the
+// system makes it of the same kind, as on NFS and macOS: SQLite would be kept out too.
 func tryLock(file *os.File) (bool, error) {
 	err := unix.FcntlFlock(file.Fd(), ofdSetLock, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: lockByte, Len: 1})
 	switch {

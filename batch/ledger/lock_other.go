@@ -4,7 +4,7 @@ package ledger
 
 import "os"
 
-// tryLock locks nothing: on the BSDs a lock of all of the file would keep SQLite out too. Only the file beside is locked.
+// tryLock locks nothing, for want of a lock that would not keep SQLite out too. Only the file beside is locked.
 func tryLock(*os.File) (bool, error) { return true, nil }
 
 func mounted(string) bool { return false } // only Linux mounts single files

@@ -21,37 +21,37 @@ var (
 // Upgrade brings a ledger that an earlier version of this program has written up to date, some 100,000 lines in a second.
 // The caller holds the [Lock], and calls it before [Open].
 func Upgrade(ctx context.Context, path string) error {
-	return beforeOpen(ctx, path, func(conn *sql.Conn, version int) error {
+	return beforeOpen(path, func(db *sql.DB, version int) error {
 		if version == 0 || version == schemaVersion {
 			return nil
 		}
-		if err := fits(ctx, conn); err != nil { // what is damaged would get good checksums
+		if err := fits(ctx, db); err != nil { // what is damaged would get good checksums
 			return err
 		}
-		return bringUp(ctx, conn, version)
+		return bringUp(ctx, db, version)
 	})
 }
 
 // Check looks whether all that the ledger at path holds fits together, so that nothing is missed that is there; that takes
 // some two seconds for a million lines. What an entry says is looked at whenever it is read.
 func Check(ctx context.Context, path string) error {
-	return beforeOpen(ctx, path, func(conn *sql.Conn, version int) error {
+	return beforeOpen(path, func(db *sql.DB, version int) error {
 		if version != schemaVersion {
 			return nil
 		}
-		return sound(ctx, conn)
+		return sound(ctx, db)
 	})
 }
 
-// beforeOpen does something with a ledger that this program may write to.
-func beforeOpen(ctx context.Context, path string, do func(conn *sql.Conn, version int) error) error {
+// beforeOpen does something with a ledger that this program may write to; schema version 0 is an empty one.
+func beforeOpen(path string, do func(db *sql.DB, version int) error) error {
 	absolute, err := locate(path)
 	if err != nil {
 		return err
 	}
 	version, err := ours(absolute)
 	if err == nil {
-		err = connected(ctx, absolute, func(conn *sql.Conn) error { return do(conn, version) })
+		err = connected(absolute, func(db *sql.DB) error { return do(db, version) })
 	}
 	if err != nil {
 		return say.Errorf("%s is no usable ledger: %w", path, err)
@@ -59,23 +59,18 @@ func beforeOpen(ctx context.Context, path string, do func(conn *sql.Conn, versio
 	return nil
 }
 
-func connected(ctx context.Context, path string, do func(*sql.Conn) error) error {
+func connected(path string, do func(*sql.DB) error) error {
 	db, err := connect(path, url.Values{"mode": {"rw"}}, "synchronous(FULL)", "busy_timeout(5000)")
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	return do(conn)
+	return do(db)
 }
 
 // bringUp brings a ledger of an earlier schema up to today's, or leaves it as it is.
-func bringUp(ctx context.Context, conn *sql.Conn, version int) error {
-	tx, err := conn.BeginTx(ctx, nil)
+func bringUp(ctx context.Context, db *sql.DB, version int) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

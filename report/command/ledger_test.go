@@ -147,3 +147,16 @@ func TestDamagedLine(t *testing.T) {
 		t.Error("something was sent")
 	}
 }
+
+// TestReportWithoutLedger looks for a file's run where no ledger is yet, nor its folder.
+func TestReportWithoutLedger(t *testing.T) {
+	orders := filepath.Join(t.TempDir(), "orders.csv")
+	if err := os.WriteFile(orders, []byte("주문번호,금액,은행,입금기한,예금주\nA-1,1000,국민,+7d,한빛\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	args := []string{"report", "--sandbox", "--ledger", filepath.Join(t.TempDir(), "deep", "ledger.db"), orders}
+	if status := Main(args, nil, &out, &errs, time.Now); status != exitInput || !strings.Contains(errs.String(), "holds no run of this file") {
+		t.Errorf("exit status %d, %s", status, &errs)
+	}
+}
