@@ -229,11 +229,8 @@ func (r *run) issue(ctx context.Context, j *job) {
 	case client.InDoubt(err):
 		r.doubt(ctx, j, err)
 	case err != nil:
-		intentAt := j.order.IntentAt
 		j.order = ledger.Entry{}
-		refusal := r.refusal(j, err)
-		refusal.IntentAt = intentAt // an account that turns up in spite of the refusal is not older
-		if !r.tryLater(ctx, j, err, refusal) {
+		if refusal := r.refusal(j, err); !r.tryLater(ctx, j, err, refusal) {
 			r.record(j, refusal)
 		}
 	default:
