@@ -254,7 +254,7 @@ func (a *ahead) lookAheadTier(ctx context.Context, jobs []*job) error {
 	var omitted []*job
 	for _, j := range jobs {
 		j.seen = len(found[j.row.Request.MerchantUID]) > 0
-		j.ask = j.ask || j.seen || err != nil || a.trust.lost
+		j.ask = j.ask || j.seen || err != nil
 		if !j.ask {
 			omitted = append(omitted, j)
 		}
@@ -287,7 +287,10 @@ const (
 // looked at closely, here and in the lists to come.
 func (a *ahead) doubtOmitted(ctx context.Context, omitted []*job) error {
 	size := min(firstSample, len(omitted))
-	if a.trust.looked {
+	switch {
+	case a.trust.lost:
+		size = 0
+	case a.trust.looked:
 		size = min(laterSample, len(omitted))
 	}
 	for i := range size {

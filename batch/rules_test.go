@@ -2,6 +2,9 @@ package batch_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,24 +101,76 @@ func TestBeingMade(t *testing.T) {
 	})
 }
 
-// TestLookUpAheadFails has the look-up of many orders fail over one of them: that is no word about the others.
+// TestLookUpAheadFails has the look-up of many orders fail over one of them: that says nothing about the others.
 func TestLookUpAheadFails(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
-		w.other("A", 1000)
+		for _, i := range []int{7, 33} { // past any sample
+			w.other(fmt.Sprintf("A-%d", i), 1000)
+		}
 		for _, kind := range []client.Kind{client.Refused, client.Mismatch, client.ServerError, client.NoReply, client.Malformed} {
 			api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) {
 				return nil, &client.Error{Op: "GET /payments", Kind: kind}
 			}}
 			w.ledger += "x"
 			w.opts.Audit = nil
-			got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
-			if err != nil {
-				t.Fatal(err)
+			got, err := w.with(api, manyOrders(t, 40))
+			if err != nil || strings.Count(strings.Join(got, "\n"), "already_issued") < 2 {
+				t.Fatalf("%s: %q, %v", kind, got, err)
 			}
-			w.expect(got, "A already_issued")
-			if n := w.api.Ready("A"); n != 1 {
-				t.Fatalf("%s: %d accounts", kind, n)
+			w.oneEach(40)
+		}
+	})
+}
+
+// TestCloseLookFails has a list omit an order, and the close look at it fail at first: it is looked at again.
+func TestCloseLookFails(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.other("A", 1000)
+		failed := false
+		api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) { return nil, nil },
+			findAll: func(uid string) ([]client.Payment, error) {
+				if !failed {
+					failed = true
+					return nil, &client.Error{Op: "GET /payments/findAll/{merchant_uid}", Kind: client.ServerError}
+				}
+				return w.client.FindAll(context.Background(), uid, "")
+			}}
+		w.opts.Audit = nil
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A already_issued")
+	})
+}
+
+// TestNotSentIsAsked stops a run when an issue was refused and made all the same, before it could be looked up: the run that
+// goes on looks it up, although it was told to ask for nothing that the ledger does not know.
+func TestNotSentIsAsked(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck, w.opts.Audit = false, nil
+		p := plan(t, "주문번호,금액", "A,1000")
+		ctx, stop := context.WithCancelCause(t.Context())
+		api := bent{API: w.client, issue: func(request client.IssueRequest) (client.Payment, error) {
+			if _, err := w.client.Issue(context.Background(), request); err != nil {
+				t.Error(err)
 			}
+			stop(errors.New("stopped"))
+			return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.RateLimited}
+		}}
+		book := w.book()
+		got, err := w.runOn(ctx, p, api, book)
+		book.Close()
+		if err == nil {
+			t.Error("nothing stopped the run")
+		}
+		w.expect(got, "A not_sent API_BUSY")
+		if got, err = w.run(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A already_issued")
+		if n := w.api.Ready("A"); n != 1 {
+			t.Errorf("%d accounts", n)
 		}
 	})
 }

@@ -64,6 +64,29 @@ func TestListsThatLie(t *testing.T) {
 	}
 }
 
+// TestListsThatLieLater has lists deny all orders, most of which have no account: once one was found that a list denied, no list
+// is believed any more.
+func TestListsThatLieLater(t *testing.T) {
+	config := sandbox.Config{Fault: func(r *http.Request, _ string, _ int) sandbox.Fault {
+		if r.Pattern == "GET /payments" {
+			return sandbox.Lying(http.StatusNotFound)
+		}
+		return ""
+	}}
+	faked(t, config, func(t *testing.T, w *world) {
+		for i := range 100 {
+			w.other(fmt.Sprintf("A-%d", i), 1000)
+		}
+		for _, i := range []int{133, 171, 222, 266, 299} { // past any sample
+			w.other(fmt.Sprintf("A-%d", i), 1000)
+		}
+		if _, err := w.run(t.Context(), manyOrders(t, 300)); err != nil {
+			t.Fatal(err)
+		}
+		w.oneEach(300)
+	})
+}
+
 // TestRefusalsThatLie has issues refused that the API has carried out: what can be sent again is looked up before.
 func TestRefusalsThatLie(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
