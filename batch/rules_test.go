@@ -122,6 +122,27 @@ func TestLookUpAheadFails(t *testing.T) {
 	})
 }
 
+// TestNotFoundTooEarly loses an issue that is carried out twenty seconds later, while the look-up of many orders fails, so that
+// each is asked for by itself: "not found" is not believed before its time then either.
+func TestNotFoundTooEarly(t *testing.T) {
+	config := sandbox.Config{Fault: once(sandbox.CommitLate), Faults: sandbox.Faults{CommitBy: 20 * time.Second}}
+	faked(t, config, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck, w.opts.Audit = false, nil
+		api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) {
+			return nil, &client.Error{Op: "GET /payments", Kind: client.Refused}
+		}}
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A issued")
+		time.Sleep(time.Minute)
+		if n := w.api.Ready("A"); n != 1 {
+			t.Errorf("%d accounts", n)
+		}
+	})
+}
+
 // TestCloseLookFails has a list omit an order, and the close look at it fail at first: it is looked at again.
 func TestCloseLookFails(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
