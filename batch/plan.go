@@ -113,8 +113,13 @@ func (t *Totals) add(row *input.Row) {
 // row's. To find orders that stand in several rows, or look alike, it keeps some 40 bytes a row until it is done; a
 // file that has such orders is read twice.
 func Preflight(ctx context.Context, file *input.File, options input.Options) (*Plan, error) {
+	return preflight(ctx, file, options, mostRepeats)
+}
+
+// preflight refuses a file of which more than most lines are for orders that stand in other lines too.
+func preflight(ctx context.Context, file *input.File, options input.Options, most int) (*Plan, error) {
 	p := &Plan{File: file, Options: options}
-	index := repeatIndex{composed: options.Key != ""}
+	index := repeatIndex{composed: options.Key != "", most: most}
 	prepared := false
 	count := func(also func(*input.Row) error) error {
 		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[string]int), Codes: make(map[string]int)}
@@ -126,7 +131,7 @@ func Preflight(ctx context.Context, file *input.File, options input.Options) (*P
 			return also(row)
 		})
 	}
-	tooMany := &input.Error{Path: file.Path, Message: say.Sprintf("more than %d lines are for orders that stand in other lines too", mostRepeats),
+	tooMany := &input.Error{Path: file.Path, Message: say.Sprintf("more than %d lines are for orders that stand in other lines too", most),
 		Hint: say.Text("split the file, or look whether the column of order numbers is the right one")}
 	err := count(func(row *input.Row) error {
 		if index.add(row); index.tooMany() {
@@ -137,7 +142,7 @@ func Preflight(ctx context.Context, file *input.File, options input.Options) (*P
 	if err != nil {
 		return nil, err
 	}
-	if p.repeats, p.Alike = index.resolve(); len(p.repeats) > mostRepeats {
+	if p.repeats, p.Alike = index.resolve(); len(p.repeats) > most {
 		return nil, tooMany
 	} else if len(p.repeats)+len(p.Alike) > 0 {
 		if err := count(func(*input.Row) error { return nil }); err != nil {

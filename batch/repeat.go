@@ -67,6 +67,7 @@ func Alike(other int) string {
 type repeatIndex struct {
 	composed bool  // the order numbers are made by Options.Key
 	items    []int // columns in which two lines of one order may not differ; see itemColumns
+	most     int   // lines that may be for orders or accounts that other lines are for too
 	entries  []entry
 	counted  int    // entries up to which tooMany has looked
 	name     []byte // of the claim that is being added
@@ -175,17 +176,17 @@ func appendAlike(name []byte, id string) []byte {
 	return name
 }
 
-// The most lines that may be for orders that other lines are for too, and that are told to look like others; each is
+// The most lines that may be for orders that other lines are for too, and those that are told to look like others. Each is
 // remembered.
 const (
 	mostRepeats = 1_000_000
 	mostAlike   = 100_000
 )
 
-// tooMany reports whether more than mostRepeats lines are for orders or accounts that other lines are for too. It looks
-// when there are enough lines for that, and whenever they have doubled since, so that no file is read on for nothing.
+// tooMany reports whether more than the most lines are for orders or accounts that other lines are for too. It looks when
+// there are enough lines for that, and whenever they have doubled since, so that no file is read on for nothing.
 func (x *repeatIndex) tooMany() bool {
-	if len(x.entries) <= max(mostRepeats, 2*x.counted) {
+	if len(x.entries) <= max(x.most, 2*x.counted) {
 		return false
 	}
 	x.counted = len(x.entries)
@@ -197,17 +198,17 @@ func (x *repeatIndex) tooMany() bool {
 			}
 		}
 	}
-	return n > mostRepeats
+	return n > x.most
 }
 
-// resolve returns what is to be said of each line whose order or account stands in another line too, of more than
-// mostRepeats only the first; and for lines whose order number looks like another's the first such line, of more than
+// resolve returns what is to be said of each line whose order or account stands in another line too, of more than the most
+// only the first; and for lines whose order number looks like another's the first such line, of more than
 // mostAlike only some.
 func (x *repeatIndex) resolve() (found map[int]repeat, looks map[int]int) {
 	found, looks = make(map[int]repeat), make(map[int]int)
 	for group := range cut(x.shared(), func(a, b *entry) bool { return a.key == b.key }) {
 		for one := range cut(group, sameName) {
-			if len(found) <= mostRepeats {
+			if len(found) <= x.most {
 				x.repeated(one, found)
 			}
 		}
@@ -242,7 +243,7 @@ func (x *repeatIndex) repeated(one []entry, found map[int]repeat) {
 	}
 	composed := x.composed && one[0].by == issueByOrder
 	agree := agreeing(one) && !composed
-	for _, e := range one[:min(len(one), mostRepeats+1)] {
+	for _, e := range one[:min(len(one), x.most+1)] {
 		// A line can be in two groups, by its order and by its account: a conflict in either counts, and
 		// the account says which line it repeats.
 		if old, ok := found[int(e.line)]; (ok && old.conflict) || (agree && e.by == byOrderToo) {
