@@ -143,6 +143,36 @@ func TestNotFoundTooEarly(t *testing.T) {
 	})
 }
 
+// TestNotTheAccount loses an issue that never arrived, of an order that gets another account meanwhile: for another amount, or
+// one that has no number when the doubt wait is over. It is left to a person.
+func TestNotTheAccount(t *testing.T) {
+	for name, won := range map[string]int64{"another amount": 900, "no number": 1000} {
+		t.Run(name, func(t *testing.T) {
+			faked(t, sandbox.Config{Fault: once(sandbox.DropBefore)}, func(t *testing.T, w *world) {
+				w.opts.RemoteCheck, w.opts.Audit = false, nil
+				time.AfterFunc(10*time.Second, func() { w.other("A", won) })
+				api := bent{API: w.client, findAll: func(uid string) ([]client.Payment, error) {
+					all, err := w.client.FindAll(context.Background(), uid, "")
+					for i := range all {
+						if name == "no number" {
+							all[i].VbankNum = ""
+						}
+					}
+					return all, err
+				}}
+				got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.expect(got, "A unknown OTHER_ACCOUNT")
+				if n := w.api.Ready("A"); n != 1 {
+					t.Errorf("%d accounts", n)
+				}
+			})
+		})
+	}
+}
+
 // TestCloseLookFails has a list omit an order, and the close look at it fail at first: it is looked at again.
 func TestCloseLookFails(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
