@@ -173,6 +173,74 @@ func TestNotTheAccount(t *testing.T) {
 	}
 }
 
+// TestPaidAtOnce loses the answer to an issue whose account is paid into before it is looked up: it is the order's.
+func TestPaidAtOnce(t *testing.T) {
+	faked(t, sandbox.Config{Fault: once(sandbox.DropAfter)}, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck, w.opts.Audit = false, nil
+		time.AfterFunc(time.Second, func() { w.api.Pay(w.api.Payments()[0].ImpUID) })
+		got, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A issued")
+		if posts := w.api.Requests()["POST /vbanks"]; posts != 1 {
+			t.Errorf("sent %d times", posts)
+		}
+	})
+}
+
+// TestFoundForOtherFigures leaves an issue in doubt, and goes on with a file that asks for another amount: the account that is
+// found is not what that file's row asks for.
+func TestFoundForOtherFigures(t *testing.T) {
+	faked(t, sandbox.Config{Fault: once(sandbox.DropAfter)}, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck, w.opts.Audit = false, nil
+		down := &client.Error{Op: "GET /payments", Kind: client.ServerError}
+		blind := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) { return nil, down },
+			findAll: func(string) ([]client.Payment, error) { return nil, down }}
+		got, err := w.with(blind, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A unknown IN_DOUBT")
+		slow := bent{API: w.client} // reconcile at the start of the run is to find nothing
+		began := time.Now()
+		slow.many = func(uids []string) (map[string][]client.Payment, error) {
+			if time.Since(began) < time.Second {
+				return nil, nil
+			}
+			return w.client.Payments(context.Background(), uids)
+		}
+		got, err = w.with(slow, plan(t, "주문번호,금액", "A,2000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A conflict FIGURES_DIFFER")
+	})
+}
+
+// TestAdoptedIsLookedAtClosely has another account appear for an order whose account was found after its answer was lost, and
+// the list of many orders tell of one only.
+func TestAdoptedIsLookedAtClosely(t *testing.T) {
+	faked(t, sandbox.Config{Fault: once(sandbox.DropAfter)}, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck = false
+		api := bent{API: w.client}
+		adopted := false
+		api.many = func(uids []string) (map[string][]client.Payment, error) {
+			found, err := w.client.Payments(context.Background(), uids)
+			if adopted {
+				w.other("A", 1000)
+			}
+			adopted = true
+			return found, err
+		}
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A conflict SEVERAL_ACCOUNTS")
+	})
+}
+
 // TestCloseLookFails has a list omit an order, and the close look at it fail at first: it is looked at again.
 func TestCloseLookFails(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
