@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +239,49 @@ func TestAdoptedIsLookedAtClosely(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.expect(got, "A conflict SEVERAL_ACCOUNTS")
+	})
+}
+
+// TestSentTwiceIsLookedAtClosely has another account appear for an order that was sent twice, and the list of many orders tell
+// of one only.
+func TestSentTwiceIsLookedAtClosely(t *testing.T) {
+	faked(t, sandbox.Config{Fault: once(sandbox.DropBefore)}, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck = false
+		api := bent{API: w.client, many: func(uids []string) (map[string][]client.Payment, error) {
+			found, err := w.client.Payments(context.Background(), uids)
+			if w.api.Ready("A") == 1 {
+				w.other("A", 1000)
+			}
+			return found, err
+		}}
+		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A conflict SEVERAL_ACCOUNTS")
+	})
+}
+
+// TestRefusedWithAnOlderAccount refuses an order that has an account from before the run, which nobody asked for: the audit
+// does not take that for what the run made.
+func TestRefusedWithAnOlderAccount(t *testing.T) {
+	refuse := false
+	config := sandbox.Config{Fault: func(r *http.Request, _ string, _ int) sandbox.Fault {
+		if refuse && r.URL.Path == "/vbanks" {
+			return sandbox.Refuse
+		}
+		return ""
+	}}
+	faked(t, config, func(t *testing.T, w *world) {
+		w.opts.RemoteCheck = false
+		w.other("A", 1000)
+		time.Sleep(time.Hour)
+		refuse = true
+		got, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A conflict OTHER_ACCOUNT")
 	})
 }
 
