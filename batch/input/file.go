@@ -18,7 +18,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -47,98 +49,163 @@ var encodings = map[string]encoding.Encoding{
 
 const bom = "\ufeff"
 
-// maxUnpacked is how many bytes a compressed file may unpack to: it bounds the disk that a small file can fill.
-const maxUnpacked = 4 << 30
+// MostBytes is how many bytes Open takes: it bounds the disk that an input without an end, or a small one that unpacks to
+// a large one, can fill.
+const MostBytes = 4 << 30
 
-// File is an input whose bytes have been looked through once. It stays open, so a pass reads the file that Open saw
-// even when another has taken its name. Several passes may run at once.
+// File is an input whose bytes have been looked through once. Every pass reads the bytes that were looked through, from a
+// copy of them, whatever becomes of the file meanwhile. Several passes may run at once.
 type File struct {
 	Path     string
+	Place    string            // where it lies; see Place
 	Digest   [sha256.Size]byte // SHA-256 of its bytes, unpacked
 	Size     int64             // bytes, unpacked
 	Encoding string            // as detected: utf-8, cp949, utf-16le or utf-16be
 
-	file     *os.File
-	spool    string // to be removed at Close
+	file     *os.File // nil for standard input
 	modified time.Time
+	copy     private
 	bom      bool   // of UTF-8
 	returns  bool   // lines end in CR alone, as on old Macs
 	broken   *Error // where it stops being UTF-8, if it does
 	nul      *Error // where it holds its first NUL byte
 }
 
-// Open looks a file through: every byte is read once, and what cannot be a CSV file is refused with an *Error that
-// says how to make it one. The path - is standard input, which is copied to a private temporary file, as is anything
-// else that can be read only once, and what gzip has packed.
+// Open is OpenContext that nothing ends and that takes MostBytes.
 func Open(path string, stdin io.Reader) (*File, error) {
+	return OpenContext(context.Background(), path, stdin, MostBytes)
+}
+
+// OpenContext looks a file of at most so many bytes through, unpacked: every byte is read once and copied, and what cannot
+// be a CSV file is refused with an *Error that says how to make it one. The path - is standard input. The end of ctx, whose
+// cause is returned, also ends the wait for a pipe that nobody writes to.
+func OpenContext(ctx context.Context, path string, stdin io.Reader, most int64) (*File, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	f := &File{Path: path}
-	err := f.open(stdin)
+	r, err := f.open(ctx, stdin)
 	if err == nil {
-		err = f.examine()
+		err = f.examine(ctx, r, most)
 	}
 	if err != nil {
-		if f.file != nil {
-			f.Close() // the first error says more
-		}
+		f.Close() // the first error says more
 		return nil, err
 	}
 	return f, nil
 }
 
-func (f *File) open(stdin io.Reader) error {
+// Place is the absolute path to which a path leads, through the links of its folder, and its own as long as they lead
+// somewhere. Standard input, and a pipe that a shell has made, lie nowhere: "-".
+func Place(path string) string {
+	if path == "-" {
+		return path
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 && (strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/")) {
+		return "-"
+	}
+	for range 40 { // as many links as Linux follows
+		target, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(folder, filepath.Base(path))
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	return path
+}
+
+// open returns what the file's bytes are read from, unpacked.
+func (f *File) open(ctx context.Context, stdin io.Reader) (io.Reader, error) {
+	f.Place = Place(f.Path)
 	if f.Path == "-" {
 		f.Path = say.Text("standard input")
-		return f.unpack(stdin)
+		return f.unpacked(patient(ctx, stdin)), nil
 	}
-	file, err := os.Open(f.Path)
-	if err != nil {
-		return f.failed(say.Text("cannot be opened"), err)
+	file, err := openFile(ctx, f.Path)
+	f.file = file
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, f.failed(say.Text("cannot be opened"), err)
 	}
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		err = f.failed(say.Text("cannot be read"), err)
+		return nil, f.failed(say.Text("cannot be read"), err)
 	case info.IsDir():
-		err = &Error{Path: f.Path, Message: say.Text("is a directory"), Hint: say.Text("name a CSV file, or - for standard input")}
-	case info.Mode().IsRegular():
-		magic := make([]byte, len(gzipMagic))
-		if n, _ := file.ReadAt(magic, 0); string(magic[:n]) != gzipMagic { // what fails here fails again below
-			f.file, f.modified = file, info.ModTime()
-			return nil
-		}
-		fallthrough
-	default:
-		err = f.unpack(file)
+		return nil, &Error{Path: f.Path, Message: say.Text("is a directory"), Hint: say.Text("name a CSV file, or - for standard input")}
+	case info.Mode()&fs.ModeDevice != 0:
+		return nil, &Error{Path: f.Path, Message: say.Text("is a device"), Hint: say.Text("name a CSV file, or - for standard input")}
+	case !info.Mode().IsRegular():
+		return f.unpacked(patient(ctx, file)), nil
 	}
-	file.Close() // read only
-	return err
+	r := f.unpacked(file)
+	if _, packed := r.(*unpacking); !packed { // whose own end tells whether it is whole
+		f.modified, f.copy.size = info.ModTime(), info.Size()
+	}
+	return r, nil
+}
+
+// openFile is os.Open that the end of ctx ends, too: a pipe that nobody writes to keeps whoever opens it waiting. What
+// still waits then is left behind; the process is about to end.
+func openFile(ctx context.Context, path string) (*os.File, error) {
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	done := make(chan opened)
+	go func() {
+		file, err := os.Open(path)
+		select {
+		case done <- opened{file, err}:
+		case <-ctx.Done():
+			file.Close() // nil has nothing to close
+		}
+	}()
+	select {
+	case o := <-done:
+		return o.file, o.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// patient reads from what may keep its reader waiting for ever, until ctx is done.
+func patient(ctx context.Context, from io.Reader) io.Reader {
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		_, err := io.Copy(w, from)
+		w.CloseWithError(err) // without an error it is the end
+	}()
+	return r
 }
 
 const gzipMagic = "\x1f\x8b"
 
-// unpack copies what can be read only once, or is packed, to a temporary file.
-func (f *File) unpack(r io.Reader) error {
+// unpacked is r, or what it unpacks to if gzip has packed it.
+func (f *File) unpacked(r io.Reader) io.Reader {
 	buffered := bufio.NewReader(r)
-	if magic, _ := buffered.Peek(len(gzipMagic)); string(magic) != gzipMagic { // its error comes again at the copy
-		return f.spoolFrom(buffered)
+	if magic, _ := buffered.Peek(len(gzipMagic)); string(magic) != gzipMagic { // its error comes again at the next read
+		return buffered
 	}
-	packed := unpacking{from: buffered}
-	err := f.spoolFrom(io.LimitReader(&packed, maxUnpacked+1))
-	switch {
-	case packed.err != nil:
-		err = &Error{Path: f.Path, Message: say.Text("cannot be unpacked"), Hint: say.Text("it may have been cut short: fetch or pack it again"), Err: packed.err}
-	case packed.size > maxUnpacked:
-		err = &Error{Path: f.Path, Message: say.Text("unpacks to more than 4 GiB"), Hint: say.Text("unpack it and split it")}
-	}
-	return err
+	return &unpacking{file: f, from: buffered}
 }
 
-// unpacking tells what failed at its end of a copy from what failed at the other.
+// unpacking tells what is wrong with what was packed from what is wrong with its reading.
 type unpacking struct {
+	file *File
 	from io.Reader
 	gzip *gzip.Reader
-	size int64
-	err  error
 }
 
 func (u *unpacking) Read(p []byte) (n int, err error) {
@@ -147,41 +214,26 @@ func (u *unpacking) Read(p []byte) (n int, err error) {
 	}
 	if err == nil {
 		n, err = u.gzip.Read(p)
-		u.size += int64(n)
 	}
 	if err != nil && err != io.EOF {
-		u.err = err
+		err = &Error{Path: u.file.Path, Message: say.Text("cannot be unpacked"), Hint: say.Text("it may have been cut short: fetch or pack it again"), Err: err}
 	}
 	return n, err
 }
 
-// spoolFrom copies what can be read only once to a file that nobody else can read. Where the system lets an open
-// file go without a name, the copy has none from the start and outlives no crash.
-func (f *File) spoolFrom(r io.Reader) error {
-	spool, err := os.CreateTemp("", "vbankbatch-*.csv") // 0600
-	if err != nil {
-		return f.failed(say.Text("cannot be copied to a temporary file"), err)
-	}
-	f.file = spool
-	if os.Remove(spool.Name()) != nil {
-		f.spool = spool.Name()
-	}
-	if _, err := io.Copy(spool, r); err != nil {
-		return f.failed(say.Text("cannot be copied to a temporary file"), err)
-	}
-	return nil
-}
-
-// Close closes the file and removes what Open has copied. Passes are to be closed before.
+// Close closes the file and removes the copy. Passes are to be closed before.
 func (f *File) Close() error {
-	err := f.file.Close()
-	if f.spool != "" {
-		err = errors.Join(err, os.Remove(f.spool))
+	err := f.copy.close()
+	if f.file != nil {
+		err = errors.Join(err, f.file.Close())
 	}
 	return err
 }
 
 func (f *File) failed(message string, err error) error {
+	if told, ok := errors.AsType[*Error](err); ok {
+		return told
+	}
 	if cause := (*os.PathError)(nil); errors.As(err, &cause) {
 		err = cause.Err // the path is said already
 	}
@@ -200,20 +252,25 @@ var foreignFormats = []struct{ magic, message string }{
 	{"%pdf", say.Mark("is a PDF document, not a CSV file")},
 }
 
-// examine is the first pass over the bytes.
-func (f *File) examine() error {
+// examine is the first pass over the bytes, which copies them.
+func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 	hash, at := sha256.New(), place{line: 1}
 	buf := make([]byte, 256<<10)
 	kept := 0                        // bytes of a character that the last read cut in two
 	feeds, syllables := false, false // line feeds, and Hangul in UTF-8
 	for first, end := true, false; !end; first = false {
-		n, err := io.ReadFull(io.NewSectionReader(f.file, f.Size, int64(len(buf)-kept)), buf[kept:])
+		n, err := io.ReadFull(r, buf[kept:])
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if end = err == io.EOF || err == io.ErrUnexpectedEOF; err != nil && !end {
 			return f.failed(say.Text("cannot be read"), err)
 		}
 		hash.Write(buf[kept : kept+n])
-		f.Size += int64(n)
-		chunk := buf[:kept+n]
+		if f.Size += int64(n); f.Size > most {
+			return &Error{Path: f.Path, Message: say.Sprintf("holds more than the %d bytes that --max-input allows", most), Hint: say.Text("split it, or give a larger --max-input")}
+		}
+		read, chunk := buf[kept:kept+n], buf[:kept+n]
 		if first {
 			if err := f.begins(chunk, end); err != nil {
 				return err
@@ -221,6 +278,9 @@ func (f *File) examine() error {
 			if f.bom {
 				chunk = chunk[len(bom):]
 			}
+		}
+		if err := f.copy.write(read); err != nil {
+			return f.notCopied(err)
 		}
 		if f.Encoding == utf8Name || f.broken != nil {
 			feeds = feeds || bytes.IndexByte(chunk, '\n') >= 0

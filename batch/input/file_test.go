@@ -181,32 +181,6 @@ func TestStandardInput(t *testing.T) {
 	}
 }
 
-// TestChangedWhileRead writes to the file between Open and the end of a pass.
-func TestChangedWhileRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "orders.csv")
-	if err := os.WriteFile(path, []byte(small), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := Open(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := os.WriteFile(path, []byte(strings.Replace(small, "1000", "9000", 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r, err := f.Read(Options{Now: now})
-	for err == nil {
-		_, err = r.Next()
-	}
-	if r != nil {
-		r.Close()
-	}
-	if err == io.EOF || !strings.Contains(err.Error(), "changed") {
-		t.Error(err)
-	}
-}
-
 func TestMapAndDefaults(t *testing.T) {
 	const text = "번호,값,결제금액,둘\nA-1,1000,5,x\nA-2,2000,5,y\n"
 	o := Options{Map: map[string]string{"merchant_uid": "번호", "amount": "값"}, Set: someDefaults, Where: []Where{{"둘", "y"}}}

@@ -2,10 +2,10 @@ package input
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/csv"
 	"errors"
 	"hash"
+	"hash/crc32"
 	"io"
 	"strings"
 
@@ -25,7 +25,7 @@ type source struct {
 	file     *File
 	encoding string
 	r        io.Reader
-	hash     hash.Hash // over the bytes as they are in the file
+	sum      hash.Hash32 // over the bytes as they are in the copy
 	buf      []byte
 	start    int             // buf[start:] begins with the current record
 	next     int             // buf[next:] is still to be handed on
@@ -38,8 +38,8 @@ type source struct {
 }
 
 func (f *File) source(encoding string) *source {
-	s := &source{file: f, encoding: encoding, hash: sha256.New(), line: 1}
-	s.r = io.TeeReader(io.NewSectionReader(f.file, 0, f.Size), s.hash)
+	s := &source{file: f, encoding: encoding, sum: crc32.New(crcTable), line: 1}
+	s.r = io.TeeReader(io.NewSectionReader(&f.copy, 0, f.Size), s.sum)
 	if f.bom {
 		io.CopyN(io.Discard, s.r, int64(len(bom))) // a failure shows again at the next read
 	}
@@ -109,8 +109,8 @@ func (s *source) fill() error {
 	switch {
 	case n > 0:
 		return nil
-	case err == io.EOF && [sha256.Size]byte(s.hash.Sum(nil)) != s.file.Digest:
-		return &Error{Path: s.file.Path, Message: say.Text("was changed while it was being read"), Hint: say.Text("run it again when nothing writes to it")}
+	case err == io.EOF && s.sum.Sum32() != s.file.copy.sum:
+		return &Error{Path: s.file.Path, Message: say.Text("the copy that was made of it is damaged"), Hint: say.Text("check the disk of the temporary folder, or name another folder in TMPDIR")}
 	case err == io.EOF || err == nil:
 		return err
 	}

@@ -12,6 +12,10 @@ var korean = map[string]string{
 	"the account is failed: %s":                                                                              "계좌가 실패(failed) 상태입니다: %s",
 	"the account is %s":                                                                                      "계좌가 %s 상태입니다",
 
+	// batch/input/copy.go
+	"make room in %s, or name another folder in TMPDIR": "%s에 빈 공간을 만들거나 TMPDIR로 다른 폴더를 지정하십시오",
+	"%q is not a size, such as 500MB or 2GiB":           "%q은(는) 크기가 아닙니다. 500MB, 2GiB와 같이 쓰십시오",
+
 	// batch/input/due.go
 	"%q is no day; write it as 2026-12-31": "%q은(는) 날짜가 아닙니다. 2026-12-31과 같이 쓰십시오",
 
@@ -22,9 +26,10 @@ var korean = map[string]string{
 	"name a CSV file, or - for standard input":                   "CSV 파일을 지정하거나, 표준 입력이면 -를 쓰십시오",
 	"cannot be unpacked":                                         "압축을 풀 수 없습니다",
 	"it may have been cut short: fetch or pack it again":         "파일이 중간에 잘렸을 수 있습니다. 다시 받거나 다시 압축하십시오",
-	"unpack it and split it":                                     "압축을 풀어 나누십시오",
-	"unpacks to more than 4 GiB":                                 "압축을 풀면 4GiB가 넘습니다",
 	"cannot be copied to a temporary file":                       "임시 파일로 복사할 수 없습니다",
+	"is a device":                                                "장치 파일입니다",
+	"holds more than the %d bytes that --max-input allows":       "--max-input 한도인 %d바이트를 넘습니다",
+	"split it, or give a larger --max-input":                     "파일을 나누거나 --max-input을 더 크게 지정하십시오",
 	"is an Excel workbook (xlsx) or zip archive, not a CSV file": "CSV 파일이 아니라 엑셀 통합 문서(xlsx) 또는 zip 압축 파일입니다",
 	"is an Excel workbook (xls), not a CSV file":                 "CSV 파일이 아니라 엑셀 통합 문서(xls)입니다",
 	"is a web page, whatever its name, not a CSV file":           "CSV 파일이 아니라 웹 페이지입니다(확장자와 관계없이)",
@@ -137,9 +142,9 @@ var korean = map[string]string{
 	"the value given for every row's %s is refused (%s): %s":                       "모든 행에 쓸 %s 값을 쓸 수 없습니다(%s): %s",
 
 	// batch/input/record.go
-	"run it again when nothing writes to it":                             "다른 프로그램이 파일을 쓰지 않을 때 다시 실행하십시오",
-	"was changed while it was being read":                                "읽는 동안 파일이 바뀌었습니다",
-	"cannot be read":                                                     "읽을 수 없습니다",
+	"the copy that was made of it is damaged":                                  "읽을 때 만든 사본이 손상되었습니다",
+	"check the disk of the temporary folder, or name another folder in TMPDIR": "임시 폴더의 디스크를 점검하거나 TMPDIR로 다른 폴더를 지정하십시오",
+	"cannot be read": "읽을 수 없습니다",
 	"holds a byte that is neither UTF-8 nor CP949":                       "UTF-8도 CP949도 아닌 바이트가 있습니다",
 	"holds half a character, or one that an earlier conversion has lost": "반쪽짜리 문자 또는 변환 중 깨진 문자가 있습니다",
 	"holds a NUL character, which no text does":                          "텍스트에 있을 수 없는 NUL 문자가 있습니다",
@@ -671,9 +676,9 @@ var korean = map[string]string{
 	"1 row":                         "1건",
 	"not done or unknown, %s: %s\n": "처리되지 않았거나 결과를 알 수 없는 %s: %s\n",
 	"page: %s\n":                    "보고서 페이지: %s\n",
+	"Writes the results of the newest run over the same bytes again, as the ledger knows them now. Give the flags of\nthat run that say how the file is read.\n\n  vbankbatch report --sandbox testdata/orders.csv": "같은 내용의 파일을 마지막으로 실행한 결과를 원장에 있는 현재 상태로 다시 씁니다. 파일을 읽는 방식에 관한 옵션은 그 실행과 같게 지정하십시오.\n\n  vbankbatch report --sandbox testdata/orders.csv",
 
 	// report/command/report.go
-	"Writes the results of the newest run over the same bytes again, as the ledger knows them now. Give the flags of\nthat run that say how the file is read.\n\n  vbankbatch report --sandbox testdata/orders.csv": "같은 내용의 파일을 마지막으로 실행한 결과를 원장에 있는 현재 상태로 다시 씁니다. 파일을 읽는 방식에 관한 옵션은 그 실행과 같게 지정하십시오.\n\n  vbankbatch report --sandbox testdata/orders.csv",
 	"%s holds no run of this file": "%s에 이 파일을 실행한 기록이 없습니다",
 	"the file may have changed since, or the run had another --ledger, --api-url or key": "파일이 그 뒤에 바뀌었거나, 그 실행의 --ledger, --api-url 또는 키가 달랐을 수 있습니다",
 	"run of %s\n": "%s에 시작한 실행\n",
@@ -714,6 +719,8 @@ var korean = map[string]string{
 	"there is no terminal to ask whether to take accounts back":           "터미널이 없어 계좌를 말소할지 물어볼 수 없습니다",
 	"send these to %s?":                           "%s(으)로 보내시겠습니까?",
 	"there is no terminal to ask whether to send": "터미널이 없어 보낼지 물어볼 수 없습니다",
+
+	// report/command/salvage.go
 
 	// report/encoding.go
 	"in the header, column %d: %#U": "제목 줄 %d열: %#U",
