@@ -66,12 +66,54 @@ func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*in
 	return cmp.Or(failed, err)
 }
 
+// Recorded calls do with every row of a run that the ledger has an entry of, in the order of lines, and what became of it,
+// without the run's file: of the row there is only what its entry says. Rows that the run did not reach are missing. The row
+// and the result are valid during the call only.
+func Recorded(ctx context.Context, book interface {
+	Known
+	EntriesAfter(ctx context.Context, run, line int64, most int) ([]ledger.Entry, error)
+}, run int64, do func(*input.Row, *Result) error) error {
+	for line := int64(0); ; {
+		entries, err := book.EntriesAfter(ctx, run, line, blockRows)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		line = entries[len(entries)-1].Line
+		block := make([]*input.Row, len(entries))
+		for i := range entries {
+			block[i] = rowOf(&entries[i])
+		}
+		results, err := joined(ctx, block, entries, book)
+		if err != nil {
+			return err
+		}
+		for i := range results {
+			if err := do(block[i], &results[i]); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// rowOf is what an entry says of the row that it is of. Whether a due date was relative is not known, and an order that was
+// issued with another one is no conflict.
+func rowOf(e *ledger.Entry) *input.Row {
+	row := &input.Row{Line: int(e.Line), Action: input.Action(e.Action), ImpUID: e.ImpUID, Tier: e.Tier, Bank: e.Bank, RelativeDue: true}
+	row.Request.MerchantUID, row.Request.Amount, row.Request.VbankDue = e.MerchantUID, e.Amount, e.Due
+	return row
+}
+
 // resultsOf returns the results of a block of rows.
 func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) ([]Result, error) {
 	entries, err := book.Entries(ctx, run, int64(block[0].Line), int64(block[len(block)-1].Line))
 	if err != nil {
 		return nil, err
 	}
+	return joined(ctx, block, entries, book)
+}
+
+// joined joins rows with their entries, both in the order of lines, and with what the ledger knows of their orders.
+func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, book Known) ([]Result, error) {
 	results := make([]Result, len(block))
 	var named []ledger.Order // by the rows whose entry does not say all
 	for i, row := range block {

@@ -46,7 +46,7 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 		return ledger.Run{}, plan.Lacking
 	}
 	found, err := book.Begin(ctx, ledger.Run{
-		Digest: plan.Digest(), Settings: plan.Settings(), File: plan.File.Path, Started: time.Now()})
+		Digest: plan.Digest(), Settings: plan.Settings(), File: plan.File.Place, Started: time.Now()})
 	if err != nil {
 		return ledger.Run{}, err
 	}

@@ -115,15 +115,40 @@ func (w *world) reconciled(p *batch.Plan) []string {
 	return w.results(w.t.Context(), p, book, last.ID)
 }
 
-// results returns a run's results, one string a row: "order status code".
+// results returns a run's results, one string a row: "order status code". What the ledger alone says of its rows is the same.
 func (w *world) results(ctx context.Context, p *batch.Plan, book batch.Known, run int64) (results []string) {
 	w.t.Helper()
-	err := batch.Results(context.WithoutCancel(ctx), p, book, run, func(_ *input.Row, r *batch.Result) error {
-		results = append(results, strings.TrimSpace(fmt.Sprintf("%s %s %s", r.MerchantUID, r.Status, r.ErrorCode)))
+	ctx = context.WithoutCancel(ctx)
+	byLine := make(map[int64]string)
+	tell := func(r *batch.Result) string {
+		return strings.TrimSpace(fmt.Sprintf("%s %s %s", r.MerchantUID, r.Status, r.ErrorCode))
+	}
+	all := func(r *batch.Result) string {
+		if r.ErrorCode == batch.CodeKeyLooksAlike { // which the file alone tells
+			r.ErrorCode, r.ErrorMessage = "", ""
+		}
+		return fmt.Sprint(tell(r), r.ErrorMessage, r.Amount, r.Account)
+	}
+	err := batch.Results(ctx, p, book, run, func(_ *input.Row, r *batch.Result) error {
+		results = append(results, tell(r))
+		byLine[r.Line] = all(r)
 		return nil
 	})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if alone, ok := book.(*ledger.Ledger); ok {
+		var last int64
+		err := batch.Recorded(ctx, alone, run, func(_ *input.Row, r *batch.Result) error {
+			if got := all(r); got != byLine[r.Line] || r.Line <= last {
+				w.t.Errorf("line %d: the ledger alone says %s, beside the file %s", r.Line, got, byLine[r.Line])
+			}
+			last = r.Line
+			return nil
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	return results
 }

@@ -103,7 +103,7 @@ type Run struct {
 	ID        int64
 	Digest    string // SHA-256 of the input's bytes, hex
 	Settings  string // digest of the options that say how its rows are read
-	File      string // its name, for people
+	File      string // its absolute path, - for standard input; as it was typed, by older versions; "" after a purge
 	Started   time.Time
 	Finished  time.Time // zero while it is under way or interrupted
 	Continued bool      // Begin found it interrupted
@@ -325,7 +325,7 @@ func (l *Ledger) Begin(ctx context.Context, run Run) (Run, error) {
 	case err == nil:
 		run.Started, run.Continued = time.UnixMicro(started), true
 		return run, l.commit(func(s *statements) error {
-			_, err := s.reopen.Exec(run.ID)
+			_, err := s.goOn.Exec(run.File, run.ID)
 			return err
 		})
 	case !errors.Is(err, sql.ErrNoRows):
@@ -353,16 +353,56 @@ func (l *Ledger) Finish(ctx context.Context, run int64, at time.Time) error {
 
 // LastRun returns the merchant's newest run over the bytes with the digest, or sql.ErrNoRows.
 func (l *Ledger) LastRun(ctx context.Context, digest string) (Run, error) {
-	run := Run{Digest: digest}
-	var started, finished int64
-	err := l.read.QueryRowContext(ctx, `SELECT id, settings, file, started_at, finished_at FROM runs
-		WHERE merchant = $1 AND digest = $2 ORDER BY id DESC LIMIT 1`, l.merchant, digest).
-		Scan(&run.ID, &run.Settings, &run.File, &started, &finished)
-	run.Started = time.UnixMicro(started)
-	if finished != 0 {
-		run.Finished = time.UnixMicro(finished)
-	}
+	var run Run
+	err := run.scan(l.read.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs
+		WHERE merchant = $1 AND digest = $2 ORDER BY id DESC LIMIT 1`, l.merchant, digest))
 	return run, err
+}
+
+const runColumns = `id, digest, settings, file, started_at, finished_at`
+
+// scan takes a row of runColumns.
+func (r *Run) scan(row interface{ Scan(...any) error }) error {
+	var started, finished int64
+	err := row.Scan(&r.ID, &r.Digest, &r.Settings, &r.File, &started, &finished)
+	r.Started = time.UnixMicro(started)
+	if finished != 0 {
+		r.Finished = time.UnixMicro(finished)
+	}
+	return err
+}
+
+// Runs lists the merchant's runs, the newest first: all of them, or only those that were interrupted or are under way.
+func (l *Ledger) Runs(ctx context.Context, interrupted bool) ([]Run, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT `+runColumns+` FROM runs
+		WHERE merchant = $1 AND ($2 = 0 OR finished_at = 0) ORDER BY id DESC`, l.merchant, interrupted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var runs []Run
+	for rows.Next() {
+		var run Run
+		if err := run.scan(rows); err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	return runs, rows.Err()
+}
+
+// Made counts the lines of a run for which requests were sent or that hold an order, and those of them whose outcome is not
+// known.
+func (l *Ledger) Made(ctx context.Context, run int64) (made, inDoubt int64, err error) {
+	err = l.read.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE status = '`+unknown+`') FROM entries
+		WHERE run = $1 AND (state <> '' OR attempts > 0 OR status = '`+unknown+`')`, run).Scan(&made, &inDoubt)
+	return made, inDoubt, err
+}
+
+// EntriesAfter returns the first entries of a run behind a line, in the order of lines.
+func (l *Ledger) EntriesAfter(ctx context.Context, run, line int64, most int) ([]Entry, error) {
+	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3`, run, line, most)
+	return l.collect(rows, err)
 }
 
 // Intend records that an issue is about to be sent for the order of each entry; states and statuses are the caller's

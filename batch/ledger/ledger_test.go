@@ -184,6 +184,61 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// TestRunsOfAFile lists runs, counts what they made, and reads one from line to line.
+func TestRunsOfAFile(t *testing.T) {
+	path := place(t)
+	l := open(t, path, "merchant")
+	first := begin(t, l)
+	moved, err := l.Begin(ctx, Run{Digest: "digest", Settings: "settings", File: "/in/moved.csv", Started: time.UnixMicro(9)}) // goes on with it
+	if err != nil || moved.ID != first.ID {
+		t.Fatal(moved, err)
+	}
+	other, err := l.Begin(ctx, Run{Digest: "other", Settings: "settings", File: "/in/other.csv", Started: time.UnixMicro(2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, invalid := intent(first, 30, "A-3"), Entry{Run: first.ID, Line: 10, Status: "invalid"}
+	issued.State, issued.Status, issued.Account = Issued, "issued", account
+	if err := errors.Join(l.Intend(ctx, intent(first, 20, "A-2"), intent(first, 30, "A-3")), l.Record(ctx, issued, invalid),
+		l.Note(ctx, Entry{Run: other.ID, Line: 2, Status: "invalid"}), l.Finish(ctx, other.ID, time.UnixMicro(3))); err != nil {
+		t.Fatal(err)
+	}
+	want := []Run{{ID: other.ID, Digest: "other", Settings: "settings", File: "/in/other.csv", Started: time.UnixMicro(2), Finished: time.UnixMicro(3)},
+		{ID: first.ID, Digest: "digest", Settings: "settings", File: "/in/moved.csv", Started: time.UnixMicro(1)}}
+	for _, interrupted := range []bool{false, true} {
+		if interrupted {
+			want = want[1:]
+		}
+		if got, err := l.Runs(ctx, interrupted); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("%v: %v, %s", interrupted, err, cmp.Diff(want, got))
+		}
+	}
+	if got, err := open(t, path, "another merchant").Runs(ctx, false); err != nil || len(got) > 0 {
+		t.Error(got, err)
+	}
+	for run, want := range map[int64][2]int64{first.ID: {2, 1}, other.ID: {0, 0}} {
+		if made, inDoubt, err := l.Made(ctx, run); err != nil || [2]int64{made, inDoubt} != want {
+			t.Errorf("run %d made %d, %d of them in doubt; %v", run, made, inDoubt, err)
+		}
+	}
+	var lines []int64
+	for after := int64(0); ; {
+		entries, err := l.EntriesAfter(ctx, first.ID, after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) == 0 {
+			break
+		}
+		for _, e := range entries {
+			lines, after = append(lines, e.Line), e.Line
+		}
+	}
+	if !cmp.Equal(lines, []int64{10, 20, 30}) {
+		t.Error(lines)
+	}
+}
+
 // TestDoubtsOutliveRuns finishes a run with an order in doubt: it is still known as such.
 func TestDoubtsOutliveRuns(t *testing.T) {
 	l := open(t, place(t), "merchant")

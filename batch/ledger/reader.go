@@ -320,16 +320,11 @@ func (r *Reader) Stats(ctx context.Context) (Stats, error) {
 		runs := make(map[int64]int) // at which index of Runs
 		if err := rowsOf(ctx, conn, func(rows *sql.Rows) error {
 			run := RunStats{Statuses: make(map[string]int64)}
-			var started, finished int64
-			err := rows.Scan(&run.ID, &run.Digest, &run.Settings, &run.File, &started, &finished)
-			run.Started = time.UnixMicro(started)
-			if finished != 0 {
-				run.Finished = time.UnixMicro(finished)
-			}
+			err := run.scan(rows)
 			runs[run.ID] = len(s.Runs)
 			s.Runs = append(s.Runs, run)
 			return err
-		}, `SELECT id, digest, settings, file, started_at, finished_at FROM runs WHERE $1 = 0 OR merchant = $1 ORDER BY id DESC`, r.merchant); err != nil {
+		}, `SELECT `+runColumns+` FROM runs WHERE $1 = 0 OR merchant = $1 ORDER BY id DESC`, r.merchant); err != nil {
 			return err
 		}
 		if err := rowsOf(ctx, conn, func(rows *sql.Rows) error {

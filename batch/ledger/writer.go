@@ -25,7 +25,7 @@ type job struct {
 
 // statements are prepared once on the writer's connection.
 type statements struct {
-	begin, reopen, finish, settled                                    *sql.Stmt
+	begin, goOn, reopen, finish, settled                              *sql.Stmt
 	intend, release, intendAgain, settle, settleRevoked, note, record *sql.Stmt
 	checksums
 }
@@ -35,6 +35,7 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 
 	beginRun  = `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`
+	goOnRun   = `UPDATE runs SET settled = 0, file = $1 WHERE id = $2`
 	reopenRun = `UPDATE runs SET settled = 0 WHERE id = $1`
 	finishRun = `UPDATE runs SET finished_at = $1 WHERE id = $2`
 	// finished runs without an entry in doubt: InDoubt need not look through them
@@ -74,7 +75,7 @@ const (
 // queries pairs every statement with its SQL.
 func (s *statements) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
-		&s.begin: beginRun, &s.reopen: reopenRun, &s.finish: finishRun, &s.settled: settledRuns,
+		&s.begin: beginRun, &s.goOn: goOnRun, &s.reopen: reopenRun, &s.finish: finishRun, &s.settled: settledRuns,
 		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.settleRevoked: settleRevoked, &s.note: note, &s.record: record,
 	}
 }
