@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -1334,4 +1335,144 @@ func TestInboxGrows(t *testing.T) {
 	} else if lines := readResults(t, results[0]); len(lines) != 102 || !slices.Contains(lines[101], "issued") || !slices.Contains(lines[1], "already_issued") {
 		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
 	}
+}
+
+// account is one that the sandbox has made.
+type account struct {
+	MerchantUID string `json:"merchant_uid"`
+	Amount      int64  `json:"amount"`
+	VbankNum    string `json:"vbank_num"`
+}
+
+func accounts(t *testing.T, api string) (all []account) {
+	t.Helper()
+	response, err := http.Get(api + "/_sandbox/accounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// ordersText is a file of orders whose numbers begin with a prefix, with so many bytes in each row that no run holds all of
+// it at once.
+func ordersText(prefix string, rows, amount, width int) string {
+	var text strings.Builder
+	text.WriteString("주문번호,금액,비고\n")
+	for i := range rows {
+		fmt.Fprintf(&text, "%s-%05d,%d,%s\n", prefix, i, amount, strings.Repeat("-", width))
+	}
+	return text.String()
+}
+
+// TestRewritten has the input written over by cp while it runs: no row is sent that the preflight and the guards have not
+// met, and the results have all that was.
+func TestRewritten(t *testing.T) {
+	const rows = 3000
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil, "--latency", "3ms")
+	file, other := filepath.Join(dir, "orders.csv"), filepath.Join(dir, "new.csv")
+	if err := errors.Join(os.WriteFile(file, []byte(ordersText("A", rows, 1000, 300)), 0o600), os.WriteFile(other, []byte(ordersText("A", rows, 9999, 300)), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	command, stderr, results := process(t, dir, api, 0, "--max-amount", "5000")
+	if err := os.WriteFile(file, []byte(ordersText("A", rows, 1000, 300)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, api, 20)
+	if out, err := exec.Command("cp", other, file).CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	finish(t, command, stderr, 0)
+	checkAccounts(t, "written over", api, rows, results, []string{"issued"})
+	for _, a := range accounts(t, api) {
+		if a.Amount != 1000 {
+			t.Fatalf("%s has an account for %d won", a.MerchantUID, a.Amount)
+		}
+	}
+}
+
+// TestDamagedCopy has the disk lose what a run goes by: it ends early, what it did is written from the ledger, and the same
+// command goes on.
+func TestDamagedCopy(t *testing.T) {
+	const rows = 4000
+	if runtime.GOOS != "linux" {
+		t.Skip("the copy has no name, and is found by /proc")
+	}
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil)
+	file := filepath.Join(dir, "orders.csv")
+	run := func() (*exec.Cmd, *bytes.Buffer, string) {
+		command, stderr, results := process(t, dir, api, 0, "--workers", "16")
+		if err := os.WriteFile(file, []byte(ordersText("A", rows, 1000, 3000)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return command, stderr, results
+	}
+	command, stderr, results := run()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, api, 20)
+	open := fmt.Sprintf("/proc/%d/fd", command.Process.Pid)
+	files, err := os.ReadDir(open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := 0
+	for _, f := range files {
+		link := filepath.Join(open, f.Name())
+		if target, err := os.Readlink(link); err == nil && strings.Contains(target, "/vbankbatch-") && strings.HasSuffix(target, " (deleted)") {
+			cut++
+			if err := os.Truncate(link, 10<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if cut != 1 {
+		t.Fatalf("%d copies", cut)
+	}
+	finish(t, command, stderr, 5)
+	if text := stderr.String(); !strings.Contains(text, "the results could not be written from the file: ") || !strings.Contains(text, "orders.run-1.results.csv") {
+		t.Error(text)
+	}
+	told := numbersIn(t, dir)
+	for _, a := range accounts(t, api) {
+		if !told[a.VbankNum] {
+			t.Fatalf("no results have the account of %s", a.MerchantUID)
+		}
+	}
+	if _, err := os.Stat(results); err == nil {
+		t.Error("there are results of the whole file")
+	}
+	command, stderr, results = run()
+	finishStarted(t, command, stderr, 0)
+	checkAccounts(t, "again", api, rows, results, []string{"issued"})
+}
+
+// numbersIn returns the account numbers in all results in a folder and its folders.
+func numbersIn(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	numbers := make(map[string]bool)
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".results.csv") {
+			return err
+		}
+		lines := readResults(t, path)
+		column := slices.Index(lines[0], "vbank_num")
+		for _, line := range lines[1:] {
+			numbers[line[column]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return numbers
 }

@@ -8,6 +8,7 @@ package report
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -78,6 +79,7 @@ const batchRows = 256
 type Options struct {
 	Excel    bool   // the results once more, in the form that Excel opens right
 	Encoding string // of the results: UTF8, as "" is, or CP949
+	Alone    bool   // no rows that failed beside them, nor are those removed: the input's own columns are not known
 }
 
 // Paths are the files that results at out make or remove: out itself, FILE.failed.csv for the rows that failed, and, if
@@ -87,7 +89,10 @@ func Paths(out string, o Options) []string {
 	if out == "-" {
 		return []string{out}
 	}
-	paths := []string{out, Beside(out, failedEnding)}
+	paths := []string{out}
+	if !o.Alone {
+		paths = append(paths, Beside(out, failedEnding))
+	}
 	if o.Excel {
 		paths = append(paths, strings.TrimSuffix(out, filepath.Ext(out))+excelEnding)
 	}
@@ -109,6 +114,21 @@ func Beside(out, ending string) string {
 		return ""
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(out, filepath.Ext(out)), ".results") + ending
+}
+
+// OfRun is the path for the results of a run by its number beside the results at out, orders.run-12.results.csv: one at which
+// nothing stands.
+func OfRun(out string, run int64) string {
+	dir, name := filepath.Split(Beside(out, ""))
+	for n := 1; ; n++ {
+		path := fmt.Sprintf("%s.run-%d", filepath.Join(dir, shortened(name, longStem)), run)
+		if n > 1 {
+			path += fmt.Sprintf("-%d", n)
+		}
+		if _, err := os.Lstat(path + resultsEnding); err != nil { // whatever else is wrong shows when it is made
+			return path + resultsEnding
+		}
+	}
 }
 
 // Default is the path of the results of the file at path, where none is named: without its ending, or both .csv and .gz.
@@ -162,13 +182,15 @@ func Create(path string, stdout io.Writer, o Options) (_ *Results, err error) {
 	if path == "-" {
 		return w, nil
 	}
-	t, err := newSheet(paths[1], nil)
-	if err != nil {
-		return nil, err
+	if !o.Alone {
+		t, err := newSheet(paths[1], nil)
+		if err != nil {
+			return nil, err
+		}
+		w.failed = &failedRows{sheet: t}
 	}
-	w.failed = &failedRows{sheet: t}
 	if o.Excel {
-		if w.excel, err = newSheet(paths[2], nil); err != nil {
+		if w.excel, err = newSheet(paths[len(paths)-1], nil); err != nil {
 			return nil, err
 		}
 	}

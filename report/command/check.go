@@ -29,7 +29,7 @@ func (c *checkCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	plan, err := c.open(a, kept, nil)
+	plan, err := c.open(a, c.File, kept)
 	if err != nil {
 		return err
 	}

@@ -21,9 +21,14 @@ import (
 	"golang.org/x/term"
 )
 
-// inputFlags say how a file is read.
+// inputFlags name a file and say how it is read.
 type inputFlags struct {
-	File       string            `arg:"" help:"The CSV of orders; - is standard input."`
+	File      string `arg:"" help:"The CSV of orders; - is standard input."`
+	readFlags `embed:""`
+}
+
+// readFlags say how a file is read.
+type readFlags struct {
 	Map        map[string]string `placeholder:"FIELD=HEADER" mapsep:"none" help:"Which column is which field."`
 	Set        map[string]string `placeholder:"FIELD=VALUE" mapsep:"none" help:"A field's value for rows that have none."`
 	Due        string            `placeholder:"DATE|+7d" help:"vbank_due for rows that have none."`
@@ -37,6 +42,7 @@ type inputFlags struct {
 	DueYear    int               `placeholder:"YEAR" help:"The year of due dates that have none, such as 12월 10일."`
 	Encoding   string            `placeholder:"NAME" enum:",auto,utf-8,cp949,utf-16le,utf-16be" default:"" help:"utf-8, cp949, utf-16le or utf-16be; by default the bytes tell."`
 	Delimiter  string            `placeholder:"NAME" help:"comma, tab, semicolon, pipe or the character itself; by default the header tells."`
+	MaxInput   string            `placeholder:"SIZE" default:"4GiB" help:"The largest input that is taken, unpacked: 500MB, 2GiB."`
 	Profile    string            `placeholder:"FILE" help:"A file that keeps all these, written by check --save-profile. Flags go before it."`
 
 	takeBack bool // run --revoke
@@ -108,7 +114,7 @@ func (f *logFlags) log(stderr io.Writer) *slog.Logger {
 }
 
 // profile reads the profile that the flags name, if any.
-func (f *inputFlags) profile() (kept input.Profile, err error) {
+func (f *readFlags) profile() (kept input.Profile, err error) {
 	if f.Profile != "" {
 		if kept, err = input.ReadProfile(f.Profile); err != nil {
 			err = usage("vbankbatch check --save-profile FILE writes one", "--profile: %w", err)
@@ -118,7 +124,7 @@ func (f *inputFlags) profile() (kept input.Profile, err error) {
 }
 
 // options turns the flags, and the profile behind them, into what package input takes.
-func (f *inputFlags) options(kept input.Profile, now time.Time) (input.Options, error) {
+func (f *readFlags) options(kept input.Profile, now time.Time) (input.Options, error) {
 	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{}}
 	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey, "tier": f.Tier} {
 		if value != "" {
@@ -138,9 +144,30 @@ func (f *inputFlags) options(kept input.Profile, now time.Time) (input.Options, 
 	return o, nil
 }
 
-// open reads and checks the file; the caller closes the plan's File. What the profile tells of the merchant goes to m,
-// which may be nil, and what m knows to the checks.
-func (f *inputFlags) open(a *app, kept input.Profile, m *merchant) (*batch.Plan, error) {
+// open reads and checks the file; the caller closes the plan's File.
+func (f *readFlags) open(a *app, path string, kept input.Profile) (*batch.Plan, error) {
+	file, err := f.look(a, path)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := f.plan(a, file, kept, nil)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return plan, nil
+}
+
+// look reads the file's bytes; the caller closes it.
+func (f *readFlags) look(a *app, path string) (*input.File, error) {
+	most, err := input.ParseSize(f.MaxInput)
+	if err != nil {
+		return nil, usage("", "--max-input: %w", err)
+	}
+	return input.OpenContext(a.ctx, path, a.stdin, most)
+}
+
+// plan checks the file. What the profile tells of the merchant goes to m, which may be nil, and what m knows to the checks.
+func (f *readFlags) plan(a *app, file *input.File, kept input.Profile, m *merchant) (*batch.Plan, error) {
 	options, err := f.options(kept, a.now())
 	if err != nil {
 		return nil, err
@@ -155,26 +182,20 @@ func (f *inputFlags) open(a *app, kept input.Profile, m *merchant) (*batch.Plan,
 			return m.PGAPIKeys.For(mid) != ""
 		}
 	}
-	file, err := input.Open(f.File, a.stdin)
-	if err != nil {
-		return nil, err
-	}
 	plan, err := batch.Preflight(a.ctx, file, options)
 	if err == nil {
 		err = file.Settled(a.ctx)
 	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return plan, nil
+	return plan, err
 }
 
-// out is the path of the results: FILE without its ending and .results.csv, standard output for standard input.
-func (f *inputFlags) out(asked string) string {
-	if asked != "" || f.File == "-" {
+// resultsOf is the path of a file's results: the file's without its ending and .results.csv; standard output for what lies
+// nowhere, such as standard input.
+func resultsOf(path, asked string) string {
+	if asked != "" || input.Place(path) == "-" {
 		return cmp.Or(asked, "-")
 	}
-	return report.Default(f.File)
+	return report.Default(path)
 }
 
 // slowest is how long the API may take for an answer, as its vendor advises: an account may appear so long after its

@@ -99,12 +99,12 @@ func (m *merchant) books() []string {
 
 // place finds whose orders a file holds and where everything about them goes. The run is told as soon as it is known that
 // nothing is written over something else: what is refused after that is told there.
-func place(ctx context.Context, in *inputFlags, whose *merchantFlags, out *outputFlags, told *report.Run) (m *merchant, results string, err error) {
+func place(ctx context.Context, file, profile string, whose *merchantFlags, out *outputFlags, told *report.Run) (m *merchant, results string, err error) {
 	if m, err = whose.where(); err != nil {
 		return nil, "", err
 	}
-	results = in.out(out.Out)
-	if err := distinct([]string{in.File, in.Profile}, m.books(), out.paths(results)); err != nil {
+	results = resultsOf(file, out.Out)
+	if err := distinct([]string{file, profile}, m.books(), out.paths(results)); err != nil {
 		return nil, "", err
 	}
 	told.API, told.Files = m.url, out.files(results, m.ledger)

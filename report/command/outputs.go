@@ -57,10 +57,48 @@ func (f *outputFlags) files(out, ledger string) report.Files {
 }
 
 // writeResults joins the input with the ledger's outcomes. It is done even after a signal. What is counted is whole also
-// where it cannot be written; where it cannot be read, nothing is counted.
-func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results *report.Results, facts *report.Facts) error {
+// where it cannot be written. Where the input cannot be read any more, the results are written from the ledger alone, beside
+// their own path, and its error says so.
+func writeResults(a *app, plan *batch.Plan, book *ledger.Ledger, run int64, results *report.Results, path string, facts *report.Facts) error {
+	ctx := context.WithoutCancel(a.ctx)
+	err := write(plan, results, facts, func(do doRow) error { return batch.Results(ctx, plan, book, run, do) })
+	hint := say.Sprintf("nothing is lost: vbankbatch report writes them again; if the file has changed, vbankbatch report --run %d", run)
+	if _, unreadable := errors.AsType[*input.Error](err); unreadable && path != "-" {
+		instead := report.OfRun(path, run)
+		if failed := fromLedger(ctx, book, run, instead, nil, report.Options{}, facts); failed == nil {
+			return &failure{say.Errorf("the results could not be written from the file: %w; from the ledger, without the file's own columns, they are in %s", err, instead), exitStopped, hint}
+		}
+	}
+	if lacking, ok := errors.AsType[*report.EncodingError](err); ok {
+		return &failure{lacking, exitStopped, say.Text("nothing is lost: vbankbatch report without --out-encoding writes the results")}
+	}
+	if ledger.Damaged(err) { // they would be wrong the next time too
+		return say.Errorf("the results could not be written: %w", err)
+	}
+	if err != nil {
+		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, hint}
+	}
+	return nil
+}
+
+// fromLedger writes the results of a run from the ledger alone, in its own columns.
+func fromLedger(ctx context.Context, book *ledger.Ledger, run int64, path string, stdout io.Writer, form report.Options, facts *report.Facts) error {
+	form.Alone = true
+	results, err := report.Create(path, stdout, form)
+	if err != nil {
+		return err
+	}
+	defer results.Close()
+	return write(new(batch.Plan), results, facts, func(do doRow) error { return batch.Recorded(ctx, book, run, do) })
+}
+
+// doRow is called for each row and what became of it.
+type doRow = func(*input.Row, *batch.Result) error
+
+// write writes the results that each hands on. Where it fails to, nothing is counted.
+func write(plan *batch.Plan, results *report.Results, facts *report.Facts, each func(doRow) error) error {
 	written := results.Header(plan)
-	err := batch.Results(context.WithoutCancel(a.ctx), plan, book, run, func(row *input.Row, result *batch.Result) error {
+	err := each(func(row *input.Row, result *batch.Result) error {
 		facts.Add(row, result)
 		if written == nil {
 			written = results.Write(row.Cells, result)
@@ -73,16 +111,7 @@ func writeResults(a *app, plan *batch.Plan, book batch.Known, run int64, results
 	if err = cmp.Or(err, written); err == nil {
 		err = results.Commit()
 	}
-	if lacking, ok := errors.AsType[*report.EncodingError](err); ok {
-		return &failure{lacking, exitStopped, say.Text("nothing is lost: vbankbatch report without --out-encoding writes the results")}
-	}
-	if ledger.Damaged(err) { // they would be wrong the next time too
-		return say.Errorf("the results could not be written: %w", err)
-	}
-	if err != nil {
-		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, say.Text("nothing is lost: vbankbatch report writes them again")}
-	}
-	return nil
+	return err
 }
 
 // end tells all who are to know how a run ended, and returns how the command ends: what could not be written is an error
@@ -132,10 +161,14 @@ func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.F
 		})
 	}
 	write(at.Metrics, func() error { return report.WriteMetrics(at.Metrics, run, facts) })
-	if len(all) > 0 {
-		return &failure{errors.Join(all...), exitStopped, say.Text("the results are not touched by this; vbankbatch report writes these files again")}
+	if len(all) == 0 {
+		return nil
 	}
-	return nil
+	hint := ""
+	if run.ID != 0 {
+		hint = say.Text("the results are not touched by this; vbankbatch report writes these files again, unless the input has changed")
+	}
+	return &failure{errors.Join(all...), exitStopped, hint}
 }
 
 // printFiles names the files that stand in their places now, and says what is to be done next; again is whether the same

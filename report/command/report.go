@@ -1,19 +1,27 @@
 package command
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
 type reportCommand struct {
-	inputFlags    `embed:""`
+	File          string `arg:"" optional:"" help:"The CSV of orders; - is standard input."`
+	OfRun         int64  `name:"run" placeholder:"N" help:"Without FILE: the results of this run, from the ledger alone, without the file's own columns."`
+	readFlags     `embed:""`
 	merchantFlags `embed:""`
 	logFlags      `embed:""`
 	outputFlags   `embed:""`
@@ -21,14 +29,21 @@ type reportCommand struct {
 
 func (reportCommand) Help() string {
 	return `Writes the results of the newest run over the same bytes again, as the ledger knows them now. Give the flags of
-that run that say how the file is read.
+that run that say how the file is read. Of a file that has changed since, or is gone, --run writes them.
 
-  vbankbatch report --sandbox testdata/orders.csv`
+  vbankbatch report --sandbox testdata/orders.csv
+  vbankbatch report --sandbox --run 12`
 }
 
 func (c *reportCommand) Run(a *app) (err error) {
+	if (c.File == "") == (c.OfRun == 0) {
+		return usage("name the file that was run, or the run by its number in vbankbatch ledger stats", "report takes FILE or --run")
+	}
+	if c.OfRun != 0 {
+		return c.ofRun(a)
+	}
 	told := &report.Run{Command: "report"}
-	m, path, err := place(a.ctx, &c.inputFlags, &c.merchantFlags, &c.outputFlags, told)
+	m, path, err := place(a.ctx, c.File, c.Profile, &c.merchantFlags, &c.outputFlags, told)
 	if err != nil {
 		return err
 	}
@@ -36,7 +51,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, err := c.open(a, kept, nil)
+	plan, err := c.open(a, c.File, kept)
 	if err != nil {
 		return err
 	}
@@ -54,7 +69,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	defer func() { err = also(err, book.Close()) }()
 	found, err := book.LastRun(a.ctx, plan.Digest())
 	if errors.Is(err, sql.ErrNoRows) {
-		return &failure{say.Errorf("%s holds no run of this file", m.ledger), exitInput, say.Text("the file may have changed since, or the run had another --ledger, --api-url or key")}
+		return &failure{say.Errorf("%s holds no run of this file", m.ledger), exitInput, c.otherRun(a, book, plan.File)}
 	}
 	if err != nil {
 		return err
@@ -65,7 +80,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	}
 	defer results.Close()
 	facts := new(report.Facts)
-	if err := writeResults(a, plan, book, found.ID, results, facts); err != nil {
+	if err := writeResults(a, plan, book, found.ID, results, path, facts); err != nil {
 		return err
 	}
 	ended := outcome(&facts.Summary)
@@ -77,11 +92,89 @@ func (c *reportCommand) Run(a *app) (err error) {
 		return err
 	}
 	if !c.Quiet {
-		say.Fprintf(a.stderr, "run of %s\n", found.Started.In(input.KST).Format(time.DateTime))
+		printRun(a, found)
 		facts.Print(a.stderr, nil)
 		printFiles(a, results, told.Files, facts, false, false)
 	}
 	return ended
+}
+
+// otherRun says where to look for the results of a file whose bytes the ledger does not know.
+func (c *reportCommand) otherRun(a *app, book *ledger.Ledger, file *input.File) string {
+	runs, err := book.Runs(a.ctx, false)
+	if err == nil {
+		for _, run := range runs {
+			if run.File != "" && run.File != "-" && (run.File == file.Place || filepath.Base(run.File) == filepath.Base(file.Place)) {
+				return say.Sprintf("a file of that name with other bytes was run %d, whose results vbankbatch report --run %d writes from the ledger", run.ID, run.ID)
+			}
+		}
+	}
+	return say.Text("the file may have changed since, or the run had another --ledger, --api-url or key")
+}
+
+// ofRun writes the results of a run without its file.
+func (c *reportCommand) ofRun(a *app) (err error) {
+	m, err := c.find(a.ctx)
+	if err != nil {
+		return err
+	}
+	if c.HTML || c.Metrics != "" {
+		return usage("name the file that was run", "--html and --metrics need FILE, and --run does without it")
+	}
+	if _, err := os.Stat(m.ledger); errors.Is(err, fs.ErrNotExist) {
+		return usage(noLedgerHint, "there is no ledger at %s: %w", m.ledger, fs.ErrNotExist)
+	}
+	book, err := m.book(a)
+	if err != nil {
+		return err
+	}
+	defer func() { err = also(err, book.Close()) }()
+	runs, err := book.Runs(a.ctx, false)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(runs, func(run ledger.Run) bool { return run.ID == c.OfRun })
+	if at < 0 {
+		return &failure{say.Errorf("%s holds no run %d", m.ledger, c.OfRun), exitInput, say.Text("vbankbatch ledger stats lists the runs; --ledger, --api-url or the key may be others")}
+	}
+	if runs[at].Digest == "" {
+		return &failure{say.Errorf("run %d was purged from the ledger", c.OfRun), exitInput, say.Text("vbankbatch ledger list --run tells what is left of it")}
+	}
+	path := c.Out
+	if path == "" {
+		name := filepath.Base(runs[at].File)
+		if name == "-" {
+			name = "stdin"
+		}
+		path = report.OfRun(report.Default(name), c.OfRun)
+	}
+	form := c.form()
+	form.Alone = true
+	if err := distinct([]string{"", c.Profile}, m.books(), report.Paths(path, form)); err != nil {
+		return err
+	}
+	facts := new(report.Facts)
+	err = fromLedger(context.WithoutCancel(a.ctx), book, c.OfRun, path, a.stdout, form, facts)
+	switch {
+	case ledger.Damaged(err):
+		return err
+	case err != nil:
+		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, say.Text("nothing is lost: the same command writes them again")}
+	}
+	if !c.Quiet {
+		printRun(a, runs[at])
+		facts.Print(a.stderr, nil)
+		if runs[at].Finished.IsZero() {
+			fmt.Fprintln(a.stderr, say.Text("the run did not reach its end; rows that it did not get to are missing"))
+		}
+		say.Fprintf(a.stderr, "results: %s\n", path)
+	}
+	return outcome(&facts.Summary)
+}
+
+// printRun tells which run is reported.
+func printRun(a *app, run ledger.Run) {
+	say.Fprintf(a.stderr, "run of %s\n", run.Started.In(input.KST).Format(time.DateTime))
 }
 
 type reconcileCommand struct {

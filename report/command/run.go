@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -71,7 +70,7 @@ func (c *runCommand) begun() *report.Run {
 // run is the main job: everything that can be refused is refused first, then the file runs, then the results are
 // written, whatever happened in between.
 func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err error) {
-	m, path, err := place(a.ctx, &c.inputFlags, &c.merchantFlags, &c.outputFlags, told)
+	m, path, err := place(a.ctx, c.File, c.Profile, &c.merchantFlags, &c.outputFlags, told)
 	if err != nil {
 		return err
 	}
@@ -100,11 +99,15 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	defer func() { err = also(err, release()) }()
 	c.takeBack = c.Revoke
 	a.tell(func() string { return say.Sprintf("checking %s", say.Name(c.File)) })
-	plan, err := c.open(a, kept, m)
+	file, err := c.look(a, c.File)
 	if err != nil {
 		return err
 	}
-	defer plan.File.Close()
+	defer file.Close()
+	plan, err := c.plan(a, file, kept, m)
+	if err != nil {
+		return err
+	}
 	if c.inInbox && plan.Layout.Results {
 		return &failure{say.Errorf("%s is the results of a run, and a folder's are not run again", say.Name(c.File)), exitInput, say.Text("run it by its own name if that is meant")}
 	}
@@ -170,7 +173,7 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	told.ID, told.Continued, told.Plan, told.Settings = found.ID, found.Continued, plan, c.settings(perSecond)
 	measures, learnt := api.Measures(), api.Learnt()
 	told.Measures, told.Learnt, told.Audit = &measures, &learnt, audit
-	lost := writeResults(a, plan, book, found.ID, results, facts)
+	lost := writeResults(a, plan, book, found.ID, results, path, facts)
 	if doubts, err := book.InDoubt(context.WithoutCancel(a.ctx)); err == nil {
 		told.InDoubt = new(len(doubts))
 	}
@@ -303,28 +306,7 @@ func same(a, b string) bool {
 			return os.SameFile(infoA, infoB)
 		}
 	}
-	return resolved(a) == resolved(b)
-}
-
-// resolved is where a path leads, through the links of its folder, and its own as long as they lead somewhere.
-func resolved(path string) string {
-	for range 40 { // as many links as Linux follows
-		target, err := os.Readlink(path)
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
-		}
-		path = target
-	}
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(folder, filepath.Base(path))
-	}
-	if absolute, err := filepath.Abs(path); err == nil {
-		path = absolute
-	}
-	return path
+	return input.Place(a) == input.Place(b)
 }
 
 // confirm asks before anything is sent to the live API, if there is somebody to ask, and before anything is taken back.
