@@ -1398,6 +1398,116 @@ func TestRewritten(t *testing.T) {
 	}
 }
 
+// TestSalvaged kills runs with kill -9 and changes their file before it is run again, by its name or by its folder: every
+// account stands in some results, and no order has two.
+func TestSalvaged(t *testing.T) {
+	const rows = 2000
+	old := ordersText("A", rows, 1000, 300)
+	for name, change := range map[string]struct {
+		to     string // what the file holds then; "" is no file
+		status int    // of the run that follows
+	}{
+		"written over":       {ordersText("B", 20, 1000, 300), 0},
+		"cut":                {old[:strings.Index(old, "A-00100")+8], 1}, // behind the order number of a row
+		"a workbook":         {"PK\x03\x04 and so on", 3},
+		"refused by a guard": {ordersText("B", 20, 6000, 300), 3},
+		"without an amount":  {"주문번호\nA-1\n", 3},
+		"removed":            {"", 3},
+		"the same":           {old, 0},
+	} {
+		for _, folder := range []bool{false, true} {
+			if folder && change.to == old {
+				continue // refused, it leaves the folder
+			}
+			t.Run(fmt.Sprintf("%s, folder: %v", name, folder), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				api := startSandbox(t, dir, nil, "--latency", "5ms", "--drop-after", "0.02")
+				in := filepath.Join(dir, "in")
+				file, what := filepath.Join(in, "orders.csv"), filepath.Join(in, "orders.csv")
+				if folder {
+					what = in
+				}
+				put := func(text string) {
+					written := time.Now().Add(-time.Hour)
+					if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.Chtimes(file, written, written)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				run := func(flags ...string) (*exec.Cmd, *bytes.Buffer) {
+					command := exec.Command("vbankbatch", append([]string{"run", "--quiet", "--api-url", api, "--rate", "0", "--due", "+7d", "--holder", "한빛", "--bank", "국민",
+						"--doubt-wait", "300ms", "--max-amount", "5000", "--ledger", filepath.Join(dir, "ledger.db"),
+						"--notify", "always", "--notify-cmd", "cat >>'" + filepath.Join(dir, "told") + "'", what}, flags...)...)
+					command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
+					stderr := new(bytes.Buffer)
+					command.Stderr = stderr
+					return command, stderr
+				}
+				if err := os.Mkdir(in, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				put(old)
+				killed, _ := run()
+				if err := killed.Start(); err != nil {
+					t.Fatal(err)
+				}
+				waitFor(t, api, 300)
+				killed.Process.Kill()
+				killed.Wait()
+
+				again, stderr := run()
+				status := change.status
+				switch {
+				case change.to == old: // what a guard refuses, but the run is not lost, and goes on
+					refused, refusedErr := run("--expect-rows", "1")
+					finishStarted(t, refused, refusedErr, 3)
+					if strings.Contains(refusedErr.String(), "was interrupted") {
+						t.Error(refusedErr)
+					}
+				case change.to != "":
+					put(change.to)
+				default:
+					if err := os.Remove(file); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if folder && (status == 0 || change.to == "") {
+					status = 1 // there is something in failed
+				}
+				finishStarted(t, again, stderr, status)
+				if salvaged := strings.Contains(stderr.String(), "run 1 was interrupted and its file has since changed or gone"); salvaged != (change.to != old) {
+					t.Errorf("%s", stderr)
+				}
+				told := numbersIn(t, in)
+				orders := make(map[string]bool)
+				made := accounts(t, api)
+				for _, a := range made {
+					if orders[a.MerchantUID] {
+						t.Errorf("%s has two accounts", a.MerchantUID)
+					}
+					if orders[a.MerchantUID] = true; !told[a.VbankNum] {
+						t.Errorf("no results have the account of %s", a.MerchantUID)
+					}
+				}
+				if len(made) < 250 {
+					t.Errorf("%d accounts", len(made))
+				}
+				if text, err := os.ReadFile(filepath.Join(dir, "told")); folder && (err != nil || !strings.Contains(string(text), "failed/orders.run-1.results.csv")) {
+					t.Errorf("%s, %v", text, err)
+				}
+				// it is salvaged once
+				last, stderr := run()
+				if err := last.Run(); err != nil && last.ProcessState == nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(stderr.String(), "was interrupted") {
+					t.Errorf("again: %s", stderr)
+				}
+			})
+		}
+	}
+}
+
 // TestDamagedCopy has the disk lose what a run goes by: it ends early, what it did is written from the ledger, and the same
 // command goes on.
 func TestDamagedCopy(t *testing.T) {

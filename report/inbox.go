@@ -346,6 +346,11 @@ func (b *Inbox) At(m *Move, path string) string {
 	return filepath.Join(b.dir, m.there(filepath.Base(path)))
 }
 
+// Failed is where a file of an inbox would go if it failed.
+func Failed(path string) string {
+	return filepath.Join(filepath.Dir(path), InboxFailed, filepath.Base(path))
+}
+
 // Folder is the path of the folder that the move goes to.
 func (b *Inbox) Folder(m *Move) string { return filepath.Join(b.dir, m.To) }
 

@@ -735,6 +735,13 @@ var korean = map[string]string{
 	"there is no terminal to ask whether to send": "터미널이 없어 보낼지 물어볼 수 없습니다",
 
 	// report/command/salvage.go
+	"asking about the orders in doubt of run %d, which was interrupted":                                                                             "중단된 실행 %d에서 결과가 확인되지 않은 주문을 조회합니다",
+	"run %d was interrupted and its file has since changed or gone; its results were written from the ledger, without the file's own columns: %s\n": "실행 %d은(는) 중단되었고 그 파일은 바뀌었거나 없어졌습니다. 파일의 열 없이 원장에서 결과를 썼습니다: %s\n",
+	"  unknown: %s; vbankbatch reconcile finds out what became of them, then vbankbatch report --run %d writes the results again\n":                 "  결과 미확인 %s: vbankbatch reconcile로 확인한 뒤 vbankbatch report --run %d(으)로 결과를 다시 쓰십시오\n",
+	"run %d over standard input was interrupted; the same input goes on with it, vbankbatch report --run %d writes what it did\n":                   "표준 입력을 처리하던 실행 %d이(가) 중단되어 있습니다. 같은 입력을 주면 이어서 처리하며, vbankbatch report --run %d(으)로 그때까지의 결과를 쓸 수 있습니다\n",
+	"run %d was interrupted, and its orders in doubt cannot be asked about: %w":                                                                     "중단된 실행 %d에서 결과가 확인되지 않은 주문을 조회할 수 없습니다: %w",
+	"the results of run %d, which was interrupted, could not be written: %w":                                                                        "중단된 실행 %d의 결과를 쓸 수 없습니다: %w",
+	"vbankbatch report --run %d --out FILE writes them to another place":                                                                            "vbankbatch report --run %d --out FILE로 다른 곳에 쓸 수 있습니다",
 
 	// report/encoding.go
 	"in the header, column %d: %#U": "제목 줄 %d열: %#U",

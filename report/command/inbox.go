@@ -134,9 +134,6 @@ func (j *inboxJob) all(a *app) (left map[string]string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(files) == 0 && move == nil {
-		return left, j.nothing(a)
-	}
 	for i := range files {
 		if a.ctx.Err() != nil {
 			return left, context.Cause(a.ctx)
@@ -154,6 +151,12 @@ func (j *inboxJob) all(a *app) (left map[string]string, err error) {
 		if !taken {
 			left[filepath.Base(files[i].Path)] = report.LeftWriting
 		}
+	}
+	if err := j.sweep(a); err != nil {
+		return left, err
+	}
+	if len(files) == 0 && move == nil && len(j.salvaged) == 0 {
+		return left, j.nothing(a)
 	}
 	return left, nil
 }
@@ -186,8 +189,11 @@ func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	told, facts := c.begun(), new(report.Facts)
 	ended := c.run(a, told, facts)
 	c.over(a, told)
+	if err := j.tellOfSalvaged(a, c.salvaged); err != nil {
+		return true, err
+	}
 	exit, _ := statusOf(ended)
-	refused := exit == exitInput && told.ID == 0 && !errors.Is(ended, notConfirmed{}) && !machines(ended)
+	refused := told.ID == 0 && refused(c.File, ended)
 	if refused && j.box.Changed(file) {
 		return false, nil
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +34,8 @@ type runCommand struct {
 	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
 	Yes           bool   `help:"Ask no question."`
 
-	inInbox bool // FILE is one of the folder that was named; the run is finished once its files can be moved
+	inInbox  bool // FILE is one of the folder that was named; the run is finished once its files can be moved
+	salvaged []salvaged
 }
 
 func (runCommand) Help() string {
@@ -99,11 +101,33 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	defer func() { err = also(err, release()) }()
 	c.takeBack = c.Revoke
 	a.tell(func() string { return say.Sprintf("checking %s", say.Name(c.File)) })
+	var api *client.Client
+	log := c.log(a.stderr)
+	disconnect := func() error { return nil }
+	defer func() { err = also(err, disconnect()) }()
+	connect := func() (_ *client.Client, err error) {
+		if api == nil {
+			api, disconnect, err = m.connect(a, &c.requestFlags, perSecond, log)
+		}
+		return api, err
+	}
+	digest := "" // of no run's input
+	salvage := func() error { return c.salvageFile(a, book, path, digest, connect) }
+	defer func() { c.tellSalvaged(a) }()
+	defer func() {
+		if told.ID == 0 && refused(c.File, err) {
+			if failed := salvage(); failed != nil {
+				say.Fprintf(a.stderr, "warning: %v\n", failed)
+			}
+			err = cmp.Or(context.Cause(a.ctx), err)
+		}
+	}()
 	file, err := c.look(a, c.File)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	digest = hex.EncodeToString(file.Digest[:])
 	plan, err := c.plan(a, file, kept, m)
 	if err != nil {
 		return err
@@ -111,12 +135,8 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	if c.inInbox && plan.Layout.Results {
 		return &failure{say.Errorf("%s is the results of a run, and a folder's are not run again", say.Name(c.File)), exitInput, say.Text("run it by its own name if that is meant")}
 	}
-	var api *client.Client
-	log := c.log(a.stderr)
-	disconnect := func() error { return nil }
-	defer func() { err = also(err, disconnect()) }()
 	if plan.Channels > 0 && plan.Lacking == nil { // whose rules apply is for the API to say
-		if api, disconnect, err = m.connect(a, &c.requestFlags, perSecond, log); err != nil {
+		if _, err := connect(); err != nil {
 			return err
 		}
 		if plan, err = withChannels(a.ctx, plan, api); err != nil {
@@ -140,10 +160,11 @@ func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err err
 	if err := c.confirm(a, m, plan); err != nil {
 		return err
 	}
-	if api == nil {
-		if api, disconnect, err = m.connect(a, &c.requestFlags, perSecond, log); err != nil {
-			return err
-		}
+	if _, err := connect(); err != nil {
+		return err
+	}
+	if err := salvage(); err != nil {
+		return err
 	}
 	until, err := nearest(c.Until, api.ServerTime())
 	if err != nil {
