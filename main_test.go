@@ -612,7 +612,7 @@ func TestSignalBehindOthers(t *testing.T) {
 }
 
 // TestStatusAndReload asks a run for its status, and has it read a profile with another rate: at the first one it would
-// take minutes.
+// take more than a minute.
 func TestStatusAndReload(t *testing.T) {
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil)
@@ -622,7 +622,7 @@ func TestStatusAndReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rate("rate = 2.0\n")
+	rate("rate = 4.0\n")
 	command, stderr, results := startByProfile(t, dir, api, profile)
 	waitFor(t, api, 2)
 	command.Process.Signal(syscall.SIGUSR1)
