@@ -320,6 +320,7 @@ var kills = flag.Int("kills", 25, "how many times TestCrash kills a run")
 // TestCrash kills runs of the real binary, with kill -9 and with signals, or freezes them, at random moments, against a
 // sandbox in another process that loses replies and lies, until all is done; then every order has one account, and the results tell its number.
 func TestCrash(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	const rows = 250
 	seed := uint64(time.Now().UnixNano())
 	if *kills == 25 {
@@ -919,6 +920,7 @@ func TestPowerLoss(t *testing.T) {
 // TestReconcileCommand has an API that loses every reply and cannot be asked; when it is well again, reconcile settles
 // what is in doubt, report writes the run's results anew, and run goes on.
 func TestReconcileCommand(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	dir := t.TempDir()
 	state := filepath.Join(dir, "accounts.jsonl")
 	api, stop, err := spawnSandbox(dir, nil, "--state", state, "--error-after", "1", "--latency", "300ms", "--look-drop", "1")
