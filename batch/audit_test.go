@@ -1,6 +1,8 @@
 package batch_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -221,6 +223,38 @@ func TestAuditSentAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.expect(got, "A conflict SEVERAL_ACCOUNTS")
+	})
+}
+
+// TestRefusedAndIssuedByAnother stops a run after an order of it was refused, and has another file issue that order: when the
+// first run goes on, its audit leaves the account to the other one's line.
+func TestRefusedAndIssuedByAnother(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000", "A-2,2000")
+		w.opts.Workers = 1
+		ctx, stop := context.WithCancelCause(t.Context())
+		api := bent{API: w.client, issue: func(request client.IssueRequest) (client.Payment, error) {
+			if request.MerchantUID == "A-2" {
+				stop(errors.New("stopped"))
+				return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.Stopped}
+			}
+			return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.Refused, Message: "한도 초과"}
+		}}
+		book := w.book()
+		got, err := w.runOn(ctx, p, api, book)
+		book.Close()
+		if err == nil {
+			t.Error("nothing stopped the run")
+		}
+		w.expect(got, "A-1 rejected PG_REFUSED", "A-2 not_sent STOPPED")
+		if got, err = w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000", "A-3,3000")); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A-1 issued", "A-3 issued")
+		if got, err = w.run(t.Context(), p); err != nil || w.opts.Audit.Err != nil || w.opts.Audit.Changed != 0 {
+			t.Errorf("%v, %+v", err, w.opts.Audit)
+		}
+		w.expect(got, "A-1 rejected PG_REFUSED", "A-2 issued")
 	})
 }
 
