@@ -307,6 +307,42 @@ func TestRefusedAndMade(t *testing.T) {
 	}
 }
 
+// TestNotSentAgainByItself: net/http has no copy of the body of a request that acts, with which it could send it once more.
+func TestNotSentAgainByItself(t *testing.T) {
+	asked := 0
+	c := connect(t, client.Config{Through: broken(func(r *http.Request) (*http.Response, error) {
+		if asked++; r.GetBody != nil {
+			t.Errorf("%s %s can be sent again", r.Method, r.URL.Path)
+		}
+		return answer(r, 200, good), nil
+	})})
+	_, err := c.Issue(t.Context(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000})
+	_, err2 := c.Update(t.Context(), "imp_1", client.UpdateRequest{Amount: 1000})
+	if err := errors.Join(err, err2); err != nil || asked != 2 {
+		t.Errorf("%d requests: %v", asked, err)
+	}
+}
+
+// TestChangeOfAnotherAccount has a change answered with the account of another payment: it is in doubt.
+func TestChangeOfAnotherAccount(t *testing.T) {
+	c := serve(t, reply(200, good))
+	_, err := c.Update(t.Context(), "imp_2", client.UpdateRequest{Amount: 1000})
+	_, err2 := c.Revoke(t.Context(), "imp_2", "")
+	for _, err := range []error{err, err2} {
+		if fault, ok := errors.AsType[*client.Error](err); !ok || fault.Kind != client.Mismatch || !fault.Acted || fault.ImpUID != "imp_1" {
+			t.Errorf("%+v", err)
+		}
+	}
+}
+
+// TestListOfOthers does not take for an answer a list that tells of orders that nobody asked for.
+func TestListOfOthers(t *testing.T) {
+	c := serve(t, reply(207, `{"code":0,"message":null,"response":[`+goodPayment+`,`+strings.ReplaceAll(goodPayment, "A-1", "A-2")+`]}`))
+	if found, err := c.Payments(t.Context(), []string{"A-1"}); client.KindOf(err) != client.Mismatch {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 // TestListThatLacksOrders does not take for an answer a list whose status says that it is whole, and which lacks orders.
 func TestListThatLacksOrders(t *testing.T) {
 	for body, want := range map[string]client.Kind{
