@@ -64,6 +64,7 @@ func TestChangeInDoubtIsWaitedFor(t *testing.T) {
 				if _, err := w.run(t.Context(), issues); err != nil {
 					t.Fatal(err)
 				}
+				time.Sleep(24 * time.Hour) // the issue itself is in doubt no more
 				killed := bent{API: w.client, update: func(impUID string) (client.Payment, error) {
 					time.AfterFunc(10*time.Second, func() {
 						w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 1500})
