@@ -36,8 +36,11 @@ func TestSettle(t *testing.T) {
 			t.Fatal(err)
 		}
 		api.payment = func(impUID string) (client.Payment, error) {
-			if impUID == "imp_bare" {
+			switch impUID {
+			case "imp_bare":
 				return client.Payment{ImpUID: "imp_bare", MerchantUID: "A-1", Status: client.StatusReady}, nil
+			case "imp_lost":
+				return client.Payment{}, errLost
 			}
 			return w.client.Payment(t.Context(), impUID)
 		}
@@ -52,6 +55,7 @@ func TestSettle(t *testing.T) {
 			{"A-1", string(elsewhere.ImpUID), "belongs to the order B-1"},
 			{"A-1", "imp_bare", "imp_bare has no account number"},
 			{"A-2", string(revoked.ImpUID), "is failed at the API"},
+			{"A-1", "imp_lost", errLost.Error()},
 			{"A-1", "imp_nobody", "the API knows no imp_nobody"},
 			{"A-3", "", batch.ErrSettled.Error()},
 			{"A-9", "", batch.ErrSettled.Error()},
@@ -77,38 +81,48 @@ func TestSettle(t *testing.T) {
 	})
 }
 
-// TestSettleAsNone has the API show under its imp_uid an account that it claimed to have made and that no list holds: a person
-// cannot say that there is none, nor while that cannot be asked.
+// TestSettleAsNone has the API stop showing the account of a sub-merchant's order: a person cannot say that there is none while
+// it is shown in any way, or cannot be asked for.
 func TestSettleAsNone(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
-		payment, fault := client.Payment{}, error(&client.Error{Kind: client.NotFound})
-		api := bent{API: w.client, payment: func(string) (client.Payment, error) { return payment, fault },
-			findAll: func(string) ([]client.Payment, error) { return nil, nil },
-			many:    func([]string) (map[string][]client.Payment, error) { return nil, nil },
-			issue: func(request client.IssueRequest) (client.Payment, error) {
-				made, err := w.client.Issue(t.Context(), request)
-				payment = made
-				return made, err
-			}}
-		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		for _, line := range []string{"A,1000,001,발급", "A,1500,001,변경"} {
+			if _, err := w.run(t.Context(), plan(t, "주문번호,금액,tier,처리", line)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all, err := w.client.FindAll(client.WithTier(t.Context(), "001"), "A", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready, paid := all[0], all[0]
+		paid.Status = client.StatusPaid
+		gone := &client.Error{Kind: client.NotFound}
+		hidden := func(payment client.Payment, err error) batch.API {
+			return bent{API: w.client, payment: func(string) (client.Payment, error) { return payment, err },
+				findAll: func(string) ([]client.Payment, error) { return nil, nil },
+				many:    func([]string) (map[string][]client.Payment, error) { return nil, nil }}
+		}
+		got, err := w.with(hidden(client.Payment{}, gone), plan(t, "주문번호,금액,tier", "A,1500,001"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.expect(got, "A unknown ACCOUNT_MISSING")
 		book := w.book()
 		defer book.Close()
+		there := "the API has for the order: " + string(ready.ImpUID)
 		for _, test := range []struct {
-			fault error
-			want  string
+			api  batch.API
+			want string
 		}{
-			{nil, "the API has for the order: " + string(payment.ImpUID)},
-			{errLost, errLost.Error()},
-			{&client.Error{Kind: client.NotFound}, ""},
+			{hidden(ready, nil), there},
+			{hidden(paid, nil), there},
+			{hidden(client.Payment{}, errLost), errLost.Error()},
+			{w.client, there},
+			{hidden(client.Payment{}, gone), "<nil>"},
 		} {
-			fault = test.fault
-			_, err := batch.Settle(t.Context(), api, book, batch.Verdict{Order: ledger.Order{MerchantUID: "A"}, By: "kim", Why: "asked PortOne", At: time.Now()})
-			if text := fmt.Sprint(err); (err == nil) != (test.want == "") || !strings.Contains(text, test.want) {
-				t.Errorf("%v, want %s", err, test.want)
+			e, err := batch.Settle(t.Context(), test.api, book, batch.Verdict{Order: ledger.Order{Tier: "001", MerchantUID: "A"}, By: "kim", Why: "asked PortOne", At: time.Now()})
+			if fmt.Sprint(err) != test.want || err == nil && (e.ImpUID != "" || e.NowAmount != 0) {
+				t.Errorf("%+v, %v, want %s", e, err, test.want)
 			}
 		}
 	})
