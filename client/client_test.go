@@ -307,6 +307,39 @@ func TestRefusedAndMade(t *testing.T) {
 	}
 }
 
+// TestRefusedAndNotAsked has an issue refused in a way that lets it be sent again, and the look-up before that not tell that
+// there is no account: it is sent once, and left in doubt.
+func TestRefusedAndNotAsked(t *testing.T) {
+	for name, lookUp := range map[string]http.HandlerFunc{
+		"paid at once": reply(200, `{"code":0,"response":{"total":1,"next":0,"list":[`+strings.Replace(goodPayment, "ready", "paid", 1)+`]}}`),
+		"refused":      reply(200, `{"code":1,"message":"no","response":null}`),
+		"page two is missing": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("page") == "2" {
+				reply(404, noPayment)(w, r)
+				return
+			}
+			io.WriteString(w, `{"code":0,"response":{"total":2,"next":2,"list":[`+goodPayment+`]}}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var issues atomic.Int64
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.Path, "/findAll/") {
+					lookUp(w, r)
+					return
+				}
+				issues.Add(1)
+				w.WriteHeader(http.StatusUnauthorized)
+			})
+			_, err := c.Issue(t.Context(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000})
+			if client.KindOf(err) != client.Refuted || issues.Load() != 1 {
+				t.Errorf("%d issues: %v", issues.Load(), err)
+			}
+		})
+	}
+}
+
 // TestNotSentAgainByItself: net/http has no copy of the body of a request that acts, with which it could send it once more.
 func TestNotSentAgainByItself(t *testing.T) {
 	asked := 0
@@ -332,6 +365,16 @@ func TestChangeOfAnotherAccount(t *testing.T) {
 		if fault, ok := errors.AsType[*client.Error](err); !ok || fault.Kind != client.Mismatch || !fault.Acted || fault.ImpUID != "imp_1" {
 			t.Errorf("%+v", err)
 		}
+	}
+}
+
+// TestAnotherPayment does not take for an answer a payment that nobody asked about.
+func TestAnotherPayment(t *testing.T) {
+	c := serve(t, reply(200, good))
+	_, err := c.Payment(t.Context(), "imp_2")
+	_, err2 := c.Find(t.Context(), "A-2", "")
+	if client.KindOf(err) != client.Mismatch || client.KindOf(err2) != client.Mismatch {
+		t.Errorf("%v, %v", err, err2)
 	}
 }
 

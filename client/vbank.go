@@ -89,7 +89,7 @@ func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, erro
 func (c *Client) unlessMade(ctx context.Context, op, merchantUID string) *Error {
 	payments, err := c.FindAll(ctx, merchantUID, "")
 	if fault, ok := errors.AsType[*Error](err); ok {
-		if fault.Kind == Refused {
+		if fault.Kind == Refused || fault.Kind == NotFound { // not found: a later page of what was found
 			return &Error{Op: op, Kind: Refuted, Err: fault}
 		}
 		return fault
