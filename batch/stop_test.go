@@ -42,6 +42,13 @@ func TestPassingRefusals(t *testing.T) {
 			t.Errorf("%d issues were sent in %v", posts, took)
 		}
 		started = time.Now()
+		time.AfterFunc(5*time.Second, func() { // whoever dies waiting leaves no doubt behind
+			book := w.book()
+			defer book.Close()
+			if doubts, err := book.InDoubt(t.Context()); err != nil || len(doubts) > 0 {
+				t.Errorf("in doubt: %v, %v", doubts, err)
+			}
+		})
 		got, err = w.run(t.Context(), plan(t, "주문번호,금액,처리", "good,2000,변경"))
 		if err != nil {
 			t.Error(err)
@@ -71,6 +78,17 @@ func TestPassingRefusals(t *testing.T) {
 		if n := w.api.Ready("once"); n != 1 {
 			t.Errorf("%d accounts", n)
 		}
+	})
+}
+
+// TestNoRefusal has an issue fail over something else, in words that hold the code of a refusal that passes.
+func TestNoRefusal(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		api := bent{API: w.client, issue: func(client.IssueRequest) (client.Payment, error) {
+			return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.NotConnected, Err: errors.New("dial tcp 127.0.0.1:4116: connection refused")}
+		}}
+		got, _ := w.with(api, plan(t, "주문번호,금액", "A,1000"))
+		w.expect(got, "A not_sent API_UNREACHABLE")
 	})
 }
 

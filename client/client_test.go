@@ -378,6 +378,15 @@ func TestAnotherPayment(t *testing.T) {
 	}
 }
 
+// TestLiving: what may be paid into is an obstacle to an issue, whatever its status is called; what was begun by card is none.
+func TestLiving(t *testing.T) {
+	live, paid := client.Living([]client.Payment{{ImpUID: "1", Status: "ready", PayMethod: "vbank"}, {ImpUID: "2", Status: "new"},
+		{ImpUID: "3", Status: "ready", PayMethod: "card"}, {ImpUID: "4", Status: "failed"}, {ImpUID: "5", Status: "cancelled"}, {ImpUID: "6", Status: "paid", PayMethod: "card"}})
+	if len(live) != 2 || live[0].ImpUID != "1" || live[1].ImpUID != "2" || paid == nil || paid.ImpUID != "6" {
+		t.Errorf("%v, %v", live, paid)
+	}
+}
+
 // TestListOfOthers does not take for an answer a list that tells of orders that nobody asked for.
 func TestListOfOthers(t *testing.T) {
 	c := serve(t, reply(207, `{"code":0,"message":null,"response":[`+goodPayment+`,`+strings.ReplaceAll(goodPayment, "A-1", "A-2")+`]}`))
