@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -392,6 +393,47 @@ func TestListOfOthers(t *testing.T) {
 	c := serve(t, reply(207, `{"code":0,"message":null,"response":[`+goodPayment+`,`+strings.ReplaceAll(goodPayment, "A-1", "A-2")+`]}`))
 	if found, err := c.Payments(t.Context(), []string{"A-1"}); client.KindOf(err) != client.Mismatch {
 		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// TestNoList does not take for an empty list a reply that says success and holds none.
+func TestNoList(t *testing.T) {
+	c := serve(t, reply(207, `{"code":0,"message":null}`))
+	if found, err := c.Payments(t.Context(), []string{"A-1"}); client.KindOf(err) != client.Malformed {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// TestDoubtIsTheSafeSide has an issue end, once it was written, with an error that nobody knows, or in words that are those of
+// a caller who broke it off: it is in doubt.
+func TestDoubtIsTheSafeSide(t *testing.T) {
+	if !client.InDoubt(errors.New("unknown")) {
+		t.Error("an unknown error is not in doubt")
+	}
+	c := connect(t, client.Config{Through: broken(func(r *http.Request) (*http.Response, error) {
+		httptrace.ContextClientTrace(r.Context()).WroteHeaders()
+		return nil, context.Canceled
+	})})
+	if _, err := c.Issue(t.Context(), client.IssueRequest{MerchantUID: "A-1"}); !client.InDoubt(err) {
+		t.Errorf("not in doubt: %v", err)
+	}
+}
+
+// TestTier names a sub-merchant in every request but that for the token, which all of them share.
+func TestTier(t *testing.T) {
+	var tiers []string
+	c := connect(t, client.Config{BaseURL: "http://127.0.0.1", Through: through(func(r *http.Request) (*http.Response, error) {
+		tiers = append(tiers, r.URL.Path+" "+r.Header.Get("Tier"))
+		if strings.HasSuffix(r.URL.Path, "/getToken") {
+			return answer(r, 200, tokenReply), nil
+		}
+		return answer(r, 200, good), nil
+	})})
+	if _, err := c.Issue(client.WithTier(t.Context(), "001"), client.IssueRequest{MerchantUID: "A-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%q", tiers); got != `["/users/getToken " "/vbanks 001"]` {
+		t.Error(got)
 	}
 }
 
