@@ -91,6 +91,7 @@ func TestOneLiveEntry(t *testing.T) {
 	record(issued)
 	refused("issued, another line", intent(run, 10, "A-1"))
 	refused("issued, the same line", intent(run, 9, "A-1"))
+	refused("another order in the line of an account", intent(run, 9, "A-9"))
 	if err := l.Note(ctx, Entry{Run: run.ID, Line: 9, Status: "invalid"}); !errors.Is(err, ErrTaken) {
 		t.Errorf("noted in the place of an account: %v, want ErrTaken", err)
 	}
