@@ -440,7 +440,7 @@ func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
 		return n, err
 	}
 	// The order is taken, or has a revoked account, or the line has an entry from before that is not live.
-	if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID, e.Run, -1); err != nil {
+	if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID); err != nil {
 		return 0, err
 	}
 	if n, err = changed(s.intendAgain.Exec(values...)); err == nil && n == 0 {
@@ -499,7 +499,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 				}
 			}
 			if e.State != Vacant { // the order's account of before may have been revoked
-				if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID, e.Run, e.Line); err != nil {
+				if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID); err != nil {
 					return err
 				}
 			}

@@ -45,8 +45,7 @@ const (
 	// a first intent; nothing happens if the line has an entry, or the order a live one
 	intend = intentInsert + ` ON CONFLICT DO NOTHING`
 	// the order's account was revoked, and another may be made
-	release = `UPDATE entries SET live = 0, checksum = checksum & -2 WHERE merchant = $1 AND tier = $2 AND merchant_uid = $3 AND live = 1 AND state = 'revoked'
-		AND NOT (run = $4 AND line = $5)`
+	release = `UPDATE entries SET live = 0, checksum = checksum & -2 WHERE merchant = $1 AND tier = $2 AND merchant_uid = $3 AND live = 1 AND state = 'revoked'`
 	// another intent of a line whose entry is not live; nothing stays of that one
 	intendAgain = `UPDATE entries SET tier = $4, merchant_uid = $5, live = $6, state = $7, status = $8, error_code = $9, error_message = $10, action = $11,
 			amount = $12, due = $13, bank = $14, attempts = $15, intent_at = $16, imp_uid = '', vbank_code = '', vbank_name = '', vbank_num = '',
