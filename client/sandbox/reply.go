@@ -38,18 +38,22 @@ func tooMany(retryAfter string) reply {
 }
 
 func envelope(code int, message string, response []byte) []byte {
-	b := append(make([]byte, 0, len(response)+len(message)*3+64), `{"code":`...)
+	b := begin(len(response)+len(message)*3, code, message)
+	return append(append(b, response...), '}')
+}
+
+// begin writes an envelope as far as its response, with room for a response of some bytes.
+func begin(room, code int, message string) []byte {
+	b := append(make([]byte, 0, room+64), `{"code":`...)
 	b = strconv.AppendInt(b, int64(code), 10)
 	b = append(b, `,"message":`...)
 	b = appendText(b, message)
-	b = append(b, `,"response":`...)
-	b = append(b, response...)
-	return append(b, '}')
+	return append(b, `,"response":`...)
 }
 
 func (out reply) send(w http.ResponseWriter) {
 	if out.payment != nil {
-		out.body = envelope(0, "", out.payment.append(make([]byte, 0, 2048), true))
+		out.body = append(out.payment.append(begin(paymentRoom, 0, ""), true), '}')
 	}
 	header := w.Header()
 	header.Set("Content-Type", "application/json; charset=UTF-8")
