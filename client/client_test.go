@@ -642,3 +642,23 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswerAfterAnotherIsWhole has a look-up answered by a reply that is malformed, and then by one that says less.
+func TestAnswerAfterAnotherIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		c := connect(t, client.Config{Through: through(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "getToken") {
+				return answer(r, 200, tokenReply), nil
+			}
+			if n++; n == 1 {
+				return answer(r, 200, `{"code":0,"message":"","response":{"imp_uid":"imp_1","status":"paid","amount":{}}}`), nil
+			}
+			return answer(r, 200, `{"code":0,"message":"","response":{"imp_uid":"imp_1","amount":1000}}`), nil
+		})})
+		payment, err := c.Payment(t.Context(), "imp_1")
+		if err != nil || payment.Status != "" || n < 2 {
+			t.Errorf("%+v, %v after %d replies", payment, err, n)
+		}
+	})
+}
