@@ -64,7 +64,7 @@ func (r *run) audit(ctx context.Context, of ledger.Run) Audit {
 	began := time.Now()
 	pool, looking := errgroup.WithContext(ctx)
 	pool.SetLimit(max(r.options.Workers, 1))
-	err := a.eachChunk(looking, func(chunk []ledger.Entry) {
+	err := a.eachChunk(looking, func(chunk []*ledger.Entry) {
 		pool.Go(func() error { return a.chunk(looking, chunk) })
 	})
 	err = cmp.Or(pool.Wait(), err)
@@ -81,16 +81,16 @@ func (r *run) audit(ctx context.Context, of ledger.Run) Audit {
 }
 
 // eachChunk calls do with the entries that the run sent, those of one tier and one look-up at a time.
-func (a *auditing) eachChunk(ctx context.Context, do func([]ledger.Entry)) error {
+func (a *auditing) eachChunk(ctx context.Context, do func([]*ledger.Entry)) error {
 	for after := int64(0); ; {
 		sent, err := a.ledger.Sent(ctx, a.id, after, blockRows)
 		if err != nil || len(sent) == 0 {
 			return err
 		}
 		after = sent[len(sent)-1].Line
-		byTier := make(map[string][]ledger.Entry)
-		for _, e := range sent {
-			if e.State != ledger.Intended { // what is in doubt is told as such
+		byTier := make(map[string][]*ledger.Entry)
+		for i := range sent {
+			if e := &sent[i]; e.State != ledger.Intended { // what is in doubt is told as such
 				byTier[e.Tier] = append(byTier[e.Tier], e)
 			}
 		}
@@ -103,7 +103,7 @@ func (a *auditing) eachChunk(ctx context.Context, do func([]ledger.Entry)) error
 }
 
 // chunk looks at up to 100 orders of one tier up together, and then closely at those that need it.
-func (a *auditing) chunk(ctx context.Context, chunk []ledger.Entry) error {
+func (a *auditing) chunk(ctx context.Context, chunk []*ledger.Entry) error {
 	uids := make([]string, len(chunk))
 	for i, e := range chunk {
 		uids[i] = e.MerchantUID
@@ -119,7 +119,7 @@ func (a *auditing) chunk(ctx context.Context, chunk []ledger.Entry) error {
 	for _, e := range chunk {
 		plain := e.Status == Issued && e.Attempts == 1 && !a.suspects.has(e.Line)
 		listed := found[e.MerchantUID]
-		if plain && (asClaimed(&e, listed) || err == nil && len(listed) == 0 && a.blind.Load()) {
+		if plain && (asClaimed(e, listed) || err == nil && len(listed) == 0 && a.blind.Load()) {
 			continue
 		}
 		whole, err := a.ledger.Entries(ctx, e.Run, e.Line, e.Line)
