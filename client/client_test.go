@@ -652,7 +652,7 @@ func TestAnswerAfterAnotherIsWhole(t *testing.T) {
 				return answer(r, 200, tokenReply), nil
 			}
 			if n++; n == 1 {
-				return answer(r, 200, `{"code":0,"message":"","response":{"imp_uid":"imp_1","status":"paid","amount":{}}}`), nil
+				return answer(r, 200, `{"response":{"imp_uid":"imp_1","status":"paid"}}`), nil
 			}
 			return answer(r, 200, `{"code":0,"message":"","response":{"imp_uid":"imp_1","amount":1000}}`), nil
 		})})
