@@ -195,7 +195,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 func (c *Client) SetRate(perSecond float64) { c.pace.setTop(perSecond) }
 
 // Learnt returns what was found out about the server's limits so far.
-func (c *Client) Learnt() Learnt { return c.pace.learned() }
+func (c *Client) Learnt() LimitStats { return c.pace.stats() }
 
 // Requests returns how many HTTP attempts were made so far, of every kind.
 func (c *Client) Requests() int64 { return c.requests.Load() }

@@ -12,17 +12,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// What is learnt from refusals.
 const (
-	recovery    = 2 * time.Second  // from half the rate back to what the server seems to take
-	firstHold   = 15 * time.Second // there, before more is tried; doubled when the server refuses at about the same rate again
-	longHold    = 20 * time.Minute
-	creep       = 1.02 // how much more is tried each second after that;
-	stride      = 1.1  // while nothing is known yet
-	underneath  = 0.98 // of what the server took
-	leastRate   = 0.1
 	firstPause  = 250 * time.Millisecond // at most, doubled with each refusal in a row
-	noLimit     = 1e5                    // attempts a second that were not refused are as good as no limit
+	hardly      = 4                      // requests taken since the last refusal, and the next one is not in a row with it;
+	easily      = 10                     // so many, and short pauses do again
 	quietFrom   = 3                      // attempts in a row without an answer, of whomever, and the API counts as down
 	blockedFrom = 20                     // foreign replies since the API's own last one, and they count as none
 )
@@ -31,15 +24,14 @@ const (
 // for, slower once the server has said 429, and fewer at once while it fails. One 429 pauses all, and so does an API
 // that answers nobody.
 type pace struct {
-	slots chan struct{} // one for each attempt that may be under way
-	turn  chan struct{} // held by the one caller that waits for its moment, so that a new rate concerns the next
-	limit *rate.Limiter
-	free  atomic.Bool // there is no limit and nothing to wait for
+	slots   chan struct{} // one for each attempt that may be under way
+	turn    chan struct{} // held by the one caller that waits for its moment, so that a new rate concerns the next
+	limiter *rate.Limiter
+	free    atomic.Bool // there is no limit and nothing to wait for
 
 	mu       sync.Mutex
-	top      float64       // asked for, attempts a second; +Inf without a limit
+	limit    limit         // what is learnt from refusals
 	since    time.Time     // of the last refusal that was learnt from
-	taken    meter         // attempts that were not refused
 	patience time.Duration // the longest pause
 	resume   time.Time     // nothing goes before; at first the time of the first attempt
 	silent   int           // attempts without an answer, of anybody, since the last one that had one
@@ -47,22 +39,20 @@ type pace struct {
 	foreign  int           // foreign replies since the API's own last one
 	waits    int           // pauses over them
 	paused   time.Time     // end of the last pause over a refusal, which told counts as a whole
-	learnt   bool          // the rate is lower than asked for:
-	low      float64       // at resume,
-	plateau  float64       // after recovery, for as long as hold,
-	hold     time.Duration // and then creeping up
-	row      int           // refusals without an answer between them
+	slow     bool          // short pauses were too short
+	row      int           // refusals with hardly an answer between them
 	withheld int           // slots that are not given back
 	want     int           // slots to be withheld
 	good     int           // answers since a slot was last taken or given
 	cut      time.Time     // when the last slots were
-	told     Learnt
+	told     LimitStats
 }
 
-// Learnt is what a client found out about the server.
-type Learnt struct {
+// LimitStats are what a client found out about the server's limits.
+type LimitStats struct {
 	TooMany   int64         // attempts that were answered with 429
-	Rate      float64       // what the server seems to take, attempts a second; 0 where that is all that was asked for
+	Rate      float64       // the limit that the refusals name, attempts a second; 0 where nothing speaks for one below the rate asked for
+	Confirmed bool          // less was sent then, which helped, and more was refused again: they are no strays
 	Paused    time.Duration // in all, so far
 	Failures  int64         // attempts that the server failed at, or left without an answer
 	AtOnce    int           // attempts under way at once, as of now
@@ -70,7 +60,7 @@ type Learnt struct {
 }
 
 func newPace(perSecond float64, workers int, patience time.Duration) *pace {
-	p := &pace{patience: max(patience, maxBackoff), slots: make(chan struct{}, workers), turn: make(chan struct{}, 1), limit: rate.NewLimiter(rate.Inf, 1)}
+	p := &pace{patience: max(patience, maxBackoff), slots: make(chan struct{}, workers), turn: make(chan struct{}, 1), limiter: rate.NewLimiter(rate.Inf, 1)}
 	p.told.AtOnce, p.told.LeastOnce = workers, workers
 	p.setTop(perSecond)
 	return p
@@ -80,8 +70,8 @@ func newPace(perSecond float64, workers int, patience time.Duration) *pace {
 func (p *pace) setTop(perSecond float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.top = perSecond; perSecond <= 0 {
-		p.top = math.Inf(1)
+	if p.limit.top = perSecond; perSecond <= 0 {
+		p.limit.top = math.Inf(1)
 	}
 	p.adjust(time.Now())
 }
@@ -122,7 +112,7 @@ func (p *pace) moment(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := p.limit.Wait(ctx); err != nil {
+		if err := p.limiter.Wait(ctx); err != nil {
 			return cmp.Or(context.Cause(ctx), err)
 		}
 		p.mu.Lock()
@@ -136,41 +126,17 @@ func (p *pace) moment(ctx context.Context) error {
 
 // adjust sets the limiter to the rate of the moment. The caller holds mu.
 func (p *pace) adjust(now time.Time) {
-	perSecond := p.rate(now)
+	perSecond := p.limit.rate()
 	// rate.Inf is a number, and what x/time/rate takes for no limit.
-	if limit := min(rate.Limit(perSecond), rate.Inf); math.Abs(float64(limit/p.limit.Limit())-1) > 0.005 {
+	if limit := min(rate.Limit(perSecond), rate.Inf); math.Abs(float64(limit/p.limiter.Limit())-1) > 0.005 {
 		burst := 1
 		if perSecond > 1000 && limit != rate.Inf {
 			burst = int(perSecond / 100) // the clock is too coarse for one at a time
 		}
-		p.limit.SetBurstAt(now, burst)
-		p.limit.SetLimitAt(now, limit)
+		p.limiter.SetBurstAt(now, burst)
+		p.limiter.SetLimitAt(now, limit)
 	}
-	p.free.Store(math.IsInf(perSecond, 1) && !p.learnt && !now.Before(p.resume))
-}
-
-// rate is how many attempts a second may be sent now. The caller holds mu.
-func (p *pace) rate(now time.Time) float64 {
-	if !p.learnt {
-		return p.top
-	}
-	after := now.Sub(p.resume)
-	switch {
-	case after < recovery:
-		return min(p.low+(p.plateau-p.low)*max(after.Seconds(), 0)/recovery.Seconds(), p.top)
-	case after < recovery+p.hold:
-		return min(p.plateau, p.top)
-	}
-	growth := creep
-	if p.hold == 0 {
-		growth = stride
-	}
-	tried := p.plateau * math.Pow(growth, (after-recovery-p.hold).Seconds())
-	if tried >= min(p.top, noLimit) {
-		p.learnt, p.told.Rate = false, 0
-		return p.top
-	}
-	return tried
+	p.free.Store(math.IsInf(perSecond, 1) && !now.Before(p.resume))
 }
 
 // news is what an attempt told of the API as a whole.
@@ -202,7 +168,7 @@ func (p *pace) leave(sent time.Time, fault *Error) news {
 	case fault.silence():
 		p.told.Failures++
 		if fault.Kind != NotConnected && fault.Kind != NotWritten {
-			p.taken.add(now)
+			p.limit.took(now)
 		}
 		if !sent.Before(p.cut) { // those that were under way at the same time say nothing new
 			p.cut, p.good = now, 0
@@ -227,8 +193,7 @@ func (p *pace) leave(sent time.Time, fault *Error) news {
 		if !fault.foreign() {
 			p.foreign = 0
 		}
-		p.taken.add(now)
-		p.row = 0
+		p.limit.took(now)
 		if p.good++; p.want > 0 && p.good >= cap(p.slots)-p.want {
 			p.good = 0
 			p.want--
@@ -263,66 +228,34 @@ func (p *pace) giveBack() {
 	p.told.LeastOnce = min(p.told.LeastOnce, p.told.AtOnce)
 }
 
-// refused pauses everybody, and lowers the rate unless the attempt was on its way before the last refusal was known.
+// refused pauses everybody, and learns from it unless the attempt was on its way before the last refusal was known.
 func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 	p.told.TooMany++
-	p.row++
-	active := now.Sub(p.resume)
-	took, current := p.taken.rate(now, active), p.rate(now)
+	fresh := p.since.IsZero() || sent.After(p.since)
 	pause := min(asked, p.patience)
-	if pause <= 0 {
+	if fresh && pause <= 0 {
+		switch taken := p.limit.taken; {
+		case taken >= easily:
+			p.row, p.slow = 0, false
+		case taken >= hardly:
+			p.row = 0
+		}
+		p.row++
 		pause = rand.N(min(firstPause<<min(p.row, 6), maxBackoff)) + 1
+		if p.slow = p.slow || p.row > 1; p.slow || p.limit.claim != nil {
+			pause = max(pause, time.Second) // a server that counts by the second has forgotten then
+		}
 	}
-	if resume := now.Add(pause); resume.After(p.resume) {
+	if resume := now.Add(pause); pause > 0 && resume.After(p.resume) {
 		p.told.Paused += resume.Sub(later(p.resume, now))
 		p.resume, p.paused = resume, resume
 	}
-	if p.learnt && !sent.After(p.since) {
+	if !fresh {
 		return
 	}
-	if math.IsInf(current, 1) {
-		current = max(took, 1)
-	}
-	p.low = max(current/2, leastRate)
-	plateau, hold := p.low, time.Duration(0) // there is nothing to go by yet
-	if active >= time.Second {
-		plateau, hold = max(min(took, current)*underneath, p.low), firstHold
-		if p.learnt && p.hold > 0 && math.Abs(plateau/p.plateau-1) < 0.1 {
-			hold = min(2*p.hold, longHold)
-		}
-	}
-	p.learnt, p.plateau, p.hold, p.since, p.told.Rate = true, plateau, hold, now, plateau
+	p.since = now
+	p.limit.refused(now, p.resume)
 	p.adjust(now)
-}
-
-// meter counts what happened within the last seconds.
-type meter struct {
-	counts [4]float64
-	halves [4]int64 // which half second each count is of
-}
-
-const metered = 2 * time.Second
-
-func (m *meter) add(now time.Time) {
-	half := now.UnixMilli() / 500
-	i := half % int64(len(m.halves))
-	if m.halves[i] != half {
-		m.halves[i], m.counts[i] = half, 0
-	}
-	m.counts[i]++
-}
-
-// rate is how many happened a second, of late, when nothing could have before active.
-func (m *meter) rate(now time.Time, active time.Duration) float64 {
-	half := now.UnixMilli() / 500
-	n := 0.0
-	for i, h := range m.halves {
-		if half-h < int64(len(m.halves)) {
-			n += m.counts[i]
-		}
-	}
-	over := metered - 500*time.Millisecond + time.Duration(now.UnixMilli()%500)*time.Millisecond // the last half is not over
-	return n / max(min(active, over).Seconds(), 0.1)
 }
 
 func later(a, b time.Time) time.Time {
@@ -332,10 +265,11 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-func (p *pace) learned() Learnt {
+func (p *pace) stats() LimitStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	told := p.told
 	told.Paused = max(told.Paused-max(time.Until(p.paused), 0), 0)
+	told.Rate, told.Confirmed = p.limit.stats()
 	return told
 }

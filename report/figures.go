@@ -31,7 +31,7 @@ type Run struct {
 	Plan      *batch.Plan
 	Settings  *Settings
 	Measures  *client.Measures
-	Learnt    *client.Learnt
+	Learnt    *client.LimitStats
 	Audit     *batch.Audit // nil without one
 	InDoubt   *int         // orders in doubt in the ledger, of all runs
 	Files     Files
@@ -262,7 +262,10 @@ func figures(run *Run, facts *Facts) *Figures {
 		f.Codes = map[string]int{}
 	}
 	if l := run.Learnt; l != nil {
-		f.Limits = &FiguresLimits{l.TooMany, l.Rate, seconds(l.Paused), l.Failures, l.AtOnce, l.LeastOnce}
+		f.Limits = &FiguresLimits{l.TooMany, 0, seconds(l.Paused), l.Failures, l.AtOnce, l.LeastOnce}
+		if l.Confirmed {
+			f.Limits.Rate = l.Rate
+		}
 	}
 	if a := run.Audit; a != nil {
 		f.Audit = &FiguresAudit{Orders: a.Orders, Closely: a.Closely, Changed: a.Changed}

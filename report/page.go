@@ -268,11 +268,11 @@ func (p *page) requests(m *client.Measures) {
 	p.Waited = p.T("waited", p.duration(m.Waited))
 }
 
-func (p *page) limits(l *client.Learnt) {
+func (p *page) limits(l *client.LimitStats) {
 	if l.TooMany > 0 {
 		p.Limits = append(p.Limits, p.T("too many", thousands(l.TooMany), p.duration(l.Paused)))
 	}
-	if l.Rate > 0 {
+	if l.Confirmed {
 		p.Limits = append(p.Limits, p.T("seems to take", l.Rate))
 	}
 	if l.Failures > 0 {

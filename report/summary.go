@@ -52,7 +52,7 @@ type Effort struct {
 	Ended    error // why it ended early, or nil
 	Elapsed  time.Duration
 	Requests int64
-	Learnt   client.Learnt
+	Learnt   client.LimitStats
 	Audit    *batch.Audit // nil without one
 }
 
@@ -101,11 +101,11 @@ func printAudit(w io.Writer, a *batch.Audit) {
 }
 
 // printLearnt tells what a run found out about the API's limits, if anything.
-func printLearnt(w io.Writer, l client.Learnt) {
+func printLearnt(w io.Writer, l client.LimitStats) {
 	if l.TooMany > 0 {
 		say.Fprintf(w, "the API refused %s with 429, and nothing was sent for %.1f s\n", Count(int(l.TooMany), "1 request", "%s requests"), l.Paused.Seconds())
 	}
-	if l.Rate > 0 {
+	if l.Confirmed {
 		say.Fprintf(w, "it seems to take %.1f requests a second\n", l.Rate)
 	}
 	if l.Failures > 0 {
