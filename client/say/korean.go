@@ -943,27 +943,10 @@ var korean = map[string]string{
 	"run it by its own name if that is meant":                                                                "다시 실행하려면 파일 이름을 직접 지정하십시오",
 	"nothing was sent; done and failed must be folders of this one, on its file system, that can be written": "아무것도 보내지 않았습니다. done과 failed는 이 폴더 안, 같은 파일 시스템의 쓸 수 있는 폴더여야 합니다",
 
-	// report/command/man.go and complete.go
-	"Print the manual page.": "매뉴얼 페이지를 출력합니다.",
-	"Print what completes commands and flags in bash, zsh or fish.":                                                        "bash, zsh, fish의 자동 완성 스크립트를 출력합니다.",
-	"Prints it as roff, for man.\n\n  vbankbatch man | man -l -\n  vbankbatch man >/usr/local/share/man/man1/vbankbatch.1": "man이 읽는 roff로 출력합니다.\n\n  vbankbatch man | man -l -\n  vbankbatch man >/usr/local/share/man/man1/vbankbatch.1",
+	// report/command/complete.go
+	"Print what completes commands and flags in bash, zsh or fish.": "bash, zsh, fish의 자동 완성 스크립트를 출력합니다.",
 	"The script completes commands, flags, their values and file names, and is made anew with each version.\n\n  source <(vbankbatch completion bash)\n  vbankbatch completion zsh >~/.zsh/completions/_vbankbatch\n  vbankbatch completion fish >~/.config/fish/completions/vbankbatch.fish": "명령, 플래그, 값, 파일 이름을 자동 완성하는 스크립트이며 버전마다 새로 만들어집니다.\n\n  source <(vbankbatch completion bash)\n  vbankbatch completion zsh >~/.zsh/completions/_vbankbatch\n  vbankbatch completion fish >~/.config/fish/completions/vbankbatch.fish",
 	"bash, zsh or fish.": "bash, zsh 또는 fish.",
-	"every row done":     "모든 행을 처리함",
-	"finished, some rows not done (invalid, rejected, conflict, not_sent)":                   "끝났으나 처리되지 않은 행이 있음(invalid, rejected, conflict, not_sent)",
-	"command line or configuration; nothing sent":                                            "명령줄 또는 설정 오류. 아무것도 보내지 않음",
-	"the input was refused; nothing sent":                                                    "입력 파일을 거부함. 아무것도 보내지 않음",
-	"some rows are unknown (goes before 1)":                                                  "결과를 알 수 없는(unknown) 행이 있음(1보다 우선)",
-	"stopped early: credentials refused, API down, too many failures, ledger or disk failed": "일찍 중단됨: 인증 거부, API 장애, 너무 많은 실패, 원장 또는 디스크 오류",
-	"another run holds the lock":                                                             "다른 실행이 잠금을 가지고 있음",
-	"stopped by SIGHUP, with no profile to read again":                                       "SIGHUP으로 중단됨 (다시 읽을 프로필이 없을 때)",
-	"stopped by SIGINT":  "SIGINT로 중단됨",
-	"stopped by SIGTERM": "SIGTERM으로 중단됨",
-	"The REST API key and secret of the PortOne console.": "포트원 콘솔의 REST API 키와 시크릿.",
-	"For KG Inicis.":        "KG이니시스용.",
-	"Files that hold them.": "위의 값을 담은 파일.",
-	"Any flag: --doubt-wait as VBANKBATCH_DOUBT_WAIT.":                              "모든 플래그: --doubt-wait는 VBANKBATCH_DOUBT_WAIT.",
-	"Where the ledger is kept, in vbankbatch/ledger.db; ~/.local/state by default.": "원장이 있는 곳(vbankbatch/ledger.db). 기본값은 ~/.local/state.",
 
 	// report/command/outputs.go
 	"next: the same command again finds out what became of the unknown rows; issue nothing for them by other means before that": "다음: 같은 명령을 다시 실행하면 결과를 알 수 없는(unknown) 행을 확인합니다. 그 전에는 다른 방법으로 발급하지 마십시오",

@@ -49,7 +49,6 @@ type commands struct {
 	Banks      banksCommand      `cmd:"" help:"Print the bank codes of a PG, or of all."`
 	Sandbox    sandboxCommand    `cmd:"" help:"Serve the API's sandbox on this machine."`
 	Completion completionCommand `cmd:"" help:"Print what completes commands and flags in bash, zsh or fish."`
-	Man        manCommand        `cmd:"" help:"Print the manual page."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	// Lang is what language finds; here it is checked, and told in the help.

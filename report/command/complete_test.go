@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"vbankbatch/client/say"
 )
 
 // printed is what the program prints.
@@ -129,50 +127,5 @@ func TestZsh(t *testing.T) {
 	out, err := exec.Command("zsh", "-f", "-c", `autoload -Uz compinit && compinit -u -d /dev/null && source $1 && print $_comps[vbankbatch] $+functions[_vbankbatch_ledger_list]`, "zsh", path).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "_vbankbatch 1") {
 		t.Errorf("%s, %v", out, err)
-	}
-}
-
-// TestMan has groff format the page; it may warn of nothing.
-func TestMan(t *testing.T) {
-	t.Cleanup(func() { say.Use(say.English) })
-	for language, flag := range map[string]string{say.English: "The language of what people read.", say.Korean: "사람이 읽는 글의 언어."} {
-		t.Run(language, func(t *testing.T) {
-			page := printed(t, "man", "--lang", language)
-			for _, want := range []string{".TH VBANKBATCH 1", `\fB\-\-doubt\-wait\fR=\fI30s\fR`, ".SS \"ledger show ", `\fB\-\-remote\-check\fR, \fB\-\-no\-remote\-check\fR`, ".SH \"EXIT STATUS\"", roff(flag)} {
-				if !strings.Contains(page, want) {
-					t.Errorf("the page has no %s", want)
-				}
-			}
-			if strings.Contains(page, "Show context") != (language == say.English) {
-				t.Error("the help of --help is in another language")
-			}
-			if i := strings.IndexFunc(page, func(r rune) bool { return r > '~' }); i >= 0 {
-				t.Errorf("not all of it is ASCII: %.20q", page[i:])
-			}
-			if _, err := exec.LookPath("groff"); err != nil {
-				t.Skip("there is no groff here to format the page")
-			}
-			command := exec.Command("groff", "-man", "-Tutf8", "-ww")
-			var errs bytes.Buffer
-			command.Stdin, command.Stderr = strings.NewReader(page), &errs
-			out, err := command.Output()
-			if err != nil || errs.Len() > 0 {
-				t.Errorf("groff: %v\n%s", err, &errs)
-			}
-			if !strings.Contains(string(out), "한빛상사") {
-				t.Error("Korean is not shown")
-			}
-		})
-	}
-}
-
-// TestRoff keeps what troff would take for its own.
-func TestRoff(t *testing.T) {
-	for text, want := range map[string]string{
-		".TH": `\&.TH`, "'a'": `\&'a\(aq`, `C:\x`: `C:\ex`, "--due": `\-\-due`, "한": `\[uD55C]`, `"x"`: `\(dqx\(dq`,
-	} {
-		if got := roff(text); got != want {
-			t.Errorf("%s: %s, want %s", text, got, want)
-		}
 	}
 }
