@@ -259,7 +259,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		err = &failure{parseError{err}, exitUsage, say.Text("vbankbatch --help, or vbankbatch COMMAND --help")}
+		err = &failure{err, exitUsage, say.Text("vbankbatch --help, or vbankbatch COMMAND --help")}
 	} else {
 		err = command.Run(a)
 	}

@@ -27,21 +27,3 @@ func TestLanguage(t *testing.T) {
 		}
 	}
 }
-
-// TestPatterns: in English these words of kong come out as they went in.
-func TestPatterns(t *testing.T) {
-	for _, said := range []string{
-		`unknown flag --nothing`, `unexpected argument chekc, did you mean "check"?`, `missing flags: --before=DATE`,
-		`expected one of "run", "check"`, `expected "<file>"`, `--format must be one of "text","json" but got "xml"`,
-	} {
-		if got := translated(parsing, said); got != said {
-			t.Errorf("%q became %q", said, got)
-		}
-	}
-	for _, line := range []string{"Usage: vbankbatch <command> [flags]\n", "Flags:\n", "Arguments:\n", "Commands:\n", "Show context-sensitive help.\n",
-		"Run \"vbankbatch <command> --help\" for more information on a command.\n", "Run \"vbankbatch ledger --help\" for more information.\n", "\n"} {
-		if got := translated(helpWords, line); got != line {
-			t.Errorf("%q became %q", line, got)
-		}
-	}
-}
