@@ -630,7 +630,7 @@ var korean = map[string]string{
 	"the ledger: %w":   "원장: %w",
 	"nothing was sent": "아무것도 보내지 않았습니다",
 
-	// report/command/other.go
+	// report/command/banks.go and sandbox.go
 	"Only this PG's: nice, kcp, inicis, …": "이 PG만: nice, kcp, inicis, …",
 	"text, json or csv.":                   "text, json 또는 csv.",
 	"Prints the PG, the KFTC code, the PG's own code and the bank's name, separated by tabs. In a file the name or the KFTC code will do.\n\n  vbankbatch banks --pg kcp": "PG, 금융결제원 은행 코드, PG의 은행 코드, 은행 이름을 탭으로 나누어 출력합니다. 파일에는 은행 이름이나 금융결제원 코드를 쓰면 됩니다.\n\n  vbankbatch banks --pg kcp",

@@ -9,18 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
-	"vbankbatch/report"
 
 	"github.com/alecthomas/kong"
 )
@@ -57,122 +55,12 @@ type commands struct {
 
 // app is what every command is given.
 type app struct {
+	signals
 	ctx            context.Context
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time // for due dates; everything else goes by the real clock
 	sound          bool             // the ledger, as merchant.book has found
-
-	mu       sync.Mutex
-	status   func() string // one line for StatusSignal
-	reloads  bool          // ReloadSignal is for the profile, and ends nothing
-	reload   func()        // for ReloadSignal; nil while there is nothing yet that it would change
-	reloaded chan struct{} // see askReload
-	late     bool          // askReload was before reload was there
-}
-
-// tell has what asks for the command's status answered from now on.
-func (a *app) tell(status func() string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.status = status
-}
-
-// holdReload has what asks for the profile remembered from now on, until onReload.
-func (a *app) holdReload() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.reloads, a.reload = true, nil
-}
-
-// onReload has what asks for the profile answered from now on, and what was remembered.
-func (a *app) onReload(reload func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.reload = reload
-	if a.late {
-		a.late = false
-		a.askReload()
-	}
-}
-
-// watch handles signals until it is done. What ends the command waits for nothing: what is printed or read over the other
-// signals may hang, on a pipe that nobody reads for example, and is done elsewhere.
-func (a *app) watch(done <-chan struct{}, hangUp bool, end func(syscall.Signal)) (stop func()) {
-	ending, status, reload := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(ending, endingSignals...)
-	if report.StatusSignal != nil { // Notify without a signal would mean all of them
-		signal.Notify(status, report.StatusSignal)
-		signal.Notify(reload, report.ReloadSignal)
-	}
-	go a.answer(status, done)
-	go func() {
-		for {
-			select {
-			case s := <-ending:
-				end(s.(syscall.Signal))
-			case s := <-reload:
-				a.hangUp(s.(syscall.Signal), hangUp, end)
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		for _, signals := range []chan os.Signal{ending, status, reload} {
-			signal.Stop(signals)
-		}
-	}
-}
-
-var endingSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-
-// hangUp has the profile read again; where nobody does that the signal ends the command, but under nohup.
-func (a *app) hangUp(s syscall.Signal, ends bool, end func(syscall.Signal)) {
-	a.mu.Lock()
-	reloads := a.reloads
-	a.mu.Unlock()
-	switch {
-	case reloads:
-		a.askReload()
-	case ends:
-		end(s)
-	}
-}
-
-// askReload has answer read the profile again. It does not wait, and what waits already is enough.
-func (a *app) askReload() {
-	select {
-	case a.reloaded <- struct{}{}:
-	default:
-	}
-}
-
-// answer tells the command's status, and reads the profile again, whenever somebody asks for it.
-func (a *app) answer(asked <-chan os.Signal, done <-chan struct{}) {
-	for {
-		select {
-		case <-asked:
-			a.mu.Lock()
-			status := a.status
-			a.mu.Unlock()
-			if status != nil {
-				say.Fprintf(a.stderr, "status: %s\n", status())
-			} else {
-				fmt.Fprintln(a.stderr, say.Text("status: nothing to tell yet"))
-			}
-		case <-a.reloaded:
-			a.mu.Lock()
-			reload := a.reload
-			a.late = reload == nil
-			a.mu.Unlock()
-			if reload != nil {
-				reload()
-			}
-		case <-done:
-			return
-		}
-	}
 }
 
 // failure is an error with its exit status and a hint.
@@ -222,11 +110,6 @@ func also(err, last error) error {
 	return cmp.Or(err, last)
 }
 
-// interrupted is the cause of a context that a signal ended.
-type interrupted struct{ syscall.Signal }
-
-func (i interrupted) Error() string { return say.Sprintf("stopped by %s", i.Signal) }
-
 // Main parses the command line, carries the command out and returns the exit status. The first SIGINT or SIGTERM ends
 // the context; the second one leaves at once.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() time.Time) (status int) {
@@ -241,11 +124,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	}()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now, reloaded: make(chan struct{}, 1)}
+	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now, signals: signals{reloaded: make(chan struct{}, 1)}}
 	done := make(chan struct{})
 	defer close(done)
-	hangUp := report.ReloadSignal != nil && !signal.Ignored(report.ReloadSignal)
-	defer a.watch(done, hangUp, func(s syscall.Signal) {
+	defer a.watch(done, func(s syscall.Signal) {
 		signal.Reset(endingSignals...)
 		cancel(interrupted{s})
 	})()
@@ -312,3 +194,17 @@ IMP_KEY, IMP_SECRET and, for KG Inicis, IMP_PG_API_KEY, or from the files that I
   vbankbatch check orders.csv
   vbankbatch run --sandbox orders.csv
   vbankbatch run --due +7d --holder 한빛상사 orders.csv`
+
+type versionCommand struct{}
+
+func (versionCommand) Run(a *app) error {
+	_, err := fmt.Fprintln(a.stdout, "vbankbatch", version())
+	return err
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return fmt.Sprintf("%s, %s", info.Main.Version, info.GoVersion)
+	}
+	return "unknown"
+}

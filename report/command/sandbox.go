@@ -2,39 +2,11 @@ package command
 
 import (
 	"fmt"
-	"runtime/debug"
-	"strings"
 	"time"
 
 	"vbankbatch/client"
-	"vbankbatch/client/pg"
 	"vbankbatch/client/sandbox"
-	"vbankbatch/client/say"
-	"vbankbatch/report"
 )
-
-type banksCommand struct {
-	PG     string `name:"pg" help:"Only this PG's: nice, kcp, inicis, …"`
-	Format string `enum:"text,json,csv" default:"text" help:"text, json or csv."`
-}
-
-func (banksCommand) Help() string {
-	return `Prints the PG, the KFTC code, the PG's own code and the bank's name, separated by tabs. In a file the name or the KFTC code will do.
-
-  vbankbatch banks --pg kcp`
-}
-
-func (c *banksCommand) Run(a *app) error {
-	pgs := pg.PGs()
-	if c.PG != "" {
-		name, _, known := pg.Name(c.PG)
-		if !known {
-			return usage(say.Sprintf("one of %s", strings.Join(pgs, " ")), "no PG is called %q", c.PG)
-		}
-		pgs = []string{name}
-	}
-	return report.Banks(a.stdout, c.Format, pgs)
-}
 
 type sandboxCommand struct {
 	Listen         string        `default:"127.0.0.1:8787" help:"Where to listen; port 0 takes any free one."`
@@ -65,18 +37,4 @@ func (c *sandboxCommand) Run(a *app) error {
 		return usage("", "the sandbox: %w", err)
 	}
 	return nil
-}
-
-type versionCommand struct{}
-
-func (versionCommand) Run(a *app) error {
-	_, err := fmt.Fprintln(a.stdout, "vbankbatch", version())
-	return err
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return fmt.Sprintf("%s, %s", info.Main.Version, info.GoVersion)
-	}
-	return "unknown"
 }

@@ -3,8 +3,15 @@
 package command
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
+)
+
+// The signals with which a run is asked for a line about itself, and to read its profile's rate again.
+var (
+	statusSignal os.Signal = syscall.SIGUSR1
+	reloadSignal os.Signal = syscall.SIGHUP
 )
 
 // together has what a command starts end with it, when its time is up.
