@@ -79,7 +79,7 @@ func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *
 
 func difference(d input.Difference) *input.Problem {
 	return &input.Problem{Column: d.Column, Header: d.Header, Field: "amount", Code: input.TotalDiffers, Text: strconv.FormatInt(d.Says, 10), Warning: true,
-		Message: say.Sprintf("the total says %s won and the rows above it come to %s; a row may be missing or changed", thousands(d.Says), thousands(d.Adds))}
+		Message: say.Sprintf("the total says %s won and the rows above it come to %s; a row may be missing or changed", Thousands(d.Says), Thousands(d.Adds))}
 }
 
 // complaint is a problem as one line: where, what, and what to do.
@@ -243,18 +243,18 @@ func printFigures(w io.Writer, p *batch.Plan) {
 	if given := slices.Sorted(maps.Keys(p.Options.Set)); len(given) > 0 {
 		say.Fprintf(w, "  given for rows that have none: %s\n", strings.Join(given, ", "))
 	}
-	say.Fprintf(w, "%s: %s to do", Count(p.Rows, "1 row", "%s rows"), thousands(int64(p.ToDo())))
+	say.Fprintf(w, "%s: %s to do", Count(p.Rows, "1 row", "%s rows"), Thousands(int64(p.ToDo())))
 	for _, action := range []input.Action{input.Issue, input.Update, input.Revoke} {
 		if n := p.Actions[action]; n > 0 {
-			say.Fprintf(w, ", %s to %s", thousands(int64(n)), say.Text(string(action)))
+			say.Fprintf(w, ", %s to %s", Thousands(int64(n)), say.Text(string(action)))
 		}
 	}
-	say.Fprintf(w, "; %s skipped%s, %s invalid\n", thousands(int64(p.Skipped)), inBrackets(p.Skips), thousands(int64(p.Invalid)))
+	say.Fprintf(w, "; %s skipped%s, %s invalid\n", Thousands(int64(p.Skipped)), inBrackets(p.Skips), Thousands(int64(p.Invalid)))
 	if passed := passedOver(p.Passed); passed != "" {
 		say.Fprintf(w, "passed over: %s\n", passed)
 	}
 	if p.Actions[input.Issue] > 0 && p.Won > 0 {
-		say.Fprintf(w, "to issue: %s won, from %s to %s each, due from %s to %s\n", thousands(p.Won), thousands(p.Least), thousands(p.Most),
+		say.Fprintf(w, "to issue: %s won, from %s to %s each, due from %s to %s\n", Thousands(p.Won), Thousands(p.Least), Thousands(p.Most),
 			input.FormatDue(p.FirstDue), input.FormatDue(p.LastDue))
 		say.Fprintf(w, "by bank: %s\n", counts(p.Banks, say.Text("none")))
 		say.Fprintf(w, "by pg: %s\n", counts(p.PGs, say.Text("the default")))
@@ -294,7 +294,7 @@ func passedOver(s input.Stats) string {
 			format string
 		}{{s.Agree, say.Mark("%s as the rows add up")}, {s.Differ, say.Mark("%s different")}, {s.Totals - s.Agree - s.Differ, say.Mark("%s not compared")}} {
 			if t.n > 0 {
-				totals = append(totals, say.Sprintf(t.format, thousands(int64(t.n))))
+				totals = append(totals, say.Sprintf(t.format, Thousands(int64(t.n))))
 			}
 		}
 		list[len(list)-1] += " (" + strings.Join(totals, ", ") + ")"
@@ -306,7 +306,7 @@ func passedOver(s input.Stats) string {
 func counts(m map[string]int, nameless string) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		list = append(list, fmt.Sprintf("%s %s", cmp.Or(name, nameless), thousands(int64(m[name]))))
+		list = append(list, fmt.Sprintf("%s %s", cmp.Or(name, nameless), Thousands(int64(m[name]))))
 	}
 	return strings.Join(list, ", ")
 }
@@ -323,7 +323,7 @@ func Count(n int, one, many string) string {
 	if n == 1 {
 		return say.Text(one)
 	}
-	return say.Sprintf(many, thousands(int64(n)))
+	return say.Sprintf(many, Thousands(int64(n)))
 }
 
 func delimiterName(r rune) string {

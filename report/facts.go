@@ -16,23 +16,24 @@ import (
 // What Facts keeps at most, however many rows there are.
 const (
 	mostAccounts = 1000
-	mostNames    = 100 // of banks and of PGs; what comes after them is added up under otherName
+	mostNames    = 100 // of banks and of PGs; what comes after them is added up under OtherName
 	mostReasons  = 100
 	mostLines    = 20  // of each reason
 	mostText     = 200 // characters of a cell or a message
 )
 
-const otherName = "other"
+// OtherName is the code of all banks, or PGs, that there was no room for.
+const OtherName = "other"
 
 // Facts are what a run's results come to: what the summary, the metrics and the page are written from. They are gathered
 // as the results are written, in memory that does not grow with the rows. The zero value is a run without rows.
 type Facts struct {
 	Summary
-	won      map[batch.Status]int64
-	banks    map[string]*named
-	pgs      map[string]*named
-	reasons  map[string]*reason
-	accounts []told // the first of those issued
+	Won      map[batch.Status]int64 // of the rows of each status
+	Accounts []Row                  // the first of those issued
+	banks    map[string]*Named
+	pgs      map[string]*Named
+	reasons  map[string]*CodeRows
 }
 
 // Sum adds up rows.
@@ -46,34 +47,34 @@ func (s *Sum) add(won int64) {
 	s.Won = min(s.Won, math.MaxInt64-max(won, 0)) + won // a sum that does not wrap around
 }
 
-// named is a bank or a PG and what was issued there.
-type named struct {
-	code, name string
+// Named is a bank or a PG and what was issued there. What there are too many of has the code OtherName.
+type Named struct {
+	Code, Name string
 	Sum
 }
 
-// reason is an error code, and the first of the rows that have it.
-type reason struct {
-	code    string
-	rows    int64
-	unknown bool // one of them is
-	first   []told
+// CodeRows is an error code, and the first of the rows that have it.
+type CodeRows struct {
+	Code    string
+	Rows    int64
+	Unknown bool // one of them is
+	First   []Row
 }
 
 // Add counts a row and what became of it. Both may be reused afterwards.
 func (f *Facts) Add(row *input.Row, result *batch.Result) {
 	f.Summary.Add(result)
-	if f.won == nil {
-		f.won, f.reasons = make(map[batch.Status]int64), make(map[string]*reason)
-		f.banks, f.pgs = make(map[string]*named), make(map[string]*named)
+	if f.Won == nil {
+		f.Won, f.reasons = make(map[batch.Status]int64), make(map[string]*CodeRows)
+		f.banks, f.pgs = make(map[string]*Named), make(map[string]*Named)
 	}
-	f.won[result.Status] = min(f.won[result.Status], math.MaxInt64-max(result.Amount, 0)) + result.Amount
+	f.Won[result.Status] = min(f.Won[result.Status], math.MaxInt64-max(result.Amount, 0)) + result.Amount
 	if result.Status == batch.Issued {
 		pg, _, _ := strings.Cut(row.PG, ".")
 		tally(f.banks, result.VbankCode, result.VbankName).add(result.Amount)
 		tally(f.pgs, cmp.Or(result.PGProvider, pg), "").add(result.Amount)
-		if len(f.accounts) < mostAccounts {
-			f.accounts = append(f.accounts, toldOf(result))
+		if len(f.Accounts) < mostAccounts {
+			f.Accounts = append(f.Accounts, rowOf(result))
 		}
 	}
 	if result.Status == batch.Skipped {
@@ -92,34 +93,34 @@ func (f *Facts) because(code string, result *batch.Result) {
 		if len(f.reasons) == mostReasons {
 			return // there are fewer codes than that
 		}
-		r = &reason{code: strings.Clone(code)}
-		f.reasons[r.code] = r
+		r = &CodeRows{Code: strings.Clone(code)}
+		f.reasons[r.Code] = r
 	}
-	r.rows++
-	r.unknown = r.unknown || result.Status == batch.Unknown
-	if len(r.first) < mostLines {
-		r.first = append(r.first, toldOf(result))
+	r.Rows++
+	r.Unknown = r.Unknown || result.Status == batch.Unknown
+	if len(r.First) < mostLines {
+		r.First = append(r.First, rowOf(result))
 	}
 }
 
 // tally returns the entry of a code, or the one for all others where there are too many.
-func tally(all map[string]*named, code, name string) *named {
+func tally(all map[string]*Named, code, name string) *Named {
 	if n := all[code]; n != nil {
 		return n
 	}
 	if len(all) >= mostNames {
-		code, name = otherName, ""
+		code, name = OtherName, ""
 		if n := all[code]; n != nil {
 			return n
 		}
 	}
-	n := &named{code: clip(code), name: clip(name)}
+	n := &Named{Code: Clip(code), Name: Clip(name)}
 	all[strings.Clone(code)] = n
 	return n
 }
 
-// told is what the page tells of a row.
-type told struct {
+// Row is what the page tells of a row.
+type Row struct {
 	Line        int64
 	Status      batch.Status
 	MerchantUID string
@@ -131,14 +132,14 @@ type told struct {
 	Due         int64 // UNIX seconds
 }
 
-func toldOf(r *batch.Result) told {
-	return told{Line: r.Line, Status: strings.Clone(r.Status), MerchantUID: clip(r.MerchantUID), Amount: r.Amount, Message: clip(r.ErrorMessage),
-		Bank: clip(cmp.Or(r.VbankName, r.VbankCode)), Num: clip(r.VbankNum), Holder: clip(r.VbankHolder), Due: r.VbankDue}
+func rowOf(r *batch.Result) Row {
+	return Row{Line: r.Line, Status: strings.Clone(r.Status), MerchantUID: Clip(r.MerchantUID), Amount: r.Amount, Message: Clip(r.ErrorMessage),
+		Bank: Clip(cmp.Or(r.VbankName, r.VbankCode)), Num: Clip(r.VbankNum), Holder: Clip(r.VbankHolder), Due: r.VbankDue}
 }
 
-// clip shortens a text from outside to what a page has room for, in a string of its own, and makes what cannot be seen
+// Clip shortens a text from outside to what a page has room for, in a string of its own, and makes what cannot be seen
 // in it visible: a character that turns the direction of writing could show other digits than there are.
-func clip(text string) string {
+func Clip(text string) string {
 	n := 0
 	return strings.Clone(strings.Map(func(r rune) rune {
 		n++
@@ -156,19 +157,25 @@ func clip(text string) string {
 	}, text))
 }
 
-// inOrder lists banks or PGs, the most won first.
-func inOrder(all map[string]*named) []*named {
-	return slices.SortedFunc(maps.Values(all), func(a, b *named) int {
-		return cmp.Or(cmp.Compare(b.Won, a.Won), cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.code, b.code))
+// Banks lists those of the rows issued, the most won first.
+func (f *Facts) Banks() []*Named { return inOrder(f.banks) }
+
+// PGs lists those of the rows issued, the most won first.
+func (f *Facts) PGs() []*Named { return inOrder(f.pgs) }
+
+// inOrder sorts them.
+func inOrder(all map[string]*Named) []*Named {
+	return slices.SortedFunc(maps.Values(all), func(a, b *Named) int {
+		return cmp.Or(cmp.Compare(b.Won, a.Won), cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Code, b.Code))
 	})
 }
 
-// byGravity lists the reasons, those of rows in doubt first, then the commonest.
-func (f *Facts) byGravity() []*reason {
-	return slices.SortedFunc(maps.Values(f.reasons), func(a, b *reason) int {
-		if a.unknown != b.unknown {
-			return map[bool]int{true: -1, false: 1}[a.unknown]
+// Reasons lists the error codes, those of rows in doubt first, then the commonest.
+func (f *Facts) Reasons() []*CodeRows {
+	return slices.SortedFunc(maps.Values(f.reasons), func(a, b *CodeRows) int {
+		if a.Unknown != b.Unknown {
+			return map[bool]int{true: -1, false: 1}[a.Unknown]
 		}
-		return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(a.code, b.code))
+		return cmp.Or(cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Code, b.Code))
 	})
 }

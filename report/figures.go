@@ -229,7 +229,7 @@ type FiguresAudit struct {
 
 // WriteFigures writes NAME.summary.json to path, mode 0600, whole or not at all. The run's plan must be known.
 func WriteFigures(path string, run *Run, facts *Facts) error {
-	return replace(path, 0o600, func(w io.Writer) error { return EncodeFigures(w, run, facts) })
+	return Replace(path, 0o600, func(w io.Writer) error { return EncodeFigures(w, run, facts) })
 }
 
 // EncodeFigures writes them to w. Of a run that came to no plan only the input's name is told.
@@ -250,13 +250,13 @@ func figures(run *Run, facts *Facts) *Figures {
 		f.Seconds = new(seconds(run.Ended.Sub(run.Started)))
 	}
 	for _, status := range batch.Statuses {
-		f.Statuses[status] = Sum{int64(facts.Statuses[status]), facts.won[status]}
+		f.Statuses[status] = Sum{int64(facts.Statuses[status]), facts.Won[status]}
 	}
-	for _, b := range inOrder(facts.banks) {
-		f.Banks = append(f.Banks, FiguresBank{b.code, b.name, b.Sum})
+	for _, b := range facts.Banks() {
+		f.Banks = append(f.Banks, FiguresBank{b.Code, b.Name, b.Sum})
 	}
-	for _, pg := range inOrder(facts.pgs) {
-		f.PGs = append(f.PGs, FiguresPG{pg.code, pg.Sum})
+	for _, pg := range facts.PGs() {
+		f.PGs = append(f.PGs, FiguresPG{pg.Code, pg.Sum})
 	}
 	if f.Codes == nil {
 		f.Codes = map[string]int{}

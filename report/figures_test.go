@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +29,7 @@ import (
 // personal is what must stand in no summary and in no metrics; the holder is given by a flag.
 var personal = []string{"홍길동", "010-1234-5678", "hong@example.com", "ORDER-", "한빛상사", "imp_"}
 
-// hostile is an order number, and the words of a PG, that would do something on a page.
+// hostile is an order number that would do something on a page.
 const hostile = `<img src=//h.invalid onerror=a()>`
 
 // ran runs 300 orders against a sandbox that misbehaves, in faked time, and tells of it. Every account number is added
@@ -304,13 +303,13 @@ func TestFactsAreBounded(t *testing.T) {
 		f.Add(&input.Row{PG: "nice.MID"}, &batch.Result{Line: i, Status: batch.Issued, ErrorCode: fmt.Sprint("CODE_", i), Order: ledger.Order{MerchantUID: strings.Repeat("한", 5000)},
 			Amount: 1 << 60, Account: ledger.Account{VbankCode: fmt.Sprint(i), PGProvider: fmt.Sprint("pg", i)}})
 	}
-	if len(f.banks) != mostNames+1 || f.banks[otherName].Rows != rows-mostNames || len(f.pgs) != mostNames+1 || len(f.reasons) != mostReasons || len(f.accounts) != mostAccounts {
-		t.Errorf("%d banks, %d PGs, %d reasons, %d accounts", len(f.banks), len(f.pgs), len(f.reasons), len(f.accounts))
+	if len(f.banks) != mostNames+1 || f.banks[OtherName].Rows != rows-mostNames || len(f.pgs) != mostNames+1 || len(f.reasons) != mostReasons || len(f.Accounts) != mostAccounts {
+		t.Errorf("%d banks, %d PGs, %d reasons, %d accounts", len(f.banks), len(f.pgs), len(f.reasons), len(f.Accounts))
 	}
-	if n := len([]rune(f.accounts[0].MerchantUID)); n != mostText {
+	if n := len([]rune(f.Accounts[0].MerchantUID)); n != mostText {
 		t.Errorf("%d characters are kept", n)
 	}
-	if f.won[batch.Issued] <= 0 || f.banks[otherName].Won <= 0 {
+	if f.Won[batch.Issued] <= 0 || f.banks[OtherName].Won <= 0 {
 		t.Error("a sum has wrapped around")
 	}
 	f.Add(&input.Row{PG: "settle.MID"}, &batch.Result{Status: batch.Skipped, ErrorCode: input.Filtered})
@@ -321,7 +320,7 @@ func TestFactsAreBounded(t *testing.T) {
 
 func TestClip(t *testing.T) {
 	for text, want := range map[string]string{"ORDER 1": "ORDER 1", "A\u202e321": "A\uFFFD321", "a\nb\u00a0c": "a b c", "zero\u200bwidth": "zero\uFFFDwidth", "한글 café ₩": "한글 café ₩"} {
-		if got := clip(text); got != want {
+		if got := Clip(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
@@ -335,7 +334,7 @@ func TestReplaceLeavesTheOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := errors.New("no space left on device")
-	err := replace(path, 0o600, func(w io.Writer) error {
+	err := Replace(path, 0o600, func(w io.Writer) error {
 		w.Write(bytes.Repeat([]byte("new"), 1<<16))
 		return full
 	})
@@ -343,7 +342,7 @@ func TestReplaceLeavesTheOld(t *testing.T) {
 	if text, _ := os.ReadFile(path); !errors.Is(err, full) || string(text) != "old" || len(left) != 1 {
 		t.Errorf("%v, %q, %v", err, text, left)
 	}
-	if err := replace("-", 0o600, nil); err == nil {
+	if err := Replace("-", 0o600, nil); err == nil {
 		t.Error("standard output is taken for a file")
 	}
 }
@@ -362,32 +361,4 @@ func written(t *testing.T, path string, mode fs.FileMode) []byte {
 		t.Fatal(err)
 	}
 	return text
-}
-
-// TestWords finds sentences that are used and not there, there and not used, or whose two languages take other values.
-func TestWords(t *testing.T) {
-	used := map[string]bool{"speed": true, "latency": true} // charts, by their ids
-	for _, status := range batch.Statuses {
-		used["status "+status] = true
-	}
-	source, err := os.ReadFile("page.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range []string{pageText, string(source)} {
-		for _, call := range []string{`T "`, `T("`, `add("`} {
-			for _, rest := range strings.Split(text, call)[1:] {
-				key, _, _ := strings.Cut(rest, `"`)
-				used[strings.TrimSpace(key)] = true
-			}
-		}
-	}
-	delete(used, "status") // of "status "+status
-	if strings.Contains(pageText, `T "status"`) {
-		used["status"] = true
-	}
-	there := slices.Sorted(maps.Keys(words))
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(used)), there); diff != "" {
-		t.Error(diff)
-	}
 }

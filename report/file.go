@@ -144,8 +144,8 @@ func syncDir(path string) error {
 	return errors.Join(err, dir.Close())
 }
 
-// replace writes a file whole, or not at all.
-func replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
+// Replace writes a file whole, or not at all.
+func Replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	if path == "-" {
 		return say.New("- is standard output, which is for results alone; name a file")
 	}

@@ -370,7 +370,7 @@ func (b *Inbox) Begin(m *Move, file *InboxFile) error {
 		}
 		m.Renames = append(m.Renames, renamed{raw(name), raw(m.there(name)), info.Size(), info.ModTime().Unix()})
 	}
-	return replace(filepath.Join(b.dir, moveName), 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(m) })
+	return Replace(filepath.Join(b.dir, moveName), 0o600, func(w io.Writer) error { return json.NewEncoder(w).Encode(m) })
 }
 
 // Interrupted returns the move that a process left unfinished, nil without one.

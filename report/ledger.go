@@ -127,7 +127,7 @@ func LedgerList(ctx context.Context, w io.Writer, book *ledger.Reader, filter le
 	if format == Text {
 		t := newTable(w, headings("order", "tier", "state", "status", "amount", "due", "bank", "imp_uid", "account", "run", "line"), 4, 9, 10)
 		err := book.List(ctx, filter, func(l *ledger.Line) error {
-			return t.add(l.MerchantUID, l.Tier, stateForPeople(l.State), l.Status, thousands(amountNow(l)), input.FormatDue(dueNow(l)),
+			return t.add(l.MerchantUID, l.Tier, stateForPeople(l.State), l.Status, Thousands(amountNow(l)), input.FormatDue(dueNow(l)),
 				strings.TrimSpace(cmp.Or(l.VbankCode, l.Bank)+" "+l.VbankName), l.ImpUID, number(l.VbankNum), strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10))
 		})
 		return cmp.Or(err, t.flush())
@@ -269,7 +269,7 @@ func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order le
 	t := newTable(w, headings("run", "line", "at", "action", "status", "sent", "amount", "code", "file", "message"), 0, 1, 5, 6)
 	for i := range lines {
 		l := &lines[i]
-		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), instantForPeople(l.At), l.Action, l.Status, thousands(int64(l.Attempts)), thousands(l.Amount),
+		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), instantForPeople(l.At), l.Action, l.Status, Thousands(int64(l.Attempts)), Thousands(l.Amount),
 			l.ErrorCode, baseName(l.File), l.ErrorMessage)
 		if err != nil {
 			return err
@@ -299,7 +299,7 @@ func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
 		field("state", say.Text("no account that this ledger knows of"))
 	} else {
 		field("state", stateForPeople(live.State))
-		field("amount", say.Sprintf("%s won", thousands(amountNow(live))))
+		field("amount", say.Sprintf("%s won", Thousands(amountNow(live))))
 		field("due", input.FormatDue(dueNow(live)))
 		field("bank", strings.TrimSpace(cmp.Or(live.VbankCode, live.Bank)+" "+live.VbankName))
 		field("account", live.VbankNum)
@@ -370,14 +370,14 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 		return out.Encode(told)
 	}
 	var out strings.Builder
-	say.Fprintf(&out, "file: %s bytes, and %s in the log beside it\n", thousands(s.Bytes), thousands(s.LogBytes))
-	say.Fprintf(&out, "orders: %s issued, %s in doubt, %s changing, %s revoked\n", thousands(s.Orders[ledger.Issued]), thousands(s.Orders[ledger.Intended]),
-		thousands(s.Orders[ledger.Changing]), thousands(s.Orders[ledger.Revoked]))
+	say.Fprintf(&out, "file: %s bytes, and %s in the log beside it\n", Thousands(s.Bytes), Thousands(s.LogBytes))
+	say.Fprintf(&out, "orders: %s issued, %s in doubt, %s changing, %s revoked\n", Thousands(s.Orders[ledger.Issued]), Thousands(s.Orders[ledger.Intended]),
+		Thousands(s.Orders[ledger.Changing]), Thousands(s.Orders[ledger.Revoked]))
 	if !s.DoubtSince.IsZero() {
 		say.Fprintf(&out, "oldest in doubt: since %s, %s ago\n", instantForPeople(s.DoubtSince), age(now.Sub(s.DoubtSince)))
 	}
 	if s.Lines > 0 {
-		say.Fprintf(&out, "lines: %s, from %s to %s\n", thousands(s.Lines), instantForPeople(s.Oldest), instantForPeople(s.Newest))
+		say.Fprintf(&out, "lines: %s, from %s to %s\n", Thousands(s.Lines), instantForPeople(s.Oldest), instantForPeople(s.Newest))
 	}
 	out.WriteByte('\n')
 	if _, err := io.WriteString(w, out.String()); err != nil {
@@ -392,10 +392,10 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 		var statuses []string
 		for _, status := range batch.Statuses {
 			if n := r.Statuses[status]; n > 0 {
-				statuses = append(statuses, status+" "+thousands(n))
+				statuses = append(statuses, status+" "+Thousands(n))
 			}
 		}
-		if err := t.add(strconv.FormatInt(r.ID, 10), baseName(r.File), instantForPeople(r.Started), finished, thousands(r.Lines), strings.Join(statuses, ", ")); err != nil {
+		if err := t.add(strconv.FormatInt(r.ID, 10), baseName(r.File), instantForPeople(r.Started), finished, Thousands(r.Lines), strings.Join(statuses, ", ")); err != nil {
 			return err
 		}
 	}
@@ -433,6 +433,6 @@ func PrintPurge(w io.Writer, p ledger.Purged, before time.Time, done bool) {
 		{p.Waiting, say.Text("accounts kept as they are, since they may still be paid into: their due date has not passed, or they have none")},
 		{p.InDoubt, say.Text("lines kept as they are, since they are in doubt; vbankbatch reconcile settles them")},
 	} {
-		fmt.Fprintf(w, "  %9s  %s\n", thousands(line.n), line.words)
+		fmt.Fprintf(w, "  %9s  %s\n", Thousands(line.n), line.words)
 	}
 }

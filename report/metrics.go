@@ -19,7 +19,7 @@ import (
 // job, can lie in one folder. Facts without rows, and a run that came to nothing, are told as such.
 func WriteMetrics(path string, run *Run, facts *Facts) error {
 	name := strings.ToValidUTF8(filepath.Base(path), "\uFFFD")
-	return replace(path, 0o644, func(w io.Writer) error {
+	return Replace(path, 0o644, func(w io.Writer) error {
 		out := bufio.NewWriter(w)
 		writeMetrics(out, strings.TrimSuffix(name, filepath.Ext(name)), run, facts)
 		return out.Flush()
@@ -47,7 +47,7 @@ func writeMetrics(w *bufio.Writer, name string, run *Run, facts *Facts) {
 	}
 	m.family("last_run_amount_won", "Won of the rows of the last run by status.")
 	for _, status := range batch.Statuses {
-		m.sample("last_run_amount_won", float64(facts.won[status]), "status", status)
+		m.sample("last_run_amount_won", float64(facts.Won[status]), "status", status)
 	}
 	if run.InDoubt != nil {
 		m.family("ledger_orders_in_doubt", "Orders in the ledger whose request may have reached the API without an answer, after the last run.")

@@ -57,12 +57,12 @@ func ShowProgress(w io.Writer, mode Mode, total int, counts *batch.Counts) *Prog
 		bar := progressbar.NewOptions(total, options...)
 		show = func() {
 			if failed := counts.Failed.Load(); failed > 0 && narrow {
-				bar.Describe(say.Sprintf("%s not done", thousands(failed)))
+				bar.Describe(say.Sprintf("%s not done", Thousands(failed)))
 			} else if failed > 0 {
-				bar.Describe(say.Sprintf("rows (%s not done)", thousands(failed)))
+				bar.Describe(say.Sprintf("rows (%s not done)", Thousands(failed)))
 			}
 			if audited := counts.Audited.Load(); audited > 0 && !narrow {
-				bar.Describe(say.Sprintf("rows, %s looked at once more", thousands(audited)))
+				bar.Describe(say.Sprintf("rows, %s looked at once more", Thousands(audited)))
 			}
 			bar.Set64(min(counts.Done.Load(), int64(total)))
 		}
@@ -109,15 +109,15 @@ func line(w io.Writer, total int, counts *batch.Counts) func() {
 }
 
 func progress(total int, counts *batch.Counts) string {
-	text := say.Sprintf("%s of %s rows", thousands(counts.Done.Load()), thousands(int64(total)))
+	text := say.Sprintf("%s of %s rows", Thousands(counts.Done.Load()), Thousands(int64(total)))
 	if failed := counts.Failed.Load(); failed > 0 {
-		text += say.Sprintf(", %s not done", thousands(failed))
+		text += say.Sprintf(", %s not done", Thousands(failed))
 	}
 	if parked := counts.Parked.Load(); parked > 0 {
-		text += say.Sprintf(", %s waiting", thousands(parked))
+		text += say.Sprintf(", %s waiting", Thousands(parked))
 	}
 	if audited := counts.Audited.Load(); audited > 0 {
-		text += say.Sprintf(", %s looked at once more", thousands(audited))
+		text += say.Sprintf(", %s looked at once more", Thousands(audited))
 	}
 	return text
 }

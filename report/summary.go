@@ -65,17 +65,17 @@ func (s *Summary) Print(w io.Writer, effort *Effort) {
 			fmt.Fprintf(w, "  %s\n", Sentence(stop.Code))
 		}
 	}
-	say.Fprintf(w, "%s rows", thousands(int64(s.Rows)))
+	say.Fprintf(w, "%s rows", Thousands(int64(s.Rows)))
 	if effort != nil {
 		seconds, done := effort.Elapsed.Seconds(), s.Rows-s.Statuses[batch.NotSent]
-		say.Fprintf(w, " in %.1f s (%.0f rows/s), %s requests", seconds, float64(done)/max(seconds, 0.001), thousands(effort.Requests))
+		say.Fprintf(w, " in %.1f s (%.0f rows/s), %s requests", seconds, float64(done)/max(seconds, 0.001), Thousands(effort.Requests))
 	}
 	fmt.Fprintln(w)
 	for _, status := range batch.Statuses {
 		if n := s.Statuses[status]; n > 0 {
-			fmt.Fprintf(w, "  %-14s %9s", status, thousands(int64(n)))
+			fmt.Fprintf(w, "  %-14s %9s", status, Thousands(int64(n)))
 			if status == batch.Issued {
-				say.Fprintf(w, "   %s won", thousands(s.Issued))
+				say.Fprintf(w, "   %s won", Thousands(s.Issued))
 			}
 			fmt.Fprintln(w)
 		}
@@ -128,17 +128,20 @@ func printCodes(w io.Writer, codes map[string]int) {
 			say.Fprintf(w, "  and %d others\n", len(names)-most)
 			break
 		}
-		fmt.Fprintf(w, "  %-22s %5s  %s\n", code, thousands(int64(codes[code])), Sentence(code))
+		fmt.Fprintf(w, "  %-22s %5s  %s\n", code, Thousands(int64(codes[code])), Sentence(code))
 	}
 }
 
 // Sentence says what an error code means, "" for one that does not exist.
 func Sentence(code string) string { return say.Text(english(code)) }
 
+// IsSentence reports whether a message is the sentence of the code, in whichever language.
+func IsSentence(code, message string) bool { return say.Same(english(code), message) }
+
 func english(code string) string { return cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)]) }
 
-// thousands writes 1234567 as 1,234,567.
-func thousands(n int64) string {
+// Thousands writes 1234567 as 1,234,567.
+func Thousands(n int64) string {
 	text := strconv.FormatInt(n, 10)
 	start := 0
 	if n < 0 {

@@ -815,7 +815,7 @@ var korean = map[string]string{
 	"reasons:":          "사유:",
 	"  and %d others\n": "  그 밖에 %d가지\n",
 
-	// report/words.go
+	// report/page/words.go
 	"Virtual accounts: what became of a run":                                              "가상계좌 처리 결과",
 	"This run was a trial against a sandbox: nobody can pay into these accounts.":         "시험 환경(샌드박스)에서 실행한 결과입니다. 실제로 입금할 수 있는 계좌가 아닙니다.",
 	"Written again from the ledger, as it knows the run now.":                             "원장(ledger)에 남은 기록으로 다시 작성한 보고서입니다.",

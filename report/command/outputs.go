@@ -19,6 +19,7 @@ import (
 	"vbankbatch/client"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
+	"vbankbatch/report/page"
 )
 
 // outputFlags say what is written of a run, and where.
@@ -157,7 +158,7 @@ func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.F
 	if run.ID != 0 {
 		write(at.Summary, func() error { return report.WriteFigures(at.Summary, run, facts) })
 		write(at.Page, func() error {
-			return report.WritePage(at.Page, run, facts, report.PageOptions{ShowAccounts: f.ShowAccounts})
+			return page.Write(at.Page, run, facts, page.Options{ShowAccounts: f.ShowAccounts})
 		})
 	}
 	write(at.Metrics, func() error { return report.WriteMetrics(at.Metrics, run, facts) })

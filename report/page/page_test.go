@@ -1,34 +1,83 @@
-package report
+package page
 
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/say"
+	"vbankbatch/report"
 )
 
+// hostile is an order number that would do something on a page.
+const hostile = `<img src=//h.invalid onerror=a()>`
+
+// ran is a run of 60 orders that were issued and 33 that the PG refused, and the numbers of its accounts.
+func ran() (run *report.Run, facts *report.Facts, numbers []string) {
+	start := time.Unix(1767150000, 0)
+	facts = new(report.Facts)
+	for i := range int64(93) {
+		r := batch.Result{Line: i + 2, Status: batch.Issued, Amount: 10_000 + 1000*i, Order: ledger.Order{MerchantUID: fmt.Sprintf("ORDER-%04d", i)}}
+		r.Account = ledger.Account{VbankCode: "004", VbankName: "국민은행", VbankNum: fmt.Sprintf("002345678%05d", 91*i), VbankHolder: "한빛상사", VbankDue: start.Unix()}
+		switch {
+		case i == 0:
+			r.MerchantUID = hostile
+		case i >= 60:
+			r.Status, r.ErrorCode, r.ErrorMessage, r.Account = batch.Rejected, batch.CodePGRefused, "잔액증명이 없습니다 <script>alert(1)</script>", ledger.Account{}
+		}
+		facts.Add(&input.Row{PG: "settle"}, &r)
+		if r.VbankNum != "" {
+			numbers = append(numbers, r.VbankNum)
+		}
+	}
+	moment := client.Moment{Answered: 10, Changes: 10, P50: 100 * time.Millisecond, P99: 200 * time.Millisecond}
+	run = &report.Run{Version: "v1.2.3", Command: "run", API: "sandbox", ID: 1, Started: start, Ended: start.Add(10 * time.Second), Exit: 1, Reason: report.ReasonRowsNotDone,
+		Plan:    &batch.Plan{File: &input.File{Path: "orders.csv"}, Mapping: []input.Mapped{{Field: "merchant_uid", Header: "주문번호", Column: 1}}},
+		Learnt:  &client.LimitStats{TooMany: 3, Paused: time.Second, Rate: 15, Failures: 1, LeastOnce: 2},
+		InDoubt: new(1),
+		Measures: &client.Measures{Started: start, Ended: start.Add(10 * time.Second), Interval: time.Second, Series: slices.Repeat([]client.Moment{moment}, 10),
+			Endpoints: []client.EndpointMeasures{{Endpoint: "POST /vbanks", Requests: 95, Retries: 2, Classes: map[string]int64{"2xx": 60}}}},
+		Files: report.Files{Results: "orders.results.csv", Page: "orders.report.html"}}
+	return run, facts, numbers
+}
+
 // pageOf writes the page and returns its path and its text.
-func pageOf(t *testing.T, run *Run, facts *Facts, options PageOptions) (string, string) {
+func pageOf(t *testing.T, run *report.Run, facts *report.Facts, options Options) (string, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "orders.report.html")
-	if err := WritePage(path, run, facts, options); err != nil {
+	if err := Write(path, run, facts, options); err != nil {
 		t.Fatal(err)
 	}
-	return path, string(written(t, path, 0o600))
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the page has the mode %v", info.Mode().Perm())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, string(text)
 }
 
 // speak sets the language until the test is over.
@@ -39,13 +88,13 @@ func speak(t *testing.T, language string) {
 }
 
 func TestPage(t *testing.T) {
-	run, facts, numbers := ran(t)
+	run, facts, numbers := ran()
 	for lang, want := range map[string][]string{
-		say.Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "발급된 계좌", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "41,644,000", "•••4967", "한••"},
-		say.English: {`<html lang="en">`, "Rows to look at", "rows: 33", "Accounts issued", "13 others stand in the results.", "국민은행 004", "41,644,000", "•••4967", "한••"},
+		say.Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "발급된 계좌", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "2,370,000", "•••4550", "한••"},
+		say.English: {`<html lang="en">`, "Rows to look at", "rows: 33", "Accounts issued", "13 others stand in the results.", "국민은행 004", "2,370,000", "•••4550", "한••"},
 	} {
 		speak(t, lang)
-		_, text := pageOf(t, run, facts, PageOptions{})
+		_, text := pageOf(t, run, facts, Options{})
 		for _, part := range want {
 			if !strings.Contains(text, part) {
 				t.Errorf("%s: no %q", lang, part)
@@ -65,7 +114,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s: hostile cells are not shown as they are", lang)
 		}
 	}
-	_, text := pageOf(t, run, facts, PageOptions{ShowAccounts: true})
+	_, text := pageOf(t, run, facts, Options{ShowAccounts: true})
 	for _, part := range []string{numbers[0], "한빛상사"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q", part)
@@ -78,10 +127,9 @@ func TestPage(t *testing.T) {
 
 // TestPageOfWhatIsNotKnown has neither measures nor rows, as report may.
 func TestPageOfWhatIsNotKnown(t *testing.T) {
-	run, _, _ := ran(t)
-	again := toldAgain(run)
-	again.Reason = ReasonDone
-	_, text := pageOf(t, again, new(Facts), PageOptions{})
+	run, _, _ := ran()
+	again := &report.Run{Command: "report", ID: run.ID, Started: run.Started, Reason: report.ReasonDone, Plan: run.Plan}
+	_, text := pageOf(t, again, new(report.Facts), Options{})
 	for _, part := range []string{"Written again from the ledger", "Every row is done.", "No account was issued in this run."} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q", part)
@@ -99,19 +147,19 @@ func TestVerdict(t *testing.T) {
 		class    string
 		want     string
 	}{
-		{ReasonDone, []batch.Status{batch.Issued}, "good", "Every row is done."},
-		{ReasonRowsNotDone, []batch.Status{batch.Issued, batch.Rejected}, "bad", "Rows that were not done: 1. The reasons are below."},
-		{ReasonRowsUnknown, []batch.Status{batch.Unknown}, "doubt", "not known yet what became of them: 1"},
-		{ReasonInterrupted, []batch.Status{batch.NotSent}, "bad", "was interrupted"},
+		{report.ReasonDone, []batch.Status{batch.Issued}, "good", "Every row is done."},
+		{report.ReasonRowsNotDone, []batch.Status{batch.Issued, batch.Rejected}, "bad", "Rows that were not done: 1. The reasons are below."},
+		{report.ReasonRowsUnknown, []batch.Status{batch.Unknown}, "doubt", "not known yet what became of them: 1"},
+		{report.ReasonInterrupted, []batch.Status{batch.NotSent}, "bad", "was interrupted"},
 		{batch.CodeTooManyFailures, []batch.Status{batch.Rejected, batch.Unknown}, "doubt", "ended early (TOO_MANY_FAILURES)"},
-		{ReasonFailed, nil, "bad", "ended early (FAILED)"},
+		{report.ReasonFailed, nil, "bad", "ended early (FAILED)"},
 	} {
-		var facts Facts
+		var facts report.Facts
 		for _, status := range c.statuses {
 			facts.Add(new(input.Row), &batch.Result{Status: status})
 		}
-		p := &page{Failed: thousands(int64(facts.Failed())), Unknown: thousands(int64(facts.Statuses[batch.Unknown]))}
-		if v := p.verdict(&Run{Reason: c.reason}, &facts); v.Class != c.class || !strings.Contains(strings.Join(v.Texts, "\n"), c.want) {
+		p := &page{Failed: report.Thousands(int64(facts.Failed())), Unknown: report.Thousands(int64(facts.Statuses[batch.Unknown]))}
+		if v := p.verdict(&report.Run{Reason: c.reason}, &facts); v.Class != c.class || !strings.Contains(strings.Join(v.Texts, "\n"), c.want) {
 			t.Errorf("%s, %v: %+v", c.reason, c.statuses, v)
 		}
 	}
@@ -119,8 +167,8 @@ func TestVerdict(t *testing.T) {
 
 // TestPageIsBounded writes of many more accounts and refusals than a page has room for.
 func TestPageIsBounded(t *testing.T) {
-	run, _, _ := ran(t)
-	var facts Facts
+	run, _, _ := ran()
+	var facts report.Facts
 	for i := range int64(20_000) {
 		r := batch.Result{Line: i + 2, Status: batch.Issued, Order: ledger.Order{MerchantUID: "A"}, Account: ledger.Account{VbankNum: "00123456789012"}}
 		if i%2 == 1 {
@@ -128,7 +176,7 @@ func TestPageIsBounded(t *testing.T) {
 		}
 		facts.Add(new(input.Row), &r)
 	}
-	_, text := pageOf(t, run, &facts, PageOptions{})
+	_, text := pageOf(t, run, &facts, Options{})
 	if !strings.Contains(text, "9,000 others stand in the results.") || !strings.Contains(text, "9,980 others stand in the results.") || len(text) > 1<<19 {
 		t.Errorf("%d bytes", len(text))
 	}
@@ -191,9 +239,9 @@ func TestPageInABrowser(t *testing.T) {
 	if chromium == "" {
 		t.Skip("SKIPPED: there is no Chromium here to open the page in")
 	}
-	run, facts, _ := ran(t)
+	run, facts, _ := ran()
 	speak(t, say.Korean)
-	page, _ := pageOf(t, run, facts, PageOptions{})
+	page, _ := pageOf(t, run, facts, Options{})
 	control := filepath.Join(t.TempDir(), "control.html")
 	bad := `<!doctype html><meta http-equiv="Content-Security-Policy" content="script-src 'none'"><script>a()</script><img src="http://h.invalid/">`
 	if err := os.WriteFile(control, []byte(bad), 0o600); err != nil {
@@ -248,4 +296,34 @@ func open(t *testing.T, chromium, path string, flags ...string) (dom string, com
 	mu.Lock()
 	defer mu.Unlock()
 	return stdout.String(), consoleLine.FindAllString(stderr.String(), -1), fetched
+}
+
+// TestWords finds sentences that are used and not there, there and not used, or whose two languages take other values.
+func TestWords(t *testing.T) {
+	used := map[string]bool{"speed": true, "latency": true} // charts, by their ids
+	for _, status := range batch.Statuses {
+		used["status "+status] = true
+	}
+	source := text
+	for _, name := range []string{"page.go", "chart.go"} {
+		code, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source += string(code)
+	}
+	for _, call := range []string{`T "`, `T("`, `add("`} {
+		for _, rest := range strings.Split(source, call)[1:] {
+			key, _, _ := strings.Cut(rest, `"`)
+			used[strings.TrimSpace(key)] = true
+		}
+	}
+	delete(used, "status") // of "status "+status
+	if strings.Contains(text, `T "status"`) {
+		used["status"] = true
+	}
+	there := slices.Sorted(maps.Keys(words))
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(used)), there); diff != "" {
+		t.Error(diff)
+	}
 }
