@@ -6,8 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
@@ -135,26 +133,6 @@ type Row struct {
 func rowOf(r *batch.Result) Row {
 	return Row{Line: r.Line, Status: strings.Clone(r.Status), MerchantUID: Clip(r.MerchantUID), Amount: r.Amount, Message: Clip(r.ErrorMessage),
 		Bank: Clip(cmp.Or(r.VbankName, r.VbankCode)), Num: Clip(r.VbankNum), Holder: Clip(r.VbankHolder), Due: r.VbankDue}
-}
-
-// Clip shortens a text from outside to what a page has room for, in a string of its own, and makes what cannot be seen
-// in it visible: a character that turns the direction of writing could show other digits than there are.
-func Clip(text string) string {
-	n := 0
-	return strings.Clone(strings.Map(func(r rune) rune {
-		n++
-		switch {
-		case n > mostText:
-			return -1
-		case n == mostText:
-			return '…'
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return utf8.RuneError
-		}
-		return r
-	}, text))
 }
 
 // Banks lists those of the rows issued, the most won first.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"vbankbatch/batch"
-	"vbankbatch/batch/input"
 	"vbankbatch/client"
 )
 
@@ -330,10 +329,3 @@ func figuresRequests(m *client.Measures) *FiguresRequests {
 
 // seconds writes no more digits than were measured.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.In(input.KST).Format(time.RFC3339)
-}

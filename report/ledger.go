@@ -120,7 +120,7 @@ type listed struct {
 // LedgerList writes the lines that the filter lets through as they are read, the newest first, in one of the formats of
 // Check. Of an account number only the last four digits are shown, unless all is asked for.
 func LedgerList(ctx context.Context, w io.Writer, book *ledger.Reader, filter ledger.Filter, format string, showAccounts bool) error {
-	number := lastFour
+	number := Mask
 	if showAccounts {
 		number = func(vbankNum string) string { return vbankNum }
 	}
@@ -136,7 +136,7 @@ func LedgerList(ctx context.Context, w io.Writer, book *ledger.Reader, filter le
 	err := book.List(ctx, filter, func(l *ledger.Line) error {
 		return out.add(listed{MerchantUID: l.MerchantUID, Tier: l.Tier, State: stateNames[l.State], Status: l.Status, Amount: amountNow(l),
 			VbankDue: moment(dueNow(l)), VbankCode: cmp.Or(l.VbankCode, l.Bank), VbankName: l.VbankName, ImpUID: l.ImpUID, VbankNum: number(l.VbankNum),
-			Run: l.Run, Line: l.Line, At: instant(l.At)})
+			Run: l.Run, Line: l.Line, At: stamp(l.At)})
 	})
 	if err != nil {
 		return err // and the array stays open, so that nobody takes it for all
@@ -146,31 +146,6 @@ func LedgerList(ctx context.Context, w io.Writer, book *ledger.Reader, filter le
 
 func amountNow(l *ledger.Line) int64 { return cmp.Or(l.NowAmount, l.Amount) }
 func dueNow(l *ledger.Line) int64    { return cmp.Or(l.VbankDue, l.NowDue, l.Due) }
-
-// lastFour hides an account number but for its end.
-func lastFour(vbankNum string) string {
-	digits := []rune(vbankNum)
-	hidden := len(digits)
-	if hidden > 4 {
-		hidden -= 4
-	}
-	return strings.Repeat("*", hidden) + string(digits[hidden:])
-}
-
-// instant is moment for the ledger's own times.
-func instant(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.In(input.KST).Format(time.RFC3339)
-}
-
-func instantForPeople(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.In(input.KST).Format("2006-01-02 15:04:05")
-}
 
 // exported is a line of the ledger with all that stands in it. An empty cell and a 0 say that something is not known.
 type exported struct {
@@ -207,7 +182,7 @@ type exported struct {
 }
 
 func export(l *ledger.Line) exported {
-	e := exported{Merchant: l.Merchant, Run: l.Run, File: l.File, Started: instant(l.Started), Finished: instant(l.Finished), Line: l.Line,
+	e := exported{Merchant: l.Merchant, Run: l.Run, File: l.File, Started: stamp(l.Started), Finished: stamp(l.Finished), Line: l.Line,
 		Tier: l.Tier, MerchantUID: l.MerchantUID, Live: l.Live, State: stateNames[l.State], Status: l.Status, ErrorCode: l.ErrorCode,
 		ErrorMessage: l.ErrorMessage, Action: l.Action, Attempts: l.Attempts, Amount: l.Amount, Due: moment(l.Due), Bank: l.Bank,
 		ImpUID: l.ImpUID, VbankCode: l.VbankCode, VbankName: l.VbankName, VbankNum: l.VbankNum, VbankHolder: l.VbankHolder, VbankDue: moment(l.VbankDue),
@@ -269,7 +244,7 @@ func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order le
 	t := newTable(w, headings("run", "line", "at", "action", "status", "sent", "amount", "code", "file", "message"), 0, 1, 5, 6)
 	for i := range lines {
 		l := &lines[i]
-		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), instantForPeople(l.At), l.Action, l.Status, Thousands(int64(l.Attempts)), Thousands(l.Amount),
+		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), Clock(l.At), l.Action, l.Status, Thousands(int64(l.Attempts)), Thousands(l.Amount),
 			l.ErrorCode, baseName(l.File), l.ErrorMessage)
 		if err != nil {
 			return err
@@ -307,7 +282,7 @@ func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
 		field("imp_uid", live.ImpUID)
 		field("pg", strings.TrimSpace(live.PGProvider+" "+live.PGID))
 		if live.IssuedAt != 0 {
-			field("issued", instantForPeople(time.Unix(live.IssuedAt, 0)))
+			field("issued", Clock(time.Unix(live.IssuedAt, 0)))
 		}
 		if live.State != ledger.Intended && live.VbankNum == "" {
 			field("account", Sentence(batch.CodeAccountPurged))
@@ -356,13 +331,13 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 	}
 	states := []ledger.State{ledger.Issued, ledger.Intended, ledger.Changing, ledger.Revoked}
 	if format == JSON {
-		told := ledgerStats{Bytes: s.Bytes, LogBytes: s.LogBytes, Orders: make(map[string]int64), DoubtSince: instant(s.DoubtSince),
-			Lines: s.Lines, Oldest: instant(s.Oldest), Newest: instant(s.Newest), Runs: []statsRun{}}
+		told := ledgerStats{Bytes: s.Bytes, LogBytes: s.LogBytes, Orders: make(map[string]int64), DoubtSince: stamp(s.DoubtSince),
+			Lines: s.Lines, Oldest: stamp(s.Oldest), Newest: stamp(s.Newest), Runs: []statsRun{}}
 		for _, state := range states {
 			told.Orders[stateNames[state]] = s.Orders[state]
 		}
 		for _, r := range s.Runs {
-			told.Runs = append(told.Runs, statsRun{r.ID, baseName(r.File), instant(r.Started), instant(r.Finished), r.Lines, r.Statuses})
+			told.Runs = append(told.Runs, statsRun{r.ID, baseName(r.File), stamp(r.Started), stamp(r.Finished), r.Lines, r.Statuses})
 		}
 		out := json.NewEncoder(w)
 		out.SetEscapeHTML(false)
@@ -374,10 +349,10 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 	say.Fprintf(&out, "orders: %s issued, %s in doubt, %s changing, %s revoked\n", Thousands(s.Orders[ledger.Issued]), Thousands(s.Orders[ledger.Intended]),
 		Thousands(s.Orders[ledger.Changing]), Thousands(s.Orders[ledger.Revoked]))
 	if !s.DoubtSince.IsZero() {
-		say.Fprintf(&out, "oldest in doubt: since %s, %s ago\n", instantForPeople(s.DoubtSince), age(now.Sub(s.DoubtSince)))
+		say.Fprintf(&out, "oldest in doubt: since %s, %s ago\n", Clock(s.DoubtSince), age(now.Sub(s.DoubtSince)))
 	}
 	if s.Lines > 0 {
-		say.Fprintf(&out, "lines: %s, from %s to %s\n", Thousands(s.Lines), instantForPeople(s.Oldest), instantForPeople(s.Newest))
+		say.Fprintf(&out, "lines: %s, from %s to %s\n", Thousands(s.Lines), Clock(s.Oldest), Clock(s.Newest))
 	}
 	out.WriteByte('\n')
 	if _, err := io.WriteString(w, out.String()); err != nil {
@@ -387,7 +362,7 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 	for _, r := range s.Runs {
 		finished := say.Text("interrupted, or under way")
 		if !r.Finished.IsZero() {
-			finished = instantForPeople(r.Finished)
+			finished = Clock(r.Finished)
 		}
 		var statuses []string
 		for _, status := range batch.Statuses {
@@ -395,7 +370,7 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 				statuses = append(statuses, status+" "+Thousands(n))
 			}
 		}
-		if err := t.add(strconv.FormatInt(r.ID, 10), baseName(r.File), instantForPeople(r.Started), finished, Thousands(r.Lines), strings.Join(statuses, ", ")); err != nil {
+		if err := t.add(strconv.FormatInt(r.ID, 10), baseName(r.File), Clock(r.Started), finished, Thousands(r.Lines), strings.Join(statuses, ", ")); err != nil {
 			return err
 		}
 	}

@@ -107,14 +107,6 @@ func TestLedgerList(t *testing.T) {
 	}
 }
 
-func TestLastFour(t *testing.T) {
-	for number, want := range map[string]string{"": "", "1": "*", "1234": "****", "12345": "*2345", "110-123-456789": "**********6789", "가나다라마바": "**다라마바"} {
-		if got := lastFour(number); got != want {
-			t.Errorf("%q: %q, want %q", number, got, want)
-		}
-	}
-}
-
 func TestLedgerExport(t *testing.T) {
 	book := few(t)
 	var out strings.Builder

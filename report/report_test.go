@@ -286,3 +286,14 @@ func TestPlaces(t *testing.T) {
 		t.Errorf("written through a link: %q", text)
 	}
 }
+
+func TestMask(t *testing.T) {
+	for number, want := range map[string]string{"00234567890123": "**********0123", "110-123-456789": "**********6789", "12345678": "****5678", "1234567": "*******", "가나다라마바": "******", "": ""} {
+		if got := Mask(number); got != want {
+			t.Errorf("%s: %s, want %s", number, got, want)
+		}
+	}
+	if got := MaskName("홍길동") + MaskName(""); got != "홍**" {
+		t.Error(got)
+	}
+}

@@ -16,12 +16,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gocarina/gocsv"
 
 	"vbankbatch/batch"
-	"vbankbatch/batch/input"
 	"vbankbatch/client/say"
 )
 
@@ -63,13 +61,6 @@ func number(n int64) string {
 		return ""
 	}
 	return strconv.FormatInt(n, 10)
-}
-
-func moment(unix int64) string {
-	if unix == 0 {
-		return ""
-	}
-	return time.Unix(unix, 0).In(input.KST).Format(time.RFC3339)
 }
 
 // batchRows is how many rows are marshalled at once.

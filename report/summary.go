@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -139,16 +138,3 @@ func Sentence(code string) string { return say.Text(english(code)) }
 func IsSentence(code, message string) bool { return say.Same(english(code), message) }
 
 func english(code string) string { return cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)]) }
-
-// Thousands writes 1234567 as 1,234,567.
-func Thousands(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	start := 0
-	if n < 0 {
-		start = 1
-	}
-	for i := len(text) - 3; i > start; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}

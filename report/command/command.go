@@ -59,7 +59,7 @@ type app struct {
 	ctx            context.Context
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	now            func() time.Time // for due dates; everything else goes by the real clock
+	now            func() time.Time // for due dates, and for what is compared with the API's times; durations go by the real clock
 	sound          bool             // the ledger, as merchant.book has found
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
@@ -174,7 +173,7 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 
 // printRun tells which run is reported.
 func printRun(a *app, run ledger.Run) {
-	say.Fprintf(a.stderr, "run of %s\n", run.Started.In(input.KST).Format(time.DateTime))
+	say.Fprintf(a.stderr, "run of %s\n", report.Clock(run.Started))
 }
 
 type reconcileCommand struct {

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
@@ -99,7 +98,7 @@ type endpoint struct {
 
 func newPage(run *report.Run, facts *report.Facts, options Options) *page {
 	p := &page{Lang: say.In(), Policy: policy, Style: template.CSS(style),
-		File: report.Clip(filepath.Base(run.Plan.File.Path)), Started: clock(run.Started), Ended: clock(run.Ended),
+		File: report.Clip(filepath.Base(run.Plan.File.Path)), Started: report.Clock(run.Started), Ended: report.Clock(run.Ended),
 		Sandbox: run.API == "sandbox" || client.Loopback(run.API), Continued: run.Continued, Again: run.Command == "report", Masked: !options.ShowAccounts,
 		Failed: report.Thousands(int64(facts.Failed())), Unknown: report.Thousands(int64(facts.Statuses[batch.Unknown])),
 		Digest: run.Plan.Digest(), Encoding: run.Plan.Layout.Encoding, HeaderLine: run.Plan.Layout.HeaderLine, Mapping: run.Plan.Mapping,
@@ -113,7 +112,7 @@ func newPage(run *report.Run, facts *report.Facts, options Options) *page {
 	for _, r := range facts.Accounts {
 		row := p.row(r)
 		if row.Num, row.Holder = r.Num, r.Holder; p.Masked {
-			row.Num, row.Holder = maskNumber(r.Num), maskName(r.Holder)
+			row.Num, row.Holder = report.Mask(r.Num), report.MaskName(r.Holder)
 		}
 		p.Accounts = append(p.Accounts, row)
 	}
@@ -221,36 +220,6 @@ func rest(all int64, first int) string {
 	return report.Thousands(all - int64(first))
 }
 
-// maskNumber leaves the last four digits of an account number, if there are as many again before them.
-func maskNumber(number string) string {
-	digits := 0
-	for _, r := range number {
-		if unicode.IsDigit(r) {
-			digits++
-		}
-	}
-	left := digits
-	if digits >= 8 {
-		left = digits - 4
-	}
-	return strings.Map(func(r rune) rune {
-		if left--; unicode.IsDigit(r) && left >= 0 {
-			return '•'
-		} else if !unicode.IsDigit(r) {
-			left++
-		}
-		return r
-	}, number)
-}
-
-// maskName leaves the first character of a name.
-func maskName(name string) string {
-	for _, first := range name {
-		return string(first) + "••"
-	}
-	return ""
-}
-
 func (p *page) requests(m *client.Measures) {
 	for _, class := range client.Classes {
 		if class == client.ClassNone {
@@ -281,13 +250,6 @@ func (p *page) limits(l *client.LimitStats) {
 	if l.Failures > 0 {
 		p.Limits = append(p.Limits, p.T("api failed", report.Thousands(l.Failures), l.LeastOnce))
 	}
-}
-
-func clock(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.In(input.KST).Format(time.DateTime)
 }
 
 // duration writes one for people: 350 ms, 12.0 s, 2 min 8 s, 3 h 20 min.
