@@ -28,6 +28,10 @@ import (
 //
 // Killed before 2, the same command goes on with the run, sends nothing twice and writes the same results; killed after
 // it, the same command does 3 again, of which nothing can be done twice but the telling.
+//
+// The order of the renames alone would not do. The next process could not tell results that were half moved from those of
+// an earlier file of that name. It would look for the results in done and failed, from where they may have been collected.
+// And a file that was refused has no run in the ledger: nobody would be told of it.
 
 // inbox runs the files of a folder, and tells how that ended where it was not by a file that was run.
 func (c *runCommand) inbox(a *app) error {
