@@ -115,7 +115,11 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			r.changed(j, j.result(c.status, "", ""))
 			return
 		case !client.InDoubt(err) && !j.again:
-			if refusal := r.refusal(j, err); !r.tryLater(ctx, j, err, refusal) {
+			switch refusal := r.refusal(j, err); {
+			case r.tryLater(ctx, j, err, refusal):
+			case client.KindOf(err) == client.Refused && r.changedAllTheSame(ctx, j, impUID, c):
+				r.changed(j, j.result(c.status, "", ""))
+			default:
 				r.changed(j, refusal)
 			}
 			return
@@ -139,6 +143,17 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			return
 		}
 	}
+}
+
+// changedAllTheSame asks whether an account is as a change asked that was refused: a gateway in front of the API may refuse
+// what it has passed on. If the API cannot be asked the refusal is believed.
+func (r *run) changedAllTheSame(ctx context.Context, j *job, impUID string, c change) bool {
+	payment, err := r.api.Payment(ctx, impUID)
+	if err != nil {
+		return false
+	}
+	j.order = refreshed(j.order, payment)
+	return c.done()
 }
 
 // waitUntilRipe puts a row aside whose account may still be changed by a request that was lost, and reports whether it

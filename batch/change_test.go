@@ -3,6 +3,8 @@ package batch_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,6 +50,41 @@ func TestChangeCommittedLate(t *testing.T) {
 				if took := time.Since(began); took < w.opts.DoubtWait {
 					t.Errorf("decided after %v", took)
 				}
+			})
+		})
+	}
+}
+
+// TestRefusedAndChanged has updates and revocations refused that were carried out all the same. Their rows are done, and the
+// next run knows how the account stands.
+func TestRefusedAndChanged(t *testing.T) {
+	for _, c := range []struct{ change, want, next string }{
+		{"A,1500,변경", "A updated", "A unchanged"},
+		{"A,1000,말소", "A revoked", "A rejected NOT_READY"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			lies := false
+			lie := func(r *http.Request, _ string, _ int) sandbox.Fault {
+				if lies && r.Method != http.MethodGet && strings.HasPrefix(r.URL.Path, "/vbanks/") {
+					return sandbox.Lying(http.StatusForbidden)
+				}
+				return ""
+			}
+			faked(t, sandbox.Config{Fault: lie}, func(t *testing.T, w *world) {
+				if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000")); err != nil {
+					t.Fatal(err)
+				}
+				lies = true
+				got, err := w.run(t.Context(), plan(t, "주문번호,금액,처리", c.change))
+				if err != nil {
+					t.Error(err)
+				}
+				w.expect(got, c.want)
+				got, err = w.run(t.Context(), plan(t, "주문번호,금액,처리", "A,1500,변경"))
+				if err != nil {
+					t.Error(err)
+				}
+				w.expect(got, c.next)
 			})
 		})
 	}
