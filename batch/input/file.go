@@ -266,11 +266,16 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 		if end = err == io.EOF || err == io.ErrUnexpectedEOF; err != nil && !end {
 			return f.failed(say.Text("cannot be read"), err)
 		}
-		hash.Write(buf[kept : kept+n])
 		if f.Size += int64(n); f.Size > most {
 			return &Error{Path: f.Path, Message: say.Sprintf("holds more than the %d bytes that --max-input allows", most), Hint: say.Text("split it, or give a larger --max-input")}
 		}
 		read, chunk := buf[kept:kept+n], buf[:kept+n]
+		copied := make(chan error, 1)
+		go func() { copied <- f.copy.write(read) }() // beside the hash, which takes about as long
+		hash.Write(read)
+		if err := <-copied; err != nil {
+			return f.notCopied(err)
+		}
 		if first {
 			if err := f.begins(chunk, end); err != nil {
 				return err
@@ -278,9 +283,6 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 			if f.bom {
 				chunk = chunk[len(bom):]
 			}
-		}
-		if err := f.copy.write(read); err != nil {
-			return f.notCopied(err)
 		}
 		if f.Encoding == utf8Name || f.broken != nil {
 			feeds = feeds || bytes.IndexByte(chunk, '\n') >= 0
