@@ -1244,8 +1244,8 @@ func TestInboxStopped(t *testing.T) {
 	for i := range 2 {
 		var text strings.Builder
 		text.WriteString("주문번호,금액\n")
-		for row := range 100 {
-			fmt.Fprintf(&text, "F%d-%02d,%d\n", i, row, 1000+row)
+		for row := range 300 {
+			fmt.Fprintf(&text, "F%d-%03d,%d\n", i, row, 1000+row)
 		}
 		path := filepath.Join(in, fmt.Sprintf("orders%d.csv", i))
 		if err := errors.Join(os.WriteFile(path, []byte(text.String()), 0o600), os.Chtimes(path, written, written)); err != nil {
@@ -1261,6 +1261,7 @@ func TestInboxStopped(t *testing.T) {
 		return command, stderr
 	}
 	first, firstErr := run("ledger.db", in)
+	first.Args = append(first.Args, "--workers", "1") // it is to be busy until it is stopped
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -1283,7 +1284,7 @@ func TestInboxStopped(t *testing.T) {
 	}
 	again, againErr := run("ledger.db", in)
 	finishStarted(t, again, againErr, 0)
-	checkInbox(t, "after a signal", api, in, 2, 100)
+	checkInbox(t, "after a signal", api, in, 2, 300)
 }
 
 // TestInboxGrows adds rows to a file of a folder while it runs: it stays, whoever reads standard error hears of it, and
