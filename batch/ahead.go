@@ -216,7 +216,7 @@ func (r *run) withoutStrangers(chunk []*job) []*job {
 	return slices.DeleteFunc(chunk, func(j *job) bool {
 		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.seen
 		if stranger {
-			r.record(j, j.result(Conflict, CodeOrderUnknown, say.Sprintf("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
+			r.record(j, j.result(Conflict, CodeOrderUnknown, say.Messagef("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
 		}
 		return stranger
 	})

@@ -214,7 +214,7 @@ func own(e *ledger.Entry, payments []client.Payment) *client.Payment {
 // An account that stands where none is claimed is the order's, if it can be the one that was asked for.
 func standing(e ledger.Entry, payments []client.Payment) (told ledger.Entry, changed bool) {
 	told = e
-	conflict := func(status Status, code, message string) (ledger.Entry, bool) {
+	conflict := func(status Status, code string, message say.Message) (ledger.Entry, bool) {
 		told.Status, told.ErrorCode, told.ErrorMessage = status, code, message
 		return told, e.Status != status || e.ErrorCode != code || e.ErrorMessage != message
 	}
@@ -236,15 +236,15 @@ func standing(e ledger.Entry, payments []client.Payment) (told ledger.Entry, cha
 	amount, _ := current(&e)
 	switch others := slices.ContainsFunc(live, func(p client.Payment) bool { return string(p.ImpUID) != e.ImpUID }); {
 	case others:
-		return conflict(Conflict, CodeSeveralAccounts, say.Sprintf("%s was issued, and the API has for the order: %s", e.ImpUID, impUIDs(live)))
+		return conflict(Conflict, CodeSeveralAccounts, say.Messagef("%s was issued, and the API has for the order: %s", e.ImpUID, impUIDs(live)))
 	case claimed == nil:
-		return conflict(Unknown, CodeAccountMissing, say.Sprintf("the API said that it had made %s, and does not show it any more", e.ImpUID))
+		return conflict(Unknown, CodeAccountMissing, say.Messagef("the API said that it had made %s, and does not show it any more", e.ImpUID))
 	case len(live) == 0:
 		told = refreshed(e, *claimed)
-		return conflict(Conflict, CodeNotReady, say.Sprintf("the order's account %s was revoked; run again to issue another", e.ImpUID))
+		return conflict(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", e.ImpUID))
 	case int64(claimed.Amount) != amount:
 		told = refreshed(e, *claimed)
-		return conflict(Conflict, CodeReplyDiffers, say.Sprintf("asked for %d won, the API has %d", amount, claimed.Amount))
+		return conflict(Conflict, CodeReplyDiffers, say.Messagef("asked for %d won, the API has %d", amount, claimed.Amount))
 	case questioned(&e):
 		told.Status, told.ErrorCode, told.ErrorMessage = Issued, "", ""
 		return told, true

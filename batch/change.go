@@ -88,7 +88,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 	}
 	// From here on a try may have reached the API although the process dies: the run that continues must know, and
 	// whoever asks the ledger for the order.
-	intent := []ledger.Entry{j.result(Unknown, CodeInDoubt, say.Text(Codes[CodeInDoubt]))}
+	intent := []ledger.Entry{j.result(Unknown, CodeInDoubt, meaning(CodeInDoubt))}
 	intent[0].Run = r.id
 	if j.order.Run != 0 {
 		holder := j.order
@@ -109,7 +109,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			j.order.Account, j.order.MerchantUID = accountOf(payment), string(payment.MerchantUID)
 			j.order.NowAmount = int64(payment.Amount)
 			if asked := j.row.Request.Amount; c.status == Updated && asked != 0 && asked != j.order.NowAmount {
-				r.changed(j, j.result(Conflict, CodeReplyDiffers, say.Sprintf("asked for %d won, the API has %d", asked, payment.Amount)))
+				r.changed(j, j.result(Conflict, CodeReplyDiffers, say.Messagef("asked for %d won, the API has %d", asked, payment.Amount)))
 				return
 			}
 			r.changed(j, j.result(c.status, "", ""))
@@ -139,7 +139,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			return
 		}
 		if j.lost() >= maxTries || ctx.Err() != nil {
-			r.record(j, j.result(Unknown, CodeInDoubt, err.Error()))
+			r.record(j, j.result(Unknown, CodeInDoubt, say.Of(err)))
 			return
 		}
 	}
@@ -225,7 +225,7 @@ func (r *run) refresh(ctx context.Context, j *job) {
 		r.changed(j, result)
 		return
 	}
-	r.changed(j, j.result(Conflict, CodeNotReady, say.Sprintf("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
+	r.changed(j, j.result(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
 }
 
 // refreshed is an order's entry with its account as the API tells of it now.
@@ -267,9 +267,9 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 	case 1:
 		return string(live[0].ImpUID), true
 	case 0:
-		r.record(j, j.result(Rejected, string(input.ImpUIDMissing), say.Text("neither the ledger nor the API has an account of this order that waits for a deposit; give its imp_uid")))
+		r.record(j, j.result(Rejected, string(input.ImpUIDMissing), say.NewMessage("neither the ledger nor the API has an account of this order that waits for a deposit; give its imp_uid")))
 	default:
-		r.record(j, j.result(Conflict, CodeSeveralAccounts, say.Sprintf("name one by its imp_uid: %s", impUIDs(live))))
+		r.record(j, j.result(Conflict, CodeSeveralAccounts, say.Messagef("name one by its imp_uid: %s", impUIDs(live))))
 	}
 	return "", false
 }
@@ -280,13 +280,13 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 	if err != nil {
 		result := r.refusal(j, err)
 		if j.again {
-			result = j.result(Unknown, CodeInDoubt, err.Error())
+			result = j.result(Unknown, CodeInDoubt, say.Of(err))
 		}
 		r.record(j, result)
 		return false, false
 	}
 	if uid := j.row.Request.MerchantUID; uid != "" && uid != string(payment.MerchantUID) {
-		r.record(j, j.result(Conflict, CodeOrderDiffers, say.Sprintf("%s belongs to the order %s", impUID, payment.MerchantUID)))
+		r.record(j, j.result(Conflict, CodeOrderDiffers, say.Messagef("%s belongs to the order %s", impUID, payment.MerchantUID)))
 		return true, true
 	}
 	if err := r.know(ctx, j, string(payment.MerchantUID), impUID); err != nil {
@@ -296,10 +296,10 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 	j.order = refreshed(j.order, payment)
 	switch {
 	case j.order.State == ledger.Revoked && c.status == Updated:
-		r.changed(j, j.result(Rejected, CodeNotReady, say.Sprintf("the account is failed: %s", payment.FailReason)))
+		r.changed(j, j.result(Rejected, CodeNotReady, say.Messagef("the account is failed: %s", payment.FailReason)))
 		return true, true
 	case j.order.State != ledger.Revoked && payment.Status != client.StatusReady:
-		r.changed(j, j.result(Rejected, CodeNotReady, say.Sprintf("the account is %s", payment.Status)))
+		r.changed(j, j.result(Rejected, CodeNotReady, say.Messagef("the account is %s", payment.Status)))
 		return true, true
 	}
 	if !c.done() {

@@ -392,7 +392,7 @@ func (s *simulation) check(row *input.Row, r *batch.Result, of ran) {
 	for i, p := range payments {
 		old := r.Status == batch.NotSent && i < of.before // of this run alone it says that nothing was done
 		if row.Action == input.Issue && p.MerchantUID == r.MerchantUID && p.Status == client.StatusReady && !old && !s.others[p.ImpUID] &&
-			p.ImpUID != r.ImpUID && !strings.Contains(r.ErrorMessage, p.ImpUID) {
+			p.ImpUID != r.ImpUID && !strings.Contains(r.ErrorMessage.String(), p.ImpUID) {
 			wrong("it does not name " + p.ImpUID)
 		}
 	}

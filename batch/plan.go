@@ -48,7 +48,7 @@ type Totals struct {
 	Banks    map[string]int       // rows to be issued, by KFTC code
 	PGs      map[string]int       // likewise, by PG and MID; "" is the API's default, "channel_key" a channel that is not known here
 	Codes    map[string]int       // rows by problem code, warnings included
-	Notices  map[string]int       // rows by what is told once for all of them
+	Notices  map[say.Message]int  // rows by what is told once for all of them
 	Warned   int                  // rows to be done with a warning that their PG may refuse them over, or that a text was changed
 	Channels int                  // rows that name a channel_key
 }
@@ -122,7 +122,7 @@ func preflight(ctx context.Context, file *input.File, options input.Options, mos
 	index := repeatIndex{composed: options.Key != "", most: most}
 	prepared := false
 	count := func(also func(*input.Row) error) error {
-		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[string]int), Codes: make(map[string]int)}
+		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[say.Message]int), Codes: make(map[string]int)}
 		return p.Each(ctx, func(row *input.Row) error {
 			if !prepared {
 				prepared, index.items = true, itemColumns(p.Header, p.Mapping)
@@ -131,8 +131,8 @@ func preflight(ctx context.Context, file *input.File, options input.Options, mos
 			return also(row)
 		})
 	}
-	tooMany := &input.Error{Path: file.Path, Message: say.Sprintf("more than %d lines are for orders that stand in other lines too", most),
-		Hint: say.Text("split the file, or look whether the column of order numbers is the right one")}
+	tooMany := &input.Error{Path: file.Path, Message: say.Messagef("more than %d lines are for orders that stand in other lines too", most),
+		Hint: say.NewMessage("split the file, or look whether the column of order numbers is the right one")}
 	err := count(func(row *input.Row) error {
 		if index.add(row); index.tooMany() {
 			return tooMany

@@ -23,8 +23,8 @@ type job struct {
 	meant bool         // its intent is durable, and the issue is not sent yet
 	sent  int          // issues, updates or revocations sent for the row in this run
 
-	refusals int    // of them, those that were refused over what passes; see tryLater
-	refusal  string // the words of the last one
+	refusals int         // of them, those that were refused over what passes; see tryLater
+	refusal  say.Message // the words of the last one
 
 	ripe    time.Time // from then on a change in doubt that is not seen at the API is believed not to have happened
 	refused error     // how the row's change was refused, after an earlier try that may still be carried out
@@ -70,7 +70,7 @@ func (j *job) judge() Result {
 		return Result{} // the API contradicted the ledger, and is asked again
 	case row.Action == input.Issue && order.State == ledger.Issued:
 		if differs := differences(row, order); differs != "" {
-			return j.result(Conflict, CodeFiguresDiffer, say.Sprintf("%s; to change it use a row with the action update", differs))
+			return j.result(Conflict, CodeFiguresDiffer, say.Messagef("%s; to change it use a row with the action update", differs))
 		}
 		code, note := purged(order)
 		return j.result(AlreadyIssued, code, note)
@@ -78,27 +78,27 @@ func (j *job) judge() Result {
 		code, note := purged(order)
 		return j.result(j.already(Updated), code, note)
 	case row.Action == input.Update && order.State == ledger.Revoked:
-		return j.result(Rejected, CodeNotReady, say.Text("the account was revoked"))
+		return j.result(Rejected, CodeNotReady, say.NewMessage("the account was revoked"))
 	case row.Action == input.Revoke && order.State == ledger.Revoked:
 		return j.result(j.already(Revoked), "", "")
 	case row.Action != input.Issue && order.State == ledger.Intended:
-		return j.result(NotSent, CodeInDoubt, say.Text("the order's issue is in doubt itself; vbankbatch reconcile settles it"))
+		return j.result(NotSent, CodeInDoubt, say.NewMessage("the order's issue is in doubt itself; vbankbatch reconcile settles it"))
 	}
 	return Result{}
 }
 
 // purged says why the results have no account number of an order that has its account: the ledger has lost it.
-func purged(order *ledger.Entry) (code, note string) {
+func purged(order *ledger.Entry) (code string, note say.Message) {
 	if order.VbankNum != "" {
 		return "", ""
 	}
-	return CodeAccountPurged, say.Text(Codes[CodeAccountPurged])
+	return CodeAccountPurged, meaning(CodeAccountPurged)
 }
 
 // whySkipped is the sentence of the row's Skip, or what was found about it.
-func (j *job) whySkipped() string {
+func (j *job) whySkipped() say.Message {
 	_, note := j.row.Complaint()
-	return cmp.Or(note, say.Text(cmp.Or(Codes[j.row.Skip], input.Sentences[input.Code(j.row.Skip)])))
+	return cmp.Or(note, meaning(j.row.Skip), input.Code(j.row.Skip).Meaning())
 }
 
 // already is the status of a change whose account is as the row asks: Unchanged, unless a try of this row that was lost
@@ -111,16 +111,16 @@ func (j *job) already(changed Status) Status {
 }
 
 // differences names the figures in which an order was issued otherwise than the row asks, both of each; "" if none.
-func differences(row *input.Row, order *ledger.Entry) string {
+func differences(row *input.Row, order *ledger.Entry) say.Message {
 	request := &row.Request
 	amount, due := current(order)
 	switch {
 	case request.Amount != amount:
-		return say.Sprintf("the account is for %d won, the row says %d", amount, request.Amount)
+		return say.Messagef("the account is for %d won, the row says %d", amount, request.Amount)
 	case !row.RelativeDue && due != 0 && request.VbankDue != due && request.VbankDue != order.VbankDue:
-		return say.Sprintf("the account is due %s, the row says %s", input.FormatDue(due), input.FormatDue(request.VbankDue))
+		return say.Messagef("the account is due %s, the row says %s", input.FormatDue(due), input.FormatDue(request.VbankDue))
 	case order.Bank != "" && row.Bank != order.Bank:
-		return say.Sprintf("the account is at bank %s, the row says %s", order.Bank, row.Bank)
+		return say.Messagef("the account is at bank %s, the row says %s", order.Bank, row.Bank)
 	}
 	return ""
 }
@@ -178,7 +178,7 @@ func (r *run) drop(j *job) {
 	switch {
 	case j.meant:
 		j.sent--
-		r.record(j, j.result(NotSent, CodeStopped, say.Text(Codes[CodeStopped])))
+		r.record(j, j.result(NotSent, CodeStopped, meaning(CodeStopped)))
 	case j.refusals > 0: // it waited for its next try
 		r.changed(j, j.result(NotSent, CodePGRefused, j.refusal))
 	}
@@ -251,7 +251,7 @@ func (r *run) doubt(ctx context.Context, j *job, err error) {
 	}
 	if ok && fault.Acted {
 		j.order.ErrorCode = CodeReplyDiffers
-		j.order.ErrorMessage = say.Sprintf("the API said that it had made %s, and it is not found under this order", cmp.Or(fault.ImpUID, say.Text("an account")))
+		j.order.ErrorMessage = say.Messagef("the API said that it had made %s, and it is not found under this order", cmp.Or(say.Message(fault.ImpUID), say.NewMessage("an account")))
 		if err := r.ledger.Record(ctx, j.order); err != nil {
 			r.stop(err)
 			return
@@ -263,13 +263,13 @@ func (r *run) doubt(ctx context.Context, j *job, err error) {
 // issued takes a payment as the account that the row's intent asked for.
 func issued(j *job, payment client.Payment) Result {
 	if payment.Status == client.StatusFailed {
-		return j.result(Rejected, CodePGRefused, string(payment.FailReason))
+		return j.result(Rejected, CodePGRefused, say.Message(payment.FailReason))
 	}
 	j.order.Account = accountOf(payment)
 	code, note := atOtherBank(j.row.Bank, &j.order.Account)
 	result := j.result(Issued, code, note)
 	if amount := int64(payment.Amount); amount != j.order.Amount {
-		result = j.result(Conflict, CodeReplyDiffers, say.Sprintf("asked for %d won, the API issued %d", j.order.Amount, amount))
+		result = j.result(Conflict, CodeReplyDiffers, say.Messagef("asked for %d won, the API issued %d", j.order.Amount, amount))
 		result.NowAmount = amount
 	}
 	result.State = ledger.Issued
@@ -277,11 +277,11 @@ func issued(j *job, payment client.Payment) Result {
 }
 
 // atOtherBank warns of an account that is not at the bank that was asked for; both are KFTC's codes.
-func atOtherBank(asked string, account *ledger.Account) (code, note string) {
+func atOtherBank(asked string, account *ledger.Account) (code string, note say.Message) {
 	if asked == "" || account.VbankCode == "" || asked == account.VbankCode {
 		return "", ""
 	}
-	return CodeBankDiffers, say.Sprintf("the account is at bank %s, the row asked for %s", account.VbankCode, asked)
+	return CodeBankDiffers, say.Messagef("the account is at bank %s, the row asked for %s", account.VbankCode, asked)
 }
 
 // takeOver decides an order for which the look-up ahead found payments that this ledger does not know: another
@@ -293,7 +293,7 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		return
 	}
 	live, paid := client.Living(payments)
-	conflict := func(with *client.Payment, code, message string) {
+	conflict := func(with *client.Payment, code string, message say.Message) {
 		result := j.result(Conflict, code, message)
 		if with != nil {
 			result.Amount, result.Account = int64(with.Amount), accountOf(*with)
@@ -302,18 +302,18 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 	}
 	switch {
 	case paid != nil:
-		conflict(paid, CodeOrderPaid, say.Sprintf("%s is paid already", paid.ImpUID))
+		conflict(paid, CodeOrderPaid, say.Messagef("%s is paid already", paid.ImpUID))
 	case j.seen && len(payments) == 0:
-		r.record(j, j.result(NotSent, CodeLookUpsDisagree, say.Text(Codes[CodeLookUpsDisagree])))
+		r.record(j, j.result(NotSent, CodeLookUpsDisagree, meaning(CodeLookUpsDisagree)))
 	case len(live) == 0:
 		r.issue(ctx, j)
 	case live[0].VbankNum == "":
-		conflict(&live[0], CodeOtherAccount, say.Sprintf("the API has %s, which has no account number", live[0].ImpUID))
+		conflict(&live[0], CodeOtherAccount, say.Messagef("the API has %s, which has no account number", live[0].ImpUID))
 	case len(live) > 1:
-		conflict(nil, CodeSeveralAccounts, say.Sprintf("ready at the API: %s", impUIDs(live)))
+		conflict(nil, CodeSeveralAccounts, say.Messagef("ready at the API: %s", impUIDs(live)))
 	case int64(live[0].Amount) != j.row.Request.Amount:
 		conflict(&live[0], CodeFiguresDiffer,
-			say.Sprintf("the API has %s for %d won, the row says %d", live[0].ImpUID, live[0].Amount, j.row.Request.Amount))
+			say.Messagef("the API has %s for %d won, the row says %d", live[0].ImpUID, live[0].Amount, j.row.Request.Amount))
 	default:
 		j.order.Account = accountOf(live[0])
 		code, note := atOtherBank(j.row.Bank, &j.order.Account)
@@ -342,22 +342,22 @@ func (r *run) refusal(j *job, err error) Result {
 	}
 	fault, ok := errors.AsType[*client.Error](err)
 	if !ok {
-		return j.result(NotSent, CodeStopped, err.Error())
+		return j.result(NotSent, CodeStopped, say.Of(err))
 	}
 	switch fault.Kind {
 	case client.Stopped:
-		return j.result(NotSent, CodeStopped, say.Text(Codes[CodeStopped]))
+		return j.result(NotSent, CodeStopped, meaning(CodeStopped))
 	case client.RateLimited:
-		return j.result(NotSent, CodeAPIBusy, say.Text(Codes[CodeAPIBusy]))
+		return j.result(NotSent, CodeAPIBusy, meaning(CodeAPIBusy))
 	case client.Unauthorized:
-		return j.result(NotSent, CodeUnauthorized, fault.Error())
+		return j.result(NotSent, CodeUnauthorized, fault.Say())
 	case client.NotFound:
-		return j.result(Rejected, CodeNotFound, fault.Message)
+		return j.result(Rejected, CodeNotFound, say.Message(fault.Message))
 	case client.Refused:
 		code, _ := everyRow(fault.Message)
-		return j.result(Rejected, cmp.Or(code, CodePGRefused), fault.Message)
+		return j.result(Rejected, cmp.Or(code, CodePGRefused), say.Message(fault.Message))
 	}
-	return j.result(NotSent, CodeAPIUnreachable, fault.Error())
+	return j.result(NotSent, CodeAPIUnreachable, fault.Say())
 }
 
 // notAsked is the result of an issue that was not sent because the look-up before it failed or was refused.
@@ -369,7 +369,7 @@ func (r *run) notAsked(j *job, err error) Result {
 
 // result fills in what the results tell of the row and its account. Its State is Vacant: whoever knows that the order
 // is held by this line says so.
-func (j *job) result(status Status, code, message string) Result {
+func (j *job) result(status Status, code string, message say.Message) Result {
 	result := Result{
 		Line: int64(j.row.Line), Status: status, ErrorCode: code, ErrorMessage: message,
 		Action: string(j.row.Action), Order: ledger.Order{Tier: j.row.Tier, MerchantUID: cmp.Or(j.row.Request.MerchantUID, j.order.MerchantUID)},

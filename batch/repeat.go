@@ -25,26 +25,26 @@ type repeat struct {
 }
 
 func (r repeat) tell(row *input.Row) {
-	which := say.Sprintf("the first is on line %d", r.first)
+	which := say.Messagef("the first is on line %d", r.first)
 	if r.first == row.Line {
-		which = say.Text("this is the first of them")
+		which = say.NewMessage("this is the first of them")
 	}
 	switch {
 	case r.composed:
 		row.Problems = append(row.Problems, input.Problem{
 			Code: CodeDuplicateConflict, Field: "merchant_uid",
-			Message: say.Sprintf("--key makes the same order number of several rows (%s), so none was sent; add a column that tells them apart", which),
+			Message: say.Messagef("--key makes the same order number of several rows (%s), so none was sent; add a column that tells them apart", which),
 		})
 	case r.conflict:
 		row.Problems = append(row.Problems, input.Problem{
 			Code:    CodeDuplicateConflict,
-			Message: say.Sprintf("rows for this order say different things (%s), so none was sent; leave the right one and run again", which),
+			Message: say.Messagef("rows for this order say different things (%s), so none was sent; leave the right one and run again", which),
 		})
 	case r.first != row.Line && row.Skip == "":
 		row.Skip = CodeRepeated
 		row.Problems = []input.Problem{{
 			Code: CodeRepeated, Warning: true,
-			Message: say.Sprintf("line %d has the same order with the same figures and stands for this one", r.first),
+			Message: say.Messagef("line %d has the same order with the same figures and stands for this one", r.first),
 		}}
 	}
 }
@@ -58,8 +58,8 @@ func tellAlike(row *input.Row, other int) {
 }
 
 // Alike says of an order number that it looks like another line's.
-func Alike(other int) string {
-	return say.Sprintf("the order number differs from that on line %d only in case or in the width of characters; if they are one order, write them alike", other)
+func Alike(other int) say.Message {
+	return say.Messagef("the order number differs from that on line %d only in case or in the width of characters; if they are one order, write them alike", other)
 }
 
 // repeatIndex finds the orders and accounts that stand in several rows, and order numbers that look alike. It keeps

@@ -88,7 +88,7 @@ const askers = 8
 
 // ask looks the orders up, at most 100 in one request for each tier, and reports what it found of each through tell,
 // which must be safe for concurrent use.
-func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note string)) {
+func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note say.Message)) {
 	byTier := make(map[string][]*doubt)
 	for _, d := range doubts {
 		byTier[d.order.Tier] = append(byTier[d.order.Tier], d)
@@ -98,7 +98,7 @@ func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, f
 	}
 }
 
-func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note string)) {
+func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note say.Message)) {
 	uids := make([]string, len(doubts))
 	for i, d := range doubts {
 		uids[i] = d.order.MerchantUID
@@ -115,7 +115,7 @@ func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doub
 			if EndsRun(err) != nil { // the client has been patient
 				d.fails = maxLookUps
 			}
-			tell(d, unasked, err.Error())
+			tell(d, unasked, say.Of(err))
 			continue
 		}
 		ripe := !time.Now().Before(d.ripe)
@@ -128,9 +128,9 @@ func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doub
 			all, err := api.FindAll(ctx, d.order.MerchantUID, "")
 			switch {
 			case err != nil:
-				tell(d, unasked, err.Error())
+				tell(d, unasked, say.Of(err))
 			case seen && len(all) == 0:
-				tell(d, unasked, say.Text("one look-up finds the order and the other does not"))
+				tell(d, unasked, say.NewMessage("one look-up finds the order and the other does not"))
 			default:
 				found, note := d.decide(all, ripe)
 				tell(d, found, note)
@@ -150,7 +150,7 @@ func oneByOne(err error) bool {
 
 // decide reads what the API has of the order. One account that was made for the intent is it; the customer may have
 // paid into it already.
-func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
+func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, say.Message) {
 	live, paid := client.Living(payments)
 	if paid != nil {
 		live = append(live, *paid)
@@ -163,7 +163,7 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
 	case len(live) == 0:
 		return stillOpen, ""
 	case len(live) > 1:
-		return unclear, say.Sprintf("the API has several accounts for the order: %s", impUIDs(live))
+		return unclear, say.Messagef("the API has several accounts for the order: %s", impUIDs(live))
 	}
 	account := accountOf(live[0])
 	madeBefore := account.IssuedAt != 0 && time.Unix(account.IssuedAt, 0).Before(d.order.IntentAt.Add(-clockSlack))
@@ -171,11 +171,11 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, string) {
 	case account.VbankNum == "" && !ripe:
 		return stillOpen, "" // it is being made
 	case account.VbankNum == "":
-		return unclear, say.Sprintf("the API has %s, which has no account number", live[0].ImpUID)
+		return unclear, say.Messagef("the API has %s, which has no account number", live[0].ImpUID)
 	case int64(live[0].Amount) != d.order.Amount:
-		return unclear, say.Sprintf("the API has %s for %d won, %d were asked for", live[0].ImpUID, live[0].Amount, d.order.Amount)
+		return unclear, say.Messagef("the API has %s for %d won, %d were asked for", live[0].ImpUID, live[0].Amount, d.order.Amount)
 	case madeBefore:
-		return unclear, say.Sprintf("the API has %s, made before the request that is in doubt", live[0].ImpUID)
+		return unclear, say.Messagef("the API has %s, made before the request that is in doubt", live[0].ImpUID)
 	}
 	d.order.State, d.order.Account = ledger.Issued, account
 	return adopted, ""
@@ -284,7 +284,7 @@ func (r *run) settleDue(working, asking context.Context, give func(turn func()))
 	r.options.Counts.parked(r.parked.size())
 	if len(due) > 0 {
 		give(func() {
-			ask(asking, r.api, due, func(d *doubt, found finding, note string) { r.conclude(working, d, found, note) })
+			ask(asking, r.api, due, func(d *doubt, found finding, note say.Message) { r.conclude(working, d, found, note) })
 		})
 	}
 	for _, j := range again {
@@ -329,12 +329,12 @@ func (r *run) settleParked(working, asking context.Context) {
 		pause(waking, time.Until(next))
 	}
 	for _, d := range r.parked.doubts {
-		r.conclude(working, d, unasked, say.Text("there was no time left to ask"))
+		r.conclude(working, d, unasked, say.NewMessage("there was no time left to ask"))
 	}
 }
 
 // conclude acts on what a look-up found of a parked row.
-func (r *run) conclude(working context.Context, d *doubt, found finding, note string) {
+func (r *run) conclude(working context.Context, d *doubt, found finding, note say.Message) {
 	j := d.job
 	switch found {
 	case stillOpen:
@@ -364,7 +364,7 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note st
 			return
 		}
 		if own && j.lost() >= maxTries {
-			holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, say.Text(Codes[CodeAPIFailed])
+			holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, meaning(CodeAPIFailed)
 		}
 	}
 	if own {
@@ -379,7 +379,7 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note st
 }
 
 // settled is the entry of an order in doubt after a look-up. What is still not known stays in doubt.
-func (d *doubt) settled(found finding, note string) ledger.Entry {
+func (d *doubt) settled(found finding, note say.Message) ledger.Entry {
 	e := d.order
 	switch found {
 	case adopted:
@@ -387,7 +387,7 @@ func (d *doubt) settled(found finding, note string) ledger.Entry {
 		e.ErrorCode, e.ErrorMessage = atOtherBank(e.Bank, &e.Account)
 	case absent:
 		e.State = ledger.Vacant
-		e.Status, e.ErrorCode, e.ErrorMessage = NotSent, CodeNoAccount, say.Text(Codes[CodeNoAccount])
+		e.Status, e.ErrorCode, e.ErrorMessage = NotSent, CodeNoAccount, meaning(CodeNoAccount)
 	default:
 		e.Status = Unknown
 		switch {
@@ -404,8 +404,8 @@ func (d *doubt) settled(found finding, note string) ledger.Entry {
 // Settled is an order in doubt and what asking the API said of it.
 type Settled struct {
 	Order  ledger.Entry
-	Status Status // Issued: found and adopted. NotSent: surely no account, free to be issued. Updated, Revoked: how its account stands. Unknown: still in doubt
-	Note   string // why it is still in doubt
+	Status Status      // Issued: found and adopted. NotSent: surely no account, free to be issued. Updated, Revoked: how its account stands. Unknown: still in doubt
+	Note   say.Message // why it is still in doubt
 }
 
 // Reconcile settles every order in doubt of the merchant, waiting until "not found" can be believed, and calls tell
@@ -431,7 +431,7 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 	}
 	var mu sync.Mutex
 	var failed error
-	conclude := func(d *doubt, found finding, note string) {
+	conclude := func(d *doubt, found finding, note say.Message) {
 		mu.Lock()
 		defer mu.Unlock()
 		again := found == stillOpen
@@ -505,7 +505,7 @@ func settleChanges(ctx context.Context, api LookUp, book Ledger, orders []ledger
 func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Entry, ripe bool, tell func(Settled)) (settled bool, err error) {
 	payment, err := api.Payment(client.WithTier(ctx, order.Tier), order.ImpUID)
 	if err != nil {
-		tell(Settled{Order: order, Status: Unknown, Note: err.Error()})
+		tell(Settled{Order: order, Status: Unknown, Note: say.Of(err)})
 		return true, nil
 	}
 	before := order
@@ -519,7 +519,7 @@ func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Ent
 	if order.State == ledger.Revoked {
 		status = Revoked
 	}
-	tell(Settled{Order: order, Status: status, Note: say.Sprintf("%d won until %s", int64(payment.Amount), input.FormatDue(order.VbankDue))})
+	tell(Settled{Order: order, Status: status, Note: say.Messagef("%d won until %s", int64(payment.Amount), input.FormatDue(order.VbankDue))})
 	return true, nil
 }
 

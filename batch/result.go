@@ -118,6 +118,18 @@ var Codes = map[string]string{
 	CodeStopped:           "the run ended before it was this row's turn; run again",
 }
 
+// meanings are Codes as messages.
+var meanings = func() map[string]say.Message {
+	all := make(map[string]say.Message, len(Codes))
+	for code, english := range Codes {
+		all[code] = say.NewMessage(english)
+	}
+	return all
+}()
+
+// meaning tells what a code means; nothing of one that is not in Codes.
+func meaning(code string) say.Message { return meanings[code] }
+
 // Counts are bumped while a run is under way, for whoever shows its progress.
 type Counts struct {
 	Done    atomic.Int64 // rows with an outcome, those of an interrupted run included

@@ -8,7 +8,6 @@ import (
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
-	"vbankbatch/client/say"
 )
 
 // Results reads the plan's file once more beside the entries of a run, and calls do with every data row and what
@@ -123,7 +122,7 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 		if len(entries) > 0 && entries[0].Line == int64(row.Line) {
 			results[i] = entries[0]
 			if results[i].ErrorMessage == "" {
-				results[i].ErrorMessage = say.Text(Codes[results[i].ErrorCode])
+				results[i].ErrorMessage = meaning(results[i].ErrorCode)
 			}
 		}
 		if open(&results[i]) {
@@ -150,11 +149,11 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 			results[i] = result
 		case unknown && (j.order.State == ledger.Intended || questioned(&j.order) || row.Action != input.Issue): // still so
 		case unknown:
-			results[i] = j.result(NotSent, CodeNoAccount, say.Text(Codes[CodeNoAccount]))
+			results[i] = j.result(NotSent, CodeNoAccount, meaning(CodeNoAccount))
 		case j.order.State == ledger.Intended:
-			results[i] = j.result(Unknown, CodeInDoubt, say.Text(Codes[CodeInDoubt]))
+			results[i] = j.result(Unknown, CodeInDoubt, meaning(CodeInDoubt))
 		default:
-			results[i] = j.result(NotSent, CodeStopped, say.Text(Codes[CodeStopped]))
+			results[i] = j.result(NotSent, CodeStopped, meaning(CodeStopped))
 		}
 	}
 	return results, nil

@@ -628,7 +628,7 @@ func TestStoppedInKorean(t *testing.T) {
 		count := make(map[string]int)
 		err := batch.Results(t.Context(), p, book, found.ID, func(_ *input.Row, r *batch.Result) error {
 			count[r.ErrorCode]++
-			korean := strings.ContainsFunc(r.ErrorMessage, func(c rune) bool { return unicode.Is(unicode.Hangul, c) })
+			korean := strings.ContainsFunc(r.ErrorMessage.String(), func(c rune) bool { return unicode.Is(unicode.Hangul, c) })
 			if r.ErrorCode != "" && !korean {
 				t.Errorf("%s is told as %q", r.MerchantUID, r.ErrorMessage)
 			}

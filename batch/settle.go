@@ -55,7 +55,7 @@ func Settle(ctx context.Context, api LookUp, book Ledger, v Verdict) (ledger.Ent
 		return e, err
 	}
 	e.ErrorCode = CodeSettled
-	e.ErrorMessage = say.Sprintf("settled by %s on %s: %s", v.By, v.At.In(input.KST).Format(time.DateOnly), v.Why)
+	e.ErrorMessage = say.Messagef("settled by %s on %s: %s", v.By, v.At.In(input.KST).Format(time.DateOnly), v.Why)
 	return e, book.Record(ctx, e)
 }
 

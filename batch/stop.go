@@ -21,12 +21,15 @@ type StopError struct {
 	Err  error  // what led to it, or nil
 }
 
-// Error tells the reason and what led to it.
-func (e *StopError) Error() string {
+// Error is Say in words.
+func (e *StopError) Error() string { return e.Say().String() }
+
+// Say tells the reason and what led to it.
+func (e *StopError) Say() say.Message {
 	if e.Err == nil {
-		return e.Code
+		return say.Message(e.Code)
 	}
-	return e.Code + ": " + e.Err.Error()
+	return say.Messagef("%s: %s", e.Code, e.Err)
 }
 
 // Unwrap returns what led to it.
@@ -110,7 +113,7 @@ func (f *failures) add(pg string, result *Result) error {
 	if f.limit.reached(f.refused, f.sent) {
 		return &StopError{CodeTooManyFailures, say.Errorf("%d rows had been refused when it was stopped", f.refused)}
 	}
-	of, words := f.of(pg), result.ErrorMessage
+	of, words := f.of(pg), string(result.ErrorMessage)
 	code, from := everyRow(words)
 	if of.accepted || code == "" && result.ErrorCode != CodePGRefused {
 		return nil
@@ -158,7 +161,7 @@ var passingWaits = [...]time.Duration{15 * time.Second, time.Minute, 4 * time.Mi
 
 // tryLater puts a row aside that was refused over what passes, until its next try, and reports whether there is one.
 func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) bool {
-	if client.KindOf(err) != client.Refused || !pg.Passing(j.row.PG, refusal.ErrorMessage) || j.refusals >= len(passingWaits) {
+	if client.KindOf(err) != client.Refused || !pg.Passing(j.row.PG, string(refusal.ErrorMessage)) || j.refusals >= len(passingWaits) {
 		return false
 	}
 	// The intent is taken back meanwhile: whoever dies waiting leaves no doubt behind.

@@ -491,8 +491,8 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 	if wrapped.Code != nil {
 		fault.Code, fault.Message = *wrapped.Code, string(wrapped.Message)
 	}
-	malformed := func(what string) *Error {
-		fault.Kind, fault.Err = Malformed, errors.New(what)
+	malformed := func(what error) *Error {
+		fault.Kind, fault.Err = Malformed, what
 		fault.Acted = wrapped.Code != nil && *wrapped.Code == 0
 		return fault
 	}
@@ -501,15 +501,15 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 	case fault.Kind != "":
 		return fault
 	case len(text) > maxReply:
-		return malformed(say.Sprintf("the reply is longer than %d bytes", maxReply))
+		return malformed(say.Errorf("the reply is longer than %d bytes", maxReply))
 	case elsewhere(response) != "" && (torn || wrapped.Code == nil):
-		return malformed(say.Sprintf("the API's address seems to be wrong: it redirects to %s", elsewhere(response)))
+		return malformed(say.Errorf("the API's address seems to be wrong: it redirects to %s", elsewhere(response)))
 	case torn:
-		return malformed(say.Text("the reply is not JSON"))
+		return malformed(say.New("the reply is not JSON"))
 	case wrapped.Code == nil:
-		return malformed(say.Text("the reply has no code"))
+		return malformed(say.New("the reply has no code"))
 	case response.StatusCode == http.StatusNotFound && *wrapped.Code != -1:
-		return malformed(say.Text("a 404 that is not the API's own")) // its 4xx carry code -1
+		return malformed(say.New("a 404 that is not the API's own")) // its 4xx carry code -1
 	case response.StatusCode == http.StatusNotFound:
 		fault.Kind = NotFound
 		return fault
@@ -517,9 +517,9 @@ func classify(k call, response *http.Response, text []byte, readErr error, reply
 		fault.Kind = Refused
 		return fault
 	case parseErr != nil:
-		return malformed(say.Text("the reply's response has an unexpected shape"))
+		return malformed(say.New("the reply's response has an unexpected shape"))
 	case wrapped.Response == nil || !bytes.Contains(text, []byte(`"response"`)): // null, or not there at all
-		return malformed(say.Text("the reply says success and holds nothing"))
+		return malformed(say.New("the reply says success and holds nothing"))
 	}
 	return nil
 }

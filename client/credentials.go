@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -85,7 +84,7 @@ func Environment(ctx context.Context) (Credentials, error) {
 		if file != "" {
 			var err error
 			if value, err = readSecret(ctx, file, secretWait); err != nil {
-				return Credentials{}, fmt.Errorf("%s_FILE: %w", name, err)
+				return Credentials{}, say.Errorf("%s_FILE: %w", name, err)
 			}
 			if value == "" {
 				return Credentials{}, say.Errorf("%s_FILE: %s is empty", name, file)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"vbankbatch/client/say"
@@ -61,20 +60,23 @@ type Error struct {
 	Err        error         // the cause underneath, or nil
 }
 
-// Error tells the operation, the kind and the API's own words.
-func (e *Error) Error() string {
-	text := fmt.Sprintf("%s: %s", e.Op, say.Text(string(e.Kind)))
+// Say tells the operation, the kind and the API's own words.
+func (e *Error) Say() say.Message {
+	message := say.Messagef("%s: %s", e.Op, say.NewMessage(string(e.Kind)))
 	if e.Status != 0 {
-		text += fmt.Sprintf(" (HTTP %d, code %d)", e.Status, e.Code)
+		message = say.Messagef("%s (HTTP %d, code %d)", message, e.Status, e.Code)
 	}
 	if e.Message != "" {
-		text += ": " + e.Message
+		message = say.Messagef("%s: %s", message, e.Message)
 	}
 	if e.Err != nil {
-		text += ": " + e.Err.Error()
+		message = say.Messagef("%s: %s", message, e.Err)
 	}
-	return text
+	return message
 }
+
+// Error is Say in words.
+func (e *Error) Error() string { return e.Say().String() }
 
 // Unwrap returns the cause underneath.
 func (e *Error) Unwrap() error { return e.Err }

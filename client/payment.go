@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -286,12 +285,12 @@ func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Pay
 		k.path += "/" + segment(status)
 	}
 	var all []Payment
-	torn := func(what string) ([]Payment, error) {
-		return nil, &Error{Op: k.op(), Kind: Malformed, Err: errors.New(what)}
+	torn := func(what error) ([]Payment, error) {
+		return nil, &Error{Op: k.op(), Kind: Malformed, Err: what}
 	}
 	for page := 1; ; page++ {
 		if page > maxPages {
-			return torn(say.Text("the order has more payments than can be looked at"))
+			return torn(say.New("the order has more payments than can be looked at"))
 		}
 		var reply struct {
 			Total Won       `json:"total"`
@@ -306,7 +305,7 @@ func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Pay
 		case err != nil:
 			return nil, err
 		case reply.List == nil:
-			return torn(say.Text("the reply holds no list"))
+			return torn(say.New("the reply holds no list"))
 		}
 		for _, payment := range reply.List {
 			if string(payment.MerchantUID) != merchantUID {
@@ -320,7 +319,7 @@ func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Pay
 		}
 		if reply.Next == 0 {
 			if len(all) < int(reply.Total) {
-				return torn(say.Text("the list is shorter than the total that it tells"))
+				return torn(say.New("the list is shorter than the total that it tells"))
 			}
 			return all, nil
 		}

@@ -79,7 +79,7 @@ func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *
 
 func difference(d input.Difference) *input.Problem {
 	return &input.Problem{Column: d.Column, Header: d.Header, Field: "amount", Code: input.TotalDiffers, Text: strconv.FormatInt(d.Says, 10), Warning: true,
-		Message: say.Sprintf("the total says %s won and the rows above it come to %s; a row may be missing or changed", Thousands(d.Says), Thousands(d.Adds))}
+		Message: say.Messagef("the total says %s won and the rows above it come to %s; a row may be missing or changed", Thousands(d.Says), Thousands(d.Adds))}
 }
 
 // complaint is a problem as one line: where, what, and what to do.
@@ -96,7 +96,7 @@ func complaint(line int, p *input.Problem) string {
 	if p.Text != "" {
 		fmt.Fprintf(&b, "“%s”: ", p.Text)
 	}
-	b.WriteString(p.Message)
+	b.WriteString(p.Message.String())
 	return b.String()
 }
 
@@ -104,7 +104,7 @@ func checkCSV(ctx context.Context, w io.Writer, p *batch.Plan) error {
 	out := defused{csv.NewWriter(w)}
 	out.Write([]string{"line", "column", "header", "field", "code", "text", "message", "warning"}) // Error tells
 	err := eachProblem(ctx, p, func(line int, p *input.Problem) error {
-		return out.Write([]string{strconv.Itoa(line), number(int64(p.Column)), p.Header, p.Field, string(p.Code), p.Text, p.Message, strconv.FormatBool(p.Warning)})
+		return out.Write([]string{strconv.Itoa(line), number(int64(p.Column)), p.Header, p.Field, string(p.Code), p.Text, p.Message.String(), strconv.FormatBool(p.Warning)})
 	})
 	out.Flush()
 	return cmp.Or(err, out.Error())
@@ -163,7 +163,7 @@ type checkedProblem struct {
 
 // checkJSON writes the problems as they are found; there may be millions.
 func checkJSON(ctx context.Context, w io.Writer, p *batch.Plan) error {
-	c := checked{File: p.File.Path, Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
+	c := checked{File: filePath(p), Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
 		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: notices(p)}
 	for _, m := range p.Mapping {
 		c.Columns = append(c.Columns, checkedColumn{m.Field, m.Header, m.Column})
@@ -185,7 +185,7 @@ func checkJSON(ctx context.Context, w io.Writer, p *batch.Plan) error {
 	}
 	separator := "\n    "
 	err = eachProblem(ctx, p, func(line int, p *input.Problem) error {
-		text, err := json.Marshal(checkedProblem{line, p.Column, p.Header, p.Field, p.Code, p.Text, p.Message, p.Warning})
+		text, err := json.Marshal(checkedProblem{line, p.Column, p.Header, p.Field, p.Code, p.Text, p.Message.String(), p.Warning})
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%s%s", separator, text)
 		}
@@ -233,7 +233,7 @@ func printAlike(w io.Writer, alike map[int]int) {
 
 // printFigures tells how the file was understood, and the control totals.
 func printFigures(w io.Writer, p *batch.Plan) {
-	say.Fprintf(w, "%s: %s, separated by %s, header on line %d\n", say.Name(p.File.Path), p.Layout.Encoding, delimiterName(p.Layout.Delimiter), p.Layout.HeaderLine)
+	say.Fprintf(w, "%s: %s, separated by %s, header on line %d\n", p.File.Name(), p.Layout.Encoding, delimiterName(p.Layout.Delimiter), p.Layout.HeaderLine)
 	for _, m := range p.Mapping {
 		say.Fprintf(w, "  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
 	}

@@ -131,7 +131,7 @@ type Row struct {
 }
 
 func rowOf(r *batch.Result) Row {
-	return Row{Line: r.Line, Status: strings.Clone(r.Status), MerchantUID: Clip(r.MerchantUID), Amount: r.Amount, Message: Clip(r.ErrorMessage),
+	return Row{Line: r.Line, Status: strings.Clone(r.Status), MerchantUID: Clip(r.MerchantUID), Amount: r.Amount, Message: Clip(r.ErrorMessage.String()),
 		Bank: Clip(cmp.Or(r.VbankName, r.VbankCode)), Num: Clip(r.VbankNum), Holder: Clip(r.VbankHolder), Due: r.VbankDue}
 }
 

@@ -56,7 +56,7 @@ func (f *failedRows) write(cells []string, result *batch.Result) error {
 	f.rows++
 	row := make([]string, f.width)
 	copy(row, cells)
-	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage
+	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage.String()
 	return f.keep(row)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 )
 
 // Run is what is told of a run beside its rows. What is not known stays zero.
@@ -280,7 +281,7 @@ func figuresInput(run *Run) FiguresInput {
 	if p == nil {
 		return FiguresInput{File: filepath.Base(run.File)}
 	}
-	in := FiguresInput{File: filepath.Base(p.File.Path), SHA256: p.Digest(), Bytes: p.File.Size, Encoding: p.Layout.Encoding,
+	in := FiguresInput{File: filepath.Base(filePath(p)), SHA256: p.Digest(), Bytes: p.File.Size, Encoding: p.Layout.Encoding,
 		Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
 		Key: p.Options.Key, DueYear: p.Options.DueYear, Revoke: p.Options.Revoke}
 	for _, m := range p.Mapping {
@@ -329,3 +330,19 @@ func figuresRequests(m *client.Measures) *FiguresRequests {
 
 // seconds writes no more digits than were measured.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }
+
+// FileName is the name of the run's file, without its folder.
+func FileName(p *batch.Plan) say.Message {
+	if p.File.Path == "-" {
+		return p.File.Name()
+	}
+	return say.Message(filepath.Base(p.File.Path))
+}
+
+// filePath is the path of the run's file, for programs.
+func filePath(p *batch.Plan) string {
+	if p.File.Path == "-" {
+		return p.File.Name().In(say.English)
+	}
+	return p.File.Path
+}

@@ -184,7 +184,7 @@ type exported struct {
 func export(l *ledger.Line) exported {
 	e := exported{Merchant: l.Merchant, Run: l.Run, File: l.File, Started: stamp(l.Started), Finished: stamp(l.Finished), Line: l.Line,
 		Tier: l.Tier, MerchantUID: l.MerchantUID, Live: l.Live, State: stateNames[l.State], Status: l.Status, ErrorCode: l.ErrorCode,
-		ErrorMessage: l.ErrorMessage, Action: l.Action, Attempts: l.Attempts, Amount: l.Amount, Due: moment(l.Due), Bank: l.Bank,
+		ErrorMessage: l.ErrorMessage.String(), Action: l.Action, Attempts: l.Attempts, Amount: l.Amount, Due: moment(l.Due), Bank: l.Bank,
 		ImpUID: l.ImpUID, VbankCode: l.VbankCode, VbankName: l.VbankName, VbankNum: l.VbankNum, VbankHolder: l.VbankHolder, VbankDue: moment(l.VbankDue),
 		PGProvider: l.PGProvider, PGID: l.PGID, IssuedAt: moment(l.IssuedAt), NowAmount: l.NowAmount, NowDue: moment(l.NowDue)}
 	if l.IntentAt.UnixMicro() > 0 {
@@ -245,7 +245,7 @@ func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order le
 	for i := range lines {
 		l := &lines[i]
 		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), Clock(l.At), l.Action, l.Status, Thousands(int64(l.Attempts)), Thousands(l.Amount),
-			l.ErrorCode, baseName(l.File), l.ErrorMessage)
+			l.ErrorCode, baseName(l.File), l.ErrorMessage.String())
 		if err != nil {
 			return err
 		}

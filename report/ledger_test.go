@@ -16,6 +16,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
 )
 
 var started = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) // 09:00 in Korea
@@ -275,7 +276,7 @@ func TestLedgerStreams(t *testing.T) {
 	entries := make([]ledger.Entry, lines)
 	for i := range entries {
 		entries[i] = result
-		entries[i].ErrorMessage = strings.Repeat("x", 2500)
+		entries[i].ErrorMessage = say.Message(strings.Repeat("x", 2500))
 	}
 	book := shelf(t, entries...)
 	clear(entries)

@@ -49,7 +49,7 @@ var Columns = []string{"line", "status", "error_code", "error_message", "action"
 
 func columnsOf(r *batch.Result) columns {
 	return columns{
-		Line: strconv.FormatInt(r.Line, 10), Status: r.Status, ErrorCode: r.ErrorCode, ErrorMessage: r.ErrorMessage,
+		Line: strconv.FormatInt(r.Line, 10), Status: r.Status, ErrorCode: r.ErrorCode, ErrorMessage: r.ErrorMessage.String(),
 		Action: r.Action, MerchantUID: r.MerchantUID, ImpUID: r.ImpUID, Amount: number(r.Amount),
 		VbankCode: r.VbankCode, VbankName: r.VbankName, VbankNum: r.VbankNum, VbankHolder: r.VbankHolder,
 		VbankDue: moment(r.VbankDue), PGProvider: r.PGProvider, IssuedAt: moment(r.IssuedAt), Attempts: strconv.Itoa(r.Attempts),

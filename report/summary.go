@@ -134,7 +134,7 @@ func printCodes(w io.Writer, codes map[string]int) {
 // Sentence says what an error code means, "" for one that does not exist.
 func Sentence(code string) string { return say.Text(english(code)) }
 
-// IsSentence reports whether a message is the sentence of the code, in whichever language.
-func IsSentence(code, message string) bool { return say.Same(english(code), message) }
+// IsSentence reports whether a message is the sentence of the code.
+func IsSentence(code, message string) bool { return message == Sentence(code) }
 
 func english(code string) string { return cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)]) }

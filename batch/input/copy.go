@@ -76,8 +76,8 @@ func (c *private) close() (err error) {
 
 // notCopied is the error of a file that the machine has no room for.
 func (f *File) notCopied(err error) error {
-	failed := f.failed(say.Text("cannot be copied to a temporary file"), err).(*Error)
-	failed.Hint = say.Sprintf("make room in %s, or name another folder in TMPDIR", os.TempDir())
+	failed := f.failed(say.NewMessage("cannot be copied to a temporary file"), err).(*Error)
+	failed.Hint = say.Messagef("make room in %s, or name another folder in TMPDIR", os.TempDir())
 	return failed
 }
 

@@ -124,7 +124,7 @@ func TestNoPlaceForCopies(t *testing.T) {
 			continue
 		}
 		refused, ok := errors.AsType[*Error](err)
-		if !ok || !strings.Contains(err.Error(), "cannot be copied to a temporary file: no such file") || !strings.Contains(refused.Hint, "TMPDIR") {
+		if !ok || !strings.Contains(err.Error(), "cannot be copied to a temporary file: no such file") || !strings.Contains(refused.Hint.String(), "TMPDIR") {
 			t.Error(err)
 		}
 	}
@@ -153,7 +153,7 @@ func TestMostBytes(t *testing.T) {
 		stdin io.Reader
 	}{{"-", new(endless)}, {"-", strings.NewReader(packed(t, text))}, {path, nil}} {
 		f, err := OpenContext(t.Context(), in.path, in.stdin, most)
-		if refused, ok := errors.AsType[*Error](err); f != nil || !ok || !strings.Contains(err.Error(), fmt.Sprintf("holds more than the %d bytes that --max-input allows", most)) || !strings.Contains(refused.Hint, "--max-input") {
+		if refused, ok := errors.AsType[*Error](err); f != nil || !ok || !strings.Contains(err.Error(), fmt.Sprintf("holds more than the %d bytes that --max-input allows", most)) || !strings.Contains(refused.Hint.String(), "--max-input") {
 			t.Error(in.path, err)
 		}
 		if stream, ok := in.stdin.(*endless); ok && stream.written.Load() > most+1<<20 {

@@ -116,11 +116,11 @@ func TestStop(t *testing.T) {
 func TestNothingPersonalInErrors(t *testing.T) {
 	_, _, err := read(t, "홍길동,010-1234-5678,hong@example.com,110-234-567890,35000\n", Options{})
 	file, ok := err.(*Error)
-	if !ok || strings.Contains(file.Error()+file.Hint, "홍길동") || strings.Contains(file.Error()+file.Hint, "5678") {
+	if !ok || strings.Contains(file.Error()+file.Hint.String(), "홍길동") || strings.Contains(file.Error()+file.Hint.String(), "5678") {
 		t.Error(err)
 	}
 	_, _, err = read(t, "주문번호,결제금액\x1b[@,결제금액\x1b]\x07\u202e\n1,2,3\n", Options{})
-	if file, ok := err.(*Error); !ok || strings.ContainsAny(file.Error()+file.Hint, "\x1b\x07\u202e") {
+	if file, ok := err.(*Error); !ok || strings.ContainsAny(file.Error()+file.Hint.String(), "\x1b\x07\u202e") {
 		t.Errorf("%q", err)
 	}
 }

@@ -122,11 +122,20 @@ func Place(path string) string {
 	return path
 }
 
+// Name is the file's path as it is told.
+func (f *File) Name() say.Message { return named(f.Path) }
+
+func named(path string) say.Message {
+	if path == "-" {
+		return say.NewMessage("standard input")
+	}
+	return say.Message(say.Name(path))
+}
+
 // open returns what the file's bytes are read from, unpacked.
 func (f *File) open(ctx context.Context, stdin io.Reader) (io.Reader, error) {
 	f.Place = Place(f.Path)
 	if f.Path == "-" {
-		f.Path = say.Text("standard input")
 		return f.unpacked(patient(ctx, stdin)), nil
 	}
 	file, err := openFile(ctx, f.Path)
@@ -135,16 +144,16 @@ func (f *File) open(ctx context.Context, stdin io.Reader) (io.Reader, error) {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil:
-		return nil, f.failed(say.Text("cannot be opened"), err)
+		return nil, f.failed(say.NewMessage("cannot be opened"), err)
 	}
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		return nil, f.failed(say.Text("cannot be read"), err)
+		return nil, f.failed(say.NewMessage("cannot be read"), err)
 	case info.IsDir():
-		return nil, &Error{Path: f.Path, Message: say.Text("is a directory"), Hint: say.Text("name a CSV file, or - for standard input")}
+		return nil, &Error{Path: f.Path, Message: say.NewMessage("is a directory"), Hint: say.NewMessage("name a CSV file, or - for standard input")}
 	case info.Mode()&fs.ModeDevice != 0:
-		return nil, &Error{Path: f.Path, Message: say.Text("is a device"), Hint: say.Text("name a CSV file, or - for standard input")}
+		return nil, &Error{Path: f.Path, Message: say.NewMessage("is a device"), Hint: say.NewMessage("name a CSV file, or - for standard input")}
 	case !info.Mode().IsRegular():
 		return f.unpacked(patient(ctx, file)), nil
 	}
@@ -216,7 +225,7 @@ func (u *unpacking) Read(p []byte) (n int, err error) {
 		n, err = u.gzip.Read(p)
 	}
 	if err != nil && err != io.EOF {
-		err = &Error{Path: u.file.Path, Message: say.Text("cannot be unpacked"), Hint: say.Text("it may have been cut short: fetch or pack it again"), Err: err}
+		err = &Error{Path: u.file.Path, Message: say.NewMessage("cannot be unpacked"), Hint: say.NewMessage("it may have been cut short: fetch or pack it again"), Err: err}
 	}
 	return n, err
 }
@@ -230,7 +239,7 @@ func (f *File) Close() error {
 	return err
 }
 
-func (f *File) failed(message string, err error) error {
+func (f *File) failed(message say.Message, err error) error {
 	if told, ok := errors.AsType[*Error](err); ok {
 		return told
 	}
@@ -264,10 +273,10 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 			return context.Cause(ctx)
 		}
 		if end = err == io.EOF || err == io.ErrUnexpectedEOF; err != nil && !end {
-			return f.failed(say.Text("cannot be read"), err)
+			return f.failed(say.NewMessage("cannot be read"), err)
 		}
 		if f.Size += int64(n); f.Size > most {
-			return &Error{Path: f.Path, Message: say.Sprintf("holds more than the %d bytes that --max-input allows", most), Hint: say.Text("split it, or give a larger --max-input")}
+			return &Error{Path: f.Path, Message: say.Messagef("holds more than the %d bytes that --max-input allows", most), Hint: say.NewMessage("split it, or give a larger --max-input")}
 		}
 		read, chunk := buf[kept:kept+n], buf[:kept+n]
 		copied := make(chan error, 1)
@@ -299,8 +308,8 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 		if i := bytes.IndexByte(chunk, 0); i >= 0 && f.nul == nil {
 			nul := at
 			nul.pass(chunk[:i])
-			f.nul = &Error{Path: f.Path, Line: nul.line, Column: nul.column + 1, Message: say.Text("holds a NUL byte, which no text does"),
-				Hint: say.Text("open it in Excel and save it as “CSV UTF-8 (comma delimited)”; if it is UTF-16, give --encoding utf-16le")}
+			f.nul = &Error{Path: f.Path, Line: nul.line, Column: nul.column + 1, Message: say.NewMessage("holds a NUL byte, which no text does"),
+				Hint: say.NewMessage("open it in Excel and save it as “CSV UTF-8 (comma delimited)”; if it is UTF-16, give --encoding utf-16le")}
 		}
 		if f.broken == nil {
 			valid := validLen(chunk)
@@ -311,11 +320,11 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 				kept = copy(buf, chunk)
 				continue
 			}
-			f.broken = &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: say.Text("is not valid UTF-8 from here on")}
+			f.broken = &Error{Path: f.Path, Line: at.line, Column: at.column + 1, Message: say.NewMessage("is not valid UTF-8 from here on")}
 			f.Encoding = cp949Name
 			if syllables || f.bom {
-				f.broken.Message = say.Text("is not valid UTF-8 from here on, although it is before")
-				f.broken.Hint = say.Text("export the file again; it may have been joined from files in two encodings")
+				f.broken.Message = say.NewMessage("is not valid UTF-8 from here on, although it is before")
+				f.broken.Hint = say.NewMessage("export the file again; it may have been joined from files in two encodings")
 				return f.broken
 			}
 		}
@@ -332,8 +341,8 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 // mixed is the error of a file that is UTF-8 in one place and not in another: read in one encoding, its order numbers
 // would be others.
 func (f *File) mixed(line int) error {
-	return &Error{Path: f.Path, Line: line, Message: say.Text("is in another encoding than the lines before it"),
-		Hint: say.Text("the file was joined from files in UTF-8 and CP949; export it again, or run each on its own")}
+	return &Error{Path: f.Path, Line: line, Message: say.NewMessage("is in another encoding than the lines before it"),
+		Hint: say.NewMessage("the file was joined from files in UTF-8 and CP949; export it again, or run each on its own")}
 }
 
 // utf8Line returns the number, from 1, of the first whole line that has Hangul in UTF-8; 0 is none.
@@ -378,11 +387,11 @@ func (f *File) begins(chunk []byte, whole bool) error {
 	}
 	head := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(text, []byte(bom)), " \t\r\n"))
 	if len(head) == 0 && whole {
-		return &Error{Path: f.Path, Message: say.Text("is empty")}
+		return &Error{Path: f.Path, Message: say.NewMessage("is empty")}
 	}
 	for _, format := range foreignFormats {
 		if bytes.HasPrefix(chunk, []byte(format.magic)) || bytes.HasPrefix(head, []byte(format.magic)) {
-			return &Error{Path: f.Path, Message: say.Text(format.message), Hint: say.Text("open it in Excel and save it as “CSV UTF-8 (comma delimited)”")}
+			return &Error{Path: f.Path, Message: say.NewMessage(format.message), Hint: say.NewMessage("open it in Excel and save it as “CSV UTF-8 (comma delimited)”")}
 		}
 	}
 	return nil
@@ -403,10 +412,10 @@ func (f *File) Settled(ctx context.Context) error {
 	}
 	info, err := f.file.Stat()
 	if err != nil {
-		return f.failed(say.Text("cannot be read"), err)
+		return f.failed(say.NewMessage("cannot be read"), err)
 	}
 	if info.Size() != f.Size || !info.ModTime().Equal(f.modified) {
-		return &Error{Path: f.Path, Message: say.Text("is still being written"), Hint: say.Text("run it again when the export has ended")}
+		return &Error{Path: f.Path, Message: say.NewMessage("is still being written"), Hint: say.NewMessage("run it again when the export has ended")}
 	}
 	return nil
 }
@@ -447,9 +456,9 @@ func (f *File) encoding(asked string) (string, error) {
 	case name == utf8Name && f.broken != nil:
 		return "", f.broken
 	case name == utf8Name && f.Encoding != utf8Name:
-		return "", &Error{Path: f.Path, Line: 1, Message: say.Sprintf("begins as %s does", f.Encoding), Hint: say.Text("leave --encoding out")}
+		return "", &Error{Path: f.Path, Line: 1, Message: say.Messagef("begins as %s does", f.Encoding), Hint: say.NewMessage("leave --encoding out")}
 	case name != utf8Name && encodings[name] == nil:
-		return "", &Error{Path: f.Path, Message: say.Sprintf("the encoding %s is not known", asked), Hint: say.Text("--encoding takes utf-8, cp949, utf-16le or utf-16be")}
+		return "", &Error{Path: f.Path, Message: say.Messagef("the encoding %s is not known", asked), Hint: say.NewMessage("--encoding takes utf-8, cp949, utf-16le or utf-16be")}
 	case f.nul != nil && (name == utf8Name || name == cp949Name):
 		return "", f.nul
 	}

@@ -241,7 +241,7 @@ func TestHeaders(t *testing.T) {
 // TestAnotherHeader joins two files whose columns differ: the amount would be read from another column unseen.
 func TestAnotherHeader(t *testing.T) {
 	_, _, err := read(t, small+"주문번호,은행,금액,입금기한,예금주\nA-2,국민,1000,2026-12-31,한빛\n", Options{})
-	if file, ok := errors.AsType[*Error](err); !ok || file.Line != 3 || !strings.Contains(file.Message, "another header") {
+	if file, ok := errors.AsType[*Error](err); !ok || file.Line != 3 || !strings.Contains(file.Message.String(), "another header") {
 		t.Error(err)
 	}
 }

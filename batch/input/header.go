@@ -357,37 +357,37 @@ func (s *headerSearch) failure(path string) error {
 	opening := s.opening
 	switch {
 	case opening.names == nil:
-		return &Error{Path: path, Message: say.Text("is empty")}
+		return &Error{Path: path, Message: say.NewMessage("is empty")}
 	case s.score == 0 && opening.torn:
-		return opening.failed(say.Text("a quotation mark is opened and never closed"), say.Text("remove it, or export the file again"))
+		return opening.failed(say.NewMessage("a quotation mark is opened and never closed"), say.NewMessage("remove it, or export the file again"))
 	case s.score == 0 && len(opening.names) > maxColumns:
-		return opening.failed(say.Sprintf("the line has %d columns, more than %d", len(opening.names), maxColumns), "")
+		return opening.failed(say.Messagef("the line has %d columns, more than %d", len(opening.names), maxColumns), "")
 	case s.score == 0: // what the lines hold may be people's data, and is not repeated
-		return opening.failed(say.Sprintf("no header was found in the first %d lines", headerLines),
-			say.Text("the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER"))
+		return opening.failed(say.Messagef("no header was found in the first %d lines", headerLines),
+			say.NewMessage("the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER"))
 	case s.rival.names != nil && s.rival.line != s.best.line:
-		return s.best.failed(say.Sprintf("is another header than the one on line %d", s.rival.line), say.Text("files with different columns cannot be read as one; run each on its own"))
+		return s.best.failed(say.Messagef("is another header than the one on line %d", s.rival.line), say.NewMessage("files with different columns cannot be read as one; run each on its own"))
 	}
 	return nil
 }
 
-func (h header) failed(message, hint string) *Error {
+func (h header) failed(message, hint say.Message) *Error {
 	return &Error{Path: h.path, Line: h.line, Message: message, Hint: hint}
 }
 
 // list names the headers that are there.
-func (h header) list() string {
+func (h header) list() say.Message {
 	const most = 40
-	var names []string
+	var names []say.Message
 	for _, name := range h.names {
 		if name != "" {
-			names = append(names, "“"+told(name)+"”")
+			names = append(names, say.Message("“"+told(name)+"”"))
 		}
 	}
 	if len(names) > most {
-		names = append(names[:most], say.Sprintf("and %d more", len(names)-most))
+		names = append(names[:most], say.Messagef("and %d more", len(names)-most))
 	}
-	return strings.Join(names, ", ")
+	return say.Join(names, ", ")
 }
 
 // column finds the one column that a person means by name: the same text, else the same when folded.
@@ -402,18 +402,18 @@ func (h header) column(flag, name string) (int, error) {
 			continue
 		}
 		if j := slices.Index(c.in[i+1:], c.name); j >= 0 {
-			return 0, h.failed(say.Sprintf("%s names “%s”, and columns %d and %d are both called so", flag, name, i+1, i+j+2), say.Text("rename one of them in the file"))
+			return 0, h.failed(say.Messagef("%s names “%s”, and columns %d and %d are both called so", flag, name, i+1, i+j+2), say.NewMessage("rename one of them in the file"))
 		}
 		return i, nil
 	}
-	return 0, h.failed(say.Sprintf("%s names “%s”, and there is no such column among %s", flag, name, h.list()), say.Text("write the header as it stands in the file"))
+	return 0, h.failed(say.Messagef("%s names “%s”, and there is no such column among %s", flag, name, h.list()), say.NewMessage("write the header as it stands in the file"))
 }
 
 // mapping decides which column each field is read from: Options.Map first, then the names.
 func (h header) mapping(o Options) ([]Mapped, error) {
 	for field := range o.Map {
 		if !slices.Contains(fields, field) {
-			return nil, h.failed(say.Sprintf("--map %s names no field", field), say.Sprintf("the fields are %s", strings.Join(fields, ", ")))
+			return nil, h.failed(say.Messagef("--map %s names no field", field), say.Messagef("the fields are %s", strings.Join(fields, ", ")))
 		}
 	}
 	var mapped []Mapped
@@ -455,14 +455,14 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 			}
 		}
 		if other >= 0 && h.names[best] == h.names[other] {
-			return nil, h.failed(say.Sprintf("columns %d and %d are both called “%s”, which is %s", best+1, other+1, told(h.names[best]), field), say.Text("rename one of them in the file"))
+			return nil, h.failed(say.Messagef("columns %d and %d are both called “%s”, which is %s", best+1, other+1, told(h.names[best]), field), say.NewMessage("rename one of them in the file"))
 		} else if other >= 0 {
-			return nil, h.failed(say.Sprintf("both “%s” and “%s” can be %s", told(h.names[best]), told(h.names[other]), field),
-				say.Sprintf("choose one: --map '%s=%s' or --map '%s=%s'", field, told(h.names[best]), field, told(h.names[other])))
+			return nil, h.failed(say.Messagef("both “%s” and “%s” can be %s", told(h.names[best]), told(h.names[other]), field),
+				say.Messagef("choose one: --map '%s=%s' or --map '%s=%s'", field, told(h.names[best]), field, told(h.names[other])))
 		}
 		if o.OnlyMapped && best >= 0 {
-			return nil, h.failed(say.Sprintf("the column “%s” is %s by its name, and the profile does not know it", told(h.names[best]), field),
-				say.Sprintf("if it is right, write the profile anew, or give --map '%s=%s'; the export may have changed", field, told(h.names[best])))
+			return nil, h.failed(say.Messagef("the column “%s” is %s by its name, and the profile does not know it", told(h.names[best]), field),
+				say.Messagef("if it is right, write the profile anew, or give --map '%s=%s'; the export may have changed", field, told(h.names[best])))
 		}
 		switch {
 		case best >= 0 && answer >= 0:
@@ -483,8 +483,8 @@ func has(mapped []Mapped, field string) bool {
 // gives, and an *Error that says how to give them.
 func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error) {
 	given := func(field string) bool { return o.Set[field] != "" || has(mapped, field) }
-	var hints []string
-	need := func(field, hint string) {
+	var hints []say.Message
+	need := func(field string, hint say.Message) {
 		if !given(field) {
 			lacking = append(lacking, field)
 			hints = append(hints, hint)
@@ -492,24 +492,24 @@ func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error
 	}
 	updates := has(mapped, "imp_uid")
 	if o.Key == "" && !updates {
-		need("merchant_uid", say.Text("--map merchant_uid=HEADER, or --key TEMPLATE such as '{동}-{호}-202611'"))
+		need("merchant_uid", say.NewMessage("--map merchant_uid=HEADER, or --key TEMPLATE such as '{동}-{호}-202611'"))
 	}
 	switch {
 	case given("action"):
 	case updates && !given("amount"):
-		need("vbank_due", say.Text("--map vbank_due=HEADER or --map amount=HEADER"))
+		need("vbank_due", say.NewMessage("--map vbank_due=HEADER or --map amount=HEADER"))
 	case !updates:
 		need("amount", "--map amount=HEADER")
-		need("vbank_code", say.Text("--bank, or --map vbank_code=HEADER"))
-		need("vbank_due", say.Text("--due, or --map vbank_due=HEADER"))
+		need("vbank_code", say.NewMessage("--bank, or --map vbank_code=HEADER"))
+		need("vbank_due", say.NewMessage("--due, or --map vbank_due=HEADER"))
 		if !given("channel_key") && (!given("pg") || o.Set["pg"] != "" && pg.RequiresHolder(o.Set["pg"])) {
-			need("vbank_holder", say.Text("--holder, or --map vbank_holder=HEADER"))
+			need("vbank_holder", say.NewMessage("--holder, or --map vbank_holder=HEADER"))
 		}
 	}
 	if lacking == nil {
 		return nil, nil
 	}
-	return lacking, h.failed(say.Sprintf("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), say.Sprintf("give %s", strings.Join(hints, "; ")))
+	return lacking, h.failed(say.Messagef("there is no column for %s; the headers are %s", strings.Join(lacking, ", "), h.list()), say.Messagef("give %s", say.Join(hints, "; ")))
 }
 
 // outcome is where a results file says what came of a row: the indexes of columns, -1 for one that was taken out.
@@ -533,7 +533,7 @@ func (h header) last(name string) int {
 // revocable returns an *Error if the header is none of results, whose accounts could be taken back.
 func (h header) revocable() error {
 	if o := h.outcome(); !h.result || o.impUID < 0 || o.status < 0 {
-		return h.failed(say.Text("is no results file: it has not the columns status, error_code and imp_uid"), say.Text("--revoke takes back what the results of a run say was issued"))
+		return h.failed(say.NewMessage("is no results file: it has not the columns status, error_code and imp_uid"), say.NewMessage("--revoke takes back what the results of a run say was issued"))
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func TestLacking(t *testing.T) {
 	}
 	file, _ := err.(*Error)
 	for _, flag := range []string{"--key TEMPLATE such as '{동}-{호}-202611'", "--bank", "--due", "--holder"} {
-		if !strings.Contains(file.Hint, flag) {
+		if !strings.Contains(file.Hint.String(), flag) {
 			t.Errorf("no %s in %q", flag, file.Hint)
 		}
 	}

@@ -1,7 +1,6 @@
 package input
 
 import (
-	"strings"
 	"unicode/utf8"
 
 	"vbankbatch/client/pg"
@@ -14,8 +13,8 @@ type Problem struct {
 	Header  string // that column's header
 	Field   string // the API's name of the field; "" for the row as a whole
 	Code    Code
-	Text    string // the text at fault, shortened; always empty for personal fields
-	Message string // what it is and what to do
+	Text    string      // the text at fault, shortened; always empty for personal fields
+	Message say.Message // what it is and what to do
 	Warning bool
 
 	// Everywhere: the rows have it in common, and it is told once for all. As an error it is a column that the file
@@ -72,6 +71,17 @@ const (
 	NotIssued   = "NOT_ISSUED"   // Options.Revoke: the results do not say that this account was issued
 	ZeroBalance = "ZERO_BALANCE" // the amount to collect is zero
 )
+
+// Meaning tells what the code means and what to do about it; nothing of a code that is no problem's.
+func (c Code) Meaning() say.Message { return codeMeanings[c] }
+
+var codeMeanings = func() map[Code]say.Message {
+	all := make(map[Code]say.Message, len(Sentences))
+	for code, english := range Sentences {
+		all[code] = say.NewMessage(english)
+	}
+	return all
+}()
 
 // Sentences says of every code of a problem what it means and what to do about it, in English; package say has the Korean.
 var Sentences = func() map[Code]string {
@@ -137,25 +147,27 @@ type Error struct {
 	Path    string
 	Line    int // physical, from 1; 0 when it is no line's fault
 	Column  int // in characters from 1; 0 when it is no column's
-	Message string
-	Hint    string // what to do, if that can be said
-	Err     error  // the cause, if there is one
+	Message say.Message
+	Hint    say.Message // what to do, if that can be said
+	Err     error       // the cause, if there is one
 }
 
-func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(say.Name(e.Path))
+// Error is Say in words.
+func (e *Error) Error() string { return e.Say().String() }
+
+// Say tells where and what.
+func (e *Error) Say() say.Message {
+	message := named(e.Path)
 	if e.Line > 0 {
-		say.Fprintf(&b, ": line %d", e.Line)
+		message = say.Messagef("%s: line %d", message, e.Line)
 	}
 	if e.Column > 0 {
-		say.Fprintf(&b, ", column %d", e.Column)
+		message = say.Messagef("%s, column %d", message, e.Column)
 	}
-	b.WriteString(": " + e.Message)
-	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+	if message = say.Messagef("%s: %s", message, e.Message); e.Err != nil {
+		message = say.Messagef("%s: %s", message, e.Err)
 	}
-	return b.String()
+	return message
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -144,10 +144,10 @@ func (f *File) Read(o Options) (*Reader, error) {
 	for bank, code := range o.Banks {
 		kftc, ok := pg.BankByName(bank)
 		if !ok {
-			return nil, h.failed(say.Sprintf("[banks] names “%s”, which is no bank", bank), say.Text("vbankbatch banks lists them"))
+			return nil, h.failed(say.Messagef("[banks] names “%s”, which is no bank", bank), say.NewMessage("vbankbatch banks lists them"))
 		}
 		if other := r.codes[kftc]; other != "" && other != code {
-			return nil, h.failed(say.Sprintf("[banks] gives bank %s two codes, %s and %s", kftc, other, code), say.Text("leave one of them"))
+			return nil, h.failed(say.Messagef("[banks] gives bank %s two codes, %s and %s", kftc, other, code), say.NewMessage("leave one of them"))
 		}
 		r.codes[kftc] = code
 	}
@@ -216,7 +216,7 @@ func (h header) keyParts(template string) (parts []keyPart, err error) {
 		}
 		name, after, closed := strings.Cut(after, "}")
 		if open && !closed {
-			return nil, h.failed(say.Sprintf("--key %s opens a brace and does not close it", template), "")
+			return nil, h.failed(say.Messagef("--key %s opens a brace and does not close it", template), "")
 		} else if open {
 			i, err := h.column("--key", name)
 			if err != nil {
@@ -228,7 +228,7 @@ func (h header) keyParts(template string) (parts []keyPart, err error) {
 		rest = after
 	}
 	if columns == 0 {
-		return nil, h.failed(say.Sprintf("--key %s names no column, so that every row would have the same order number", template), say.Text("write the columns in braces: '{동}-{호}-202611'"))
+		return nil, h.failed(say.Messagef("--key %s names no column, so that every row would have the same order number", template), say.NewMessage("write the columns in braces: '{동}-{호}-202611'"))
 	}
 	return parts, nil
 }
@@ -265,7 +265,7 @@ func (r *Reader) setDefaults(set map[string]string) error {
 		}
 	}
 	if len(names) < len(set) || slices.Contains(names, "merchant_uid") || slices.Contains(names, "imp_uid") {
-		return r.header.failed(say.Text("a value is set for what is no field, or for an id that no two rows can share"), say.Sprintf("--set takes %s", strings.Join(fields[3:], ", ")))
+		return r.header.failed(say.NewMessage("a value is set for what is no field, or for an id that no two rows can share"), say.Messagef("--set takes %s", strings.Join(fields[3:], ", ")))
 	}
 	var decoded []*columns
 	if err := gocsv.UnmarshalDecoder(table{names, values}, &decoded); err != nil {
@@ -280,7 +280,7 @@ func (r *Reader) setDefaults(set map[string]string) error {
 	r.parse(&columns{}, &trial)
 	for _, p := range trial.Problems {
 		if set[p.Field] != "" && !p.Warning {
-			return &Error{Path: r.header.path, Message: say.Sprintf("the value given for every row's %s is refused (%s): %s", p.Field, p.Code, p.Message)}
+			return &Error{Path: r.header.path, Message: say.Messagef("the value given for every row's %s is refused (%s): %s", p.Field, p.Code, p.Message)}
 		}
 	}
 	return nil

@@ -110,21 +110,21 @@ func (s *source) fill() error {
 	case n > 0:
 		return nil
 	case err == io.EOF && s.sum.Sum32() != s.file.copy.sum:
-		return &Error{Path: s.file.Path, Message: say.Text("the copy that was made of it is damaged"), Hint: say.Text("check the disk of the temporary folder, or name another folder in TMPDIR")}
+		return &Error{Path: s.file.Path, Message: say.NewMessage("the copy that was made of it is damaged"), Hint: say.NewMessage("check the disk of the temporary folder, or name another folder in TMPDIR")}
 	case err == io.EOF || err == nil:
 		return err
 	}
-	return s.file.failed(say.Text("cannot be read"), err)
+	return s.file.failed(say.NewMessage("cannot be read"), err)
 }
 
 // undecoded looks for what the decoder could not read, which it marks with U+FFFD, and for NUL, from buf[fresh:] on.
 func (s *source) undecoded(fresh int) error {
 	i := bytes.Index(s.buf[fresh:], []byte("\uFFFD"))
-	message := say.Text("holds a byte that is neither UTF-8 nor CP949")
+	message := say.NewMessage("holds a byte that is neither UTF-8 nor CP949")
 	if s.encoding != cp949Name {
-		message = say.Text("holds half a character, or one that an earlier conversion has lost")
+		message = say.NewMessage("holds half a character, or one that an earlier conversion has lost")
 		if nul := bytes.IndexByte(s.buf[fresh:], 0); nul >= 0 && (i < 0 || nul < i) {
-			i, message = nul, say.Text("holds a NUL character, which no text does")
+			i, message = nul, say.NewMessage("holds a NUL character, which no text does")
 		}
 	}
 	if i < 0 {
@@ -133,7 +133,7 @@ func (s *source) undecoded(fresh int) error {
 	at := place{line: s.line}
 	at.pass(s.buf[:fresh+i])
 	return &Error{Path: s.file.Path, Line: at.line, Column: at.column + 1, Message: message,
-		Hint: say.Text("export the file again as CSV UTF-8, or give its --encoding")}
+		Hint: say.NewMessage("export the file again as CSV UTF-8, or give its --encoding")}
 }
 
 // skipBlank moves on to the first line that is not empty, among those handed on already.
@@ -217,7 +217,7 @@ func (s *scanner) read() (record, error) {
 	if i := bytes.IndexByte(raw, '\n'); i >= 0 {
 		first = i + 1
 	} else if parse == nil {
-		return record{}, &Error{Path: s.src.file.Path, Line: line, Message: say.Text("the line is longer than 1 MiB"), Hint: say.Text("look for line ends that are missing, or for a file that is not CSV")}
+		return record{}, &Error{Path: s.src.file.Path, Line: line, Message: say.NewMessage("the line is longer than 1 MiB"), Hint: say.NewMessage("look for line ends that are missing, or for a file that is not CSV")}
 	}
 	if parse != nil && (first == n || errors.Is(err, csv.ErrBareQuote)) {
 		if cells, ok := split(lineText(raw), string(s.comma)); ok {

@@ -74,7 +74,7 @@ func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 	if !r.revoke && r.cutAtComma(raw) {
 		row.Skip = ""
 		row.Problems = append(row.Problems, Problem{Code: AmountAmbiguous, Field: "amount", Column: r.amountAt + 1, Header: oneLine(r.header.names[r.amountAt]),
-			Message: say.Text("the amount may have been cut in two at its own comma, as in 35,000 without quotation marks; write it in digits alone")})
+			Message: say.NewMessage("the amount may have been cut in two at its own comma, as in 35,000 without quotation marks; write it in digits alone")})
 	}
 	for _, w := range r.where {
 		if clean(row.Cells[w.column]) != w.value {
@@ -91,9 +91,9 @@ func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 func (r *Reader) unreadable(raw *raw) *Problem {
 	switch {
 	case raw.torn:
-		return &Problem{Code: UnreadableRow, Message: say.Text(Sentences[UnreadableRow])}
+		return &Problem{Code: UnreadableRow, Message: UnreadableRow.Meaning()}
 	case raw.lines > 1 && r.swallowed(raw):
-		return &Problem{Code: UnreadableRow, Message: say.Sprintf("a cell goes on over %d lines and holds as many separators as a row; look for a quotation mark too many", raw.lines)}
+		return &Problem{Code: UnreadableRow, Message: say.Messagef("a cell goes on over %d lines and holds as many separators as a row; look for a quotation mark too many", raw.lines)}
 	}
 	return nil
 }
@@ -111,19 +111,19 @@ func (r *Reader) headerAgain(raw *raw, row *Row) (bool, error) {
 	if r.sameColumns(other) {
 		return true, nil
 	}
-	return false, &Error{Path: r.header.path, Line: raw.line, Message: say.Sprintf("is another header than the one on line %d", r.header.line),
-		Hint: say.Text("files with different columns cannot be read as one; run each on its own")}
+	return false, &Error{Path: r.header.path, Line: raw.line, Message: say.Messagef("is another header than the one on line %d", r.header.line),
+		Hint: say.NewMessage("files with different columns cannot be read as one; run each on its own")}
 }
 
 // misplaced returns why any cell of a row may stand in another's place, or nil.
 func (r *Reader) misplaced(raw *raw) *Problem {
 	if raw.width != len(r.header.names) {
-		return &Problem{Code: ColumnCount, Message: say.Sprintf("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}
+		return &Problem{Code: ColumnCount, Message: say.Messagef("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}
 	}
 	for _, code := range []Code{ColumnCount, UnreadableRow} {
 		if !r.revoke && r.refused(raw, code) {
 			return &Problem{Code: code, Column: r.reasonAt + 1, Header: oneLine(r.header.names[r.reasonAt]),
-				Message: say.Text("the run before could not tell this row's cells apart, so they may stand in the wrong columns or be cut short here; put the row right and empty this cell")}
+				Message: say.NewMessage("the run before could not tell this row's cells apart, so they may stand in the wrong columns or be cut short here; put the row right and empty this cell")}
 		}
 	}
 	return nil
@@ -227,7 +227,7 @@ type parser struct {
 
 // add notes a problem with a field; the text is what stands there.
 func (p *parser) add(code Code, field, text string) *Problem {
-	problem := Problem{Field: field, Code: code, Message: say.Text(Sentences[code]), Warning: warnings[code], Everywhere: text == "" && p.r.lacking[field]}
+	problem := Problem{Field: field, Code: code, Message: code.Meaning(), Warning: warnings[code], Everywhere: text == "" && p.r.lacking[field]}
 	for _, m := range p.r.mapped {
 		if m.Field == field {
 			problem.Column, problem.Header = m.Column, m.Header
@@ -284,7 +284,7 @@ func (p *parser) takeBack() bool {
 		return false
 	}
 	if p.row.ImpUID = p.id("imp_uid", cells[at.impUID], 0); p.row.ImpUID == "" {
-		p.add(ImpUIDMissing, "imp_uid", "").Message = say.Text("the results say issued and name no imp_uid")
+		p.add(ImpUIDMissing, "imp_uid", "").Message = say.NewMessage("the results say issued and name no imp_uid")
 	}
 	return true
 }
@@ -362,7 +362,7 @@ func (p *parser) answer(field string, same func(string) bool) {
 		}
 		if answer := clean(p.row.Cells[m.Answer-1]); answer != "" && !same(answer) {
 			problem := p.add(ResultDiffers, field, answer)
-			problem.Message = say.Sprintf("%s stands in this file twice and differs, here and in column %d (%s); make them agree",
+			problem.Message = say.Messagef("%s stands in this file twice and differs, here and in column %d (%s); make them agree",
 				field, m.Answer, told(p.r.header.names[m.Answer-1]))
 		}
 	}
@@ -383,10 +383,10 @@ func (p *parser) atMost(field, s string, most int) string {
 		return s
 	}
 	problem := p.add(TooLong, field, s)
-	problem.Message = say.Sprintf("%s has %d characters, the API takes at most %d", field, n, most)
+	problem.Message = say.Messagef("%s has %d characters, the API takes at most %d", field, n, most)
 	if field == "name" || field == "buyer_name" || field == "buyer_addr" {
 		problem.Warning = true
-		problem.Message = say.Sprintf("%s has %d characters, the API takes at most %d; the rest is left out", field, n, most)
+		problem.Message = say.Messagef("%s has %d characters, the API takes at most %d; the rest is left out", field, n, most)
 		s = clean(string([]rune(s)[:most]))
 	}
 	return s
@@ -424,7 +424,7 @@ func (p *parser) composed() string {
 		if cell == "" {
 			problem := p.add(KeyMissing, "merchant_uid", "")
 			problem.Column, problem.Header = part.column+1, p.r.header.names[part.column]
-			problem.Message = say.Text("the order number is made of this column, and it is empty")
+			problem.Message = say.NewMessage("the order number is made of this column, and it is empty")
 			return ""
 		}
 		p.checkID("merchant_uid", cell)
@@ -436,7 +436,7 @@ func (p *parser) composed() string {
 		if answer := clean(p.row.Cells[at]); answer != "" && answer != uid {
 			problem := p.add(ResultDiffers, "merchant_uid", answer)
 			problem.Column, problem.Header = at+1, p.r.header.names[at]
-			problem.Message = say.Text("the results say that this row was for another order than --key makes of it now; its columns may have been changed")
+			problem.Message = say.NewMessage("the results say that this row was for another order than --key makes of it now; its columns may have been changed")
 		}
 	}
 	return uid

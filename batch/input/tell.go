@@ -3,24 +3,27 @@ package input
 import (
 	"strings"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
 // Complaint joins what is wrong with the row: codes and messages, each with "; " between them. Warnings are told only
 // of a row that has nothing worse.
-func (r *Row) Complaint() (codes, messages string) {
+func (r *Row) Complaint() (codes string, messages say.Message) {
 	invalid := r.Invalid()
-	var code, message []string
+	var code []string
+	var message []say.Message
 	for _, p := range r.Problems {
 		if p.Warning && (invalid || p.Everywhere) {
 			continue
 		}
 		text := p.Message
 		if p.Header != "" {
-			text = p.Header + ": " + text
+			text = say.Messagef("%s: %s", p.Header, text)
 		}
 		code, message = append(code, string(p.Code)), append(message, text)
 	}
-	return strings.Join(code, ";"), strings.Join(message, "; ")
+	return strings.Join(code, ";"), say.Join(message, "; ")
 }
 
 // OnlyLate reports whether all that keeps the row from being done is that its due date has passed.

@@ -43,7 +43,7 @@ func (c *checksums) intent(merchant int64, e *Entry) int64 {
 func (c *checksums) outcome(e *Entry) int64 {
 	c.bytes = c.bytes[:0]
 	c.numbers(int64(e.Attempts), e.VbankDue, e.IssuedAt, e.NowAmount, e.NowDue)
-	c.texts(string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.PGProvider, e.PGID)
+	c.texts(string(e.State), e.Status, e.ErrorCode, string(e.ErrorMessage), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.PGProvider, e.PGID)
 	return int64(crc32.Checksum(c.bytes, castagnoli) &^ 1)
 }
 
@@ -162,7 +162,7 @@ func fits(ctx context.Context, db querier) error {
 		return err
 	}
 	if found != "ok" {
-		return fmt.Errorf("%w: %s", errDamaged, found)
+		return say.Errorf("%w: %s", errDamaged, found)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ type Entry struct {
 	Run, Line    int64
 	Status       string
 	ErrorCode    string
-	ErrorMessage string
+	ErrorMessage say.Message
 	Action       string
 	Order
 	Amount   int64 // won, as asked for
@@ -196,9 +196,9 @@ func locate(path string) (string, error) {
 	case err != nil:
 		return "", err
 	case names > 1:
-		return "", fmt.Errorf("%s: %w", path, ErrLinked)
+		return "", say.Errorf("%s: %w", path, ErrLinked)
 	case mounted(absolute):
-		return "", fmt.Errorf("%s: %w", path, ErrMounted)
+		return "", say.Errorf("%s: %w", path, ErrMounted)
 	}
 	return absolute, nil
 }

@@ -264,15 +264,18 @@ type UnknownOrderError struct {
 	Tiers []string // in which it has the same order number
 }
 
-// Error names the order, and where else its number stands.
-func (e *UnknownOrderError) Error() string {
+// Error is Say in words.
+func (e *UnknownOrderError) Error() string { return e.Say().String() }
+
+// Say names the order, and where else its number stands.
+func (e *UnknownOrderError) Say() say.Message {
 	switch {
 	case len(e.Tiers) > 0:
-		return say.Sprintf("the ledger knows no order %q in the tier %q, but in %q", e.MerchantUID, e.Tier, e.Tiers)
+		return say.Messagef("the ledger knows no order %q in the tier %q, but in %q", e.MerchantUID, e.Tier, e.Tiers)
 	case e.Tier != "":
-		return say.Sprintf("the ledger knows no order %q in the tier %q", e.MerchantUID, e.Tier)
+		return say.Messagef("the ledger knows no order %q in the tier %q", e.MerchantUID, e.Tier)
 	}
-	return say.Sprintf("the ledger knows no order %q", e.MerchantUID)
+	return say.Messagef("the ledger knows no order %q", e.MerchantUID)
 }
 
 // History returns every line of an order, the newest first; the one that holds the order is Live. It reads the ledger

@@ -94,8 +94,8 @@ var Rules = map[Rule]string{
 type Breach struct {
 	Field   string // the API's name of the parameter; "pg" where it is none of them
 	Rule    Rule
-	Message string // names the PG and the parameter; holds no value of the request but numbers of its length and time
-	Warning bool   // the request may do all the same
+	Message say.Message // names the PG and the parameter; holds no value of the request but numbers of its length and time
+	Warning bool        // the request may do all the same
 }
 
 // Check holds a request against the rules of the PG that a value of the pg parameter names, at the time now. It returns
@@ -133,20 +133,20 @@ type check struct {
 }
 
 func (c *check) breach(f string, rule Rule, warning bool, format string, values ...any) {
-	name := c.g.code
+	name := say.Message(c.g.code)
 	if name == "" {
-		name = say.Text("the default PG")
+		name = say.NewMessage("the default PG")
 	}
-	c.found = append(c.found, Breach{Field: f, Rule: rule, Warning: warning, Message: say.Sprintf("%s %s", name, say.Sprintf(format, values...))})
+	c.found = append(c.found, Breach{Field: f, Rule: rule, Warning: warning, Message: say.Messagef("%s %s", name, say.Messagef(format, values...))})
 }
 
 func (c *check) missing(f field, warning bool) {
-	hint := say.Text("add it to the row")
+	hint := say.NewMessage("add it to the row")
 	switch {
 	case f == pgAPIKey:
-		hint = say.Text("take it from the PG's merchant console")
+		hint = say.NewMessage("take it from the PG's merchant console")
 	case warning:
-		hint = say.Text("the documents want it of every PG, today's schema does not; better add it")
+		hint = say.NewMessage("the documents want it of every PG, today's schema does not; better add it")
 	}
 	c.breach(f.first(), Required, warning, "requires %s: %s", f.first(), hint)
 }
@@ -154,11 +154,11 @@ func (c *check) missing(f field, warning bool) {
 func (c *check) listing() {
 	switch listing := c.g.listing(c.action); {
 	case listing&Denied != 0:
-		c.breach("pg", NotSupported, false, "is a pg whose accounts cannot be %sd, by today's schema: revoke the account and issue another", say.Text(string(c.action)))
+		c.breach("pg", NotSupported, false, "is a pg whose accounts cannot be %sd, by today's schema: revoke the account and issue another", say.NewMessage(string(c.action)))
 	case listing == 0:
-		c.breach("pg", NotListed, true, "is a pg that neither the documents nor today's schema list for %s; the API decides", say.Text(string(c.action)))
+		c.breach("pg", NotListed, true, "is a pg that neither the documents nor today's schema list for %s; the API decides", say.NewMessage(string(c.action)))
 	case listing&BySchema == 0:
-		c.breach("pg", NotListed, true, "is a pg that the documents list for %s and today's schema no longer does; the API decides", say.Text(string(c.action)))
+		c.breach("pg", NotListed, true, "is a pg that the documents list for %s and today's schema no longer does; the API decides", say.NewMessage(string(c.action)))
 	}
 }
 

@@ -258,7 +258,7 @@ func TestMessages(t *testing.T) {
 	} {
 		r := full(test.pg)
 		test.change(&r)
-		if got := Check(test.pg, Issue, r, noon); len(got) != 1 || got[0].Message != test.want {
+		if got := Check(test.pg, Issue, r, noon); len(got) != 1 || got[0].Message.String() != test.want {
 			t.Errorf("got %+v, want %q", got, test.want)
 		}
 	}
@@ -271,11 +271,11 @@ func readable(t *testing.T, pg string, r Request, breaches []Breach) {
 		pg = "the default PG"
 	}
 	for _, b := range breaches {
-		if !strings.HasPrefix(b.Message, pg+" ") || !strings.Contains(b.Message, b.Field) {
+		if !strings.HasPrefix(b.Message.String(), pg+" ") || !strings.Contains(b.Message.String(), b.Field) {
 			t.Errorf("%s of %s: %q does not name them", b.Rule, b.Field, b.Message)
 		}
 		for _, value := range []string{r.MerchantUID, r.VbankHolder, r.Name, r.BuyerName, r.BuyerEmail, r.BuyerTel, r.BuyerAddr} {
-			if len(value) > 2 && strings.Contains(b.Message, value) {
+			if len(value) > 2 && strings.Contains(b.Message.String(), value) {
 				t.Errorf("%q holds %q", b.Message, value)
 			}
 		}

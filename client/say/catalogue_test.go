@@ -20,6 +20,7 @@ import (
 // sayers are the functions that take texts for the catalogue, with which of their arguments those are.
 var sayers = map[string][]int{
 	"say.Text": {0}, "say.Mark": {0}, "say.Sprintf": {0}, "say.Fprintf": {1}, "say.Errorf": {0}, "say.New": {0},
+	"say.NewMessage": {0}, "say.Messagef": {0},
 	"usage": {0, 1}, "c.breach": {3}, "Count": {1, 2}, "report.Count": {1, 2}, "headings": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, "field": {0},
 	"kong.Description": {0},
 }

@@ -118,8 +118,10 @@ var korean = map[string]string{
 	"left out, as --where asks":                                                                                                 "--where에 따라 제외했습니다",
 	"left out: the results do not say that this row's account was issued by their run":                                          "제외했습니다. 결과 파일에 이 행의 계좌가 그 실행에서 발급되었다고 되어 있지 않습니다",
 	"there is nothing to collect: the amount is zero":                                                                           "받을 금액이 없습니다(0원)",
-	": line %d":   ": %d행",
-	", column %d": " %d번째 글자",
+	"%s: line %d":           "%s: %d행",
+	"%s, column %d":         "%s %d번째 글자",
+	"%s (HTTP %d, code %d)": "%s (HTTP %d, 코드 %d)",
+	"%s_FILE: %w":           "%s_FILE: %w",
 
 	// batch/input/profile.go
 	"%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]": "%s: %d행: %s(이)라는 설정이 없습니다. 쓸 수 있는 설정은 encoding, delimiter, key, where, due_year, only_mapped, rate, [map], [set], [banks], [pg_api_keys]입니다",

@@ -1,6 +1,9 @@
 // Package say tells people things in their language. The English text in the code is the key, and says all that there is
-// to say; korean.go has the Korean for each. Start with [Use], once at the start of a process; then [Text], [Sprintf] and
-// [Errorf] stand where the English would.
+// to say; korean.go has the Korean for each.
+//
+// What finds something out returns a [Message] or an error ([Errorf], [New]): the English text with its values, in no
+// language yet. What talks to a reader puts it into words with [Message.In] or [Error]. [Use] sets the language of a process
+// that has one reader, such as a command; then [Text], [Sprintf] and [Message.String] stand where the English would.
 //
 // A test reads the source: every text that is given to these functions must be in the catalogue, with the same verbs. What
 // is not there all the same is told in English. What programs read is no text: codes, the names of columns and flags, log
@@ -57,9 +60,6 @@ func Text(english string) string {
 	return english
 }
 
-// Same reports whether what was said is the English text, in whichever language.
-func Same(english, said string) bool { return said == english || said == korean[english] }
-
 // Mark returns the text as it is: it is for the catalogue, and translated where it is shown.
 func Mark(english string) string { return english }
 
@@ -78,22 +78,6 @@ func Fprintf(w io.Writer, format string, values ...any) (int, error) {
 	}
 	return fmt.Fprintf(w, format, values...)
 }
-
-// Errorf is fmt.Errorf in the language of the process, %w included.
-func Errorf(format string, values ...any) error {
-	if text, ok := translated(format); ok {
-		return fmt.Errorf(text, values...)
-	}
-	return fmt.Errorf(format, values...)
-}
-
-// New is errors.New: each is another error. It is told in the language that the process has then, so that it may be made
-// before [Use].
-func New(english string) error { return &sentence{english} }
-
-type sentence struct{ english string }
-
-func (s *sentence) Error() string { return Text(s.english) }
 
 // Name is a file's name or path as it is shown: quoted if it holds what a terminal or a journal would not show as it is,
 // such as control characters or bytes that are not UTF-8.

@@ -176,7 +176,7 @@ func statusOf(err error) (status int, hint string) {
 		return f.exit, f.hint
 	}
 	if file, ok := errors.AsType[*input.Error](err); ok {
-		return exitInput, file.Hint
+		return exitInput, file.Hint.String()
 	}
 	if ledger.Damaged(err) {
 		return exitStopped, say.Text("put a good copy of the ledger in its place, and the log beside it (-wal) out of the way, then run the same command again")

@@ -9,7 +9,6 @@ import (
 	"html/template"
 	"io"
 	"math"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +97,7 @@ type endpoint struct {
 
 func newPage(run *report.Run, facts *report.Facts, options Options) *page {
 	p := &page{Lang: say.In(), Policy: policy, Style: template.CSS(style),
-		File: report.Clip(filepath.Base(run.Plan.File.Path)), Started: report.Clock(run.Started), Ended: report.Clock(run.Ended),
+		File: report.Clip(report.FileName(run.Plan).String()), Started: report.Clock(run.Started), Ended: report.Clock(run.Ended),
 		Sandbox: run.API == "sandbox" || client.Loopback(run.API), Continued: run.Continued, Again: run.Command == "report", Masked: !options.ShowAccounts,
 		Failed: report.Thousands(int64(facts.Failed())), Unknown: report.Thousands(int64(facts.Statuses[batch.Unknown])),
 		Digest: run.Plan.Digest(), Encoding: run.Plan.Layout.Encoding, HeaderLine: run.Plan.Layout.HeaderLine, Mapping: run.Plan.Mapping,
