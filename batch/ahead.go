@@ -135,8 +135,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 			r.options.Counts.settled(status)
 			continue
 		}
-		j.again = status == Unknown
-		j.ask = status == NotSent && j.row.Action == input.Issue // it may have been sent, and refused
+		j.tried = status == Unknown
 		open = append(open, j)
 		if j.row.Request.MerchantUID != "" {
 			named = append(named, j.names())
@@ -150,7 +149,8 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 	var toSend, repeats []*job
 	for _, j := range open {
 		j.know(orders)
-		switch result := j.judge(); result.Status {
+		j.begin(earlier[int64(j.row.Line)] == NotSent) // then it may have been sent, and refused
+		switch result := j.decide(); result.Status {
 		case "":
 			toSend = append(toSend, j)
 		case AlreadyIssued: // the results tell it by its order: it needs no line of its own
@@ -214,7 +214,7 @@ func (r *run) repeated(ctx context.Context, repeats []*job) (doubtful []*job, er
 // not what they were, and another account would be a second one.
 func (r *run) withoutStrangers(chunk []*job) []*job {
 	return slices.DeleteFunc(chunk, func(j *job) bool {
-		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.seen
+		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.listed
 		if stranger {
 			r.record(j, j.result(Conflict, CodeOrderUnknown, say.Messagef("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
 		}
@@ -230,7 +230,7 @@ func (a *ahead) lookAhead(ctx context.Context, chunk []*job) error {
 	}
 	byTier := make(map[string][]*job)
 	for _, j := range chunk {
-		if j.row.Action == input.Issue && (j.order.State == ledger.Vacant || j.order.State == ledger.Revoked) {
+		if j.stage == toIssue || j.stage == toLookUp {
 			byTier[j.row.Tier] = append(byTier[j.row.Tier], j)
 		}
 	}
@@ -253,9 +253,10 @@ func (a *ahead) lookAheadTier(ctx context.Context, jobs []*job) error {
 	}
 	var omitted []*job
 	for _, j := range jobs {
-		j.seen = len(found[j.row.Request.MerchantUID]) > 0
-		j.ask = j.ask || j.seen || err != nil
-		if !j.ask {
+		if j.listed = len(found[j.row.Request.MerchantUID]) > 0; j.listed || err != nil {
+			j.stage = toLookUp
+		}
+		if j.stage == toIssue {
 			omitted = append(omitted, j)
 		}
 	}
@@ -299,15 +300,19 @@ func (a *ahead) doubtOmitted(ctx context.Context, omitted []*job) error {
 		if fatal := endsReading(err); fatal != nil {
 			return fatal
 		}
-		j.ask = err != nil
+		if err != nil {
+			j.stage = toLookUp
+		}
 		if len(payments) > 0 {
 			a.trust.lost = true
 			break
 		}
 	}
 	a.trust.looked = a.trust.looked || len(omitted) > 0
-	for _, j := range omitted {
-		j.ask = j.ask || a.trust.lost
+	if a.trust.lost {
+		for _, j := range omitted {
+			j.stage = toLookUp
+		}
 	}
 	return nil
 }

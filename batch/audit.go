@@ -271,7 +271,7 @@ func (r *run) recheck(ctx context.Context, j *job) {
 	decide := func() Result { return j.result(told.Status, told.ErrorCode, told.ErrorMessage) }
 	if before := j.order; !questioned(&told) { // the line that holds the order says what it said when it was issued
 		if told.State != ledger.Revoked {
-			decide = j.judge
+			decide = j.decide
 		}
 		j.order = told
 		j.order.Status, j.order.ErrorCode, j.order.ErrorMessage = before.Status, before.ErrorCode, before.ErrorMessage
@@ -293,5 +293,5 @@ func (r *run) asLedger(j *job) Result {
 	if questioned(&j.order) {
 		return j.result(j.order.Status, j.order.ErrorCode, j.order.ErrorMessage)
 	}
-	return j.judge()
+	return j.decide()
 }

@@ -72,9 +72,9 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 	}
 	unlock, before := r.accounts.lock(impUID)
 	defer unlock()
-	others := j.order.State == ledger.Changing && !j.again // another row's change is in doubt
+	others := j.order.State == ledger.Changing && !j.tried // another row's change is in doubt
 	// Not the ledger's account, or perhaps changed by a try that was lost or by another row, or of a MID that is not known.
-	if j.order.State != ledger.Issued || j.again || before || c.keyed && j.order.PGID == "" {
+	if j.order.State != ledger.Issued || j.tried || before || c.keyed && j.order.PGID == "" {
 		if found, ok := r.look(ctx, j, impUID, c); !ok || found {
 			return
 		}
@@ -114,7 +114,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			}
 			r.changed(j, j.result(c.status, "", ""))
 			return
-		case !client.InDoubt(err) && !j.again:
+		case !client.InDoubt(err) && !j.tried:
 			switch refusal := r.refusal(j, err); {
 			case r.tryLater(ctx, j, err, refusal):
 			case client.KindOf(err) == client.Refused && r.changedAllTheSame(ctx, j, impUID, c):
@@ -125,7 +125,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 			return
 		}
 		// Lost, or refused after a try that was lost: how the account stands decides.
-		j.again = true
+		j.tried = true
 		if client.InDoubt(err) {
 			j.ripe = time.Now().Add(r.options.DoubtWait)
 		}
@@ -221,7 +221,7 @@ func (r *run) refresh(ctx context.Context, j *job) {
 		}
 		j.order = refreshed(before, payment)
 	}
-	if result := j.judge(); result.Status != "" {
+	if result := j.decide(); result.Status != "" {
 		r.changed(j, result)
 		return
 	}
@@ -279,7 +279,7 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 	payment, err := r.api.Payment(ctx, impUID)
 	if err != nil {
 		result := r.refusal(j, err)
-		if j.again {
+		if j.tried {
 			result = j.result(Unknown, CodeInDoubt, say.Of(err))
 		}
 		r.record(j, result)
@@ -305,7 +305,7 @@ func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found,
 	if !c.done() {
 		return false, true
 	}
-	if j.again {
+	if j.tried {
 		c.keep()
 	}
 	r.changed(j, j.result(j.already(c.status), "", ""))

@@ -360,6 +360,7 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 				r.stop(err)
 				return
 			}
+			j.stage = toIssue
 			r.parked.sendAgain(j, time.Time{})
 			return
 		}

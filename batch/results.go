@@ -141,9 +141,9 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 			continue
 		}
 		unknown := results[i].Status == Unknown
-		j := job{row: row, again: unknown}
+		j := job{row: row, tried: unknown}
 		j.know(orders)
-		result := j.judge()
+		result := j.decide()
 		switch {
 		case result.Status != "": // the order is settled, or the row cannot be done
 			results[i] = result

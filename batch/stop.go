@@ -176,7 +176,9 @@ func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) b
 	}
 	j.refusals++
 	j.refusal = refusal.ErrorMessage
-	j.ask = j.row.Action == input.Issue // a bank that was slow may have made the account all the same
+	if j.row.Action == input.Issue {
+		j.stage = toLookUp // a bank that was slow may have made the account all the same
+	}
 	return r.parked.sendAgain(j, time.Now().Add(passingWaits[j.refusals-1]))
 }
 

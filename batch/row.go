@@ -13,21 +13,55 @@ import (
 	"vbankbatch/client/say"
 )
 
-// job is a row with what is known of its order before it is its turn.
+// job is a row with what is known of its order.
 type job struct {
-	row   *input.Row
-	order ledger.Entry // the order's live entry; its State is Vacant where the ledger knows of no account
-	ask   bool         // the look-up ahead could not tell that the order has no payments: look closely
-	seen  bool         // it found some
-	again bool         // an earlier try of this update or revocation may have reached the API
-	meant bool         // its intent is durable, and the issue is not sent yet
-	sent  int          // issues, updates or revocations sent for the row in this run
+	row    *input.Row
+	order  ledger.Entry // the order's live entry; its State is Vacant where the ledger knows of no account
+	stage  stage
+	listed bool // a list of the API shows payments of the order
+	tried  bool // an earlier try of this update or revocation may have reached the API
+	sent   int  // issues, updates or revocations sent for the row in this run
 
 	refusals int         // of them, those that were refused over what passes; see tryLater
 	refusal  say.Message // the words of the last one
 
 	ripe    time.Time // from then on a change in doubt that is not seen at the API is believed not to have happened
 	refused error     // how the row's change was refused, after an earlier try that may still be carried out
+}
+
+// stage is what a row needs next that a request must be sent for.
+type stage int
+
+// The stages. An issue goes from toIssue, or toLookUp, to intended, to inDoubt, until an answer or a look-up settles it.
+const (
+	toIssue   stage = iota + 1 // its order surely has no account: an intent, then the request
+	toLookUp                   // its order may have an account that the ledger does not know: the API must be asked first
+	intended                   // its intent is durable: the request
+	inDoubt                    // its request may have reached the API: a look-up
+	toRefresh                  // a change of its order's account is in doubt: how the account stands
+	toRecheck                  // the API contradicted the ledger about its order's account: how the account stands
+	toUpdate
+	toRevoke
+)
+
+// begin sets the row's first stage. An issue that is suspect was perhaps sent before.
+func (j *job) begin(suspect bool) {
+	switch {
+	case j.row.Action == input.Update:
+		j.stage = toUpdate
+	case j.row.Action == input.Revoke:
+		j.stage = toRevoke
+	case j.order.State == ledger.Changing:
+		j.stage = toRefresh
+	case j.order.State == ledger.Issued:
+		j.stage = toRecheck
+	case j.order.State == ledger.Intended:
+		j.stage = inDoubt // an earlier run sent it, and nobody knows what came of it
+	case suspect:
+		j.stage = toLookUp
+	default:
+		j.stage = toIssue
+	}
 }
 
 // names is the order that the row names.
@@ -46,11 +80,12 @@ func (j *job) know(orders map[ledger.Order]ledger.Entry) {
 	}
 }
 
-// The life of a row has two halves. judge says what needs no request, or "" when the row must be sent; process sends
-// it and records what came of it. Both read from top to bottom.
+// The life of a row: decide tells its outcome if that needs no request. Otherwise begin sets its stage, process does what the
+// stage needs, and conclude ends a doubt. All else in this package only schedules rows, or looks orders up.
 
-// judge decides a row by itself and by what the ledger knows of its order.
-func (j *job) judge() Result {
+// decide tells the outcome of a row by itself and by what the ledger knows of its order; its Status is "" if the API must be
+// asked.
+func (j *job) decide() Result {
 	row, order := j.row, &j.order
 	switch {
 	case row.Action == input.Issue && order.State == ledger.Intended && row.Skip != CodeRepeated:
@@ -104,7 +139,7 @@ func (j *job) whySkipped() say.Message {
 // already is the status of a change whose account is as the row asks: Unchanged, unless a try of this row that was lost
 // has made it so.
 func (j *job) already(changed Status) Status {
-	if j.again {
+	if j.tried {
 		return changed
 	}
 	return Unchanged
@@ -137,7 +172,7 @@ func unchanged(row *input.Row, order *ledger.Entry) bool {
 	return (wantAmount == 0 || wantAmount == amount) && (wantDue == 0 || wantDue == due || wantDue == order.VbankDue)
 }
 
-// process sends a row that judge could not decide, and records what came of it.
+// process does what the row's stage needs, and records what came of it.
 func (r *run) process(ctx context.Context, j *job) {
 	if r.timeIsUp() || ctx.Err() != nil {
 		r.drop(j)
@@ -154,21 +189,23 @@ func (r *run) process(ctx context.Context, j *job) {
 		r.record(j, j.result(Invalid, code, message))
 		return
 	}
-	switch {
-	case j.row.Action == input.Issue && j.order.State == ledger.Changing:
+	switch j.stage {
+	case toRefresh:
 		r.refresh(ctx, j)
-	case j.row.Action == input.Issue && j.order.State == ledger.Issued:
+	case toRecheck:
 		r.recheck(ctx, j)
-	case j.row.Action == input.Update:
+	case toUpdate:
 		r.update(ctx, j)
-	case j.row.Action == input.Revoke:
+	case toRevoke:
 		r.revoke(ctx, j)
-	case j.order.State == ledger.Intended && !j.meant:
-		r.park(j) // an earlier run sent it, and nobody knows what came of it
-	case j.ask:
+	case inDoubt:
+		r.park(j)
+	case toLookUp:
 		r.takeOver(ctx, j)
-	default:
+	case toIssue, intended:
 		r.issue(ctx, j)
+	default:
+		panic("the row has no stage")
 	}
 }
 
@@ -176,7 +213,7 @@ func (r *run) process(ctx context.Context, j *job) {
 // taken back.
 func (r *run) drop(j *job) {
 	switch {
-	case j.meant:
+	case j.stage == intended:
 		j.sent--
 		r.record(j, j.result(NotSent, CodeStopped, meaning(CodeStopped)))
 	case j.refusals > 0: // it waited for its next try
@@ -188,7 +225,7 @@ func (r *run) drop(j *job) {
 func (r *run) intend(ctx context.Context, jobs ...*job) error {
 	entries := make([]ledger.Entry, 0, len(jobs))
 	for _, j := range jobs {
-		if j.row.Action != input.Issue || j.ask || j.order.State != ledger.Vacant && j.order.State != ledger.Revoked {
+		if j.stage != toIssue {
 			continue
 		}
 		j.sent++
@@ -204,7 +241,9 @@ func (r *run) intend(ctx context.Context, jobs ...*job) error {
 		return err
 	}
 	for _, j := range jobs {
-		j.meant = j.order.State == ledger.Intended && j.order.Run == r.id && j.sent > 0
+		if j.stage == toIssue {
+			j.stage = intended
+		}
 	}
 	return nil
 }
@@ -212,14 +251,13 @@ func (r *run) intend(ctx context.Context, jobs ...*job) error {
 // issue sends a row whose order surely has no account: intent, request, outcome. Most rows come with their intent
 // made; a row that is sent again, or that was looked up first, makes its own.
 func (r *run) issue(ctx context.Context, j *job) {
-	if !j.meant {
-		j.ask = false
+	if j.stage == toIssue {
 		if err := r.intend(ctx, j); err != nil {
 			r.stop(err)
 			return
 		}
 	}
-	j.meant = false
+	j.stage = inDoubt // until an answer settles it
 	request := j.row.Request
 	if _, mid, _ := pg.Name(j.row.PG); pg.NeedsAPIKey(j.row.PG) {
 		request.PGAPIKey = r.options.PGAPIKeys.For(mid)
@@ -303,9 +341,10 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 	switch {
 	case paid != nil:
 		conflict(paid, CodeOrderPaid, say.Messagef("%s is paid already", paid.ImpUID))
-	case j.seen && len(payments) == 0:
+	case j.listed && len(payments) == 0:
 		r.record(j, j.result(NotSent, CodeLookUpsDisagree, meaning(CodeLookUpsDisagree)))
 	case len(live) == 0:
+		j.stage = toIssue
 		r.issue(ctx, j)
 	case live[0].VbankNum == "":
 		conflict(&live[0], CodeOtherAccount, say.Messagef("the API has %s, which has no account number", live[0].ImpUID))
