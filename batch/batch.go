@@ -4,7 +4,7 @@
 //
 // The promise: an order gets one account, whatever happens to the process, the network or the API. The rule behind
 // it: before an issue is sent its intent is durable in the ledger, and an issue that may have reached the API is
-// never sent again before the API has been asked ([Run], resolve.go). What cannot be known is said to be unknown.
+// never sent again before the API has been asked ([Run], doubt.go). What cannot be known is said to be unknown.
 //
 // Package batch does not read bytes (batch/input does), speak HTTP (client) or write reports (report).
 package batch

@@ -162,7 +162,7 @@ func (r *run) waitUntilRipe(j *job) bool {
 	if j.ripe.IsZero() { // an earlier process's
 		j.ripe = ripeFor(&j.order, r.options.DoubtWait, r.api.ServerTime())
 	}
-	return time.Now().Before(j.ripe) && r.parked.sendAgain(j, j.ripe)
+	return time.Now().Before(j.ripe) && r.pending.sendAgain(j, j.ripe)
 }
 
 // accounts lets one row at a time change an account: a file may name it in one row by its order and in another by its

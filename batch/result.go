@@ -135,7 +135,7 @@ type Counts struct {
 	Done    atomic.Int64 // rows with an outcome, those of an interrupted run included
 	Failed  atomic.Int64 // of them, rows that were not done
 	Settled atomic.Int64 // of them, rows that needed no request, such as those of an interrupted run
-	Parked  atomic.Int64 // rows that wait to be looked up, or for their next try
+	Pending atomic.Int64 // rows that wait to be looked up, or for their next try
 	Audited atomic.Int64 // orders looked at once more, at the end
 }
 
@@ -145,9 +145,9 @@ func (c *Counts) audited(orders int) {
 	}
 }
 
-func (c *Counts) parked(rows int64) {
+func (c *Counts) pending(rows int64) {
 	if c != nil {
-		c.Parked.Store(rows)
+		c.Pending.Store(rows)
 	}
 }
 

@@ -199,7 +199,7 @@ func (r *run) process(ctx context.Context, j *job) {
 	case toRevoke:
 		r.revoke(ctx, j)
 	case inDoubt:
-		r.park(j)
+		r.setAside(j)
 	case toLookUp:
 		r.takeOver(ctx, j)
 	case toIssue, intended:
@@ -279,7 +279,7 @@ func (r *run) issue(ctx context.Context, j *job) {
 	}
 }
 
-// doubt parks a row whose issue may have had its effect. A reply that says so, and cannot be used, is remembered: then
+// doubt sets a row aside whose issue may have had its effect. A reply that says so, and cannot be used, is remembered: then
 // an empty look-up is no reason to send again, in this run or a later one. It stops the run if no other row would get an
 // answer either.
 func (r *run) doubt(ctx context.Context, j *job, err error) {
@@ -295,7 +295,7 @@ func (r *run) doubt(ctx context.Context, j *job, err error) {
 			return
 		}
 	}
-	r.park(j)
+	r.setAside(j)
 }
 
 // issued takes a payment as the account that the row's intent asked for.
@@ -360,6 +360,52 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		result.State, result.NowDue = ledger.Issued, j.order.VbankDue
 		r.record(j, result)
 	}
+}
+
+// conclude acts on what a look-up found of a pending row.
+func (r *run) conclude(working context.Context, d *doubt, found finding, note say.Message) {
+	j := d.job
+	switch found {
+	case stillOpen:
+		d.later(r.options.DoubtWait)
+		r.pending.put(d)
+		return
+	case unasked:
+		if d.fails++; d.fails < maxLookUps && working.Err() == nil {
+			d.later(r.options.DoubtWait)
+			r.pending.put(d)
+			return
+		}
+	}
+	if found == adopted {
+		r.suspects.add(int64(j.row.Line))
+	}
+	// The entry that holds the order is this row's own, or that of the run which sent the issue.
+	holder, own := d.settled(found, note), d.order.Run == r.id && d.order.Line == int64(j.row.Line)
+	j.order = holder
+	if found == absent {
+		if j.lost() < maxTries && working.Err() == nil {
+			if err := r.ledger.Record(working, holder); err != nil {
+				r.stop(err)
+				return
+			}
+			j.stage = toIssue
+			r.pending.sendAgain(j, time.Time{})
+			return
+		}
+		if own && j.lost() >= maxTries {
+			holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, meaning(CodeAPIFailed)
+		}
+	}
+	if own {
+		r.record(j, holder)
+		return
+	}
+	result := j.result(holder.Status, holder.ErrorCode, holder.ErrorMessage)
+	if differs := differences(j.row, &holder); found == adopted && differs != "" {
+		result = j.result(Conflict, CodeFiguresDiffer, differs)
+	}
+	r.record(j, result, holder)
 }
 
 func impUIDs(payments []client.Payment) string {

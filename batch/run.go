@@ -11,10 +11,6 @@ import (
 	"vbankbatch/batch/ledger"
 )
 
-// maxParked is how many rows may be in doubt at once; an API that loses more answers than that is down. Rows that an
-// earlier run has left in doubt wait for their turn.
-const maxParked = 1000
-
 // run is one pass of a plan's rows through the workers.
 type run struct {
 	id       int64
@@ -24,7 +20,7 @@ type run struct {
 	options  Options
 	stop     context.CancelCauseFunc
 	failures failures
-	parked   parking
+	pending  pending
 	perRow   atomic.Int64        // nanoseconds that the workers took for a row of the last group; 0 is not known
 	outcomes chan []ledger.Entry // to be recorded; see recorder
 	accounts accounts
@@ -65,7 +61,7 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	var recording errgroup.Group
 	recording.Go(r.recorder)
 	r.rows(working, asking)
-	r.settleParked(working, asking)
+	r.settlePending(working, asking)
 	close(r.outcomes)
 	recording.Wait() // its errors went to stop
 	if stop, _ := errors.AsType[*StopError](context.Cause(working)); options.Audit != nil && (working.Err() == nil || stop != nil && stop.TriesAgain()) {

@@ -179,7 +179,7 @@ func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) b
 	if j.row.Action == input.Issue {
 		j.stage = toLookUp // a bank that was slow may have made the account all the same
 	}
-	return r.parked.sendAgain(j, time.Now().Add(passingWaits[j.refusals-1]))
+	return r.pending.sendAgain(j, time.Now().Add(passingWaits[j.refusals-1]))
 }
 
 // timeIsUp stops the run once the API's clock shows the end of Options.Until.

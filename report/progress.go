@@ -113,8 +113,8 @@ func progress(total int, counts *batch.Counts) string {
 	if failed := counts.Failed.Load(); failed > 0 {
 		text += say.Sprintf(", %s not done", Thousands(failed))
 	}
-	if parked := counts.Parked.Load(); parked > 0 {
-		text += say.Sprintf(", %s waiting", Thousands(parked))
+	if pending := counts.Pending.Load(); pending > 0 {
+		text += say.Sprintf(", %s waiting", Thousands(pending))
 	}
 	if audited := counts.Audited.Load(); audited > 0 {
 		text += say.Sprintf(", %s looked at once more", Thousands(audited))

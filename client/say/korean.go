@@ -256,7 +256,7 @@ var korean = map[string]string{
 	"the order number differs from that on line %d only in case or in the width of characters; if they are one order, write them alike": "주문번호가 %d행과 대소문자나 전각·반각만 다릅니다. 같은 주문이라면 똑같이 쓰십시오",
 	"line %d has the same order with the same figures and stands for this one":                                                          "%d행이 같은 주문, 같은 내용이므로 그 행으로 처리합니다",
 
-	// batch/resolve.go
+	// batch/doubt.go
 	"one look-up finds the order and the other does not":       "두 가지 조회 중 하나에만 이 주문이 있습니다",
 	"the API has several accounts for the order: %s":           "API에 이 주문의 계좌가 여러 개 있습니다: %s",
 	"the API has %s, which has no account number":              "API에 %s이(가) 있으나 계좌번호가 없습니다",
