@@ -34,7 +34,7 @@ func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 	a := &ahead{run: r, groups: groups}
 	block := make([]*job, 0, blockRows)
 	take := func() error {
-		open, err := r.sift(ctx, block)
+		open, err := r.classify(ctx, block)
 		if err != nil {
 			return err
 		}
@@ -117,9 +117,9 @@ func (a *ahead) hand(ctx context.Context) error {
 	return nil
 }
 
-// sift adds what the ledger knows to a block of rows, records the outcome of those that need no request, and returns
+// classify adds what the ledger knows to a block of rows, records the outcome of those that need no request, and returns
 // the others. Rows that have a final outcome in this run already are dropped.
-func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
+func (r *run) classify(ctx context.Context, block []*job) ([]*job, error) {
 	if len(block) == 0 {
 		return nil, nil
 	}
@@ -161,7 +161,7 @@ func (r *run) sift(ctx context.Context, block []*job) ([]*job, error) {
 		}
 	}
 	if len(entries) > 0 {
-		if err := r.ledger.Note(ctx, entries...); err != nil {
+		if err := r.ledger.RecordOutcome(ctx, entries...); err != nil {
 			return nil, err
 		}
 	}

@@ -37,9 +37,9 @@ type LookUp interface {
 type Ledger interface {
 	Begin(context.Context, ledger.Run) (ledger.Run, error)
 	Intend(context.Context, ...ledger.Entry) error
-	Note(context.Context, ...ledger.Entry) error
+	RecordOutcome(context.Context, ...ledger.Entry) error
 	Record(context.Context, ...ledger.Entry) error
-	RecordSoon(context.Context, ...ledger.Entry) error
+	RecordBatched(context.Context, ...ledger.Entry) error
 	Known
 }
 

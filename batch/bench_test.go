@@ -56,11 +56,11 @@ func (forgetful) Begin(_ context.Context, run ledger.Run) (ledger.Run, error) {
 	run.ID = 1
 	return run, nil
 }
-func (forgetful) Intend(context.Context, ...ledger.Entry) error     { return nil }
-func (forgetful) Record(context.Context, ...ledger.Entry) error     { return nil }
-func (forgetful) RecordSoon(context.Context, ...ledger.Entry) error { return nil }
-func (forgetful) Note(context.Context, ...ledger.Entry) error       { return nil }
-func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error)   { return nil, nil }
+func (forgetful) Intend(context.Context, ...ledger.Entry) error        { return nil }
+func (forgetful) Record(context.Context, ...ledger.Entry) error        { return nil }
+func (forgetful) RecordBatched(context.Context, ...ledger.Entry) error { return nil }
+func (forgetful) RecordOutcome(context.Context, ...ledger.Entry) error { return nil }
+func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error)      { return nil, nil }
 func (forgetful) Entries(context.Context, int64, int64, int64) ([]ledger.Entry, error) {
 	return nil, nil
 }
@@ -75,8 +75,8 @@ func (forgetful) Orders(context.Context, []ledger.Order) (map[ledger.Order]ledge
 // intentsOnly is a ledger that keeps intents and no outcomes.
 type intentsOnly struct{ *ledger.Ledger }
 
-func (intentsOnly) Record(context.Context, ...ledger.Entry) error     { return nil }
-func (intentsOnly) RecordSoon(context.Context, ...ledger.Entry) error { return nil }
+func (intentsOnly) Record(context.Context, ...ledger.Entry) error        { return nil }
+func (intentsOnly) RecordBatched(context.Context, ...ledger.Entry) error { return nil }
 
 func preflight(b *testing.B, path string) *batch.Plan {
 	file, err := input.Open(path, nil)

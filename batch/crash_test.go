@@ -83,16 +83,16 @@ func (m mortalLedger) Intend(ctx context.Context, entries ...ledger.Entry) error
 	return m.write(func() error { return m.Ledger.Intend(ctx, entries...) })
 }
 
-func (m mortalLedger) Note(ctx context.Context, entries ...ledger.Entry) error {
-	return m.write(func() error { return m.Ledger.Note(ctx, entries...) })
+func (m mortalLedger) RecordOutcome(ctx context.Context, entries ...ledger.Entry) error {
+	return m.write(func() error { return m.Ledger.RecordOutcome(ctx, entries...) })
 }
 
 func (m mortalLedger) Record(ctx context.Context, entries ...ledger.Entry) error {
 	return m.write(func() error { return m.Ledger.Record(ctx, entries...) })
 }
 
-func (m mortalLedger) RecordSoon(ctx context.Context, entries ...ledger.Entry) error {
-	return m.write(func() error { return m.Ledger.RecordSoon(ctx, entries...) })
+func (m mortalLedger) RecordBatched(ctx context.Context, entries ...ledger.Entry) error {
+	return m.write(func() error { return m.Ledger.RecordBatched(ctx, entries...) })
 }
 
 // mortalAPI has every request that changes something count. What died with its process is in doubt, but nobody asks.

@@ -134,7 +134,7 @@ func (r *run) recorder() error {
 		if broken {
 			continue // what comes after a lost outcome is lost too, so that the ledger never has a later one alone
 		}
-		if err := r.ledger.RecordSoon(context.Background(), entries...); err != nil {
+		if err := r.ledger.RecordBatched(context.Background(), entries...); err != nil {
 			r.stop(err)
 			broken = true
 			continue

@@ -239,7 +239,7 @@ func TestChecksumsAreKept(t *testing.T) {
 				e := entry.Draw(t, "entry")
 				e.State = Vacant
 				delete(kept, [2]int64{e.Run, e.Line})
-				if l.Note(ctx, e) == nil {
+				if l.RecordOutcome(ctx, e) == nil {
 					kept[[2]int64{e.Run, e.Line}] = e
 				}
 			},

@@ -456,9 +456,9 @@ func changed(result sql.Result, err error) (int64, error) {
 	return result.RowsAffected()
 }
 
-// Note makes entries durable that hold no order, all or none of them: outcomes that needed no request. It returns
+// RecordOutcome makes entries durable that hold no order, all or none of them: outcomes that needed no request. It returns
 // ErrTaken, and notes nothing for that line, where the line's entry is live.
-func (l *Ledger) Note(ctx context.Context, entries ...Entry) error {
+func (l *Ledger) RecordOutcome(ctx context.Context, entries ...Entry) error {
 	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) { return changed(s.note.Exec(l.values(s, e)...)) })
 }
 
@@ -468,9 +468,9 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 	return l.commit(l.recording(entries))
 }
 
-// RecordSoon is Record for a caller who can wait some milliseconds: the entries go along with another's write, if there is
+// RecordBatched is Record for a caller who can wait some milliseconds: the entries go along with another's write, if there is
 // one by then, and cost no fsync of their own.
-func (l *Ledger) RecordSoon(ctx context.Context, entries ...Entry) error {
+func (l *Ledger) RecordBatched(ctx context.Context, entries ...Entry) error {
 	return l.hand(&job{do: l.recording(entries), canWait: true, done: make(chan error, 1)})
 }
 

@@ -92,7 +92,7 @@ func TestOneLiveEntry(t *testing.T) {
 	refused("issued, another line", intent(run, 10, "A-1"))
 	refused("issued, the same line", intent(run, 9, "A-1"))
 	refused("another order in the line of an account", intent(run, 9, "A-9"))
-	if err := l.Note(ctx, Entry{Run: run.ID, Line: 9, Status: "invalid"}); !errors.Is(err, ErrTaken) {
+	if err := l.RecordOutcome(ctx, Entry{Run: run.ID, Line: 9, Status: "invalid"}); !errors.Is(err, ErrTaken) {
 		t.Errorf("noted in the place of an account: %v, want ErrTaken", err)
 	}
 	refused("issued, and noted", intent(run, 10, "A-1"))
@@ -205,7 +205,7 @@ func TestRunsOfAFile(t *testing.T) {
 	issued, invalid := intent(first, 30, "A-3"), Entry{Run: first.ID, Line: 10, Status: "invalid"}
 	issued.State, issued.Status, issued.Account = Issued, "issued", account
 	if err := errors.Join(l.Intend(ctx, intent(first, 20, "A-2"), intent(first, 30, "A-3")), l.Record(ctx, issued, invalid),
-		l.Note(ctx, Entry{Run: other.ID, Line: 2, Status: "invalid"}), l.Finish(ctx, other.ID, time.UnixMicro(3))); err != nil {
+		l.RecordOutcome(ctx, Entry{Run: other.ID, Line: 2, Status: "invalid"}), l.Finish(ctx, other.ID, time.UnixMicro(3))); err != nil {
 		t.Fatal(err)
 	}
 	want := []Run{{ID: other.ID, Digest: "other", Settings: "settings", File: "/in/other.csv", Started: time.UnixMicro(2), Finished: time.UnixMicro(3)},
@@ -473,8 +473,8 @@ func TestWhoSharesACommit(t *testing.T) {
 	}
 }
 
-// TestRecordSoon is durable when it returns, with nobody else writing.
-func TestRecordSoon(t *testing.T) {
+// TestRecordBatched is durable when it returns, with nobody else writing.
+func TestRecordBatched(t *testing.T) {
 	path := place(t)
 	l := open(t, path, "merchant")
 	e := intent(begin(t, l), 2, "A-1")
@@ -482,14 +482,14 @@ func TestRecordSoon(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.State, e.Status, e.Account = Issued, "issued", account
-	if err := l.RecordSoon(ctx, e); err != nil {
+	if err := l.RecordBatched(ctx, e); err != nil {
 		t.Fatal(err)
 	}
 	known, err := open(t, path, "merchant").Orders(ctx, named("A-1"))
 	if err != nil || known[e.Order].VbankNum != account.VbankNum {
 		t.Errorf("%+v, %v", known, err)
 	}
-	if err := errors.Join(l.Close(), l.RecordSoon(ctx, e)); !errors.Is(err, ErrClosed) {
+	if err := errors.Join(l.Close(), l.RecordBatched(ctx, e)); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }
