@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"vbankbatch/client/say"
@@ -34,34 +35,45 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type checksums struct{ bytes []byte }
 
 func (c *checksums) intent(merchant int64, e *Entry) int64 {
-	c.bytes = c.bytes[:0]
-	c.numbers(e.Run, e.Line, merchant, e.Amount, e.Due, e.IntentAt.UnixMicro())
-	c.texts(e.Tier, e.MerchantUID, e.Action, e.Bank)
-	return int64(crc32.Checksum(c.bytes, castagnoli)) << 32
+	return int64(c.sum(e, merchant, ofIntent)) << 32
 }
 
 func (c *checksums) outcome(e *Entry) int64 {
+	return int64(c.sum(e, 0, ofOutcome, ofAccount) &^ 1)
+}
+
+// sum is the checksum of the columns of some parts: their numbers, in the order of columns, the merchant's behind the line's,
+// then their texts.
+func (c *checksums) sum(e *Entry, merchant int64, parts ...part) uint32 {
 	c.bytes = c.bytes[:0]
-	c.numbers(int64(e.Attempts), e.VbankDue, e.IssuedAt, e.NowAmount, e.NowDue)
-	c.texts(string(e.State), e.Status, e.ErrorCode, string(e.ErrorMessage), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.PGProvider, e.PGID)
-	return int64(crc32.Checksum(c.bytes, castagnoli) &^ 1)
+	number := func(n int64) { c.bytes = binary.LittleEndian.AppendUint64(c.bytes, uint64(n)) }
+	for _, column := range columns {
+		if !slices.Contains(parts, column.part) {
+			continue
+		}
+		switch field := column.field(e).(type) {
+		case *int64:
+			number(*field)
+		case *int:
+			number(int64(*field))
+		case *time.Time:
+			number(field.UnixMicro())
+		}
+		if column.name == "line" {
+			number(merchant)
+		}
+	}
+	for _, column := range columns {
+		if text, ok := column.field(e).(*string); ok && slices.Contains(parts, column.part) {
+			c.bytes = append(binary.AppendUvarint(c.bytes, uint64(len(*text))), *text...)
+		}
+	}
+	return crc32.Checksum(c.bytes, castagnoli)
 }
 
 // whole is the checksum of an entry but for bit 0.
 func (c *checksums) whole(merchant int64, e *Entry) int64 {
 	return c.intent(merchant, e) | c.outcome(e)
-}
-
-func (c *checksums) numbers(all ...int64) {
-	for _, n := range all {
-		c.bytes = binary.LittleEndian.AppendUint64(c.bytes, uint64(n))
-	}
-}
-
-func (c *checksums) texts(all ...string) {
-	for _, text := range all {
-		c.bytes = append(binary.AppendUvarint(c.bytes, uint64(len(text))), text...)
-	}
 }
 
 // reading takes rows of entryColumns, one after the other into the same entry.
@@ -76,9 +88,17 @@ type reading struct {
 // newReading is for rows of entryColumns and the columns that stand behind them.
 func newReading(behind ...any) *reading {
 	r := new(reading)
-	r.into = append([]any{&r.Run, &r.Line, &r.Tier, &r.MerchantUID, &r.state, &r.Status, &r.ErrorCode, &r.ErrorMessage, &r.Action, &r.Amount, &r.Due,
-		&r.Bank, &r.Attempts, &r.intentAt, &r.ImpUID, &r.VbankCode, &r.VbankName, &r.VbankNum, &r.VbankHolder, &r.VbankDue, &r.PGProvider,
-		&r.IssuedAt, &r.NowAmount, &r.NowDue, &r.PGID, &r.checksum}, behind...)
+	for _, column := range columns {
+		switch column.name {
+		case "state":
+			r.into = append(r.into, &r.state)
+		case "intent_at":
+			r.into = append(r.into, &r.intentAt)
+		default:
+			r.into = append(r.into, column.field(&r.Entry))
+		}
+	}
+	r.into = append(append(r.into, &r.checksum), behind...)
 	return r
 }
 
@@ -152,7 +172,7 @@ func sound(ctx context.Context, db querier) error {
 
 // edges are the first and the last line of each run: those that are in order even if their numbers are others now, so that
 // nobody meets them who asks for a line.
-const edges = `SELECT ` + entryColumns + `, (SELECT merchant FROM runs WHERE id = run), live FROM entries
+var edges = `SELECT ` + entryColumns + `, (SELECT merchant FROM runs WHERE id = run), live FROM entries
 	JOIN (SELECT run, min(line) AS first, max(line) AS last FROM entries GROUP BY run) USING (run) WHERE line IN (first, last)`
 
 // fits has SQLite look whether pages and indexes fit together.

@@ -434,7 +434,7 @@ func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (i
 func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
 	bare := *e // an intent has no account yet
 	bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
-	values := append(l.intentValues(17, e), s.whole(l.merchant, &bare)|live(e.State))
+	values := l.row(s, &bare, ofIntent, ofOutcome)
 	n, err := changed(s.intend.Exec(values...))
 	if err != nil || n > 0 {
 		return n, err
@@ -443,10 +443,10 @@ func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
 	if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID); err != nil {
 		return 0, err
 	}
-	if n, err = changed(s.intendAgain.Exec(values...)); err == nil && n == 0 {
-		n, err = changed(s.intend.Exec(values...))
+	if _, err := s.clearLine.Exec(e.Run, e.Line, l.merchant, e.Tier, e.MerchantUID); err != nil {
+		return 0, err
 	}
-	return n, err
+	return changed(s.intend.Exec(values...))
 }
 
 func changed(result sql.Result, err error) (int64, error) {
@@ -459,7 +459,9 @@ func changed(result sql.Result, err error) (int64, error) {
 // RecordOutcome makes entries durable that hold no order, all or none of them: outcomes that needed no request. It returns
 // ErrTaken, and notes nothing for that line, where the line's entry is live.
 func (l *Ledger) RecordOutcome(ctx context.Context, entries ...Entry) error {
-	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) { return changed(s.note.Exec(l.values(s, e)...)) })
+	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) {
+		return changed(s.outcomeOnly.Exec(l.row(s, e, ofIntent, ofOutcome, ofAccount)...))
+	})
 }
 
 // Record makes the entries durable, all or none of them. An entry replaces the one for the same line of the same run,
@@ -485,12 +487,8 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 				}
 			}
 			if e.State != Vacant && e.State != Changing && e.Attempts > 0 { // there was an intent, and the entry stays live
-				settle := s.settle
-				if e.State == Revoked { // its order may be another entry's by now, and stays so
-					settle = s.settleRevoked
-				}
-				n, err := changed(settle.Exec(string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Attempts,
-					e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder, e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID, s.outcome(e), e.Run, e.Line))
+				values := appendValues(make([]any, 0, settled+4), e, ofOutcome, ofAccount)
+				n, err := changed(s.settle.Exec(append(values, s.outcome(e), e.Run, e.Line, string(e.State))...))
 				if err != nil {
 					return err
 				}
@@ -503,7 +501,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 					return err
 				}
 			}
-			if _, err := s.record.Exec(l.values(s, e)...); err != nil {
+			if _, err := s.record.Exec(l.row(s, e, ofIntent, ofOutcome, ofAccount)...); err != nil {
 				return err
 			}
 		}
@@ -522,25 +520,13 @@ func live(state State) int64 {
 	return 1
 }
 
-const (
-	intentColumns  = `run, line, merchant, tier, merchant_uid, live, state, status, error_code, error_message, action, amount, due, bank, attempts, intent_at`
-	accountColumns = `imp_uid, vbank_code, vbank_name, vbank_num, vbank_holder, vbank_due, pg_provider, issued_at, now_amount, now_due, pg_id`
-)
-
-// intentValues are the first of n values.
-func (l *Ledger) intentValues(n int, e *Entry) []any {
-	return append(make([]any, 0, n), e.Run, e.Line, l.merchant, e.Tier, e.MerchantUID, live(e.State), string(e.State), e.Status, e.ErrorCode, e.ErrorMessage, e.Action,
-		e.Amount, e.Due, e.Bank, e.Attempts, e.IntentAt.UnixMicro())
+// row is what insert takes for some parts of an entry.
+func (l *Ledger) row(s *statements, e *Entry, parts ...part) []any {
+	return append(appendValues(make([]any, 0, len(columns)+3), e, parts...), l.merchant, live(e.State), s.whole(l.merchant, e)|live(e.State))
 }
 
-func (l *Ledger) values(s *statements, e *Entry) []any {
-	return append(l.intentValues(28, e), e.ImpUID, e.VbankCode, e.VbankName, e.VbankNum, e.VbankHolder,
-		e.VbankDue, e.PGProvider, e.IssuedAt, e.NowAmount, e.NowDue, e.PGID, s.whole(l.merchant, e)|live(e.State))
-}
-
-const (
-	entryColumns = `run, line, tier, merchant_uid, state, status, error_code, error_message, action, amount, due, bank, attempts,
-	intent_at, ` + accountColumns + `, checksum`
+var (
+	entryColumns  = strings.Join(append(names(ofIntent, ofOutcome, ofAccount), "checksum"), ", ")
 	selectEntries = `SELECT ` + entryColumns + ` FROM entries `
 )
 

@@ -60,13 +60,14 @@ const (
 	forgetFiles = `UPDATE runs SET digest = '', file = '' WHERE id IN (` + oldRuns + `) AND (
 		EXISTS (SELECT 1 FROM entries e WHERE e.run = runs.id AND ` + fate + ` IN ('strip', 'delete'))
 		OR NOT EXISTS (SELECT 1 FROM entries e WHERE e.run = runs.id))`
-	linesToStrip = `SELECT ` + entryColumns + `, merchant, live FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'strip'`
-	stripLine    = `UPDATE entries SET vbank_num = '', vbank_holder = '', error_message = '', checksum = (checksum & ` + keepIntent + `) | $1 WHERE run = $2 AND line = $3`
-	deleteLines  = `DELETE FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'delete'`
+	stripLine   = `UPDATE entries SET vbank_num = '', vbank_holder = '', error_message = '', checksum = (checksum & ` + keepIntent + `) | $1 WHERE run = $2 AND line = $3`
+	deleteLines = `DELETE FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'delete'`
 	// The newest run stays: SQLite would give its number to the next.
 	deleteRuns = `DELETE FROM runs WHERE id IN (` + oldRuns + `) AND id < (SELECT max(id) FROM runs)
 		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id)`
 )
+
+var linesToStrip = `SELECT ` + entryColumns + `, merchant, live FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'strip'`
 
 // Purgeable counts what Purge would do to the merchant's lines of runs that ended before a moment, now being now.
 func (r *Reader) Purgeable(ctx context.Context, before, now time.Time) (Purged, error) {

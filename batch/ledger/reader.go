@@ -144,7 +144,7 @@ type Line struct {
 	Finished time.Time // zero while the run is under way or interrupted
 }
 
-const (
+var (
 	// lineTime is UNIX microseconds.
 	lineTime    = `CASE WHEN e.intent_at > 0 THEN e.intent_at ELSE r.started_at END`
 	selectLines = `SELECT ` + entryColumns + `, e.live, ` + lineTime + `, m.hash, r.file, r.started_at, r.finished_at, r.merchant

@@ -25,15 +25,12 @@ type job struct {
 
 // statements are prepared once on the writer's connection.
 type statements struct {
-	begin, goOn, reopen, finish, settled                              *sql.Stmt
-	intend, release, intendAgain, settle, settleRevoked, note, record *sql.Stmt
+	begin, goOn, reopen, finish, settled                    *sql.Stmt
+	intend, release, clearLine, settle, outcomeOnly, record *sql.Stmt
 	checksums
 }
 
 const (
-	intentInsert = `INSERT INTO entries (` + intentColumns + `, checksum)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
-
 	beginRun  = `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`
 	goOnRun   = `UPDATE runs SET settled = 0, file = $1 WHERE id = $2`
 	reopenRun = `UPDATE runs SET settled = 0 WHERE id = $1`
@@ -42,40 +39,31 @@ const (
 	settledRuns = `UPDATE runs SET settled = 1 WHERE merchant = $1 AND settled = 0 AND finished_at > 0
 		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id AND state ` + inDoubt + `)`
 
-	// a first intent; nothing happens if the line has an entry, or the order a live one
-	intend = intentInsert + ` ON CONFLICT DO NOTHING`
 	// the order's account was revoked, and another may be made
 	release = `UPDATE entries SET live = 0, checksum = checksum & -2 WHERE merchant = $1 AND tier = $2 AND merchant_uid = $3 AND live = 1 AND state = 'revoked'`
-	// another intent of a line whose entry is not live; nothing stays of that one
-	intendAgain = `UPDATE entries SET tier = $4, merchant_uid = $5, live = $6, state = $7, status = $8, error_code = $9, error_message = $10, action = $11,
-			amount = $12, due = $13, bank = $14, attempts = $15, intent_at = $16, imp_uid = '', vbank_code = '', vbank_name = '', vbank_num = '',
-			vbank_holder = '', vbank_due = 0, pg_provider = '', issued_at = 0, now_amount = 0, now_due = 0, pg_id = '', checksum = $17
-		WHERE run = $1 AND line = $2 AND live = 0
-			AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND tier = $4 AND merchant_uid = $5 AND live = 1)`
-	// what came of an intent; live stays 1 and is not named, since that would cost its index an update
-	settleRevoked = `UPDATE entries SET state = $1, status = $2, error_code = $3, error_message = $4, attempts = $5,
-			imp_uid = $6, vbank_code = $7, vbank_name = $8, vbank_num = $9, vbank_holder = $10, vbank_due = $11,
-			pg_provider = $12, issued_at = $13, now_amount = $14, now_due = $15, pg_id = $16,
-			checksum = (checksum & ` + keepIntent + `) | $17
-		WHERE run = $18 AND line = $19`
-	settle = settleRevoked + ` AND live = 1`
-	record = `INSERT INTO entries (` + intentColumns + `, ` + accountColumns + `, checksum)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
-		ON CONFLICT (run, line) DO UPDATE SET tier = excluded.tier, merchant_uid = excluded.merchant_uid,
-			live = excluded.live, state = excluded.state, status = excluded.status, error_code = excluded.error_code,
-			error_message = excluded.error_message, action = excluded.action, amount = excluded.amount, due = excluded.due,
-			bank = excluded.bank, attempts = excluded.attempts, intent_at = excluded.intent_at, imp_uid = excluded.imp_uid,
-			vbank_code = excluded.vbank_code, vbank_name = excluded.vbank_name, vbank_num = excluded.vbank_num,
-			vbank_holder = excluded.vbank_holder, vbank_due = excluded.vbank_due, pg_provider = excluded.pg_provider,
-			issued_at = excluded.issued_at, now_amount = excluded.now_amount, now_due = excluded.now_due, pg_id = excluded.pg_id, checksum = excluded.checksum`
-	note = record + ` WHERE entries.live = 0`
+	// the line has an entry from before that holds no order, and gets an intent, which its order lets it have
+	clearLine = `DELETE FROM entries WHERE run = $1 AND line = $2 AND live = 0
+		AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND tier = $4 AND merchant_uid = $5 AND live = 1)`
+)
+
+var (
+	// an intent; nothing happens if the line has an entry, or the order a live one
+	intend = insert(ofIntent, ofOutcome) + ` ON CONFLICT DO NOTHING`
+	// what came of an intent; live stays as it is and is not named, since that would cost its index an update. An account
+	// that was revoked may stand in an entry that is not live any more, because another holds the order
+	settle = fmt.Sprintf(`UPDATE entries SET %s, checksum = (checksum & %s) | $%d WHERE run = $%d AND line = $%d AND (live = 1 OR $%d = 'revoked')`,
+		assign(1, ofOutcome, ofAccount), keepIntent, settled+1, settled+2, settled+3, settled+4)
+	settled = len(names(ofOutcome, ofAccount))
+
+	record      = insert(ofIntent, ofOutcome, ofAccount) + ` ON CONFLICT (run, line) DO UPDATE SET ` + replace()
+	outcomeOnly = record + ` WHERE entries.live = 0`
 )
 
 // queries pairs every statement with its SQL.
 func (s *statements) queries() map[**sql.Stmt]string {
 	return map[**sql.Stmt]string{
 		&s.begin: beginRun, &s.goOn: goOnRun, &s.reopen: reopenRun, &s.finish: finishRun, &s.settled: settledRuns,
-		&s.intend: intend, &s.release: release, &s.intendAgain: intendAgain, &s.settle: settle, &s.settleRevoked: settleRevoked, &s.note: note, &s.record: record,
+		&s.intend: intend, &s.release: release, &s.clearLine: clearLine, &s.settle: settle, &s.outcomeOnly: outcomeOnly, &s.record: record,
 	}
 }
 

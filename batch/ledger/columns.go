@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A field of an entry is edited in two places: its type and here. What statements name, what they are given, what is read,
+// and what the checksums cover follow.
+
+// column is a column of entries, and the field that it keeps.
+type column struct {
+	name  string
+	part  part
+	field func(*Entry) any // a pointer: *int64, *int, *string or *time.Time
+}
+
+// part is what a statement writes together.
+type part int
+
+const (
+	ofIntent  part = iota // the line, its order, and what an intent asks for: never changed by what came of it
+	ofOutcome             // how it stands
+	ofAccount             // which an intent does not have yet
+)
+
+var columns = []column{
+	{"run", ofIntent, func(e *Entry) any { return &e.Run }},
+	{"line", ofIntent, func(e *Entry) any { return &e.Line }},
+	{"tier", ofIntent, func(e *Entry) any { return &e.Tier }},
+	{"merchant_uid", ofIntent, func(e *Entry) any { return &e.MerchantUID }},
+	{"action", ofIntent, func(e *Entry) any { return &e.Action }},
+	{"amount", ofIntent, func(e *Entry) any { return &e.Amount }},
+	{"due", ofIntent, func(e *Entry) any { return &e.Due }},
+	{"bank", ofIntent, func(e *Entry) any { return &e.Bank }},
+	{"intent_at", ofIntent, func(e *Entry) any { return &e.IntentAt }},
+
+	{"state", ofOutcome, func(e *Entry) any { return (*string)(&e.State) }},
+	{"status", ofOutcome, func(e *Entry) any { return &e.Status }},
+	{"error_code", ofOutcome, func(e *Entry) any { return &e.ErrorCode }},
+	{"error_message", ofOutcome, func(e *Entry) any { return (*string)(&e.ErrorMessage) }},
+	{"attempts", ofOutcome, func(e *Entry) any { return &e.Attempts }},
+
+	{"imp_uid", ofAccount, func(e *Entry) any { return &e.ImpUID }},
+	{"vbank_code", ofAccount, func(e *Entry) any { return &e.VbankCode }},
+	{"vbank_name", ofAccount, func(e *Entry) any { return &e.VbankName }},
+	{"vbank_num", ofAccount, func(e *Entry) any { return &e.VbankNum }},
+	{"vbank_holder", ofAccount, func(e *Entry) any { return &e.VbankHolder }},
+	{"vbank_due", ofAccount, func(e *Entry) any { return &e.VbankDue }},
+	{"pg_provider", ofAccount, func(e *Entry) any { return &e.PGProvider }},
+	{"issued_at", ofAccount, func(e *Entry) any { return &e.IssuedAt }},
+	{"now_amount", ofAccount, func(e *Entry) any { return &e.NowAmount }},
+	{"now_due", ofAccount, func(e *Entry) any { return &e.NowDue }},
+	{"pg_id", ofAccount, func(e *Entry) any { return &e.PGID }},
+}
+
+// names lists the columns of some parts.
+func names(parts ...part) (list []string) {
+	for _, c := range columns {
+		if slices.Contains(parts, c.part) {
+			list = append(list, c.name)
+		}
+	}
+	return list
+}
+
+// appendValues appends what the columns of some parts are to hold.
+func appendValues(values []any, e *Entry, parts ...part) []any {
+	for _, c := range columns {
+		if !slices.Contains(parts, c.part) {
+			continue
+		}
+		switch field := c.field(e).(type) {
+		case *int64:
+			values = append(values, *field)
+		case *int:
+			values = append(values, *field)
+		case *string:
+			values = append(values, *field)
+		case *time.Time:
+			values = append(values, field.UnixMicro())
+		}
+	}
+	return values
+}
+
+// insert is the statement that writes a new row: the columns of some parts, then the merchant, live and the checksum.
+func insert(parts ...part) string {
+	list := append(names(parts...), "merchant", "live", "checksum")
+	values := make([]string, len(list))
+	for i := range list {
+		values[i] = fmt.Sprintf("$%d", i+1)
+	}
+	return `INSERT INTO entries (` + strings.Join(list, ", ") + `) VALUES (` + strings.Join(values, ", ") + `)`
+}
+
+// assign is what sets the columns of some parts in a statement, to parameters that are numbered from first on.
+func assign(first int, parts ...part) string {
+	list := names(parts...)
+	for i := range list {
+		list[i] += fmt.Sprintf(" = $%d", first+i)
+	}
+	return strings.Join(list, ", ")
+}
+
+// replace is what sets all columns but the key to those of a row that could not be inserted.
+func replace() string {
+	var list []string
+	for _, name := range append(names(ofIntent, ofOutcome, ofAccount), "live", "checksum") {
+		if name != "run" && name != "line" {
+			list = append(list, name+" = excluded."+name)
+		}
+	}
+	return strings.Join(list, ", ")
+}
