@@ -472,13 +472,11 @@ func (p *parser) rules() {
 	if p.row.Skip != "" || p.row.Action == Update && r.Amount == 0 && r.VbankDue == 0 { // there is more wrong with it
 		return
 	}
-	breaches := pg.Check(p.row.PG, pg.Action(p.row.Action), pg.Request{
-		MerchantUID: r.MerchantUID, Amount: r.Amount, VbankCode: r.VbankCode, VbankDue: r.VbankDue, VbankHolder: r.VbankHolder, Name: r.Name,
-		BuyerName: r.BuyerName, BuyerEmail: r.BuyerEmail, BuyerTel: r.BuyerTel, BuyerAddr: r.BuyerAddr, BuyerPostcode: r.BuyerPostcode,
-		VbankNum: r.VbankNum, VbankKey: r.VbankKey, ProductType: r.ProductType, BusinessRegistrationNumber: r.BusinessRegistrationNumber,
-		TaxFree: r.TaxFree, VatAmount: r.VatAmount, EscrowPassword: r.EscrowPassword, FixedUnlimitedVbank: r.FixedUnlimitedVbank,
-		HasPGAPIKey: p.r.hasKey == nil || p.r.hasKey(p.row.PG),
-	}, p.r.now)
+	request := *r
+	if p.r.hasKey == nil || p.r.hasKey(p.row.PG) {
+		request.PGAPIKey = "known" // to whoever sends it
+	}
+	breaches := pg.Check(p.row.PG, pg.Action(p.row.Action), request, p.r.now)
 	before := p.row.Problems
 	for _, b := range breaches {
 		if slices.ContainsFunc(before, func(q Problem) bool { return q.Field == b.Field && !q.Warning }) {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"vbankbatch/client"
 	"vbankbatch/client/say"
 )
 
@@ -16,30 +17,6 @@ const (
 	Update Action = "update" // PUT /vbanks/{imp_uid}
 	Revoke Action = "revoke" // DELETE /vbanks/{imp_uid}
 )
-
-// Request is what the rules look at, by the API's names. Text that is empty and numbers that are 0 are not given.
-type Request struct {
-	MerchantUID                string
-	Amount                     int64  // won
-	VbankCode                  string // in the PG's form
-	VbankDue                   int64  // UNIX seconds
-	VbankHolder                string
-	Name                       string
-	BuyerName                  string
-	BuyerEmail                 string
-	BuyerTel                   string
-	BuyerAddr                  string
-	BuyerPostcode              string
-	VbankNum                   string
-	VbankKey                   string
-	ProductType                string
-	BusinessRegistrationNumber string
-	TaxFree                    *int64 // won; of an update: what the account was issued with, where that is known
-	VatAmount                  *int64 // won
-	EscrowPassword             string
-	FixedUnlimitedVbank        bool
-	HasPGAPIKey                bool // pg_api_key will be sent
-}
 
 // Rule is a kind of breach. The values do not change.
 type Rule string
@@ -98,11 +75,13 @@ type Breach struct {
 	Warning bool        // the request may do all the same
 }
 
-// Check holds a request against the rules of the PG that a value of the pg parameter names, at the time now. It returns
+// Check holds a request against the rules of the PG that a value of the pg parameter names, at the time now. Text that is
+// empty and numbers that are 0 are not given; of a revocation only PGAPIKey is looked at, of an update also Amount, VbankDue,
+// and, where it is known, what the account was issued with. Check returns
 // nil where there is nothing to say; errors need not come before warnings. To a value that names no known PG the
 // documents' rules apply: which PG its request goes to is the merchant's setting. Days are those of the calendar in
 // Seoul, so a due date of 30 days ahead may be at any time of its day.
-func Check(value string, action Action, r Request, now time.Time) []Breach {
+func Check(value string, action Action, r client.IssueRequest, now time.Time) []Breach {
 	g := find(value)
 	if g == nil {
 		g = &documents
@@ -117,7 +96,7 @@ func Check(value string, action Action, r Request, now time.Time) []Breach {
 	case Update:
 		c.update(&r)
 	case Revoke:
-		if g.required&pgAPIKey != 0 && !r.HasPGAPIKey {
+		if g.required&pgAPIKey != 0 && r.PGAPIKey == "" {
 			c.missing(pgAPIKey, false)
 		}
 	}
@@ -162,8 +141,8 @@ func (c *check) listing() {
 	}
 }
 
-func (c *check) issue(r *Request) {
-	g, given := c.g, r.given()
+func (c *check) issue(r *client.IssueRequest) {
+	g, given := c.g, given(r)
 	required, refused := g.required, g.refused
 	if given&g.special&fixedUnlimited != 0 { // it has a number of its own, and no amount
 		required = required&^amount | vbankNum
@@ -206,7 +185,7 @@ func (c *check) issue(r *Request) {
 	c.due(r.VbankDue)
 }
 
-func (c *check) update(r *Request) {
+func (c *check) update(r *client.IssueRequest) {
 	g := c.g
 	if r.Amount == 0 && r.VbankDue == 0 {
 		c.breach("amount", Required, false, "requires amount, vbank_due or both: say what to change")
@@ -221,10 +200,10 @@ func (c *check) update(r *Request) {
 }
 
 // texts checks the lengths, and that EUC-KR has every character.
-func (c *check) texts(r *Request) {
+func (c *check) texts(r *client.IssueRequest) {
 	for i := range fields {
 		f := &fields[i]
-		text := r.text(1 << i)
+		text := textOf(r, 1<<i)
 		if text == "" {
 			continue
 		}
@@ -269,12 +248,12 @@ func (c *check) due(due int64) {
 }
 
 // given is the set of what a request holds, of the parameters that are required, or special, anywhere.
-func (r *Request) given() (set field) {
+func given(r *client.IssueRequest) (set field) {
 	for _, p := range [...]struct {
 		given bool
 		field field
 	}{
-		{r.HasPGAPIKey, pgAPIKey}, {r.MerchantUID != "", merchantUID}, {r.Amount != 0, amount}, {r.VbankCode != "", vbankCode},
+		{r.PGAPIKey != "", pgAPIKey}, {r.MerchantUID != "", merchantUID}, {r.Amount != 0, amount}, {r.VbankCode != "", vbankCode},
 		{r.VbankDue != 0, vbankDue}, {r.VbankHolder != "", vbankHolder}, {r.BuyerName != "", buyerName}, {r.BuyerEmail != "", buyerEmail},
 		{r.BuyerTel != "", buyerTel}, {r.VbankNum != "", vbankNum}, {r.VbankKey != "", vbankKey}, {r.ProductType != "", productType},
 		{r.BusinessRegistrationNumber != "", businessNumber}, {r.TaxFree != nil, taxFree}, {r.VatAmount != nil, vatAmount},

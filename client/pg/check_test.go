@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/text/encoding/korean"
+
+	"vbankbatch/client"
 )
 
 // noon in Seoul is when the tests take place.
@@ -41,7 +43,7 @@ var asks = map[string]string{
 }
 
 // empty empties a field of a request by the API's name.
-func empty(r *Request, field string) {
+func empty(r *client.IssueRequest, field string) {
 	switch field {
 	case "merchant_uid":
 		r.MerchantUID = ""
@@ -62,17 +64,17 @@ func empty(r *Request, field string) {
 	case "product_type":
 		r.ProductType = ""
 	case "pg_api_key":
-		r.HasPGAPIKey = false
+		r.PGAPIKey = ""
 	}
 }
 
 // full is an issue that every PG takes, with all that any of them asks for.
-func full(pg string) Request {
+func full(pg string) client.IssueRequest {
 	code, _ := VbankCode(pg, "004")
-	r := Request{
+	r := client.IssueRequest{
 		MerchantUID: "A20300102x0001", Amount: 35000, VbankCode: code, VbankDue: ahead(7), VbankHolder: "한빛상사", Name: "머그컵 외 2건",
 		BuyerName: "홍길동", BuyerEmail: "hong@example.com", BuyerTel: "010-0000-1234", BuyerAddr: "서울시 중구 세종대로 110", BuyerPostcode: "04524",
-		HasPGAPIKey: true,
+		PGAPIKey: "key",
 	}
 	if pg == "tosspayments" || pg == "ksnet" || pg == "welcome" { // they ignore it
 		r.VbankHolder = ""
@@ -144,92 +146,92 @@ func TestCheckIssue(t *testing.T) {
 	hangul := strings.Repeat("가", 200)
 	for _, test := range []struct {
 		pg     string
-		change func(*Request)
+		change func(*client.IssueRequest)
 		want   string
 	}{
 		// lengths in characters, of whatever PG
-		{"", func(r *Request) { r.MerchantUID = hangul[:40*3] }, ""},
-		{"", func(r *Request) { r.MerchantUID = hangul[:41*3] }, "merchant_uid TOO_LONG"},
-		{"", func(r *Request) { r.VbankHolder, r.Name = hangul[:16*3], hangul[:40*3] }, ""},
-		{"", func(r *Request) { r.VbankHolder, r.Name = hangul[:17*3], hangul[:41*3] }, "vbank_holder TOO_LONG, name TOO_LONG"},
-		{"", func(r *Request) { r.BuyerName, r.BuyerEmail = hangul[:17*3], strings.Repeat("a", 65) }, "buyer_name TOO_LONG, buyer_email TOO_LONG"},
-		{"", func(r *Request) { r.BuyerTel, r.BuyerAddr = strings.Repeat("0", 17), hangul[:129*3] }, "buyer_tel TOO_LONG, buyer_addr TOO_LONG"},
-		{"nobody.M", func(r *Request) { r.BuyerPostcode = "123456789" }, "buyer_postcode TOO_LONG"},
-		{"tosspayments", func(r *Request) { r.VbankKey = "12345678901234" }, "vbank_key TOO_LONG"},
-		{"tosspayments", func(r *Request) { r.VbankKey = "1234567890123" }, ""},
-		{"nice_v2", func(r *Request) { r.BusinessRegistrationNumber = "12345678901" }, "business_registration_number TOO_LONG"},
+		{"", func(r *client.IssueRequest) { r.MerchantUID = hangul[:40*3] }, ""},
+		{"", func(r *client.IssueRequest) { r.MerchantUID = hangul[:41*3] }, "merchant_uid TOO_LONG"},
+		{"", func(r *client.IssueRequest) { r.VbankHolder, r.Name = hangul[:16*3], hangul[:40*3] }, ""},
+		{"", func(r *client.IssueRequest) { r.VbankHolder, r.Name = hangul[:17*3], hangul[:41*3] }, "vbank_holder TOO_LONG, name TOO_LONG"},
+		{"", func(r *client.IssueRequest) { r.BuyerName, r.BuyerEmail = hangul[:17*3], strings.Repeat("a", 65) }, "buyer_name TOO_LONG, buyer_email TOO_LONG"},
+		{"", func(r *client.IssueRequest) { r.BuyerTel, r.BuyerAddr = strings.Repeat("0", 17), hangul[:129*3] }, "buyer_tel TOO_LONG, buyer_addr TOO_LONG"},
+		{"nobody.M", func(r *client.IssueRequest) { r.BuyerPostcode = "123456789" }, "buyer_postcode TOO_LONG"},
+		{"tosspayments", func(r *client.IssueRequest) { r.VbankKey = "12345678901234" }, "vbank_key TOO_LONG"},
+		{"tosspayments", func(r *client.IssueRequest) { r.VbankKey = "1234567890123" }, ""},
+		{"nice_v2", func(r *client.IssueRequest) { r.BusinessRegistrationNumber = "12345678901" }, "business_registration_number TOO_LONG"},
 		// what EUC-KR makes of them
-		{"", func(r *Request) { r.Name = "머그컵 😀" }, "name NOT_IN_EUCKR?"},
-		{"", func(r *Request) { r.Name = "똠방각하 ㈜ ￦ 株 ―" }, ""},
-		{"settle", func(r *Request) { r.BuyerName, r.BuyerAddr = "𠮷", "Zürich" }, "buyer_name NOT_IN_EUCKR?, buyer_addr NOT_IN_EUCKR?"},
-		{"nice.MID1", func(r *Request) { r.Name = hangul[:20*3] }, ""},
-		{"nice.MID1", func(r *Request) { r.Name = hangul[:20*3] + "!" }, "name TOO_MANY_BYTES?"},
-		{"나이스페이먼츠", func(r *Request) { r.BuyerName, r.VbankHolder = hangul[:16*3], hangul[:16*3] }, "vbank_holder TOO_MANY_BYTES?, buyer_name TOO_MANY_BYTES?"},
-		{"nice", func(r *Request) { r.MerchantUID, r.BuyerEmail = hangul[:33*3], strings.Repeat("a", 61) }, "merchant_uid TOO_MANY_BYTES?, buyer_email TOO_MANY_BYTES?"},
-		{"nice", func(r *Request) { r.Name = hangul[:41*3] }, "name TOO_LONG"},
-		{"inicis.M", func(r *Request) { r.Name, r.BuyerName = hangul[:21*3], hangul[:16*3] }, "name TOO_MANY_BYTES?, buyer_name TOO_MANY_BYTES?"},
-		{"settle", func(r *Request) { r.Name = hangul[:40*3] }, ""},
+		{"", func(r *client.IssueRequest) { r.Name = "머그컵 😀" }, "name NOT_IN_EUCKR?"},
+		{"", func(r *client.IssueRequest) { r.Name = "똠방각하 ㈜ ￦ 株 ―" }, ""},
+		{"settle", func(r *client.IssueRequest) { r.BuyerName, r.BuyerAddr = "𠮷", "Zürich" }, "buyer_name NOT_IN_EUCKR?, buyer_addr NOT_IN_EUCKR?"},
+		{"nice.MID1", func(r *client.IssueRequest) { r.Name = hangul[:20*3] }, ""},
+		{"nice.MID1", func(r *client.IssueRequest) { r.Name = hangul[:20*3] + "!" }, "name TOO_MANY_BYTES?"},
+		{"나이스페이먼츠", func(r *client.IssueRequest) { r.BuyerName, r.VbankHolder = hangul[:16*3], hangul[:16*3] }, "vbank_holder TOO_MANY_BYTES?, buyer_name TOO_MANY_BYTES?"},
+		{"nice", func(r *client.IssueRequest) { r.MerchantUID, r.BuyerEmail = hangul[:33*3], strings.Repeat("a", 61) }, "merchant_uid TOO_MANY_BYTES?, buyer_email TOO_MANY_BYTES?"},
+		{"nice", func(r *client.IssueRequest) { r.Name = hangul[:41*3] }, "name TOO_LONG"},
+		{"inicis.M", func(r *client.IssueRequest) { r.Name, r.BuyerName = hangul[:21*3], hangul[:16*3] }, "name TOO_MANY_BYTES?, buyer_name TOO_MANY_BYTES?"},
+		{"settle", func(r *client.IssueRequest) { r.Name = hangul[:40*3] }, ""},
 		// due dates
-		{"", func(r *Request) { r.VbankDue = noon.Unix() }, "vbank_due DUE_PAST"},
-		{"", func(r *Request) { r.VbankDue = noon.Unix() + 1 }, ""},
-		{"", func(r *Request) { r.VbankDue = -5 }, "vbank_due DUE_PAST"},
-		{"", func(r *Request) { r.VbankDue = ahead(9999) }, ""},
-		{"tosspayments", func(r *Request) { r.VbankDue = ahead(30) }, ""},
-		{"tosspayments", func(r *Request) { r.VbankDue = ahead(30) + 1 }, "vbank_due DUE_TOO_FAR"},
-		{"settle", func(r *Request) { r.VbankDue = ahead(365) }, ""},
-		{"settle", func(r *Request) { r.VbankDue = ahead(366) }, "vbank_due DUE_TOO_FAR"},
-		{"nice", func(r *Request) { r.VbankDue = ahead(366) }, ""},
-		{"smartro_v2", func(r *Request) { r.VbankDue -= 3600 }, "vbank_due DUE_ROUNDED?"},
-		{"welcome", func(r *Request) { r.VbankDue -= 60 }, ""},
-		{"welcome", func(r *Request) { r.VbankDue -= 59 }, "vbank_due DUE_ROUNDED?"},
+		{"", func(r *client.IssueRequest) { r.VbankDue = noon.Unix() }, "vbank_due DUE_PAST"},
+		{"", func(r *client.IssueRequest) { r.VbankDue = noon.Unix() + 1 }, ""},
+		{"", func(r *client.IssueRequest) { r.VbankDue = -5 }, "vbank_due DUE_PAST"},
+		{"", func(r *client.IssueRequest) { r.VbankDue = ahead(9999) }, ""},
+		{"tosspayments", func(r *client.IssueRequest) { r.VbankDue = ahead(30) }, ""},
+		{"tosspayments", func(r *client.IssueRequest) { r.VbankDue = ahead(30) + 1 }, "vbank_due DUE_TOO_FAR"},
+		{"settle", func(r *client.IssueRequest) { r.VbankDue = ahead(365) }, ""},
+		{"settle", func(r *client.IssueRequest) { r.VbankDue = ahead(366) }, "vbank_due DUE_TOO_FAR"},
+		{"nice", func(r *client.IssueRequest) { r.VbankDue = ahead(366) }, ""},
+		{"smartro_v2", func(r *client.IssueRequest) { r.VbankDue -= 3600 }, "vbank_due DUE_ROUNDED?"},
+		{"welcome", func(r *client.IssueRequest) { r.VbankDue -= 60 }, ""},
+		{"welcome", func(r *client.IssueRequest) { r.VbankDue -= 59 }, "vbank_due DUE_ROUNDED?"},
 		// amounts
-		{"", func(r *Request) { r.Amount = -1 }, "amount AMOUNT_TOO_SMALL"},
-		{"nice", func(r *Request) { r.Amount = 1 }, ""},
-		{"welcome", func(r *Request) { r.Amount = 299 }, "amount AMOUNT_TOO_SMALL"},
-		{"welcome", func(r *Request) { r.Amount = 300 }, ""},
-		{"settle", func(r *Request) { r.Amount = 1_000_000 }, ""},
-		{"settle", func(r *Request) { r.Amount = 1_000_001 }, "amount AMOUNT_UNUSUAL?"},
+		{"", func(r *client.IssueRequest) { r.Amount = -1 }, "amount AMOUNT_TOO_SMALL"},
+		{"nice", func(r *client.IssueRequest) { r.Amount = 1 }, ""},
+		{"welcome", func(r *client.IssueRequest) { r.Amount = 299 }, "amount AMOUNT_TOO_SMALL"},
+		{"welcome", func(r *client.IssueRequest) { r.Amount = 300 }, ""},
+		{"settle", func(r *client.IssueRequest) { r.Amount = 1_000_000 }, ""},
+		{"settle", func(r *client.IssueRequest) { r.Amount = 1_000_001 }, "amount AMOUNT_UNUSUAL?"},
 		// what a PG ignores, refuses or leaves to others
-		{"tosspayments", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
-		{"ksnet", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
-		{"welcome", func(r *Request) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
-		{"smartro_v2", func(r *Request) { r.MerchantUID = "A-1" }, "merchant_uid KEY_CHARACTERS"},
-		{"smartro_v2", func(r *Request) { r.MerchantUID = "09AZaz" }, ""},
-		{"smartro_v2.M", func(r *Request) { r.MerchantUID = "주문1" }, "merchant_uid KEY_CHARACTERS"},
-		{"settle", func(r *Request) { r.MerchantUID = "주문/1" }, ""},
-		{"ksnet", func(r *Request) { r.ProductType = "food" }, "product_type VALUE_INVALID"},
-		{"ksnet", func(r *Request) { r.ProductType = "real" }, ""},
-		{"nice", func(r *Request) { r.ProductType = "food" }, "product_type FIELD_OF_OTHER_PGS?"},
-		{"", func(r *Request) {
+		{"tosspayments", func(r *client.IssueRequest) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
+		{"ksnet", func(r *client.IssueRequest) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
+		{"welcome", func(r *client.IssueRequest) { r.VbankHolder = "한빛" }, "vbank_holder FIELD_IGNORED?"},
+		{"smartro_v2", func(r *client.IssueRequest) { r.MerchantUID = "A-1" }, "merchant_uid KEY_CHARACTERS"},
+		{"smartro_v2", func(r *client.IssueRequest) { r.MerchantUID = "09AZaz" }, ""},
+		{"smartro_v2.M", func(r *client.IssueRequest) { r.MerchantUID = "주문1" }, "merchant_uid KEY_CHARACTERS"},
+		{"settle", func(r *client.IssueRequest) { r.MerchantUID = "주문/1" }, ""},
+		{"ksnet", func(r *client.IssueRequest) { r.ProductType = "food" }, "product_type VALUE_INVALID"},
+		{"ksnet", func(r *client.IssueRequest) { r.ProductType = "real" }, ""},
+		{"nice", func(r *client.IssueRequest) { r.ProductType = "food" }, "product_type FIELD_OF_OTHER_PGS?"},
+		{"", func(r *client.IssueRequest) {
 			r.ProductType, r.VbankNum, r.VbankKey, r.TaxFree, r.BusinessRegistrationNumber = "real", "1", "2", won(0), "3"
 		}, ""},
-		{"settle", func(r *Request) { r.VbankNum, r.EscrowPassword = "01234", "5" }, ""},
-		{"smartro_v2", func(r *Request) { r.VbankNum = "01234" }, ""},
-		{"nice", func(r *Request) {
+		{"settle", func(r *client.IssueRequest) { r.VbankNum, r.EscrowPassword = "01234", "5" }, ""},
+		{"smartro_v2", func(r *client.IssueRequest) { r.VbankNum = "01234" }, ""},
+		{"nice", func(r *client.IssueRequest) {
 			r.VbankNum, r.VbankKey, r.EscrowPassword, r.FixedUnlimitedVbank = "01", "2", "3", true
 		},
 			"vbank_num FIELD_OF_OTHER_PGS?, vbank_key FIELD_OF_OTHER_PGS?, escrow_password FIELD_OF_OTHER_PGS?, fixed_unlimited_vbank FIELD_OF_OTHER_PGS?"},
-		{"settle", func(r *Request) { r.VbankKey = "1" }, "vbank_key FIELD_OF_OTHER_PGS?"},
-		{"nice_v2", func(r *Request) { r.BusinessRegistrationNumber = "1234567890" }, ""},
-		{"nice", func(r *Request) { r.BusinessRegistrationNumber = "1234567890" }, "business_registration_number FIELD_OF_OTHER_PGS?"},
-		{"settle", func(r *Request) { r.FixedUnlimitedVbank, r.VbankNum, r.Amount = true, "01234", 0 }, ""},
-		{"settle", func(r *Request) { r.FixedUnlimitedVbank = true }, "vbank_num FIELD_REQUIRED"},
-		{"settle", func(r *Request) {
+		{"settle", func(r *client.IssueRequest) { r.VbankKey = "1" }, "vbank_key FIELD_OF_OTHER_PGS?"},
+		{"nice_v2", func(r *client.IssueRequest) { r.BusinessRegistrationNumber = "1234567890" }, ""},
+		{"nice", func(r *client.IssueRequest) { r.BusinessRegistrationNumber = "1234567890" }, "business_registration_number FIELD_OF_OTHER_PGS?"},
+		{"settle", func(r *client.IssueRequest) { r.FixedUnlimitedVbank, r.VbankNum, r.Amount = true, "01234", 0 }, ""},
+		{"settle", func(r *client.IssueRequest) { r.FixedUnlimitedVbank = true }, "vbank_num FIELD_REQUIRED"},
+		{"settle", func(r *client.IssueRequest) {
 			r.FixedUnlimitedVbank, r.VbankNum, r.TaxFree, r.VatAmount = true, "01234", won(0), won(1)
 		}, "tax_free FIELD_NOT_TAKEN, vat_amount FIELD_NOT_TAKEN"},
-		{"settle", func(r *Request) { r.TaxFree = won(0) }, "tax_free FIELD_OF_OTHER_PGS?"},
-		{"nice", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(1000) }, "tax_free FIELD_DEPENDS_ON_MID?"},
-		{"nice_v2", func(r *Request) { r.TaxFree = won(1000) }, "tax_free FIELD_DEPENDS_ON_MID?"},
-		{"welcome", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(3500) }, "tax_free FIELD_DEPENDS_ON_MID?, vat_amount FIELD_DEPENDS_ON_MID?"},
-		{"welcome", func(r *Request) { r.VatAmount = won(3501) }, "vat_amount FIELD_DEPENDS_ON_MID?, vat_amount VAT_TOO_LARGE"},
-		{"ksnet", func(r *Request) { r.TaxFree, r.VatAmount = won(0), won(0) }, "tax_free FIELD_NOT_TAKEN, vat_amount FIELD_NOT_TAKEN"},
+		{"settle", func(r *client.IssueRequest) { r.TaxFree = won(0) }, "tax_free FIELD_OF_OTHER_PGS?"},
+		{"nice", func(r *client.IssueRequest) { r.TaxFree, r.VatAmount = won(0), won(1000) }, "tax_free FIELD_DEPENDS_ON_MID?"},
+		{"nice_v2", func(r *client.IssueRequest) { r.TaxFree = won(1000) }, "tax_free FIELD_DEPENDS_ON_MID?"},
+		{"welcome", func(r *client.IssueRequest) { r.TaxFree, r.VatAmount = won(0), won(3500) }, "tax_free FIELD_DEPENDS_ON_MID?, vat_amount FIELD_DEPENDS_ON_MID?"},
+		{"welcome", func(r *client.IssueRequest) { r.VatAmount = won(3501) }, "vat_amount FIELD_DEPENDS_ON_MID?, vat_amount VAT_TOO_LARGE"},
+		{"ksnet", func(r *client.IssueRequest) { r.TaxFree, r.VatAmount = won(0), won(0) }, "tax_free FIELD_NOT_TAKEN, vat_amount FIELD_NOT_TAKEN"},
 		// banks
-		{"welcome", func(r *Request) { r.VbankCode = "081" }, "vbank_code BANK_NOT_OPENED?"},
-		{"tosspayments", func(r *Request) { r.VbankCode = "090" }, "vbank_code BANK_NOT_OPENED?"},
-		{"settle", func(r *Request) { r.VbankCode = "090" }, "vbank_code BANK_NOT_OPENED?"},
-		{"nice", func(r *Request) { r.VbankCode = "039" }, "vbank_code BANK_NOT_OPENED?"},
-		{"tosspayments", func(r *Request) { r.VbankCode = "035" }, ""}, // VbankCode says it is not in the table
-		{"ksnet", func(r *Request) { r.VbankCode = "090" }, ""},
+		{"welcome", func(r *client.IssueRequest) { r.VbankCode = "081" }, "vbank_code BANK_NOT_OPENED?"},
+		{"tosspayments", func(r *client.IssueRequest) { r.VbankCode = "090" }, "vbank_code BANK_NOT_OPENED?"},
+		{"settle", func(r *client.IssueRequest) { r.VbankCode = "090" }, "vbank_code BANK_NOT_OPENED?"},
+		{"nice", func(r *client.IssueRequest) { r.VbankCode = "039" }, "vbank_code BANK_NOT_OPENED?"},
+		{"tosspayments", func(r *client.IssueRequest) { r.VbankCode = "035" }, ""}, // VbankCode says it is not in the table
+		{"ksnet", func(r *client.IssueRequest) { r.VbankCode = "090" }, ""},
 	} {
 		code, _, _ := Name(test.pg)
 		r := full(code)
@@ -246,15 +248,15 @@ func TestCheckIssue(t *testing.T) {
 func TestMessages(t *testing.T) {
 	for _, test := range []struct {
 		pg     string
-		change func(*Request)
+		change func(*client.IssueRequest)
 		want   string
 	}{
-		{"", func(r *Request) { r.VbankHolder = "" }, "the default PG requires vbank_holder: add it to the row"},
-		{"inicis.M", func(r *Request) { r.HasPGAPIKey = false }, "html5_inicis requires pg_api_key: take it from the PG's merchant console"},
-		{"nice", func(r *Request) { r.VbankNum = "1" }, "nice is not known to take vbank_num, only settle, smartro_v2: leave it out"},
-		{"nice", func(r *Request) { r.Name = strings.Repeat("가", 21) }, "nice takes 40 bytes of name in EUC-KR, not 42: better shorten it"},
-		{"", func(r *Request) { r.Name = "컵 😀" }, "the default PG may lose character 3 of name, which EUC-KR lacks: better write it otherwise"},
-		{"settle", func(r *Request) { r.VbankDue = ahead(370) }, "settle takes a vbank_due at most 365 days ahead, not 370: choose an earlier one"},
+		{"", func(r *client.IssueRequest) { r.VbankHolder = "" }, "the default PG requires vbank_holder: add it to the row"},
+		{"inicis.M", func(r *client.IssueRequest) { r.PGAPIKey = "" }, "html5_inicis requires pg_api_key: take it from the PG's merchant console"},
+		{"nice", func(r *client.IssueRequest) { r.VbankNum = "1" }, "nice is not known to take vbank_num, only settle, smartro_v2: leave it out"},
+		{"nice", func(r *client.IssueRequest) { r.Name = strings.Repeat("가", 21) }, "nice takes 40 bytes of name in EUC-KR, not 42: better shorten it"},
+		{"", func(r *client.IssueRequest) { r.Name = "컵 😀" }, "the default PG may lose character 3 of name, which EUC-KR lacks: better write it otherwise"},
+		{"settle", func(r *client.IssueRequest) { r.VbankDue = ahead(370) }, "settle takes a vbank_due at most 365 days ahead, not 370: choose an earlier one"},
 	} {
 		r := full(test.pg)
 		test.change(&r)
@@ -265,7 +267,7 @@ func TestMessages(t *testing.T) {
 }
 
 // readable checks that each message names the PG and its field, and gives nobody's data away.
-func readable(t *testing.T, pg string, r Request, breaches []Breach) {
+func readable(t *testing.T, pg string, r client.IssueRequest, breaches []Breach) {
 	t.Helper()
 	if _, _, known := Name(pg); !known {
 		pg = "the default PG"
@@ -286,13 +288,13 @@ func TestCheckUpdate(t *testing.T) {
 	for _, pg := range append(PGs(), "", "nobody") {
 		_, _, known := Name(pg)
 		for _, test := range []struct {
-			request Request
+			request client.IssueRequest
 			want    string
 		}{
-			{Request{Amount: 35000, VbankDue: ahead(7)}, ""},
-			{Request{VbankDue: ahead(7)}, ""},
-			{Request{}, "amount FIELD_REQUIRED"},
-			{Request{Amount: -1, VbankDue: noon.Unix()}, "amount AMOUNT_TOO_SMALL, vbank_due DUE_PAST"},
+			{client.IssueRequest{Amount: 35000, VbankDue: ahead(7)}, ""},
+			{client.IssueRequest{VbankDue: ahead(7)}, ""},
+			{client.IssueRequest{}, "amount FIELD_REQUIRED"},
+			{client.IssueRequest{Amount: -1, VbankDue: noon.Unix()}, "amount AMOUNT_TOO_SMALL, vbank_due DUE_PAST"},
 		} {
 			want := test.want
 			if said := unlisted(pg, Update); known && said != "" {
@@ -307,16 +309,16 @@ func TestCheckUpdate(t *testing.T) {
 	}
 	for _, test := range []struct {
 		pg      string
-		request Request
+		request client.IssueRequest
 		want    string
 	}{
-		{"", Request{Amount: 1}, ""},
-		{"settle", Request{Amount: 1}, "vbank_due FIELD_REQUIRED?"},
-		{"settle", Request{VbankDue: ahead(366)}, "vbank_due DUE_TOO_FAR?"},
-		{"settle", Request{VbankDue: ahead(1), TaxFree: won(0)}, "tax_free FIELD_NOT_TAKEN"},
-		{"nice", Request{Amount: 1, TaxFree: won(0)}, "pg PG_NOT_LISTED?"},
-		{"tosspayments", Request{VbankDue: ahead(31)}, "pg PG_NOT_LISTED?, vbank_due DUE_TOO_FAR?"},
-		{"welcome", Request{Amount: 299}, "pg PG_NOT_LISTED?, amount AMOUNT_TOO_SMALL"},
+		{"", client.IssueRequest{Amount: 1}, ""},
+		{"settle", client.IssueRequest{Amount: 1}, "vbank_due FIELD_REQUIRED?"},
+		{"settle", client.IssueRequest{VbankDue: ahead(366)}, "vbank_due DUE_TOO_FAR?"},
+		{"settle", client.IssueRequest{VbankDue: ahead(1), TaxFree: won(0)}, "tax_free FIELD_NOT_TAKEN"},
+		{"nice", client.IssueRequest{Amount: 1, TaxFree: won(0)}, "pg PG_NOT_LISTED?"},
+		{"tosspayments", client.IssueRequest{VbankDue: ahead(31)}, "pg PG_NOT_LISTED?, vbank_due DUE_TOO_FAR?"},
+		{"welcome", client.IssueRequest{Amount: 299}, "pg PG_NOT_LISTED?, amount AMOUNT_TOO_SMALL"},
 	} {
 		got := Check(test.pg, Update, test.request, noon)
 		if told(got) != test.want {
@@ -333,13 +335,13 @@ func TestCheckRevoke(t *testing.T) {
 		if said := unlisted(pg, Revoke); known && said != "" {
 			want = []string{said}
 		}
-		if got := told(Check(pg, Revoke, Request{HasPGAPIKey: true}, noon)); got != strings.Join(want, "") {
+		if got := told(Check(pg, Revoke, client.IssueRequest{PGAPIKey: "key"}, noon)); got != strings.Join(want, "") {
 			t.Errorf("%s: got %q, want %q", pg, got, want)
 		}
 		if pg == "html5_inicis" {
 			want = append(want, "pg_api_key FIELD_REQUIRED")
 		}
-		if got := told(Check(pg, Revoke, Request{}, noon)); got != strings.Join(want, "") {
+		if got := told(Check(pg, Revoke, client.IssueRequest{}, noon)); got != strings.Join(want, "") {
 			t.Errorf("%s without a key: got %q, want %q", pg, got, want)
 		}
 	}
@@ -447,7 +449,7 @@ func BenchmarkCheck(b *testing.B) {
 
 func ExampleCheck() {
 	now := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
-	request := Request{MerchantUID: "A-1", Amount: 200, VbankCode: "088", VbankDue: now.Add(48 * time.Hour).Unix(), BuyerName: "홍길동", VbankHolder: "한빛"}
+	request := client.IssueRequest{MerchantUID: "A-1", Amount: 200, VbankCode: "088", VbankDue: now.Add(48 * time.Hour).Unix(), BuyerName: "홍길동", VbankHolder: "한빛"}
 	for _, b := range Check("welcome", Issue, request, now) {
 		fmt.Println(b.Field, b.Rule, b.Warning)
 		fmt.Println(" ", b.Message)

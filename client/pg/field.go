@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/korean"
+
+	"vbankbatch/client"
 )
 
 // field is a set of parameters.
@@ -76,9 +78,9 @@ func (f field) each(yield func(field) bool) {
 	}
 }
 
-// text is the value of a parameter whose length has a limit. A switch, since a function in the table would move every
+// textOf is the value of a parameter whose length has a limit. A switch, since a function in the table would move every
 // request to the heap.
-func (r *Request) text(f field) string {
+func textOf(r *client.IssueRequest, f field) string {
 	switch f {
 	case merchantUID:
 		return r.MerchantUID

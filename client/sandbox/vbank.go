@@ -46,7 +46,7 @@ var banks = func() map[string]string {
 
 // issueRequest is the body of POST /vbanks once it is found to be well-formed.
 type issueRequest struct {
-	pg.Request
+	client.IssueRequest
 	customData     json.RawMessage
 	bank           string // KFTC, three digits
 	provider, pgID string // provider is "" for a default PG that nobody has named
@@ -84,12 +84,12 @@ func (s *Sandbox) parseIssue(q *request) (*issueRequest, error) {
 	if utf8.RuneCountInString(string(f.MerchantUID)) > 40 {
 		return nil, invalid("merchant_uid는 40자를 넘을 수 없습니다.")
 	}
-	r := &issueRequest{customData: f.CustomData, tier: q.tier, Request: pg.Request{
+	r := &issueRequest{customData: f.CustomData, tier: q.tier, IssueRequest: client.IssueRequest{
 		MerchantUID: string(f.MerchantUID), VbankCode: string(f.VbankCode), VbankHolder: string(f.VbankHolder), Name: string(f.Name),
 		BuyerName: string(f.BuyerName), BuyerEmail: string(f.BuyerEmail), BuyerTel: string(f.BuyerTel), BuyerAddr: string(f.BuyerAddr),
 		BuyerPostcode: string(f.BuyerPostcode), VbankNum: string(f.VbankNum), VbankKey: string(f.VbankKey), ProductType: string(f.ProductType),
 		BusinessRegistrationNumber: string(f.BusinessRegistrationNumber), EscrowPassword: string(f.EscrowPassword),
-		FixedUnlimitedVbank: f.FixedUnlimitedVbank == "true", HasPGAPIKey: s.goodPGAPIKey(q),
+		FixedUnlimitedVbank: f.FixedUnlimitedVbank == "true", PGAPIKey: s.goodPGAPIKey(q),
 	}}
 	var ok bool
 	if r.Amount, ok = f.Amount.whole(); !ok || r.Amount < 0 || r.Amount == 0 && !r.FixedUnlimitedVbank {
@@ -159,7 +159,7 @@ func (s *Sandbox) admit(r *issueRequest) error {
 	if s.isPaid(orderName{r.tier, r.MerchantUID}) {
 		return refused("이미 결제가 완료된 merchant_uid입니다.")
 	}
-	breaches := pg.Check(r.provider, pg.Issue, r.Request, s.config.Clock())
+	breaches := pg.Check(r.provider, pg.Issue, r.IssueRequest, s.config.Clock())
 	if err := refusal(breaches); err != nil {
 		return err
 	}
@@ -194,10 +194,13 @@ func refusal(breaches []pg.Breach) error {
 	return nil
 }
 
-// goodPGAPIKey reports whether a request holds the key that KG Inicis wants.
-func (s *Sandbox) goodPGAPIKey(q *request) bool {
+// goodPGAPIKey is the key that KG Inicis wants, if a request holds it.
+func (s *Sandbox) goodPGAPIKey(q *request) client.Secret {
 	key := q.query.Get("pg_api_key")
-	return key != "" && (s.config.PGAPIKey == "" || key == s.config.PGAPIKey)
+	if s.config.PGAPIKey != "" && key != s.config.PGAPIKey {
+		return ""
+	}
+	return client.Secret(key)
 }
 
 // account is the next account. Its numbers look random, come from the count of accounts and are each used once.
@@ -257,7 +260,7 @@ func (s *Sandbox) update(q *request) reply {
 		if amount == "" && due == "" {
 			return invalid("amount, vbank_due 파라메터가 누락되었습니다.")
 		}
-		var r pg.Request
+		var r client.IssueRequest
 		var ok bool
 		if amount != "" {
 			if r.Amount, ok = amount.whole(); !ok || r.Amount <= 0 {
@@ -282,7 +285,7 @@ func (s *Sandbox) update(q *request) reply {
 // revoke takes an account back: DELETE /vbanks/{imp_uid}.
 func (s *Sandbox) revoke(q *request) reply {
 	p, err := s.changeOf(q, func(p *Payment) error {
-		if err := refusal(pg.Check(p.PGProvider, pg.Revoke, pg.Request{HasPGAPIKey: s.goodPGAPIKey(q)}, s.config.Clock())); err != nil {
+		if err := refusal(pg.Check(p.PGProvider, pg.Revoke, client.IssueRequest{PGAPIKey: s.goodPGAPIKey(q)}, s.config.Clock())); err != nil {
 			return err
 		}
 		p.Status, p.FailedAt, p.FailReason = client.StatusFailed, s.now(), failRevoke
