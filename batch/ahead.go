@@ -195,7 +195,7 @@ func (r *run) repeated(ctx context.Context, repeats []*job) (doubtful []*job, er
 			for i, j := range chunk {
 				uids[i] = j.order.MerchantUID
 			}
-			found, err := r.api.Payments(client.WithTier(ctx, tier), uids)
+			found, err := r.api.Payments(ctx, tier, uids)
 			if fatal := endsReading(err); fatal != nil {
 				return nil, fatal
 			}
@@ -235,19 +235,19 @@ func (a *ahead) lookAhead(ctx context.Context, chunk []*job) error {
 		}
 	}
 	for tier, jobs := range byTier {
-		if err := a.lookAheadTier(client.WithTier(ctx, tier), jobs); err != nil {
+		if err := a.lookAheadTier(ctx, tier, jobs); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *ahead) lookAheadTier(ctx context.Context, jobs []*job) error {
+func (a *ahead) lookAheadTier(ctx context.Context, tier string, jobs []*job) error {
 	uids := make([]string, len(jobs))
 	for i, j := range jobs {
 		uids[i] = j.row.Request.MerchantUID
 	}
-	found, err := a.api.Payments(ctx, uids)
+	found, err := a.api.Payments(ctx, tier, uids)
 	if fatal := endsReading(err); fatal != nil {
 		return fatal
 	}
@@ -296,7 +296,7 @@ func (a *ahead) doubtOmitted(ctx context.Context, omitted []*job) error {
 	}
 	for i := range size {
 		j := omitted[i*len(omitted)/size]
-		payments, err := a.api.FindAll(ctx, j.row.Request.MerchantUID, "")
+		payments, err := a.api.FindAll(ctx, j.row.Tier, j.row.Request.MerchantUID, "")
 		if fatal := endsReading(err); fatal != nil {
 			return fatal
 		}

@@ -108,7 +108,7 @@ func (a *auditing) chunk(ctx context.Context, chunk []*ledger.Entry) error {
 	for i, e := range chunk {
 		uids[i] = e.MerchantUID
 	}
-	found, err := a.api.Payments(client.WithTier(ctx, chunk[0].Tier), uids)
+	found, err := a.api.Payments(ctx, chunk[0].Tier, uids)
 	if err != nil && !oneByOne(err) {
 		return err
 	}
@@ -180,12 +180,11 @@ func (a *auditing) closely(ctx context.Context, e ledger.Entry, ripe bool) error
 
 // all returns every payment of an order, and the one that the ledger claims though no list holds it.
 func (r *run) all(ctx context.Context, e *ledger.Entry) ([]client.Payment, error) {
-	ctx = client.WithTier(ctx, e.Tier)
-	payments, err := r.api.FindAll(ctx, e.MerchantUID, "")
+	payments, err := r.api.FindAll(ctx, e.Tier, e.MerchantUID, "")
 	if err != nil || e.State != ledger.Issued || !missing(e, payments) {
 		return payments, err
 	}
-	own, err := r.api.Payment(ctx, e.ImpUID)
+	own, err := r.api.Payment(ctx, e.Tier, e.ImpUID)
 	switch {
 	case client.KindOf(err) == client.NotFound:
 		return payments, nil

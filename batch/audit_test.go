@@ -32,7 +32,7 @@ func TestAuditSeveral(t *testing.T) {
 			}
 			w.expect(got, "A-1 conflict SEVERAL_ACCOUNTS", "A-2 already_issued")
 		}
-		if _, err := w.client.Revoke(t.Context(), string(other.ImpUID), ""); err != nil {
+		if _, err := w.client.Revoke(t.Context(), string(other.ImpUID), client.RevokeRequest{}); err != nil {
 			t.Fatal(err)
 		}
 		got, err = w.run(t.Context(), p)

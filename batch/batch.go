@@ -21,15 +21,15 @@ import (
 type API interface {
 	Issue(context.Context, client.IssueRequest) (client.Payment, error)
 	Update(ctx context.Context, impUID string, request client.UpdateRequest) (client.Payment, error)
-	Revoke(ctx context.Context, impUID string, pgAPIKey client.Secret) (client.Payment, error)
+	Revoke(ctx context.Context, impUID string, request client.RevokeRequest) (client.Payment, error)
 	LookUp
 }
 
 // LookUp is the part of the API that changes nothing.
 type LookUp interface {
-	Payment(ctx context.Context, impUID string) (client.Payment, error)
-	Payments(ctx context.Context, merchantUIDs []string) (map[string][]client.Payment, error)
-	FindAll(ctx context.Context, merchantUID, status string) ([]client.Payment, error)
+	Payment(ctx context.Context, tier, impUID string) (client.Payment, error)
+	Payments(ctx context.Context, tier string, merchantUIDs []string) (map[string][]client.Payment, error)
+	FindAll(ctx context.Context, tier, merchantUID, status string) ([]client.Payment, error)
 	ServerTime() time.Time
 }
 

@@ -21,7 +21,7 @@ const maxTries = 3
 // seconds later. So that it was not is believed only after the doubt wait, as with an issue; until then the row waits.
 
 func (r *run) update(ctx context.Context, j *job) {
-	request := client.UpdateRequest{Amount: j.row.Request.Amount, VbankDue: j.row.Request.VbankDue}
+	request := client.UpdateRequest{Tier: j.row.Tier, Amount: j.row.Request.Amount, VbankDue: j.row.Request.VbankDue}
 	r.change(ctx, j, change{
 		status: Updated,
 		send: func(impUID string) (client.Payment, error) {
@@ -48,7 +48,7 @@ func (r *run) revoke(ctx context.Context, j *job) {
 			if pg.NeedsAPIKey(j.order.PGProvider) {
 				key = r.options.PGAPIKeys.For(j.order.PGID)
 			}
-			return r.api.Revoke(ctx, impUID, key)
+			return r.api.Revoke(ctx, impUID, client.RevokeRequest{Tier: j.row.Tier, PGAPIKey: key})
 		},
 		done: func() bool { return j.order.State == ledger.Revoked },
 		keep: func() { j.order.State = ledger.Revoked },
@@ -148,7 +148,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 // changedAllTheSame asks whether an account is as a change asked that was refused: a gateway in front of the API may refuse
 // what it has passed on. If the API cannot be asked the refusal is believed.
 func (r *run) changedAllTheSame(ctx context.Context, j *job, impUID string, c change) bool {
-	payment, err := r.api.Payment(ctx, impUID)
+	payment, err := r.api.Payment(ctx, j.row.Tier, impUID)
 	if err != nil {
 		return false
 	}
@@ -208,7 +208,7 @@ func (a *accounts) lock(impUID string) (unlock func(), before bool) {
 
 // refresh asks how the account of an order stands whose change is in doubt, and decides the row by that.
 func (r *run) refresh(ctx context.Context, j *job) {
-	payment, err := r.api.Payment(ctx, j.order.ImpUID)
+	payment, err := r.api.Payment(ctx, j.row.Tier, j.order.ImpUID)
 	if err != nil {
 		r.record(j, r.notAsked(j, err))
 		return
@@ -257,7 +257,7 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 	if j.order.ImpUID != "" {
 		return j.order.ImpUID, true
 	}
-	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, client.StatusReady)
+	payments, err := r.api.FindAll(ctx, j.row.Tier, j.row.Request.MerchantUID, client.StatusReady)
 	if err != nil && client.KindOf(err) != client.NotFound {
 		r.record(j, r.refusal(j, err))
 		return "", false
@@ -276,7 +276,7 @@ func (r *run) account(ctx context.Context, j *job) (string, bool) {
 
 // look asks the API how the account stands. found: the row is settled by that. ok is false when it could not be had.
 func (r *run) look(ctx context.Context, j *job, impUID string, c change) (found, ok bool) {
-	payment, err := r.api.Payment(ctx, impUID)
+	payment, err := r.api.Payment(ctx, j.row.Tier, impUID)
 	if err != nil {
 		result := r.refusal(j, err)
 		if j.tried {

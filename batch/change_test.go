@@ -116,7 +116,7 @@ func TestChangeInDoubtIsWaitedFor(t *testing.T) {
 				case "update":
 					got, _ = w.run(t.Context(), plan(t, "주문번호,금액,처리", "A,2000,변경"))
 					time.Sleep(time.Minute)
-					payments, err := w.client.FindAll(t.Context(), "A", "")
+					payments, err := w.client.FindAll(t.Context(), "", "A", "")
 					if err != nil || payments[0].Amount != 2000 {
 						t.Errorf("the earlier update came after the later one: %v, %v", payments, err)
 					}
@@ -147,7 +147,7 @@ func TestOneChangeAtATime(t *testing.T) {
 		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000")); err != nil {
 			t.Fatal(err)
 		}
-		payments, err := w.client.FindAll(t.Context(), "A", "")
+		payments, err := w.client.FindAll(t.Context(), "", "A", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,8 +120,8 @@ func (m mortalAPI) Update(ctx context.Context, impUID string, request client.Upd
 	return m.change(func() (client.Payment, error) { return m.API.Update(ctx, impUID, request) })
 }
 
-func (m mortalAPI) Revoke(ctx context.Context, impUID string, key client.Secret) (client.Payment, error) {
-	return m.change(func() (client.Payment, error) { return m.API.Revoke(ctx, impUID, key) })
+func (m mortalAPI) Revoke(ctx context.Context, impUID string, request client.RevokeRequest) (client.Payment, error) {
+	return m.change(func() (client.Payment, error) { return m.API.Revoke(ctx, impUID, request) })
 }
 
 // TestLedgerFails fails each single write of a run in turn, with and without its effect, and kills the run at each, with 1

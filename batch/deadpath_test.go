@@ -199,7 +199,7 @@ func runOverPath(t *testing.T) {
 	var group sync.WaitGroup
 	for range 8 { // connections for the issues that will be written once the path is dead
 		group.Go(func() {
-			if _, err := c.FindAll(ctx, "nobody's", ""); err != nil {
+			if _, err := c.FindAll(ctx, "", "nobody's", ""); err != nil {
 				t.Error(err)
 			}
 		})

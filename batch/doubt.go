@@ -91,16 +91,16 @@ func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, f
 		byTier[d.order.Tier] = append(byTier[d.order.Tier], d)
 	}
 	for tier, doubts := range byTier {
-		askTier(client.WithTier(ctx, tier), api, doubts, tell)
+		askTier(ctx, api, tier, doubts, tell)
 	}
 }
 
-func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note say.Message)) {
+func askTier(ctx context.Context, api LookUp, tier string, doubts []*doubt, tell func(d *doubt, found finding, note say.Message)) {
 	uids := make([]string, len(doubts))
 	for i, d := range doubts {
 		uids[i] = d.order.MerchantUID
 	}
-	known, err := api.Payments(ctx, uids)
+	known, err := api.Payments(ctx, tier, uids)
 	together := err == nil
 	if oneByOne(err) {
 		err = nil
@@ -122,7 +122,7 @@ func askTier(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doub
 			continue
 		}
 		closely.Go(func() error {
-			all, err := api.FindAll(ctx, d.order.MerchantUID, "")
+			all, err := api.FindAll(ctx, tier, d.order.MerchantUID, "")
 			switch {
 			case err != nil:
 				tell(d, unasked, say.Of(err))

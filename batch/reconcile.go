@@ -7,7 +7,6 @@ import (
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
-	"vbankbatch/client"
 	"vbankbatch/client/say"
 )
 
@@ -113,7 +112,7 @@ func settleChanges(ctx context.Context, api LookUp, book Ledger, orders []ledger
 // settleChange reports whether there is nothing more to be done about an order. Only when it is ripe is it believed of an
 // account that is as before that it was not changed.
 func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Entry, ripe bool, tell func(Settled)) (settled bool, err error) {
-	payment, err := api.Payment(client.WithTier(ctx, order.Tier), order.ImpUID)
+	payment, err := api.Payment(ctx, order.Tier, order.ImpUID)
 	if err != nil {
 		tell(Settled{Order: order, Status: Unknown, Note: say.Of(err)})
 		return true, nil

@@ -178,7 +178,6 @@ func (r *run) process(ctx context.Context, j *job) {
 		r.drop(j)
 		return
 	}
-	ctx = client.WithTier(ctx, j.row.Tier)
 	defer func() {
 		if crash := recover(); crash != nil { // an intent that was made stays in the ledger, in doubt
 			r.stop(say.Errorf("line %d: internal error: %v", j.row.Line, crash))
@@ -259,6 +258,7 @@ func (r *run) issue(ctx context.Context, j *job) {
 	}
 	j.stage = inDoubt // until an answer settles it
 	request := j.row.Request
+	request.Tier = j.row.Tier
 	if _, mid, _ := pg.Name(j.row.PG); pg.NeedsAPIKey(j.row.PG) {
 		request.PGAPIKey = r.options.PGAPIKeys.For(mid)
 	}
@@ -325,7 +325,7 @@ func atOtherBank(asked string, account *ledger.Account) (code string, note say.M
 // takeOver decides an order for which the look-up ahead found payments that this ledger does not know: another
 // program made them, or the ledger was lost.
 func (r *run) takeOver(ctx context.Context, j *job) {
-	payments, err := r.api.FindAll(ctx, j.row.Request.MerchantUID, "")
+	payments, err := r.api.FindAll(ctx, j.row.Tier, j.row.Request.MerchantUID, "")
 	if err != nil {
 		r.record(j, r.notAsked(j, err))
 		return

@@ -82,7 +82,7 @@ func TestBeingMade(t *testing.T) {
 	faked(t, sandbox.Config{Fault: once(sandbox.DropAfter)}, func(t *testing.T, w *world) {
 		began := time.Now()
 		api := bent{API: w.client, findAll: func(uid string) ([]client.Payment, error) {
-			all, err := w.client.FindAll(context.Background(), uid, "")
+			all, err := w.client.FindAll(context.Background(), "", uid, "")
 			for i := range all {
 				if time.Since(began) < 20*time.Second {
 					all[i].VbankNum = ""
@@ -153,7 +153,7 @@ func TestNotTheAccount(t *testing.T) {
 				w.opts.RemoteCheck, w.opts.Audit = false, nil
 				time.AfterFunc(10*time.Second, func() { w.other("A", won) })
 				api := bent{API: w.client, findAll: func(uid string) ([]client.Payment, error) {
-					all, err := w.client.FindAll(context.Background(), uid, "")
+					all, err := w.client.FindAll(context.Background(), "", uid, "")
 					for i := range all {
 						if name == "no number" {
 							all[i].VbankNum = ""
@@ -209,7 +209,7 @@ func TestFoundForOtherFigures(t *testing.T) {
 			if time.Since(began) < time.Second {
 				return nil, nil
 			}
-			return w.client.Payments(context.Background(), uids)
+			return w.client.Payments(context.Background(), "", uids)
 		}
 		got, err = w.with(slow, plan(t, "주문번호,금액", "A,2000"))
 		if err != nil {
@@ -227,7 +227,7 @@ func TestAdoptedIsLookedAtClosely(t *testing.T) {
 		api := bent{API: w.client}
 		adopted := false
 		api.many = func(uids []string) (map[string][]client.Payment, error) {
-			found, err := w.client.Payments(context.Background(), uids)
+			found, err := w.client.Payments(context.Background(), "", uids)
 			if adopted {
 				w.other("A", 1000)
 			}
@@ -248,7 +248,7 @@ func TestSentTwiceIsLookedAtClosely(t *testing.T) {
 	faked(t, sandbox.Config{Fault: once(sandbox.DropBefore)}, func(t *testing.T, w *world) {
 		w.opts.RemoteCheck = false
 		api := bent{API: w.client, many: func(uids []string) (map[string][]client.Payment, error) {
-			found, err := w.client.Payments(context.Background(), uids)
+			found, err := w.client.Payments(context.Background(), "", uids)
 			if w.api.Ready("A") == 1 {
 				w.other("A", 1000)
 			}
@@ -296,7 +296,7 @@ func TestCloseLookFails(t *testing.T) {
 					failed = true
 					return nil, &client.Error{Op: "GET /payments/findAll/{merchant_uid}", Kind: client.ServerError}
 				}
-				return w.client.FindAll(context.Background(), uid, "")
+				return w.client.FindAll(context.Background(), "", uid, "")
 			}}
 		w.opts.Audit = nil
 		got, err := w.with(api, plan(t, "주문번호,금액", "A,1000"))

@@ -243,7 +243,7 @@ func TestRemoteCheck(t *testing.T) {
 		if err := w.api.Pay(string(w.other("paid", 1000).ImpUID)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.client.Revoke(context.Background(), string(w.other("revoked", 1000).ImpUID), ""); err != nil {
+		if _, err := w.client.Revoke(context.Background(), string(w.other("revoked", 1000).ImpUID), client.RevokeRequest{}); err != nil {
 			t.Fatal(err)
 		}
 		p := plan(t, "주문번호,금액", "same,1000", "differs,1000", "twice,1000", "paid,1000", "revoked,1000", "new,1000")
@@ -802,32 +802,32 @@ func (b bent) Update(ctx context.Context, impUID string, request client.UpdateRe
 	return b.API.Update(ctx, impUID, request)
 }
 
-func (b bent) Payment(ctx context.Context, impUID string) (client.Payment, error) {
+func (b bent) Payment(ctx context.Context, tier, impUID string) (client.Payment, error) {
 	if b.payment != nil {
 		return b.payment(impUID)
 	}
-	return b.API.Payment(ctx, impUID)
+	return b.API.Payment(ctx, tier, impUID)
 }
 
-func (b bent) Revoke(ctx context.Context, impUID string, key client.Secret) (client.Payment, error) {
+func (b bent) Revoke(ctx context.Context, impUID string, request client.RevokeRequest) (client.Payment, error) {
 	if b.revoke != nil {
 		return b.revoke(impUID)
 	}
-	return b.API.Revoke(ctx, impUID, key)
+	return b.API.Revoke(ctx, impUID, request)
 }
 
-func (b bent) Payments(ctx context.Context, uids []string) (map[string][]client.Payment, error) {
+func (b bent) Payments(ctx context.Context, tier string, uids []string) (map[string][]client.Payment, error) {
 	if b.many != nil {
 		return b.many(uids)
 	}
-	return b.API.Payments(ctx, uids)
+	return b.API.Payments(ctx, tier, uids)
 }
 
-func (b bent) FindAll(ctx context.Context, uid, status string) ([]client.Payment, error) {
+func (b bent) FindAll(ctx context.Context, tier, uid, status string) ([]client.Payment, error) {
 	if b.findAll != nil {
 		return b.findAll(uid)
 	}
-	return b.API.FindAll(ctx, uid, status)
+	return b.API.FindAll(ctx, tier, uid, status)
 }
 
 func (b bent) ServerTime() time.Time {
@@ -1118,11 +1118,11 @@ func TestLostThenRefused(t *testing.T) {
 		tries := 0
 		api := bent{API: w.client, revoke: func(impUID string) (client.Payment, error) {
 			if tries++; tries == 1 {
-				time.AfterFunc(time.Millisecond, func() { w.client.Revoke(context.Background(), impUID, "") })
+				time.AfterFunc(time.Millisecond, func() { w.client.Revoke(context.Background(), impUID, client.RevokeRequest{}) })
 				return client.Payment{}, errLost
 			}
 			time.Sleep(10 * time.Millisecond)
-			return w.client.Revoke(context.Background(), impUID, "")
+			return w.client.Revoke(context.Background(), impUID, client.RevokeRequest{})
 		}}
 		got, err := w.with(api, plan(t, "주문번호,처리", "A,말소"))
 		if err != nil {
@@ -1151,7 +1151,7 @@ func TestLostThenNotToldOf(t *testing.T) {
 			w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 1500})
 			return client.Payment{}, errLost
 		}, revoke: func(impUID string) (client.Payment, error) {
-			w.client.Revoke(context.Background(), impUID, "")
+			w.client.Revoke(context.Background(), impUID, client.RevokeRequest{})
 			return client.Payment{}, errLost
 		}, payment: refused}
 		changes := plan(t, "주문번호,금액,action", "A,1500,update", "B,,revoke")

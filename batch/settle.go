@@ -45,7 +45,6 @@ func Settle(ctx context.Context, api LookUp, book Ledger, v Verdict) (ledger.Ent
 	if err != nil {
 		return e, err
 	}
-	ctx = client.WithTier(ctx, v.Order.Tier)
 	if v.ImpUID == "" {
 		e, err = settledAsNone(ctx, api, e)
 	} else {
@@ -60,7 +59,7 @@ func Settle(ctx context.Context, api LookUp, book Ledger, v Verdict) (ledger.Ent
 }
 
 func settledAs(ctx context.Context, api LookUp, e ledger.Entry, impUID string) (ledger.Entry, error) {
-	payment, err := api.Payment(ctx, impUID)
+	payment, err := api.Payment(ctx, e.Tier, impUID)
 	switch {
 	case client.KindOf(err) == client.NotFound:
 		return e, say.Errorf("the API knows no %s", impUID)
@@ -79,12 +78,12 @@ func settledAs(ctx context.Context, api LookUp, e ledger.Entry, impUID string) (
 }
 
 func settledAsNone(ctx context.Context, api LookUp, e ledger.Entry) (ledger.Entry, error) {
-	payments, err := api.FindAll(ctx, e.MerchantUID, "")
+	payments, err := api.FindAll(ctx, e.Tier, e.MerchantUID, "")
 	if err != nil {
 		return e, err
 	}
 	if e.ImpUID != "" && missing(&e, payments) {
-		claimed, err := api.Payment(ctx, e.ImpUID)
+		claimed, err := api.Payment(ctx, e.Tier, e.ImpUID)
 		if err == nil {
 			payments = append(payments, claimed)
 		} else if client.KindOf(err) != client.NotFound {

@@ -31,7 +31,7 @@ func TestSettle(t *testing.T) {
 		w.expect(got, "A-1 unknown REPLY_DIFFERS", "A-2 unknown REPLY_DIFFERS", "A-3 issued")
 		found := w.other("A-1", 1000)
 		elsewhere := w.other("B-1", 1000)
-		revoked, err := w.client.Revoke(t.Context(), string(w.other("A-2", 2000).ImpUID), "")
+		revoked, err := w.client.Revoke(t.Context(), string(w.other("A-2", 2000).ImpUID), client.RevokeRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestSettle(t *testing.T) {
 			case "imp_lost":
 				return client.Payment{}, errLost
 			}
-			return w.client.Payment(t.Context(), impUID)
+			return w.client.Payment(t.Context(), "", impUID)
 		}
 
 		book := w.book()
@@ -90,7 +90,7 @@ func TestSettleAsNone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		all, err := w.client.FindAll(client.WithTier(t.Context(), "001"), "A", "")
+		all, err := w.client.FindAll(t.Context(), "001", "A", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,16 +120,6 @@ func New(config Config) (*Client, error) {
 	}, nil
 }
 
-type tierKey struct{}
-
-// WithTier returns a context whose calls carry the Tier header, which names a sub-merchant; "" adds none.
-func WithTier(ctx context.Context, tier string) context.Context {
-	if tier == "" {
-		return ctx
-	}
-	return context.WithValue(ctx, tierKey{}, tier)
-}
-
 // Address returns the one spelling of an API's address: lower case, without the scheme's own port or a slash at the
 // end; "" is DefaultURL. It refuses what would carry credentials in the clear, or is no base of an API.
 func Address(base string) (string, error) {
@@ -204,6 +194,7 @@ func (c *Client) Requests() int64 { return c.requests.Load() }
 type call struct {
 	method, path string
 	endpoint     string // the path without ids, for errors and logs
+	tier         string // of the Tier header; "" sends none
 	query        url.Values
 	body         any  // marshalled as JSON when not nil
 	look         bool // only looks: may be repeated, and broken off, at any time
@@ -430,8 +421,8 @@ func (c *Client) build(ctx context.Context, k call, token string, body []byte) (
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	if tier, ok := ctx.Value(tierKey{}).(string); ok && !k.bare {
-		request.Header.Set("Tier", tier)
+	if k.tier != "" && !k.bare {
+		request.Header.Set("Tier", k.tier)
 	}
 	return request, nil
 }

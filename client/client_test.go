@@ -361,7 +361,7 @@ func TestNotSentAgainByItself(t *testing.T) {
 func TestChangeOfAnotherAccount(t *testing.T) {
 	c := serve(t, reply(200, good))
 	_, err := c.Update(t.Context(), "imp_2", client.UpdateRequest{Amount: 1000})
-	_, err2 := c.Revoke(t.Context(), "imp_2", "")
+	_, err2 := c.Revoke(t.Context(), "imp_2", client.RevokeRequest{})
 	for _, err := range []error{err, err2} {
 		if fault, ok := errors.AsType[*client.Error](err); !ok || fault.Kind != client.Mismatch || !fault.Acted || fault.ImpUID != "imp_1" {
 			t.Errorf("%+v", err)
@@ -372,8 +372,8 @@ func TestChangeOfAnotherAccount(t *testing.T) {
 // TestAnotherPayment does not take for an answer a payment that nobody asked about.
 func TestAnotherPayment(t *testing.T) {
 	c := serve(t, reply(200, good))
-	_, err := c.Payment(t.Context(), "imp_2")
-	_, err2 := c.Find(t.Context(), "A-2", "")
+	_, err := c.Payment(t.Context(), "", "imp_2")
+	_, err2 := c.Find(t.Context(), "", "A-2", "")
 	if client.KindOf(err) != client.Mismatch || client.KindOf(err2) != client.Mismatch {
 		t.Errorf("%v, %v", err, err2)
 	}
@@ -391,7 +391,7 @@ func TestLiving(t *testing.T) {
 // TestListOfOthers does not take for an answer a list that tells of orders that nobody asked for.
 func TestListOfOthers(t *testing.T) {
 	c := serve(t, reply(207, `{"code":0,"message":null,"response":[`+goodPayment+`,`+strings.ReplaceAll(goodPayment, "A-1", "A-2")+`]}`))
-	if found, err := c.Payments(t.Context(), []string{"A-1"}); client.KindOf(err) != client.Mismatch {
+	if found, err := c.Payments(t.Context(), "", []string{"A-1"}); client.KindOf(err) != client.Mismatch {
 		t.Errorf("%v, %v", found, err)
 	}
 }
@@ -399,7 +399,7 @@ func TestListOfOthers(t *testing.T) {
 // TestNoList does not take for an empty list a reply that says success and holds none.
 func TestNoList(t *testing.T) {
 	c := serve(t, reply(207, `{"code":0,"message":null}`))
-	if found, err := c.Payments(t.Context(), []string{"A-1"}); client.KindOf(err) != client.Malformed {
+	if found, err := c.Payments(t.Context(), "", []string{"A-1"}); client.KindOf(err) != client.Malformed {
 		t.Errorf("%v, %v", found, err)
 	}
 }
@@ -429,7 +429,7 @@ func TestTier(t *testing.T) {
 		}
 		return answer(r, 200, good), nil
 	})})
-	if _, err := c.Issue(client.WithTier(t.Context(), "001"), client.IssueRequest{MerchantUID: "A-1"}); err != nil {
+	if _, err := c.Issue(t.Context(), client.IssueRequest{MerchantUID: "A-1", Tier: "001"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprintf("%q", tiers); got != `["/users/getToken " "/vbanks 001"]` {
@@ -445,11 +445,11 @@ func TestListThatLacksOrders(t *testing.T) {
 		`[` + goodPayment + `,` + strings.ReplaceAll(goodPayment, "A-1", "A-2") + `]`: "",
 	} {
 		c := serve(t, reply(200, `{"code":0,"message":null,"response":`+body+`}`))
-		if found, err := c.Payments(t.Context(), []string{"A-1", "A-2"}); client.KindOf(err) != want || want == "" && len(found) != 2 {
+		if found, err := c.Payments(t.Context(), "", []string{"A-1", "A-2"}); client.KindOf(err) != want || want == "" && len(found) != 2 {
 			t.Errorf("%s: %v, %v", body, found, err)
 		}
 		part := serve(t, reply(207, `{"code":0,"message":null,"response":`+body+`}`))
-		if _, err := part.Payments(t.Context(), []string{"A-1", "A-2"}); err != nil {
+		if _, err := part.Payments(t.Context(), "", []string{"A-1", "A-2"}); err != nil {
 			t.Errorf("207 %s: %v", body, err)
 		}
 	}
@@ -493,7 +493,7 @@ func TestLookUpsAreRepeated(t *testing.T) {
 		}
 		io.WriteString(w, good)
 	})
-	if _, err := c.Payment(context.Background(), "imp_1"); err != nil || tries.Load() != 3 {
+	if _, err := c.Payment(context.Background(), "", "imp_1"); err != nil || tries.Load() != 3 {
 		t.Errorf("after %d tries: %v", tries.Load(), err)
 	}
 }
@@ -504,7 +504,7 @@ func TestNoSecretInErrors(t *testing.T) {
 	for _, handle := range []http.HandlerFunc{hangUp(true, ""), reply(500, ""), reply(200, "{"), reply(200, `{"code":1,"message":"hashData 불일치"}`)} {
 		c := serve(t, handle)
 		_, err := c.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1", PGAPIKey: secret})
-		_, err2 := c.Revoke(context.Background(), "imp_1", secret)
+		_, err2 := c.Revoke(context.Background(), "imp_1", client.RevokeRequest{PGAPIKey: secret})
 		for _, err := range []error{err, err2} {
 			for text := range func(yield func(string) bool) {
 				for e := err; e != nil; e = errors.Unwrap(e) {
@@ -656,7 +656,7 @@ func TestAnswerAfterAnotherIsWhole(t *testing.T) {
 			}
 			return answer(r, 200, `{"code":0,"message":"","response":{"imp_uid":"imp_1","amount":1000}}`), nil
 		})})
-		payment, err := c.Payment(t.Context(), "imp_1")
+		payment, err := c.Payment(t.Context(), "", "imp_1")
 		if err != nil || payment.Status != "" || n < 2 {
 			t.Errorf("%+v, %v after %d replies", payment, err, n)
 		}

@@ -36,7 +36,7 @@ func TestMeasures(t *testing.T) {
 		api.status = func(time.Time, int) int { return http.StatusBadGateway }
 		c.Issue(t.Context(), client.IssueRequest{MerchantUID: "A-1"})
 		api.status = func(time.Time, int) int { return http.StatusNotFound }
-		c.Payment(t.Context(), "imp_1")
+		c.Payment(t.Context(), "", "imp_1")
 		told := c.Measures()
 		if !told.Started.Equal(began) || told.Waited < 1700*time.Millisecond || told.Waited > time.Since(began) {
 			t.Errorf("started %v, waited %v", told.Started, told.Waited)

@@ -240,9 +240,9 @@ func number(raw []byte) (int64, bool) {
 
 // Payment looks one payment up by PortOne's id, test-channel payments included: GET /payments/{imp_uid}.
 // The error's kind is NotFound when there is none.
-func (c *Client) Payment(ctx context.Context, impUID string) (Payment, error) {
+func (c *Client) Payment(ctx context.Context, tier, impUID string) (Payment, error) {
 	var payment Payment
-	k := call{method: http.MethodGet, path: "/payments/" + segment(impUID), endpoint: "/payments/{imp_uid}",
+	k := call{method: http.MethodGet, tier: tier, path: "/payments/" + segment(impUID), endpoint: "/payments/{imp_uid}",
 		query: url.Values{"include_sandbox": {"true"}}, look: true}
 	if err := c.do(ctx, k, &payment); err != nil {
 		return Payment{}, err
@@ -255,9 +255,9 @@ func (c *Client) Payment(ctx context.Context, impUID string) (Payment, error) {
 
 // Find looks up the newest payment of an order: GET /payments/find/{merchant_uid}[/{status}]; status "" means any.
 // The error's kind is NotFound when there is none.
-func (c *Client) Find(ctx context.Context, merchantUID, status string) (Payment, error) {
+func (c *Client) Find(ctx context.Context, tier, merchantUID, status string) (Payment, error) {
 	var payment Payment
-	k := call{method: http.MethodGet, path: "/payments/find/" + segment(merchantUID), endpoint: "/payments/find/{merchant_uid}", look: true}
+	k := call{method: http.MethodGet, tier: tier, path: "/payments/find/" + segment(merchantUID), endpoint: "/payments/find/{merchant_uid}", look: true}
 	if status != "" {
 		k.path += "/" + segment(status)
 	}
@@ -279,8 +279,8 @@ const (
 // FindAll looks up every payment of an order, newest first: GET /payments/findAll/{merchant_uid}[/{status}];
 // status "" means any. An order without one is an empty list, not an error. Just after a lost reply that is no
 // proof: the account may still be being made.
-func (c *Client) FindAll(ctx context.Context, merchantUID, status string) ([]Payment, error) {
-	k := call{method: http.MethodGet, path: "/payments/findAll/" + segment(merchantUID), endpoint: "/payments/findAll/{merchant_uid}", look: true}
+func (c *Client) FindAll(ctx context.Context, tier, merchantUID, status string) ([]Payment, error) {
+	k := call{method: http.MethodGet, tier: tier, path: "/payments/findAll/" + segment(merchantUID), endpoint: "/payments/findAll/{merchant_uid}", look: true}
 	if status != "" {
 		k.path += "/" + segment(status)
 	}
@@ -345,7 +345,7 @@ type listed struct {
 // pay_method, status and amount are read, and nothing else. The orders that have no payment are missing from the map. For one that has several the API may tell of one only: FindAll tells of all. The error's kind
 // is Mismatch when the reply contradicts itself: its status is 200, which the vendor's schema has for a list of all the
 // orders asked for (207 is for a part of them, 404 for none), and it lacks some.
-func (c *Client) Payments(ctx context.Context, merchantUIDs []string) (map[string][]Payment, error) {
+func (c *Client) Payments(ctx context.Context, tier string, merchantUIDs []string) (map[string][]Payment, error) {
 	found := make(map[string][]Payment)
 	for len(merchantUIDs) > 0 {
 		const parameter = "merchant_uid[]"
@@ -363,7 +363,7 @@ func (c *Client) Payments(ctx context.Context, merchantUIDs []string) (map[strin
 		}
 		var list []listed
 		var status int
-		k := call{method: http.MethodGet, path: "/payments", endpoint: "/payments", query: url.Values{parameter: batch}, look: true, status: &status}
+		k := call{method: http.MethodGet, tier: tier, path: "/payments", endpoint: "/payments", query: url.Values{parameter: batch}, look: true, status: &status}
 		err := c.do(ctx, k, &list)
 		if KindOf(err) == NotFound {
 			continue

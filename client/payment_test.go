@@ -136,7 +136,7 @@ func TestPaymentsSplits(t *testing.T) {
 	for i := range 50 {
 		ids = append(ids, fmt.Sprintf("가나다라마바사아자차카타파하가나다라마바사아자차카타파하-%d", i))
 	}
-	found, err := c.Payments(context.Background(), ids)
+	found, err := c.Payments(context.Background(), "", ids)
 	if err != nil || len(found) != 0 {
 		t.Fatal(found, err)
 	}
@@ -151,11 +151,11 @@ func TestFindAllPages(t *testing.T) {
 		next := map[string]int{"1": 2, "2": 3, "3": 0}[page]
 		fmt.Fprintf(w, `{"code":0,"message":null,"response":{"total":3,"previous":0,"next":%d,"list":[{"imp_uid":"imp_%s","merchant_uid":"a/b"}]}}`, next, page)
 	})
-	list, err := c.FindAll(context.Background(), "a/b", "ready")
+	list, err := c.FindAll(context.Background(), "", "a/b", "ready")
 	if err != nil || len(list) != 3 || list[2].ImpUID != "imp_3" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if _, err := c.FindAll(context.Background(), "other", ""); client.KindOf(err) != client.Mismatch {
+	if _, err := c.FindAll(context.Background(), "", "other", ""); client.KindOf(err) != client.Mismatch {
 		t.Errorf("another order's list: %v", err)
 	}
 }
@@ -169,7 +169,7 @@ func TestFindAllIsWhole(t *testing.T) {
 		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"code":0,"message":null,"response":%s}`, response)
 		})
-		if list, err := c.FindAll(context.Background(), "A-1", ""); client.KindOf(err) != client.Malformed {
+		if list, err := c.FindAll(context.Background(), "", "A-1", ""); client.KindOf(err) != client.Malformed {
 			t.Errorf("%s: %v, %v", name, list, err)
 		}
 	}

@@ -40,6 +40,7 @@ type IssueRequest struct {
 	EscrowPassword             string `json:"escrow_password,omitempty"`              // [now]
 	FixedUnlimitedVbank        bool   `json:"fixed_unlimited_vbank,omitempty"`        // [now] settle
 
+	Tier     string `json:"-"` // of the Tier header, which names a sub-merchant; "" sends none
 	PGAPIKey Secret `json:"-"` // query parameter pg_api_key: required for KG Inicis, sent for nobody else
 }
 
@@ -58,6 +59,14 @@ func (n NoticeURL) MarshalJSON() ([]byte, error) {
 type UpdateRequest struct {
 	Amount   int64 `json:"amount,omitempty"`    // won; 0 leaves it as it is
 	VbankDue int64 `json:"vbank_due,omitempty"` // UNIX seconds; 0 leaves it as it is
+
+	Tier string `json:"-"` // as of an IssueRequest
+}
+
+// RevokeRequest is what DELETE /vbanks/{imp_uid} takes.
+type RevokeRequest struct {
+	Tier     string // as of an IssueRequest
+	PGAPIKey Secret // for KG Inicis alone
 }
 
 // Issue asks for a virtual account: POST /vbanks, of the document "Request virtual account API".
@@ -65,11 +74,11 @@ type UpdateRequest struct {
 // There is no idempotency key: each Issue that reaches the API makes an account. When the error is in doubt
 // ([InDoubt]) ask with FindAll before calling again.
 func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, error) {
-	k := call{method: http.MethodPost, path: "/vbanks", endpoint: "/vbanks", query: keyQuery(request.PGAPIKey), body: request}
+	k := call{method: http.MethodPost, path: "/vbanks", endpoint: "/vbanks", tier: request.Tier, query: keyQuery(request.PGAPIKey), body: request}
 	again := false
 	k.refuted = func(ctx context.Context) *Error {
 		again = true
-		return c.unlessMade(ctx, k.op(), request.MerchantUID)
+		return c.unlessMade(ctx, k.op(), request.Tier, request.MerchantUID)
 	}
 	payment, err := c.vbank(ctx, k)
 	payment.SentAgain = again
@@ -86,8 +95,8 @@ func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, erro
 // unlessMade returns nil if the API has no account of the order, so that its issue may be sent once more. A refusal is the
 // word of whatever answered: a gateway in front of the API may refuse what it has passed on. A look-up that fails leaves
 // the issue in doubt, unless it was refused like the issue itself.
-func (c *Client) unlessMade(ctx context.Context, op, merchantUID string) *Error {
-	payments, err := c.FindAll(ctx, merchantUID, "")
+func (c *Client) unlessMade(ctx context.Context, op, tier, merchantUID string) *Error {
+	payments, err := c.FindAll(ctx, tier, merchantUID, "")
 	if fault, ok := errors.AsType[*Error](err); ok {
 		if fault.Kind == Refused || fault.Kind == NotFound { // not found: a later page of what was found
 			return &Error{Op: op, Kind: Refuted, Err: fault}
@@ -103,13 +112,13 @@ func (c *Client) unlessMade(ctx context.Context, op, merchantUID string) *Error 
 // Update changes the amount or the due date of an account that waits for its deposit: PUT /vbanks/{imp_uid}, of
 // the document "Update virtual account API". Refused when the account is not ready; NotFound when there is none.
 func (c *Client) Update(ctx context.Context, impUID string, request UpdateRequest) (Payment, error) {
-	return c.vbankOf(ctx, impUID, call{method: http.MethodPut, body: request})
+	return c.vbankOf(ctx, impUID, call{method: http.MethodPut, tier: request.Tier, body: request})
 }
 
 // Revoke takes an account back: DELETE /vbanks/{imp_uid}, of the vendor's later schema. A revoked payment has the
-// status failed. pgAPIKey is for KG Inicis alone.
-func (c *Client) Revoke(ctx context.Context, impUID string, pgAPIKey Secret) (Payment, error) {
-	return c.vbankOf(ctx, impUID, call{method: http.MethodDelete, query: keyQuery(pgAPIKey)})
+// status failed.
+func (c *Client) Revoke(ctx context.Context, impUID string, request RevokeRequest) (Payment, error) {
+	return c.vbankOf(ctx, impUID, call{method: http.MethodDelete, tier: request.Tier, query: keyQuery(request.PGAPIKey)})
 }
 
 func (c *Client) vbankOf(ctx context.Context, impUID string, k call) (Payment, error) {

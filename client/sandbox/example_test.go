@@ -36,7 +36,7 @@ func Example() {
 		MerchantUID: "order-1", Amount: 11000, VbankCode: "004", VbankDue: now.Add(48 * time.Hour).Unix(), VbankHolder: "한빛상사",
 	})
 	fmt.Println("in doubt:", client.InDoubt(err))
-	accounts, err := c.FindAll(context.Background(), "order-1", client.StatusReady)
+	accounts, err := c.FindAll(context.Background(), "", "order-1", client.StatusReady)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -197,10 +197,10 @@ func TestFaultsOfOtherWrites(t *testing.T) {
 	if _, err := c.Update(t.Context(), id, client.UpdateRequest{Amount: 7}); client.KindOf(err) != client.NoReply || s.Payments()[0].Amount != 7 {
 		t.Errorf("update: %v, %+v", err, s.Payments()[0])
 	}
-	if _, err := c.Revoke(t.Context(), id, ""); client.KindOf(err) != client.Mismatch || s.Ready("a") != 0 {
+	if _, err := c.Revoke(t.Context(), id, client.RevokeRequest{}); client.KindOf(err) != client.Mismatch || s.Ready("a") != 0 {
 		t.Errorf("revoke: %v, %d ready", err, s.Ready("a"))
 	}
-	if p, err := c.Payment(t.Context(), id); err != nil || string(p.ImpUID) != id || s.Requests()["GET /payments/{imp_uid}"] != 2 {
+	if p, err := c.Payment(t.Context(), "", id); err != nil || string(p.ImpUID) != id || s.Requests()["GET /payments/{imp_uid}"] != 2 {
 		t.Errorf("look-up: %v, %v", err, s.Requests())
 	}
 }
@@ -271,7 +271,7 @@ func TestShortLists(t *testing.T) {
 		kind          client.Kind
 	}{{"", 200, 10, ""}, {ShortList, 200, 0, client.Mismatch}, {PartList, 207, 2, ""}, {EmptyList, 200, 0, client.Mismatch}, {Lying(404), 404, 0, ""}} {
 		lie = test.lie
-		found, err := c.Payments(t.Context(), uids)
+		found, err := c.Payments(t.Context(), "", uids)
 		if client.KindOf(err) != test.kind || len(found) != test.found {
 			t.Errorf("%q: found %d, %v; want %d", lie, len(found), err, test.found)
 		}
@@ -280,11 +280,11 @@ func TestShortLists(t *testing.T) {
 		}
 	}
 	lie = WrongOrder
-	if _, err := c.Payments(t.Context(), uids); client.KindOf(err) != client.Mismatch {
+	if _, err := c.Payments(t.Context(), "", uids); client.KindOf(err) != client.Mismatch {
 		t.Errorf("a payment of another order: %v", err)
 	}
 	for _, uid := range uids { // the lies are told of the list alone
-		if _, err := c.Find(t.Context(), uid, ""); err != nil {
+		if _, err := c.Find(t.Context(), "", uid, ""); err != nil {
 			t.Error(err)
 		}
 	}
@@ -305,7 +305,7 @@ func TestWrongPages(t *testing.T) {
 	}{{"", 250, 1, ""}, {SamePage, 0, 0, client.Malformed}, {SmallTotal, 125, 1, ""}, {ShortList, 50, 0, ""}, {EmptyList, 0, 0, ""},
 		{PartList, 0, 0, client.Malformed}, {WrongOrder, 0, 0, client.Mismatch}, {Lying(404), 0, 0, ""}} {
 		lie = test.lie
-		all, err := c.FindAll(t.Context(), "a", "")
+		all, err := c.FindAll(t.Context(), "", "a", "")
 		alike := 0
 		for _, p := range all {
 			if string(p.ImpUID) == newest {
@@ -332,19 +332,19 @@ func TestStale(t *testing.T) {
 		id := string(p.ImpUID)
 		look := func(when string, found int, amount int64, ready int) {
 			t.Helper()
-			many, err := c.Payments(t.Context(), []string{"a"})
+			many, err := c.Payments(t.Context(), "", []string{"a"})
 			if err != nil || len(many) != found {
 				t.Errorf("%s: the list has %d, %v", when, len(many), err)
 			}
-			all, err := c.FindAll(t.Context(), "a", client.StatusReady)
+			all, err := c.FindAll(t.Context(), "", "a", client.StatusReady)
 			if err != nil || len(all) != ready {
 				t.Errorf("%s: findAll has %d, %v", when, len(all), err)
 			}
-			_, err = c.Find(t.Context(), "a", "")
+			_, err = c.Find(t.Context(), "", "a", "")
 			if (client.KindOf(err) == client.NotFound) != (found == 0) {
 				t.Errorf("%s: find: %v", when, err)
 			}
-			one, err := c.Payment(t.Context(), id)
+			one, err := c.Payment(t.Context(), "", id)
 			if (client.KindOf(err) == client.NotFound) != (found == 0) || int64(one.Amount) != amount {
 				t.Errorf("%s: %d won, %v", when, one.Amount, err)
 			}
@@ -360,7 +360,7 @@ func TestStale(t *testing.T) {
 		}
 		look("updated", 1, asked, 1)
 		time.Sleep(5 * time.Second)
-		if _, err := c.Revoke(t.Context(), id, ""); err != nil {
+		if _, err := c.Revoke(t.Context(), id, client.RevokeRequest{}); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(5 * time.Second)
@@ -414,7 +414,7 @@ func TestLookDrop(t *testing.T) {
 		if _, err := c.Issue(t.Context(), soon("a")); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.Find(t.Context(), "a", ""); client.KindOf(err) != client.NoReply || s.Requests()["GET /payments/find/{merchant_uid}"] != 4 {
+		if _, err := c.Find(t.Context(), "", "a", ""); client.KindOf(err) != client.NoReply || s.Requests()["GET /payments/find/{merchant_uid}"] != 4 {
 			t.Errorf("got %v, %v", err, s.Requests())
 		}
 	})

@@ -219,10 +219,10 @@ func TestEveryPGRevokes(t *testing.T) {
 	s, c, _ := start(t, Config{PGAPIKey: "key"})
 	for _, provider := range pg.PGs() {
 		id := string(issue(t, c, good(provider)).ImpUID)
-		_, err := c.Revoke(t.Context(), id, "")
+		_, err := c.Revoke(t.Context(), id, client.RevokeRequest{})
 		if provider == "html5_inicis" {
 			wantError(t, err, client.Refused, 200, 1, "hashData 불일치")
-			_, err = c.Revoke(t.Context(), id, "key")
+			_, err = c.Revoke(t.Context(), id, client.RevokeRequest{PGAPIKey: "key"})
 		}
 		if err != nil || s.Ready("A1") != 0 {
 			t.Errorf("%s: %v, %d ready", provider, err, s.Ready("A1"))

@@ -263,21 +263,21 @@ func TestUpdate(t *testing.T) {
 func TestRevoke(t *testing.T) {
 	s, c, _ := start(t, Config{PGAPIKey: "right"})
 	id := string(issue(t, c, order("a")).ImpUID)
-	p, err := c.Revoke(t.Context(), id, "")
+	p, err := c.Revoke(t.Context(), id, client.RevokeRequest{})
 	if err != nil || p.Status != client.StatusFailed || p.FailReason != "계좌말소" || int64(p.FailedAt) != noon.Unix() || s.Ready("a") != 0 {
 		t.Errorf("got %+v, %v", p, err)
 	}
-	_, err = c.Revoke(t.Context(), id, "")
+	_, err = c.Revoke(t.Context(), id, client.RevokeRequest{})
 	wantError(t, err, client.Refused, 400, -1, "가상계좌")
-	_, err = c.Revoke(t.Context(), "imp_0", "")
+	_, err = c.Revoke(t.Context(), "imp_0", client.RevokeRequest{})
 	wantError(t, err, client.NotFound, 404, -1, "존재하지 않는")
 
 	request := order("b")
 	request.PG, request.PGAPIKey, request.BuyerName, request.BuyerEmail = "inicis", "right", "홍길동", "hong@example.com"
 	id = string(issue(t, c, request).ImpUID)
-	_, err = c.Revoke(t.Context(), id, "")
+	_, err = c.Revoke(t.Context(), id, client.RevokeRequest{})
 	wantError(t, err, client.Refused, 200, 1, "hashData")
-	if _, err = c.Revoke(t.Context(), id, "right"); err != nil {
+	if _, err = c.Revoke(t.Context(), id, client.RevokeRequest{PGAPIKey: "right"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -289,30 +289,30 @@ func TestLookUps(t *testing.T) {
 	for range 250 {
 		ids = append(ids, string(issue(t, c, order("many")).ImpUID))
 	}
-	if _, err := c.Revoke(ctx, ids[7], ""); err != nil {
+	if _, err := c.Revoke(ctx, ids[7], client.RevokeRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := c.FindAll(ctx, "many", ""); err != nil || len(all) != 250 || string(all[0].ImpUID) != ids[249] || string(all[249].ImpUID) != ids[0] {
+	if all, err := c.FindAll(ctx, "", "many", ""); err != nil || len(all) != 250 || string(all[0].ImpUID) != ids[249] || string(all[249].ImpUID) != ids[0] {
 		t.Errorf("findAll: %d, %v", len(all), err)
 	}
-	if failed, err := c.FindAll(ctx, "many", client.StatusFailed); err != nil || len(failed) != 1 || string(failed[0].ImpUID) != ids[7] {
+	if failed, err := c.FindAll(ctx, "", "many", client.StatusFailed); err != nil || len(failed) != 1 || string(failed[0].ImpUID) != ids[7] {
 		t.Errorf("findAll failed: %d, %v", len(failed), err)
 	}
-	if none, err := c.FindAll(ctx, "none", ""); err != nil || len(none) != 0 {
+	if none, err := c.FindAll(ctx, "", "none", ""); err != nil || len(none) != 0 {
 		t.Errorf("findAll of no order: %d, %v", len(none), err)
 	}
-	if p, err := c.Find(ctx, "many", ""); err != nil || string(p.ImpUID) != ids[249] {
+	if p, err := c.Find(ctx, "", "many", ""); err != nil || string(p.ImpUID) != ids[249] {
 		t.Errorf("find: %s, %v", p.ImpUID, err)
 	}
-	if p, err := c.Find(ctx, "many", "failed"); err != nil || string(p.ImpUID) != ids[7] {
+	if p, err := c.Find(ctx, "", "many", "failed"); err != nil || string(p.ImpUID) != ids[7] {
 		t.Errorf("find failed: %s, %v", p.ImpUID, err)
 	}
-	_, err := c.Find(ctx, "many", "paid")
+	_, err := c.Find(ctx, "", "many", "paid")
 	wantError(t, err, client.NotFound, 404, -1, "존재하지 않는")
-	if p, err := c.Payment(ctx, ids[3]); err != nil || string(p.ImpUID) != ids[3] {
+	if p, err := c.Payment(ctx, "", ids[3]); err != nil || string(p.ImpUID) != ids[3] {
 		t.Errorf("payment: %s, %v", p.ImpUID, err)
 	}
-	_, err = c.Payment(ctx, "imp_0")
+	_, err = c.Payment(ctx, "", "imp_0")
 	wantError(t, err, client.NotFound, 404, -1, "존재하지 않는")
 	if status, _ := get(t, s, base, "/payments/"+ids[3]); status != 404 {
 		t.Errorf("a test channel's payment shows without being asked for: HTTP %d", status)
@@ -372,7 +372,7 @@ func TestPayments(t *testing.T) {
 	if status != 200 || len(list) != 100 || inOrder {
 		t.Errorf("HTTP %d, %d payments, in order %v", status, len(list), inOrder)
 	}
-	if found, err := c.Payments(t.Context(), append(uids, "missing")); err != nil || len(found) != 100 {
+	if found, err := c.Payments(t.Context(), "", append(uids, "missing")); err != nil || len(found) != 100 {
 		t.Errorf("client: %d, %v", len(found), err)
 	}
 	query.Add("imp_uid[]", "imp_0")
@@ -396,16 +396,16 @@ func TestOddIDs(t *testing.T) {
 	s, c, _ := start(t, Config{})
 	for _, uid := range []string{".", "..", "...", "a//b", "a/b", "/", "../users/pg", "가 나#?", "a%2Fb", "%", "a+b&c=d", "a;b", `"\`, "find"} {
 		p := issue(t, c, order(uid))
-		if all, err := c.FindAll(t.Context(), uid, client.StatusReady); err != nil || len(all) != 1 || all[0].ImpUID != p.ImpUID {
+		if all, err := c.FindAll(t.Context(), "", uid, client.StatusReady); err != nil || len(all) != 1 || all[0].ImpUID != p.ImpUID {
 			t.Errorf("findAll %q: %d, %v", uid, len(all), err)
 		}
-		if one, err := c.Find(t.Context(), uid, ""); err != nil || one.ImpUID != p.ImpUID {
+		if one, err := c.Find(t.Context(), "", uid, ""); err != nil || one.ImpUID != p.ImpUID {
 			t.Errorf("find %q: %v", uid, err)
 		}
-		if found, err := c.Payments(t.Context(), []string{uid}); err != nil || len(found[uid]) != 1 {
+		if found, err := c.Payments(t.Context(), "", []string{uid}); err != nil || len(found[uid]) != 1 {
 			t.Errorf("payments %q: %d, %v", uid, len(found[uid]), err)
 		}
-		_, err := c.Revoke(t.Context(), uid, "") // no imp_uid: but it must be the API that says so
+		_, err := c.Revoke(t.Context(), uid, client.RevokeRequest{}) // no imp_uid: but it must be the API that says so
 		wantError(t, err, client.NotFound, 404, -1, "존재하지 않는")
 		if s.Ready(uid) != 1 {
 			t.Errorf("%q is not ready", uid)

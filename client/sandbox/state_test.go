@@ -20,7 +20,7 @@ func TestStateSurvives(t *testing.T) {
 	if _, err := c.Update(t.Context(), string(issue(t, c, order("b")).ImpUID), client.UpdateRequest{Amount: 5}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Revoke(t.Context(), string(issue(t, c, order("c")).ImpUID), ""); err != nil {
+	if _, err := c.Revoke(t.Context(), string(issue(t, c, order("c")).ImpUID), client.RevokeRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := before.Pay(string(issue(t, c, order("d")).ImpUID)); err != nil {
