@@ -1,12 +1,7 @@
 package batch
 
 import (
-	"strconv"
-	"strings"
-	"sync/atomic"
-
 	"vbankbatch/batch/ledger"
-	"vbankbatch/client"
 	"vbankbatch/client/say"
 )
 
@@ -129,84 +124,3 @@ var meanings = func() map[string]say.Message {
 
 // meaning tells what a code means; nothing of one that is not in Codes.
 func meaning(code string) say.Message { return meanings[code] }
-
-// Counts are bumped while a run is under way, for whoever shows its progress.
-type Counts struct {
-	Done    atomic.Int64 // rows with an outcome, those of an interrupted run included
-	Failed  atomic.Int64 // of them, rows that were not done
-	Settled atomic.Int64 // of them, rows that needed no request, such as those of an interrupted run
-	Pending atomic.Int64 // rows that wait to be looked up, or for their next try
-	Audited atomic.Int64 // orders looked at once more, at the end
-}
-
-func (c *Counts) audited(orders int) {
-	if c != nil {
-		c.Audited.Add(int64(orders))
-	}
-}
-
-func (c *Counts) pending(rows int64) {
-	if c != nil {
-		c.Pending.Store(rows)
-	}
-}
-
-// settled counts a row that needed no request.
-func (c *Counts) settled(status Status) {
-	if c != nil {
-		c.Settled.Add(1)
-	}
-	c.done(status)
-}
-
-func (c *Counts) done(status Status) {
-	if c == nil {
-		return
-	}
-	c.Done.Add(1)
-	if NotDone(status) {
-		c.Failed.Add(1)
-	}
-}
-
-// Limit is a number of rows, or a share of them that counts from 100 rows on. The zero Limit is never reached.
-type Limit struct {
-	Rows    int64
-	Percent float64
-}
-
-// ParseLimit reads "25" or "10%"; "100%" is never reached.
-func ParseLimit(text string) (Limit, error) {
-	if share, ok := strings.CutSuffix(text, "%"); ok {
-		percent, err := strconv.ParseFloat(share, 64)
-		if err != nil || !(percent > 0 && percent <= 100) {
-			return Limit{}, say.Errorf("%q is no share between 0%% and 100%%", text)
-		}
-		return Limit{Percent: percent}, nil
-	}
-	rows, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || rows < 1 {
-		return Limit{}, say.Errorf("%q is neither a number of rows, such as 25, nor a share, such as 10%%", text)
-	}
-	return Limit{Rows: rows}, nil
-}
-
-// reached reports whether failed rows out of all that were tried are too many.
-func (l Limit) reached(failed, tried int64) bool {
-	if l.Rows > 0 {
-		return failed >= l.Rows
-	}
-	return l.Percent > 0 && l.Percent < 100 && tried >= 100 && float64(failed) >= l.Percent/100*float64(tried)
-}
-
-// accountOf takes from a payment what the ledger and the results tell of an account.
-func accountOf(p client.Payment) ledger.Account {
-	issuedAt := p.VbankIssuedAt
-	if issuedAt == 0 {
-		issuedAt = p.StartedAt
-	}
-	return ledger.Account{
-		ImpUID: string(p.ImpUID), VbankCode: string(p.VbankCode), VbankName: string(p.VbankName), VbankNum: string(p.VbankNum),
-		VbankHolder: string(p.VbankHolder), VbankDue: int64(p.VbankDate), PGProvider: string(p.PGProvider), PGID: string(p.PGID), IssuedAt: int64(issuedAt),
-	}
-}

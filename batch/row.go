@@ -466,3 +466,15 @@ func (j *job) result(status Status, code string, message say.Message) Result {
 	}
 	return result
 }
+
+// accountOf takes from a payment what the ledger and the results tell of an account.
+func accountOf(p client.Payment) ledger.Account {
+	issuedAt := p.VbankIssuedAt
+	if issuedAt == 0 {
+		issuedAt = p.StartedAt
+	}
+	return ledger.Account{
+		ImpUID: string(p.ImpUID), VbankCode: string(p.VbankCode), VbankName: string(p.VbankName), VbankNum: string(p.VbankNum),
+		VbankHolder: string(p.VbankHolder), VbankDue: int64(p.VbankDate), PGProvider: string(p.PGProvider), PGID: string(p.PGID), IssuedAt: int64(issuedAt),
+	}
+}

@@ -145,3 +145,42 @@ func (r *run) recorder() error {
 	}
 	return nil
 }
+
+// Counts are bumped while a run is under way, for whoever shows its progress.
+type Counts struct {
+	Done    atomic.Int64 // rows with an outcome, those of an interrupted run included
+	Failed  atomic.Int64 // of them, rows that were not done
+	Settled atomic.Int64 // of them, rows that needed no request, such as those of an interrupted run
+	Pending atomic.Int64 // rows that wait to be looked up, or for their next try
+	Audited atomic.Int64 // orders looked at once more, at the end
+}
+
+func (c *Counts) audited(orders int) {
+	if c != nil {
+		c.Audited.Add(int64(orders))
+	}
+}
+
+func (c *Counts) pending(rows int64) {
+	if c != nil {
+		c.Pending.Store(rows)
+	}
+}
+
+// settled counts a row that needed no request.
+func (c *Counts) settled(status Status) {
+	if c != nil {
+		c.Settled.Add(1)
+	}
+	c.done(status)
+}
+
+func (c *Counts) done(status Status) {
+	if c == nil {
+		return
+	}
+	c.Done.Add(1)
+	if NotDone(status) {
+		c.Failed.Add(1)
+	}
+}

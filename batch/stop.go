@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -189,4 +190,34 @@ func (r *run) timeIsUp() bool {
 		r.stop(&StopError{Code: CodeTimeIsUp})
 	}
 	return up
+}
+
+// Limit is a number of rows, or a share of them that counts from 100 rows on. The zero Limit is never reached.
+type Limit struct {
+	Rows    int64
+	Percent float64
+}
+
+// ParseLimit reads "25" or "10%"; "100%" is never reached.
+func ParseLimit(text string) (Limit, error) {
+	if share, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.ParseFloat(share, 64)
+		if err != nil || !(percent > 0 && percent <= 100) {
+			return Limit{}, say.Errorf("%q is no share between 0%% and 100%%", text)
+		}
+		return Limit{Percent: percent}, nil
+	}
+	rows, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || rows < 1 {
+		return Limit{}, say.Errorf("%q is neither a number of rows, such as 25, nor a share, such as 10%%", text)
+	}
+	return Limit{Rows: rows}, nil
+}
+
+// reached reports whether failed rows out of all that were tried are too many.
+func (l Limit) reached(failed, tried int64) bool {
+	if l.Rows > 0 {
+		return failed >= l.Rows
+	}
+	return l.Percent > 0 && l.Percent < 100 && tried >= 100 && float64(failed) >= l.Percent/100*float64(tried)
 }

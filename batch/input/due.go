@@ -197,3 +197,11 @@ func atoi(digits string) int {
 	n, _ := strconv.Atoi(digits)
 	return n
 }
+
+// FormatDue writes a due date for people, in Korea's time: 2026-12-31 23:59.
+func FormatDue(unix int64) string {
+	if unix == 0 {
+		return "-"
+	}
+	return time.Unix(unix, 0).In(KST).Format("2006-01-02 15:04")
+}

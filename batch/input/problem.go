@@ -1,6 +1,7 @@
 package input
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"vbankbatch/client/pg"
@@ -178,4 +179,35 @@ func shorten(s string) string {
 		return s
 	}
 	return string([]rune(s)[:most-1]) + "…"
+}
+
+// Complaint joins what is wrong with the row: codes and messages, each with "; " between them. Warnings are told only
+// of a row that has nothing worse.
+func (r *Row) Complaint() (codes string, messages say.Message) {
+	invalid := r.Invalid()
+	var code []string
+	var message []say.Message
+	for _, p := range r.Problems {
+		if p.Warning && (invalid || p.Everywhere) {
+			continue
+		}
+		text := p.Message
+		if p.Header != "" {
+			text = say.Messagef("%s: %s", p.Header, text)
+		}
+		code, message = append(code, string(p.Code)), append(message, text)
+	}
+	return strings.Join(code, ";"), say.Join(message, "; ")
+}
+
+// OnlyLate reports whether all that keeps the row from being done is that its due date has passed.
+func (r *Row) OnlyLate() bool {
+	late := false
+	for _, p := range r.Problems {
+		if !p.Warning && p.Code != DuePast {
+			return false
+		}
+		late = late || p.Code == DuePast
+	}
+	return late
 }

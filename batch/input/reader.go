@@ -537,3 +537,16 @@ func (r *Reader) bank(gateway, text string) bankCode {
 	}
 	return b
 }
+
+// Layout is how a pass reads the file's bytes.
+type Layout struct {
+	Encoding   string // utf-8, cp949, utf-16le or utf-16be
+	Delimiter  rune
+	HeaderLine int  // physical, from 1
+	Results    bool // the file is the results of a run, which can be run again
+}
+
+// Layout returns what was detected, or what the options say.
+func (r *Reader) Layout() Layout {
+	return Layout{Encoding: r.scan.src.encoding, Delimiter: r.scan.comma, HeaderLine: r.header.line, Results: r.told != nil}
+}
