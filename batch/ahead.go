@@ -145,7 +145,7 @@ func (r *run) classify(ctx context.Context, block []*job) ([]*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	var entries []ledger.Entry
+	var outcomes []Result
 	var toSend, repeats []*job
 	for _, j := range open {
 		j.know(orders)
@@ -157,16 +157,16 @@ func (r *run) classify(ctx context.Context, block []*job) ([]*job, error) {
 			repeats = append(repeats, j)
 		default:
 			result.Run = r.id
-			entries = append(entries, result)
+			outcomes = append(outcomes, result)
 		}
 	}
-	if len(entries) > 0 {
-		if err := r.ledger.RecordOutcome(ctx, entries...); err != nil {
+	if len(outcomes) > 0 {
+		if err := r.ledger.RecordOutcome(ctx, outcomes...); err != nil {
 			return nil, err
 		}
 	}
-	for _, entry := range entries {
-		r.options.Counts.settled(entry.Status)
+	for _, outcome := range outcomes {
+		r.options.Counts.settled(outcome.Status)
 	}
 	doubtful, err := r.repeated(ctx, repeats)
 	for range len(repeats) - len(doubtful) {

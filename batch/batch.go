@@ -37,7 +37,7 @@ type LookUp interface {
 type Ledger interface {
 	Begin(context.Context, ledger.Run) (ledger.Run, error)
 	Intend(context.Context, ...ledger.Entry) error
-	RecordOutcome(context.Context, ...ledger.Entry) error
+	RecordOutcome(context.Context, ...ledger.Outcome) error
 	Record(context.Context, ...ledger.Entry) error
 	RecordBatched(context.Context, ...ledger.Entry) error
 	Known

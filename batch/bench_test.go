@@ -56,11 +56,11 @@ func (forgetful) Begin(_ context.Context, run ledger.Run) (ledger.Run, error) {
 	run.ID = 1
 	return run, nil
 }
-func (forgetful) Intend(context.Context, ...ledger.Entry) error        { return nil }
-func (forgetful) Record(context.Context, ...ledger.Entry) error        { return nil }
-func (forgetful) RecordBatched(context.Context, ...ledger.Entry) error { return nil }
-func (forgetful) RecordOutcome(context.Context, ...ledger.Entry) error { return nil }
-func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error)      { return nil, nil }
+func (forgetful) Intend(context.Context, ...ledger.Entry) error          { return nil }
+func (forgetful) Record(context.Context, ...ledger.Entry) error          { return nil }
+func (forgetful) RecordBatched(context.Context, ...ledger.Entry) error   { return nil }
+func (forgetful) RecordOutcome(context.Context, ...ledger.Outcome) error { return nil }
+func (forgetful) InDoubt(context.Context) ([]ledger.Entry, error)        { return nil, nil }
 func (forgetful) Entries(context.Context, int64, int64, int64) ([]ledger.Entry, error) {
 	return nil, nil
 }
@@ -336,9 +336,8 @@ func BenchmarkResume(b *testing.B) {
 	}
 	var entries []ledger.Entry
 	for i := range int64(rows) {
-		entries = append(entries, ledger.Entry{Run: run.ID, Line: i + 2, Status: batch.Issued, Action: "issue", Order: ledger.Order{MerchantUID: fmt.Sprintf("ORD-%08d", i)}, Amount: 1000 * (1 + i%999),
-			State: ledger.Issued, Due: 4102412399, Bank: "004", IntentAt: time.Now(), Account: ledger.Account{ImpUID: fmt.Sprintf("imp_%012d", i), VbankCode: "004",
-				VbankName: "국민은행", VbankNum: fmt.Sprintf("%014d", i), VbankHolder: "한빛상사", VbankDue: 4102412399, PGProvider: "settle", IssuedAt: 1767225600}})
+		entries = append(entries, ledger.Entry{Outcome: ledger.Outcome{Run: run.ID, Line: i + 2, Status: batch.Issued, Action: "issue", Order: ledger.Order{MerchantUID: fmt.Sprintf("ORD-%08d", i)}, Amount: 1000 * (1 + i%999), Due: 4102412399, Bank: "004", Account: ledger.Account{ImpUID: fmt.Sprintf("imp_%012d", i), VbankCode: "004",
+			VbankName: "국민은행", VbankNum: fmt.Sprintf("%014d", i), VbankHolder: "한빛상사", VbankDue: 4102412399, PGProvider: "settle", IssuedAt: 1767225600}}, State: ledger.Issued, IntentAt: time.Now()})
 		if len(entries) == 10_000 {
 			if err := book.Record(ctx, entries...); err != nil {
 				b.Fatal(err)

@@ -88,7 +88,7 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 	}
 	// From here on a try may have reached the API although the process dies: the run that continues must know, and
 	// whoever asks the ledger for the order.
-	intent := []ledger.Entry{j.result(Unknown, CodeInDoubt, meaning(CodeInDoubt))}
+	intent := []ledger.Entry{{Outcome: j.result(Unknown, CodeInDoubt, meaning(CodeInDoubt))}}
 	intent[0].Run = r.id
 	if j.order.Run != 0 {
 		holder := j.order
@@ -320,7 +320,7 @@ func (r *run) know(ctx context.Context, j *job, merchantUID, impUID string) erro
 	named := ledger.Order{Tier: j.row.Tier, MerchantUID: merchantUID}
 	known, err := r.ledger.Orders(ctx, []ledger.Order{named})
 	if j.order = known[named]; j.order.ImpUID != impUID {
-		j.order = ledger.Entry{Order: named}
+		j.order = ledger.Entry{Outcome: ledger.Outcome{Order: named}}
 	}
 	return err
 }

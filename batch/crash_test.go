@@ -83,8 +83,8 @@ func (m mortalLedger) Intend(ctx context.Context, entries ...ledger.Entry) error
 	return m.write(func() error { return m.Ledger.Intend(ctx, entries...) })
 }
 
-func (m mortalLedger) RecordOutcome(ctx context.Context, entries ...ledger.Entry) error {
-	return m.write(func() error { return m.Ledger.RecordOutcome(ctx, entries...) })
+func (m mortalLedger) RecordOutcome(ctx context.Context, outcomes ...ledger.Outcome) error {
+	return m.write(func() error { return m.Ledger.RecordOutcome(ctx, outcomes...) })
 }
 
 func (m mortalLedger) Record(ctx context.Context, entries ...ledger.Entry) error {

@@ -26,8 +26,8 @@ const (
 // Statuses lists them in the order in which a summary tells them.
 var Statuses = []Status{Issued, AlreadyIssued, Updated, Unchanged, Revoked, Skipped, Invalid, Rejected, Conflict, Unknown, NotSent}
 
-// Result is what the results say of one row: the ledger's entry for its line.
-type Result = ledger.Entry
+// Result is what the results say of one row.
+type Result = ledger.Outcome
 
 // NotDone reports whether a row of that status is for a person to mend, or to be run again. Unknown is: the ledger knows
 // the order to be in doubt, whichever file names it, and asks before anything is sent.

@@ -113,23 +113,26 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 
 // joined joins rows with their entries, both in the order of lines, and with what the ledger knows of their orders.
 func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, book Known) ([]Result, error) {
-	results := make([]Result, len(block))
+	results, open := make([]Result, len(block)), make([]bool, len(block))
 	var named []ledger.Order // by the rows whose entry does not say all
 	for i, row := range block {
 		for len(entries) > 0 && entries[0].Line < int64(row.Line) {
 			entries = entries[1:]
 		}
-		if len(entries) > 0 && entries[0].Line == int64(row.Line) {
-			results[i] = entries[0]
-			if results[i].ErrorMessage == "" {
-				results[i].ErrorMessage = meaning(results[i].ErrorCode)
+		// Open is what became of a row without an entry, and of one that waits for another run's entry, which holds the order.
+		if open[i] = true; len(entries) > 0 && entries[0].Line == int64(row.Line) {
+			entry := &entries[0]
+			results[i] = entry.Outcome
+			if entry.ErrorMessage == "" {
+				results[i].ErrorMessage = meaning(entry.ErrorCode)
+			}
+			open[i] = entry.Status == "" || entry.Status == Unknown && entry.State == ledger.Vacant
+			if entry.State == ledger.Revoked && !NotDone(entry.Status) {
+				results[i].Status = Revoked // by a later run; nobody must be told to pay into it
 			}
 		}
-		if open(&results[i]) {
+		if open[i] {
 			named = append(named, (&job{row: row}).names())
-		}
-		if results[i].State == ledger.Revoked && !NotDone(results[i].Status) {
-			results[i].Status = Revoked // by a later run; nobody must be told to pay into it
 		}
 	}
 	orders, err := book.Orders(ctx, named)
@@ -137,7 +140,7 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 		return nil, err
 	}
 	for i, row := range block {
-		if !open(&results[i]) {
+		if !open[i] {
 			continue
 		}
 		unknown := results[i].Status == Unknown
@@ -164,10 +167,4 @@ func (p *Plan) warn(line int, result *Result) {
 	if other, ok := p.Alike[line]; ok && result.ErrorCode == "" && result.Status != Skipped {
 		result.ErrorCode, result.ErrorMessage = CodeKeyLooksAlike, Alike(other)
 	}
-}
-
-// open reports whether a line's entry leaves open what became of its row: there is none, or it waits for the entry of
-// another run, which holds the order.
-func open(entry *Result) bool {
-	return entry.Status == "" || entry.Status == Unknown && entry.State == ledger.Vacant
 }

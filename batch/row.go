@@ -229,8 +229,9 @@ func (r *run) intend(ctx context.Context, jobs ...*job) error {
 		}
 		j.sent++
 		j.order = ledger.Entry{}
-		j.order = j.result(Unknown, CodeInDoubt, "") // its sentence is added when it is told
-		j.order.Run, j.order.State, j.order.IntentAt = r.id, ledger.Intended, r.api.ServerTime()
+		outcome := j.result(Unknown, CodeInDoubt, "") // its sentence is added when it is told
+		outcome.Run = r.id
+		j.order = ledger.Entry{Outcome: outcome, State: ledger.Intended, IntentAt: r.api.ServerTime()}
 		entries = append(entries, j.order)
 	}
 	if len(entries) == 0 {
@@ -275,7 +276,7 @@ func (r *run) issue(ctx context.Context, j *job) {
 		if payment.SentAgain {
 			r.suspects.add(int64(j.row.Line))
 		}
-		r.record(j, issued(j, payment))
+		r.recordEntry(j, issued(j, payment))
 	}
 }
 
@@ -299,19 +300,18 @@ func (r *run) doubt(ctx context.Context, j *job, err error) {
 }
 
 // issued takes a payment as the account that the row's intent asked for.
-func issued(j *job, payment client.Payment) Result {
+func issued(j *job, payment client.Payment) ledger.Entry {
 	if payment.Status == client.StatusFailed {
-		return j.result(Rejected, CodePGRefused, say.Message(payment.FailReason))
+		return ledger.Entry{Outcome: j.result(Rejected, CodePGRefused, say.Message(payment.FailReason))}
 	}
 	j.order.Account = accountOf(payment)
 	code, note := atOtherBank(j.row.Bank, &j.order.Account)
-	result := j.result(Issued, code, note)
+	entry := ledger.Entry{Outcome: j.result(Issued, code, note), State: ledger.Issued}
 	if amount := int64(payment.Amount); amount != j.order.Amount {
-		result = j.result(Conflict, CodeReplyDiffers, say.Messagef("asked for %d won, the API issued %d", j.order.Amount, amount))
-		result.NowAmount = amount
+		entry.Outcome = j.result(Conflict, CodeReplyDiffers, say.Messagef("asked for %d won, the API issued %d", j.order.Amount, amount))
+		entry.NowAmount = amount
 	}
-	result.State = ledger.Issued
-	return result
+	return entry
 }
 
 // atOtherBank warns of an account that is not at the bank that was asked for; both are KFTC's codes.
@@ -356,9 +356,7 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 	default:
 		j.order.Account = accountOf(live[0])
 		code, note := atOtherBank(j.row.Bank, &j.order.Account)
-		result := j.result(AlreadyIssued, code, note)
-		result.State, result.NowDue = ledger.Issued, j.order.VbankDue
-		r.record(j, result)
+		r.recordEntry(j, ledger.Entry{Outcome: j.result(AlreadyIssued, code, note), State: ledger.Issued, NowDue: j.order.VbankDue})
 	}
 }
 
@@ -398,7 +396,7 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 		}
 	}
 	if own {
-		r.record(j, holder)
+		r.recordEntry(j, holder)
 		return
 	}
 	result := j.result(holder.Status, holder.ErrorCode, holder.ErrorMessage)

@@ -107,13 +107,19 @@ func (r *run) rows(working, asking context.Context) {
 
 // record hands a row's outcome to the recorder, and with it the entry that holds the row's order, if that is another.
 func (r *run) record(j *job, result Result, holder ...ledger.Entry) {
+	r.recordEntry(j, ledger.Entry{Outcome: result}, holder...)
+}
+
+// recordEntry is record for a row whose own line holds its order.
+func (r *run) recordEntry(j *job, entry ledger.Entry, holder ...ledger.Entry) {
+	result := &entry.Outcome
 	result.Run = r.id
-	r.outcomes <- append([]ledger.Entry{result}, holder...)
+	r.outcomes <- append([]ledger.Entry{entry}, holder...)
 	switch result.Status {
 	case Issued, Updated, Revoked:
 		r.failures.accepted(j.row.PG)
 	case Rejected:
-		if reason := r.failures.add(j.row.PG, &result); reason != nil {
+		if reason := r.failures.add(j.row.PG, result); reason != nil {
 			r.stop(reason)
 		}
 	}

@@ -1209,8 +1209,7 @@ func TestManyInDoubt(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := book.Intend(t.Context(), ledger.Entry{Run: run.ID, Line: int64(i + 2), Order: ledger.Order{MerchantUID: fmt.Sprintf("A-%d", i)}, State: ledger.Intended,
-				Status: batch.Unknown, Action: "issue", Amount: 1000, Bank: "004", Attempts: 1, IntentAt: w.client.ServerTime()}); err != nil {
+			if err := book.Intend(t.Context(), ledger.Entry{Outcome: ledger.Outcome{Run: run.ID, Line: int64(i + 2), Order: ledger.Order{MerchantUID: fmt.Sprintf("A-%d", i)}, Status: batch.Unknown, Action: "issue", Amount: 1000, Bank: "004", Attempts: 1}, State: ledger.Intended, IntentAt: w.client.ServerTime()}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -167,7 +167,7 @@ func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) b
 	}
 	// The intent is taken back meanwhile: whoever dies waiting leaves no doubt behind.
 	refusal.Run, refusal.Status = r.id, NotSent
-	entries := []ledger.Entry{refusal}
+	entries := []ledger.Entry{{Outcome: refusal}}
 	if j.order.Run != 0 {
 		entries = append(entries, j.order)
 	}

@@ -259,8 +259,8 @@ func TestNothingRuns(t *testing.T) {
 		}
 	}
 	tell("check", Check(t.Context(), &out, p, CSV))
-	book := shelf(t, ledger.Entry{Order: ledger.Order{MerchantUID: "=A-1", Tier: "+a"}, Status: batch.Rejected, ErrorCode: batch.CodePGRefused, ErrorMessage: "@no"},
-		ledger.Entry{Order: ledger.Order{MerchantUID: "=A-2"}, State: ledger.Issued, Status: batch.Issued, Account: ledger.Account{ImpUID: "-imp", VbankName: "＝은행", VbankNum: "=1", VbankHolder: "+a"}})
+	book := shelf(t, ledger.Entry{Outcome: ledger.Outcome{Order: ledger.Order{MerchantUID: "=A-1", Tier: "+a"}, Status: batch.Rejected, ErrorCode: batch.CodePGRefused, ErrorMessage: "@no"}},
+		ledger.Entry{Outcome: ledger.Outcome{Order: ledger.Order{MerchantUID: "=A-2"}, Status: batch.Issued, Account: ledger.Account{ImpUID: "-imp", VbankName: "＝은행", VbankNum: "=1", VbankHolder: "+a"}}, State: ledger.Issued})
 	tell("ledger list", LedgerList(t.Context(), &out, book, ledger.Filter{}, CSV, true))
 	tell("ledger export", LedgerExport(t.Context(), &out, book, CSV))
 	tell("ledger show", LedgerOrder(t.Context(), &out, book, ledger.Order{MerchantUID: "=A-2"}, CSV))

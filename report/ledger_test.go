@@ -51,13 +51,11 @@ func shelf(t *testing.T, entries ...ledger.Entry) *ledger.Reader {
 }
 
 func few(t *testing.T) *ledger.Reader {
-	hangul, changing := result, result
+	hangul, changing := ledger.Entry{Outcome: result}, ledger.Entry{Outcome: result}
 	hangul.State, hangul.Due, hangul.MerchantUID, hangul.Tier, hangul.VbankName = ledger.Issued, result.VbankDue, "가나-동", "001", "새마을금고"
 	changing.State, changing.MerchantUID, changing.NowAmount, changing.VbankNum = ledger.Changing, "A-2", 1234567, ""
-	doubt := ledger.Entry{Order: ledger.Order{MerchantUID: "A-3"}, State: ledger.Intended, Status: batch.Unknown, ErrorCode: batch.CodeInDoubt, Action: "issue",
-		Amount: 5, Due: 1767193199, Bank: "088", Attempts: 1}
-	refused := ledger.Entry{Order: ledger.Order{MerchantUID: "A-4"}, Status: batch.Rejected, ErrorCode: batch.CodePGRefused, ErrorMessage: "=1\x1b[2J, \"no\"\n", Action: "issue",
-		Amount: 5, Attempts: 1}
+	doubt := ledger.Entry{Outcome: ledger.Outcome{Order: ledger.Order{MerchantUID: "A-3"}, Status: batch.Unknown, ErrorCode: batch.CodeInDoubt, Action: "issue", Amount: 5, Due: 1767193199, Bank: "088", Attempts: 1}, State: ledger.Intended}
+	refused := ledger.Entry{Outcome: ledger.Outcome{Order: ledger.Order{MerchantUID: "A-4"}, Status: batch.Rejected, ErrorCode: batch.CodePGRefused, ErrorMessage: "=1\x1b[2J, \"no\"\n", Action: "issue", Amount: 5, Attempts: 1}}
 	return shelf(t, hangul, changing, doubt, refused)
 }
 
@@ -275,7 +273,7 @@ func TestLedgerStreams(t *testing.T) {
 	const lines = 6000
 	entries := make([]ledger.Entry, lines)
 	for i := range entries {
-		entries[i] = result
+		entries[i] = ledger.Entry{Outcome: result}
 		entries[i].ErrorMessage = say.Message(strings.Repeat("x", 2500))
 	}
 	book := shelf(t, entries...)

@@ -22,7 +22,7 @@ func BenchmarkIssue(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			i := n.Add(1)
-			e := Entry{Run: 1, Line: i, Order: Order{MerchantUID: fmt.Sprintf("order-%09d", i)}, State: Intended, Status: "unknown", Attempts: 1, IntentAt: time.Now(), Amount: 1000}
+			e := Entry{Outcome: Outcome{Run: 1, Line: i, Order: Order{MerchantUID: fmt.Sprintf("order-%09d", i)}, Status: "unknown", Attempts: 1, Amount: 1000}, State: Intended, IntentAt: time.Now()}
 			if err := l.Intend(ctx, e); err != nil {
 				b.Fatal(err)
 			}

@@ -59,21 +59,25 @@ const (
 	Revoked  State = "revoked" // it had that account, which was taken back
 )
 
-// Entry is one line of one run: its outcome, as the results tell it, and the order it asked an account for, if any.
-type Entry struct {
+// Outcome is what became of one line of one run, as the results tell it. It holds no order.
+type Outcome struct {
 	Run, Line    int64
 	Status       string
 	ErrorCode    string
 	ErrorMessage say.Message
 	Action       string
 	Order
-	Amount   int64 // won, as asked for
-	Attempts int   // issues, updates or revocations sent in this run
+	Amount   int64  // won, as asked for
+	Due      int64  // UNIX seconds, as asked for; 0: not known
+	Bank     string // KFTC code, as asked for; "" when not known
+	Attempts int    // issues, updates or revocations sent in this run
 	Account
+}
 
+// Entry is a line as the ledger keeps it: its outcome, and how it holds the order that it asked an account for, if it does.
+type Entry struct {
+	Outcome
 	State     State
-	Due       int64     // UNIX seconds, as asked for; 0: not known
-	Bank      string    // KFTC code, as asked for; "" when not known
 	IntentAt  time.Time // of the last intent, by the server's clock; microseconds are kept
 	NowAmount int64     // won, since an update; 0: as asked for
 	NowDue    int64     // UNIX seconds, since an update; 0: as asked for
@@ -456,9 +460,13 @@ func changed(result sql.Result, err error) (int64, error) {
 	return result.RowsAffected()
 }
 
-// RecordOutcome makes entries durable that hold no order, all or none of them: outcomes that needed no request. It returns
+// RecordOutcome makes outcomes durable that needed no request, all or none of them. It returns
 // ErrTaken, and notes nothing for that line, where the line's entry is live.
-func (l *Ledger) RecordOutcome(ctx context.Context, entries ...Entry) error {
+func (l *Ledger) RecordOutcome(ctx context.Context, outcomes ...Outcome) error {
+	entries := make([]Entry, len(outcomes))
+	for i := range outcomes {
+		entries[i].Outcome = outcomes[i]
+	}
 	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) {
 		return changed(s.outcomeOnly.Exec(l.row(s, e, ofIntent, ofOutcome, ofAccount)...))
 	})
@@ -599,7 +607,7 @@ func (l *Ledger) Sent(ctx context.Context, run, after int64, limit int) ([]Entry
 	defer rows.Close()
 	sent := make([]Entry, 0, limit)
 	for rows.Next() {
-		e := Entry{Run: run}
+		e := Entry{Outcome: Outcome{Run: run}}
 		if err := rows.Scan(&e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.Attempts, &e.ImpUID, &e.Amount, &e.NowAmount); err != nil {
 			return nil, err
 		}

@@ -42,8 +42,7 @@ func begin(t testing.TB, l *Ledger) Run {
 }
 
 func intent(run Run, line int64, uid string) Entry {
-	return Entry{Run: run.ID, Line: line, Order: Order{MerchantUID: uid}, State: Intended, Status: "unknown", Action: "issue",
-		Amount: 1000, Due: 4102412399, Bank: "004", Attempts: 1, IntentAt: time.UnixMicro(1767225600_000001)}
+	return Entry{Outcome: Outcome{Run: run.ID, Line: line, Order: Order{MerchantUID: uid}, Status: "unknown", Action: "issue", Amount: 1000, Due: 4102412399, Bank: "004", Attempts: 1}, State: Intended, IntentAt: time.UnixMicro(1767225600_000001)}
 }
 
 var account = Account{ImpUID: "imp_1", VbankCode: "004", VbankName: "국민은행", VbankNum: "01234567890123", VbankHolder: "한빛",
@@ -77,7 +76,7 @@ func TestOneLiveEntry(t *testing.T) {
 	}
 	refused("in doubt, another line", intent(run, 9, "A-1"))
 	refused("in doubt, the same line", first)
-	refused("in doubt, another run", Entry{Run: run.ID + 1, Line: 2, Order: Order{MerchantUID: "A-1"}, State: Intended})
+	refused("in doubt, another run", Entry{Outcome: Outcome{Run: run.ID + 1, Line: 2, Order: Order{MerchantUID: "A-1"}}, State: Intended})
 
 	vacant := first
 	vacant.State, vacant.Status = Vacant, "not_sent"
@@ -92,7 +91,7 @@ func TestOneLiveEntry(t *testing.T) {
 	refused("issued, another line", intent(run, 10, "A-1"))
 	refused("issued, the same line", intent(run, 9, "A-1"))
 	refused("another order in the line of an account", intent(run, 9, "A-9"))
-	if err := l.RecordOutcome(ctx, Entry{Run: run.ID, Line: 9, Status: "invalid"}); !errors.Is(err, ErrTaken) {
+	if err := l.RecordOutcome(ctx, Outcome{Run: run.ID, Line: 9, Status: "invalid"}); !errors.Is(err, ErrTaken) {
 		t.Errorf("noted in the place of an account: %v, want ErrTaken", err)
 	}
 	refused("issued, and noted", intent(run, 10, "A-1"))
@@ -115,7 +114,7 @@ func TestOneLiveEntry(t *testing.T) {
 	refused("issued anew, after the old one was told of", intent(run, 11, "A-1"))
 
 	// the database itself refuses what the statements above might let through
-	if err := l.Record(ctx, Entry{Run: 7, Line: 7, Order: Order{MerchantUID: "A-1"}, State: Issued}); err == nil {
+	if err := l.Record(ctx, Entry{Outcome: Outcome{Run: 7, Line: 7, Order: Order{MerchantUID: "A-1"}}, State: Issued}); err == nil {
 		t.Error("a second live entry was recorded")
 	}
 }
@@ -129,8 +128,7 @@ func TestSurvivesReopening(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.State, want.Status, want.Account, want.NowAmount, want.NowDue = Issued, "issued", account, 2000, 4102412300
-	other := Entry{Run: run.ID, Line: 4, Order: Order{MerchantUID: "A-4"}, Status: "invalid", ErrorCode: "A;B", ErrorMessage: "it's, \"wrong\"\n", Action: "update",
-		Amount: 5, IntentAt: time.UnixMicro(0)}
+	other := Entry{Outcome: Outcome{Run: run.ID, Line: 4, Order: Order{MerchantUID: "A-4"}, Status: "invalid", ErrorCode: "A;B", ErrorMessage: "it's, \"wrong\"\n", Action: "update", Amount: 5}, IntentAt: time.UnixMicro(0)}
 	if err := l.Record(ctx, want, other); err != nil {
 		t.Fatal(err)
 	}
@@ -202,10 +200,10 @@ func TestRunsOfAFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issued, invalid := intent(first, 30, "A-3"), Entry{Run: first.ID, Line: 10, Status: "invalid"}
+	issued, invalid := intent(first, 30, "A-3"), Entry{Outcome: Outcome{Run: first.ID, Line: 10, Status: "invalid"}}
 	issued.State, issued.Status, issued.Account = Issued, "issued", account
 	if err := errors.Join(l.Intend(ctx, intent(first, 20, "A-2"), intent(first, 30, "A-3")), l.Record(ctx, issued, invalid),
-		l.RecordOutcome(ctx, Entry{Run: other.ID, Line: 2, Status: "invalid"}), l.Finish(ctx, other.ID, time.UnixMicro(3))); err != nil {
+		l.RecordOutcome(ctx, Outcome{Run: other.ID, Line: 2, Status: "invalid"}), l.Finish(ctx, other.ID, time.UnixMicro(3))); err != nil {
 		t.Fatal(err)
 	}
 	want := []Run{{ID: other.ID, Digest: "other", Settings: "settings", File: "/in/other.csv", Started: time.UnixMicro(2), Finished: time.UnixMicro(3)},
@@ -359,7 +357,7 @@ func ExampleOpen() {
 	}
 	defer book.Close()
 	run, _ := book.Begin(context.Background(), Run{Digest: "…", Settings: "…", File: "orders.csv", Started: time.Now()})
-	intent := Entry{Run: run.ID, Line: 2, Order: Order{MerchantUID: "A-1"}, State: Intended, Status: "unknown"}
+	intent := Entry{Outcome: Outcome{Run: run.ID, Line: 2, Order: Order{MerchantUID: "A-1"}, Status: "unknown"}, State: Intended}
 	fmt.Println(book.Intend(context.Background(), intent))
 	fmt.Println(book.Intend(context.Background(), intent))
 	// Output:

@@ -54,9 +54,8 @@ func batchOf(t testing.TB, l *Ledger, started time.Time, finish bool, entries ..
 
 // holding is an entry that holds its order; the account and the message name the order, so that they can be looked for.
 func holding(uid string, state State, due time.Time) Entry {
-	return Entry{Order: Order{MerchantUID: uid}, State: state, Status: "issued", Action: "issue", Amount: 1000, Due: due.Unix(), Bank: "004", Attempts: 1,
-		ErrorCode: "BANK_DIFFERS", ErrorMessage: say.Message("message of " + uid), Account: Account{ImpUID: "imp_" + uid, VbankCode: "004", VbankName: "국민은행",
-			VbankNum: "number of " + uid, VbankHolder: "holder of " + uid, VbankDue: due.Unix(), PGProvider: "settle", PGID: "MID", IssuedAt: 1}}
+	return Entry{Outcome: Outcome{Order: Order{MerchantUID: uid}, Status: "issued", Action: "issue", Amount: 1000, Due: due.Unix(), Bank: "004", Attempts: 1, ErrorCode: "BANK_DIFFERS", ErrorMessage: say.Message("message of " + uid), Account: Account{ImpUID: "imp_" + uid, VbankCode: "004", VbankName: "국민은행",
+		VbankNum: "number of " + uid, VbankHolder: "holder of " + uid, VbankDue: due.Unix(), PGProvider: "settle", PGID: "MID", IssuedAt: 1}}, State: state}
 }
 
 // without is an entry that holds no order, with somebody's account in it all the same.

@@ -63,8 +63,7 @@ func TestEarlierVersions(t *testing.T) {
 			}
 			held := Account{ImpUID: "imp_A-1", VbankCode: "004", VbankName: "국민은행", VbankNum: "00123456789012", VbankHolder: "한빛상사",
 				VbankDue: 1798729199, PGProvider: "nice", PGID: pgID, IssuedAt: 1767225601}
-			want := Entry{Run: 1, Line: 2, Order: Order{MerchantUID: "A-1"}, State: Issued, Status: "issued", Action: "issue", Amount: 2000, Due: 1798729199,
-				Bank: "004", Attempts: 1, Account: held}
+			want := Entry{Outcome: Outcome{Run: 1, Line: 2, Order: Order{MerchantUID: "A-1"}, Status: "issued", Action: "issue", Amount: 2000, Due: 1798729199, Bank: "004", Attempts: 1, Account: held}, State: Issued}
 			want.IntentAt = entries[0].IntentAt
 			if diff := cmp.Diff(want, entries[0]); diff != "" || want.IntentAt.UnixMicro() != 1767225600_000002 {
 				t.Error(diff, want.IntentAt)

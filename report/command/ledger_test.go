@@ -61,7 +61,7 @@ func TestUnusableLedger(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			entry := ledger.Entry{Run: 1, Line: 2, Order: ledger.Order{MerchantUID: "A-1"}, State: ledger.Issued}
+			entry := ledger.Entry{Outcome: ledger.Outcome{Run: 1, Line: 2, Order: ledger.Order{MerchantUID: "A-1"}}, State: ledger.Issued}
 			if err := errors.Join(book.Record(t.Context(), entry), book.Close()); err != nil {
 				t.Fatal(err)
 			}
