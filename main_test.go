@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -42,7 +44,8 @@ import (
 // TestMain lets the scripts run this binary as vbankbatch. TEST_NOW, an RFC 3339 time, is the day for due dates.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "vbankbatch" { // whose locale is its script's
-		os.Setenv("LC_ALL", "C") // what is printed is compared in English
+		os.Setenv("LC_ALL", "C")        // what is printed is compared in English
+		flag.Set("test.parallel", "12") // most of these tests wait; -parallel goes before it
 	}
 	testscript.Main(m, map[string]func(){
 		"vbankbatch": func() {
@@ -60,6 +63,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	orders, err := filepath.Abs("testdata/orders.csv")
 	if err != nil {
 		t.Fatal(err)
@@ -151,6 +155,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // golden files: NAME.check as check tells it with the flags that the file needs to be read, NAME.results as run
 // writes them with what the accounts need besides.
 func TestExports(t *testing.T) {
+	t.Parallel()
 	const exports = "testdata/exports/"
 	const account = "--bank=국민 --due=+7d --holder=한빛상사"
 	now := func() time.Time { return time.Date(2026, 11, 5, 9, 0, 0, 0, input.KST) }
@@ -179,6 +184,7 @@ func TestExports(t *testing.T) {
 	} {
 		tested[c.file] = true
 		t.Run(c.file, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			vbankbatch := func(name string, flags ...string) string {
 				var out, errs bytes.Buffer
@@ -211,9 +217,11 @@ func TestExports(t *testing.T) {
 // TestPGs runs testdata/pg: a file of orders for each PG, good ones and one for each rule of the PG that it breaks, and a
 // file that changes them. The column expect has the status and the codes, those of warnings with a question mark.
 func TestPGs(t *testing.T) {
+	t.Parallel()
 	now := func() time.Time { return time.Date(2026, 11, 5, 9, 0, 0, 0, input.KST) }
 	for _, name := range pg.PGs() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ledger := filepath.Join(t.TempDir(), "ledger.db")
 			for _, path := range []string{"testdata/pg/" + name + ".csv", "testdata/pg/" + name + ".update.csv"} {
 				var problems, results, errs bytes.Buffer
@@ -320,72 +328,86 @@ var kills = flag.Int("kills", 25, "how many times TestCrash kills a run")
 // TestCrash kills runs of the real binary, with kill -9 and with signals, or freezes them, at random moments, against a
 // sandbox in another process that loses replies and lies, until all is done; then every order has one account, and the results tell its number.
 func TestCrash(t *testing.T) {
-	t.Parallel() // it waits, most of the time
-	const rows = 250
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	if *kills == 25 {
 		seed = 1 // CI's short form is the same each time, as far as clocks and schedulers are
 	}
-	random := rand.New(rand.NewPCG(seed, 0))
-	killed, faults := 0, 0
-	var freezes atomic.Int32
-	for round := 0; killed < *kills; round++ {
-		dir := t.TempDir()
-		api := startSandbox(t, dir, nil, "--seed", strconv.Itoa(round), "--latency", "1ms",
-			"--drop-before", "0.02", "--drop-after", "0.03", "--commit-late", "0.02", "--commit-by", "150ms",
-			"--error-before", "0.01", "--error-after", "0.02", "--bad-gateway", "0.02", "--cut-json", "0.01", "--wrong-order", "0.01",
-			"--unauthorized", "0.005", "--too-many", "0.005", "--look-drop", "0.01", "--lie-after", "0.01", "--short-list", "0.05")
-		file, results := filepath.Join(dir, "orders.csv"), filepath.Join(dir, "orders.results.csv")
-		var text strings.Builder
-		text.WriteString("주문번호,금액\n")
-		for i := range rows {
-			fmt.Fprintf(&text, "R%d-%03d,%d\n", round, i, 1000+i)
+	var rounds, killed, freezes, resent atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("seed %d: %d runs killed, %d frozen, %d issues sent again", seed, killed.Load(), freezes.Load(), resent.Load())
+		if !t.Failed() && killed.Load() < int64(*kills) {
+			t.Errorf("%d runs killed, want %d", killed.Load(), *kills)
 		}
-		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+	})
+	for lane := range 4 { // they wait, most of the time
+		t.Run(fmt.Sprint(lane), func(t *testing.T) {
+			t.Parallel()
+			for killed.Load() < int64(*kills) {
+				crash(t, seed, rounds.Add(1)-1, &killed, &freezes, &resent)
+			}
+		})
+	}
+}
+
+// crash is a round of TestCrash, over a file and a sandbox of its own.
+func crash(t *testing.T, seed uint64, round int64, killed, freezes, resent *atomic.Int64) {
+	const rows = 250
+	random := rand.New(rand.NewPCG(seed, uint64(round)))
+	dir := t.TempDir()
+	api := startSandbox(t, dir, nil, "--seed", strconv.FormatInt(round, 10), "--latency", "1ms",
+		"--drop-before", "0.02", "--drop-after", "0.03", "--commit-late", "0.02", "--commit-by", "150ms",
+		"--error-before", "0.01", "--error-after", "0.02", "--bad-gateway", "0.02", "--cut-json", "0.01", "--wrong-order", "0.01",
+		"--unauthorized", "0.005", "--too-many", "0.005", "--look-drop", "0.01", "--lie-after", "0.01", "--short-list", "0.05")
+	file, results := filepath.Join(dir, "orders.csv"), filepath.Join(dir, "orders.results.csv")
+	var text strings.Builder
+	text.WriteString("주문번호,금액\n")
+	for i := range rows {
+		fmt.Fprintf(&text, "R%d-%03d,%d\n", round, i, 1000+i)
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status := -1
+	for tries := 0; status != 0; tries++ {
+		if tries == 60 {
+			t.Fatalf("seed %d, round %d: not done after %d tries, last exit status %d", seed, round, tries, status)
+		}
+		command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--workers", "8", "--doubt-wait", "400ms", "--timeout", "1s",
+			"--due", "+7d", "--holder", "한빛", "--bank", "국민", "--ledger", filepath.Join(dir, "ledger.db"), file)
+		command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
+		var stderr bytes.Buffer
+		command.Stderr = &stderr
+		if err := command.Start(); err != nil {
 			t.Fatal(err)
 		}
-		status := -1
-		for tries := 0; status != 0; tries++ {
-			if tries == 60 {
-				t.Fatalf("seed %d, round %d: not done after %d tries, last exit status %d", seed, round, tries, status)
-			}
-			command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--workers", "8", "--doubt-wait", "400ms", "--timeout", "1s",
-				"--due", "+7d", "--holder", "한빛", "--bank", "국민", "--ledger", filepath.Join(dir, "ledger.db"), file)
-			command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
-			var stderr bytes.Buffer
-			command.Stderr = &stderr
-			if err := command.Start(); err != nil {
-				t.Fatal(err)
-			}
-			if tries < 12 {
-				fatal, frozen := []os.Signal{os.Kill, os.Kill, os.Kill, syscall.SIGTERM}[random.IntN(4)], random.IntN(6) == 0
-				timer := time.AfterFunc(time.Duration(random.Int64N(int64(500*time.Millisecond))), func() {
-					if frozen { // for longer than every wait
-						command.Process.Signal(syscall.SIGSTOP)
-						time.Sleep(2 * time.Second)
-						command.Process.Signal(syscall.SIGCONT)
-						freezes.Add(1)
-						return
-					}
-					command.Process.Signal(fatal)
-				})
-				command.Wait()
-				timer.Stop()
-			} else {
-				command.Wait()
-			}
-			if status = command.ProcessState.ExitCode(); status == -1 || status == 143 {
-				killed++
-				if _, err := os.Stat(results); err == nil && statuses(t, results)["issued"] == rows {
-					status = 0 // it had just finished, and the same command would be a new run
+		if tries < 12 {
+			fatal, frozen := []os.Signal{os.Kill, os.Kill, os.Kill, syscall.SIGTERM}[random.IntN(4)], random.IntN(6) == 0
+			timer := time.AfterFunc(time.Duration(random.Int64N(int64(500*time.Millisecond))), func() {
+				if frozen { // for longer than every wait
+					command.Process.Signal(syscall.SIGSTOP)
+					time.Sleep(2 * time.Second)
+					command.Process.Signal(syscall.SIGCONT)
+					freezes.Add(1)
+					return
 				}
-			} else if status != 0 && status != 4 && status != 5 { // 4: look-ups were lost too; the next run knows what was issued
-				t.Fatalf("seed %d, round %d: exit status %d\n%s", seed, round, status, &stderr)
-			}
+				command.Process.Signal(fatal)
+			})
+			command.Wait()
+			timer.Stop()
+		} else {
+			command.Wait()
 		}
-		faults += checkAccounts(t, fmt.Sprintf("seed %d, round %d", seed, round), api, rows, results, []string{"issued", "already_issued"})
+		if status = command.ProcessState.ExitCode(); status == -1 || status == 143 {
+			killed.Add(1)
+			if _, err := os.Stat(results); err == nil && statuses(t, results)["issued"] == rows {
+				status = 0 // it had just finished, and the same command would be a new run
+			}
+		} else if status != 0 && status != 4 && status != 5 { // 4: look-ups were lost too; the next run knows what was issued
+			t.Fatalf("seed %d, round %d: exit status %d\n%s", seed, round, status, &stderr)
+		}
 	}
-	t.Logf("seed %d: %d runs killed, %d frozen, %d issues sent again", seed, killed, freezes.Load(), faults)
+	resent.Add(int64(checkAccounts(t, fmt.Sprintf("seed %d, round %d", seed, round), api, rows, results, []string{"issued", "already_issued"})))
 }
 
 // checkAccounts compares what the sandbox has issued with the results, and returns how many issues were lost and sent
@@ -453,6 +475,7 @@ func process(t *testing.T, dir, api string, n int, flags ...string) (command *ex
 
 // TestNobodyReads: a run whose messages nobody takes any more ends as any other.
 func TestNobodyReads(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	command, _, results := process(t, dir, startSandbox(t, dir, nil), 50)
 	gone, stderr, err := os.Pipe()
@@ -529,51 +552,58 @@ func waitFor(t *testing.T, api string, accounts int) {
 
 // TestSignals stops a run with a signal, and another with two.
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	for signal, status := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			api := startSandbox(t, dir, nil, "--latency", "50ms", "--drop-after", "0.1")
+			command, stderr, results := process(t, dir, api, 300)
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, api, 40)
+			command.Process.Signal(signal)
+			finish(t, command, stderr, status)
+			count := statuses(t, results)
+			if count["issued"] < 20 || count["not_sent"] < 20 || count["issued"]+count["not_sent"] != 300 {
+				t.Error(count)
+			}
+			if text := stderr.String(); !strings.Contains(text, "hint: run the same command again to go on") {
+				t.Error(text)
+			}
+			command, stderr, results = process(t, dir, api, 300)
+			finishStarted(t, command, stderr, 0)
+			checkAccounts(t, "again", api, 300, results, []string{"issued"})
+		})
+	}
+	t.Run("two", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
-		api := startSandbox(t, dir, nil, "--latency", "50ms", "--drop-after", "0.1")
-		command, stderr, results := process(t, dir, api, 300)
+		api := startSandbox(t, dir, nil, "--late", "1", "--late-by", "3s") // replies that are waited for
+		command, _, results := process(t, dir, api, 20)
 		if err := command.Start(); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, api, 40)
-		command.Process.Signal(signal)
-		finish(t, command, stderr, status)
-		count := statuses(t, results)
-		if count["issued"] < 20 || count["not_sent"] < 20 || count["issued"]+count["not_sent"] != 300 {
-			t.Errorf("%v: %v", signal, count)
+		waitFor(t, api, 4)
+		command.Process.Signal(os.Interrupt)
+		time.Sleep(300 * time.Millisecond)
+		command.Process.Signal(os.Interrupt)
+		started := time.Now()
+		command.Wait()
+		if took := time.Since(started); took > 2*time.Second {
+			t.Errorf("a second signal took %v", took)
 		}
-		if text := stderr.String(); !strings.Contains(text, "hint: run the same command again to go on") {
-			t.Error(text)
+		if _, err := os.Stat(results); err == nil {
+			t.Error("results were written after a second signal")
 		}
-		command, stderr, results = process(t, dir, api, 300)
-		finishStarted(t, command, stderr, 0)
-		checkAccounts(t, signal.String(), api, 300, results, []string{"issued"})
-	}
-
-	dir := t.TempDir()
-	api := startSandbox(t, dir, nil, "--late", "1", "--late-by", "3s") // replies that are waited for
-	command, _, results := process(t, dir, api, 20)
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, api, 4)
-	command.Process.Signal(os.Interrupt)
-	time.Sleep(300 * time.Millisecond)
-	command.Process.Signal(os.Interrupt)
-	started := time.Now()
-	command.Wait()
-	if took := time.Since(started); took > 2*time.Second {
-		t.Errorf("a second signal took %v", took)
-	}
-	if _, err := os.Stat(results); err == nil {
-		t.Error("results were written after a second signal")
-	}
+	})
 }
 
 // TestSignalBehindOthers stops a run that hangs in telling its status, since nobody reads its messages: however many ask for
 // that, the signal that ends it is not lost.
 func TestSignalBehindOthers(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil, "--latency", "50ms")
 	command, _, results := process(t, dir, api, 1000, "--quiet")
@@ -615,6 +645,7 @@ func TestSignalBehindOthers(t *testing.T) {
 // TestStatusAndReload asks a run for its status, and has it read a profile with another rate: at the first one it would
 // take more than a minute.
 func TestStatusAndReload(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil)
 	profile := filepath.Join(dir, "profile.toml")
@@ -660,6 +691,7 @@ func startByProfile(t *testing.T, dir, api, profile string) (command *exec.Cmd, 
 // TestReloadAtTheStart asks a run to read its profile again while the API has not answered it yet, as it may not for as long
 // as --patience: the run goes on, and at the rate that the profile says by then.
 func TestReloadAtTheStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil)
 	target, err := url.Parse(api)
@@ -702,43 +734,128 @@ func finishStarted(t *testing.T, command *exec.Cmd, stderr *bytes.Buffer, status
 	finish(t, command, stderr, status)
 }
 
+// gate stands before an API. While it is shut, the replies to issues stay behind it, and their effect is there.
+type gate struct {
+	url    string
+	tokens atomic.Int64 // requests for one: every run makes one, once it has the lock
+
+	mu     sync.Mutex
+	pass   int           // replies that it still lets through
+	kept   chan struct{} // closed at the first that it keeps
+	opened chan struct{}
+}
+
+func newGate(t *testing.T, api string) *gate {
+	t.Helper()
+	target, err := url.Parse(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := new(gate)
+	through := httputil.NewSingleHostReverseProxy(target)
+	through.ErrorLog = log.New(io.Discard, "", 0) // of runs that were killed
+	through.ModifyResponse = func(r *http.Response) error {
+		switch r.Request.Method + " " + r.Request.URL.Path {
+		case "POST /users/getToken":
+			g.tokens.Add(1)
+		case "POST /vbanks":
+			g.reply(r.Request.Context())
+		}
+		return nil
+	}
+	server := httptest.NewServer(through)
+	t.Cleanup(server.Close)
+	g.url = server.URL
+	return g
+}
+
+// reply waits until the gate lets a reply through, or nobody waits for it any more.
+func (g *gate) reply(ctx context.Context) {
+	g.mu.Lock()
+	g.pass--
+	at, kept, opened := g.pass, g.kept, g.opened
+	g.mu.Unlock()
+	if kept == nil || at >= 0 {
+		return
+	}
+	if at == -1 {
+		close(kept)
+	}
+	select {
+	case <-opened:
+	case <-ctx.Done():
+	}
+}
+
+// shut keeps the replies behind the next n. kept is closed once there is one, and open lets all go.
+func (g *gate) shut(t *testing.T, n int) (kept <-chan struct{}, open func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	stays, opened := make(chan struct{}), make(chan struct{})
+	g.pass, g.kept, g.opened = n, stays, opened
+	open = sync.OnceFunc(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.kept = nil
+		close(opened)
+	})
+	t.Cleanup(open) // before the server waits for its requests
+	return stays, open
+}
+
 // TestLock has two runs on one ledger: the second leaves at once, or waits; the lock of a run that is killed goes with it.
 func TestLock(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	api := startSandbox(t, dir, nil, "--latency", "50ms")
+	api := startSandbox(t, dir, nil)
+	gate := newGate(t, api)
 	ledger := filepath.Join(dir, "ledger.db")
-	another := func(flags ...string) (*exec.Cmd, *bytes.Buffer) {
-		command, stderr, _ := process(t, t.TempDir(), api, 100, append(flags, "--ledger", ledger)...)
-		return command, stderr
+	another := func(flags ...string) (*exec.Cmd, *bytes.Buffer, string) {
+		return process(t, t.TempDir(), gate.url, 100, append(flags, "--ledger", ledger)...)
 	}
-	first, firstErr, results := process(t, dir, api, 100)
+	held := func() {
+		t.Helper()
+		second, stderr, results := another()
+		finishStarted(t, second, stderr, 6)
+		if text := stderr.String(); !strings.Contains(text, "another run holds the ledger's lock") || !strings.Contains(text, "hint: ") {
+			t.Error(text)
+		}
+		if _, err := os.Stat(results); err == nil {
+			t.Error("there are results of a run without the lock")
+		}
+	}
+	first, firstErr, results := process(t, dir, gate.url, 100, "--timeout", "1m")
+	kept, open := gate.shut(t, 10)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, api, 1)
-	second, secondErr := another()
-	finishStarted(t, second, secondErr, 6)
-	if text := secondErr.String(); !strings.Contains(text, "another run holds the ledger's lock") || !strings.Contains(text, "hint: ") {
-		t.Error(text)
-	}
-	third, thirdErr := another("--lock-wait", "30s")
+	<-kept
+	held()
+	third, thirdErr, thirds := another("--lock-wait", "1m")
 	if err := third.Start(); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(500 * time.Millisecond)
+	if n := gate.tokens.Load(); n != 1 {
+		t.Errorf("%d runs have asked for a token while one holds the lock", n)
+	}
+	open()
 	finish(t, first, firstErr, 0)
 	finish(t, third, thirdErr, 0)
 	checkAccounts(t, "lock", api, 100, results, []string{"issued"})
+	checkAccounts(t, "waited", api, 100, thirds, []string{"already_issued"})
 
-	killed, _, results := process(t, dir, api, 300)
+	killed, _, results := process(t, dir, gate.url, 300, "--timeout", "1m")
+	kept, open = gate.shut(t, 50)
 	if err := killed.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, api, 101)
-	second, secondErr = another()
-	finishStarted(t, second, secondErr, 6)
+	<-kept
+	held()
 	killed.Process.Kill()
 	killed.Wait()
-	last, lastErr, _ := process(t, dir, api, 300)
+	open()
+	last, lastErr, _ := process(t, dir, gate.url, 300)
 	finishStarted(t, last, lastErr, 0)
 	checkAccounts(t, "after a kill", api, 300, results, []string{"issued", "already_issued"})
 }
@@ -746,8 +863,10 @@ func TestLock(t *testing.T) {
 // TestLockByAnotherName has a run hold a ledger, and others come to it by a hard link, by a mount of the file alone, as a
 // container has it, and after it was renamed and its lock file removed.
 func TestLockByAnotherName(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	api := startSandbox(t, dir, nil, "--latency", "50ms")
+	api := startSandbox(t, dir, nil)
+	gate := newGate(t, api)
 	ledger, linked, mounted := filepath.Join(dir, "ledger.db"), filepath.Join(t.TempDir(), "linked.db"), filepath.Join(t.TempDir(), "mounted.db")
 	if err := os.WriteFile(mounted, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -762,7 +881,7 @@ func TestLockByAnotherName(t *testing.T) {
 	}
 	at := t.TempDir()
 	by := func(ledger string, flags ...string) (*exec.Cmd, *bytes.Buffer) {
-		command, stderr, _ := process(t, at, api, 400, append(flags, "--ledger", ledger)...)
+		command, stderr, _ := process(t, at, gate.url, 400, append(flags, "--ledger", ledger)...)
 		return command, stderr
 	}
 	byMount := func(flags ...string) (*exec.Cmd, *bytes.Buffer) {
@@ -778,11 +897,12 @@ func TestLockByAnotherName(t *testing.T) {
 			t.Error(text)
 		}
 	}
-	first, firstErr, results := process(t, dir, api, 200)
+	first, firstErr, results := process(t, dir, gate.url, 200, "--timeout", "1m")
+	kept, open := gate.shut(t, 10)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, api, 1)
+	<-kept
 	if err := os.Link(ledger, linked); err != nil {
 		t.Fatal(err)
 	}
@@ -800,6 +920,8 @@ func TestLockByAnotherName(t *testing.T) {
 	if err := third.Start(); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(300 * time.Millisecond) // they wait
+	open()
 	finish(t, first, firstErr, 0)
 	finish(t, third, thirdErr, 2)
 	if text := thirdErr.String(); !strings.Contains(text, "several names (hard links)") {
@@ -818,11 +940,12 @@ func TestLockByAnotherName(t *testing.T) {
 	checkAccounts(t, "names", api, 200, results, []string{"issued"})
 
 	// A name that is the only one, but not that of the lock file, is waited for, and good.
-	first, firstErr, _ = process(t, dir, api, 400)
+	first, firstErr, _ = process(t, dir, gate.url, 400, "--timeout", "1m")
+	kept, open = gate.shut(t, 10)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, api, 201)
+	<-kept
 	renamed := filepath.Join(dir, "renamed.db")
 	if err := os.Rename(ledger, renamed); err != nil {
 		t.Fatal(err)
@@ -830,39 +953,49 @@ func TestLockByAnotherName(t *testing.T) {
 	second, secondErr = by(renamed)
 	refused(second, secondErr, 6, "another run holds the ledger's lock")
 	third, thirdErr = by(renamed, "--lock-wait", "30s")
-	finishStarted(t, third, thirdErr, 0)
+	if err := third.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond) // it waits
+	open()
 	finish(t, first, firstErr, 0)
+	finish(t, third, thirdErr, 0)
 	checkAccounts(t, "renamed", api, 400, filepath.Join(at, "orders.results.csv"), []string{"already_issued"})
 }
 
 // TestFullDisk limits how large the files of a run may grow. What was lost is done by the next run.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	shell, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip("no shell to set the limit with")
 	}
 	for _, blocks := range []int{150, 250, 400} { // of 512 bytes
-		dir := t.TempDir()
-		api := startSandbox(t, dir, nil, "--drop-after", "0.05")
-		command, stderr, results := process(t, dir, api, 300)
-		path, err := exec.LookPath(command.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		command.Path, command.Args = shell, append([]string{"sh", "-c", fmt.Sprintf("ulimit -f %d; exec \"$@\"", blocks), "sh", path}, command.Args[1:]...)
-		finishStarted(t, command, stderr, 5)
-		if !strings.Contains(stderr.String(), "the ledger cannot be written") {
-			t.Errorf("%d blocks: %s", blocks, stderr)
-		}
-		command, stderr, _ = process(t, dir, api, 300)
-		finishStarted(t, command, stderr, 0)
-		checkAccounts(t, fmt.Sprintf("%d blocks", blocks), api, 300, results, []string{"issued"})
+		t.Run(fmt.Sprint(blocks), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			api := startSandbox(t, dir, nil, "--drop-after", "0.05")
+			command, stderr, results := process(t, dir, api, 300)
+			path, err := exec.LookPath(command.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			command.Path, command.Args = shell, append([]string{"sh", "-c", fmt.Sprintf("ulimit -f %d; exec \"$@\"", blocks), "sh", path}, command.Args[1:]...)
+			finishStarted(t, command, stderr, 5)
+			if !strings.Contains(stderr.String(), "the ledger cannot be written") {
+				t.Error(stderr)
+			}
+			command, stderr, _ = process(t, dir, api, 300)
+			finishStarted(t, command, stderr, 0)
+			checkAccounts(t, "again", api, 300, results, []string{"issued"})
+		})
 	}
 }
 
 // TestPowerLoss watches the system calls of a run: when an issue is written to the network, the part of the ledger that
 // holds its intent has been synced, so that it is there after a power cut too.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("no strace to watch with")
@@ -920,7 +1053,7 @@ func TestPowerLoss(t *testing.T) {
 // TestReconcileCommand has an API that loses every reply and cannot be asked; when it is well again, reconcile settles
 // what is in doubt, report writes the run's results anew, and run goes on.
 func TestReconcileCommand(t *testing.T) {
-	t.Parallel() // it waits, most of the time
+	t.Parallel()
 	dir := t.TempDir()
 	state := filepath.Join(dir, "accounts.jsonl")
 	api, stop, err := spawnSandbox(dir, nil, "--state", state, "--error-after", "1", "--latency", "300ms", "--look-drop", "1")
@@ -960,6 +1093,7 @@ func TestReconcileCommand(t *testing.T) {
 
 // TestTriedAgain stops a run over too many refusals; when their cause is mended, the same command tries those rows again.
 func TestTriedAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	api, stop, err := spawnSandbox(dir, nil, "--refuse", "1", "--refuse-with", "[F113] 요청하신 은행은 발급할 수 없습니다.")
 	if err != nil {
@@ -1022,9 +1156,11 @@ func (s *shared) String() string {
 // TestSecrets runs everything that can fail and looks for the credentials, and for what is personal, in all that is
 // printed and written.
 func TestSecrets(t *testing.T) {
+	t.Parallel()
 	secrets := map[string]string{"IMP_KEY": "imp-key-5ecret", "IMP_SECRET": "imp-secret-5ecret", "IMP_PG_API_KEY": "pg-api-key-5ecret", "KEY_OF_MID": "mid-key-5ecret"}
+	var env []string
 	for name, value := range secrets {
-		t.Setenv(name, value)
+		env = append(env, name+"="+value)
 	}
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -1049,22 +1185,40 @@ func TestSecrets(t *testing.T) {
 		if strings.Contains(fault, " ") {
 			lost = len(addresses)
 		}
-		addresses = append(addresses, startSandbox(t, dir, nil, append(strings.Fields(fault), "--late-by=3s")...))
+		addresses = append(addresses, startSandbox(t, dir, env, append(strings.Fields(fault), "--late-by=3s")...))
 	}
-	t.Setenv("IMP_PG_API_KEY", "pg-api-key-5ecret-wrong")
 	addresses = append(addresses, deafToRevocations(t))
+	env = append(env, "IMP_PG_API_KEY=pg-api-key-5ecret-wrong")
+	var all sync.WaitGroup
 	for i, address := range addresses {
-		format := []string{"text", "json"}[i%2]
-		for _, file := range []string{orders, changes, undo} {
-			flags := []string{"run", file, "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)), "--profile", profile,
-				"--out", filepath.Join(dir, fmt.Sprintf("out%d.csv", i)), "--rate=0", "--doubt-wait=50ms", "--timeout=300ms", "--patience=0s", "--log-level=debug", "--log-format", format}
-			if i == lost { // it would look the orders up first, in vain
-				flags = append(flags, "--no-remote-check")
+		all.Go(func() {
+			vbankbatch := func(args ...string) {
+				command := exec.Command("vbankbatch", append(args, "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)),
+					"--rate=0", "--doubt-wait=50ms", "--timeout=300ms", "--patience=0s", "--log-level=debug")...)
+				command.Env = append(os.Environ(), env...)
+				command.Stdout, command.Stderr = &printed, &printed
+				err := command.Run()
+				if command.ProcessState == nil {
+					t.Error(err)
+				} else if status := command.ProcessState.ExitCode(); status < 0 || status > 5 {
+					t.Errorf("%s: exit status %d", address, status)
+				} else {
+					fmt.Fprintln(&printed, "exit status", status)
+				}
 			}
-			fmt.Fprintln(&printed, "exit status", command.Main(flags, nil, &printed, &printed, time.Now))
-		}
-		command.Main([]string{"reconcile", "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)), "--rate=0", "--doubt-wait=50ms",
-			"--timeout=300ms", "--patience=0s", "--log-level=debug"}, nil, &printed, &printed, time.Now)
+			for _, file := range []string{orders, changes, undo} {
+				flags := []string{"run", file, "--profile", profile, "--out", filepath.Join(dir, fmt.Sprintf("out%d.csv", i)), "--log-format", []string{"text", "json"}[i%2]}
+				if i == lost { // it would look the orders up first, in vain
+					flags = append(flags, "--no-remote-check")
+				}
+				vbankbatch(flags...)
+			}
+			vbankbatch("reconcile")
+		})
+	}
+	all.Wait()
+	if i := strings.Index(printed.String(), "goroutine "); i >= 0 { // a panic, or a race
+		t.Errorf("%s", printed.String()[max(i-2000, 0):])
 	}
 	for _, word := range []string{"IN_DOUBT", "PG_REFUSED", "API_UNREACHABLE", "TOO_LONG", "op=", `"op":`, "exit status 2", "exit status 4"} {
 		if !strings.Contains(printed.String(), word) {
@@ -1099,6 +1253,7 @@ func TestSecrets(t *testing.T) {
 // TestPeers runs the comparison with what people write in place of this program on a few orders, so that it works when it
 // is wanted. The first reply that is lost makes each of the others a second account.
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("the scripts need the tools of Linux")
 	}
@@ -1129,6 +1284,7 @@ func TestPeers(t *testing.T) {
 // TestCrashInbox kills runs over a folder of several files, with kill -9 and at random moments, until nothing is left in
 // it; then every order has one account, and every file is in done with results that say issued of each.
 func TestCrashInbox(t *testing.T) {
+	t.Parallel()
 	const files, rows = 6, 40
 	random := rand.New(rand.NewPCG(2, uint64(*kills)))
 	killed := 0
@@ -1234,8 +1390,10 @@ func checkInbox(t *testing.T, what, api, in string, files, rows int) {
 // TestInboxStopped stops a run over a folder with a signal: the file under way stays, and the same command goes on. While
 // it runs nobody else may run the folder, with this ledger or another, or a file of it.
 func TestInboxStopped(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil, "--latency", "30ms")
+	gate := newGate(t, api)
 	in := filepath.Join(dir, "in")
 	if err := os.Mkdir(in, 0o700); err != nil {
 		t.Fatal(err)
@@ -1244,8 +1402,8 @@ func TestInboxStopped(t *testing.T) {
 	for i := range 2 {
 		var text strings.Builder
 		text.WriteString("주문번호,금액\n")
-		for row := range 300 {
-			fmt.Fprintf(&text, "F%d-%03d,%d\n", i, row, 1000+row)
+		for row := range 100 {
+			fmt.Fprintf(&text, "F%d-%02d,%d\n", i, row, 1000+row)
 		}
 		path := filepath.Join(in, fmt.Sprintf("orders%d.csv", i))
 		if err := errors.Join(os.WriteFile(path, []byte(text.String()), 0o600), os.Chtimes(path, written, written)); err != nil {
@@ -1253,7 +1411,7 @@ func TestInboxStopped(t *testing.T) {
 		}
 	}
 	run := func(ledger, path string) (*exec.Cmd, *bytes.Buffer) {
-		command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--timeout", "5s", "--due", "+7d", "--holder", "한빛", "--bank", "국민",
+		command := exec.Command("vbankbatch", "run", "--api-url", gate.url, "--rate", "0", "--timeout", "1m", "--due", "+7d", "--holder", "한빛", "--bank", "국민",
 			"--ledger", filepath.Join(dir, ledger), path)
 		command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
 		stderr := new(bytes.Buffer)
@@ -1261,11 +1419,11 @@ func TestInboxStopped(t *testing.T) {
 		return command, stderr
 	}
 	first, firstErr := run("ledger.db", in)
-	first.Args = append(first.Args, "--workers", "1") // it is to be busy until it is stopped
+	kept, open := gate.shut(t, 20)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, api, 20)
+	<-kept
 	for _, other := range []struct{ ledger, path, says string }{
 		{"ledger.db", in, "another run is busy with"},
 		{"other.db", in, "another run is busy with"},
@@ -1278,18 +1436,20 @@ func TestInboxStopped(t *testing.T) {
 		}
 	}
 	first.Process.Signal(syscall.SIGTERM)
+	open()
 	finish(t, first, firstErr, 143)
 	if text := firstErr.String(); strings.Contains(text, "moved to") || !strings.Contains(text, "hint: run the same command again to go on") {
 		t.Error(text)
 	}
 	again, againErr := run("ledger.db", in)
 	finishStarted(t, again, againErr, 0)
-	checkInbox(t, "after a signal", api, in, 2, 300)
+	checkInbox(t, "after a signal", api, in, 2, 100)
 }
 
 // TestInboxGrows adds rows to a file of a folder while it runs: it stays, whoever reads standard error hears of it, and
 // the next run does them.
 func TestInboxGrows(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil, "--latency", "30ms")
 	in := filepath.Join(dir, "in")
@@ -1374,6 +1534,7 @@ func ordersText(prefix string, rows, amount, width int) string {
 // TestRewritten has the input written over by cp while it runs: no row is sent that the preflight and the guards have not
 // met, and the results have all that was.
 func TestRewritten(t *testing.T) {
+	t.Parallel()
 	const rows = 3000
 	dir := t.TempDir()
 	api := startSandbox(t, dir, nil, "--latency", "3ms")
@@ -1514,6 +1675,7 @@ func TestSalvaged(t *testing.T) {
 // TestDamagedCopy has the disk lose what a run goes by: it ends early, what it did is written from the ledger, and the same
 // command goes on.
 func TestDamagedCopy(t *testing.T) {
+	t.Parallel()
 	const rows = 4000
 	if runtime.GOOS != "linux" {
 		t.Skip("the copy has no name, and is found by /proc")
