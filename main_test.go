@@ -1060,7 +1060,8 @@ func TestReconcileCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command, stderr, results := process(t, dir, api, 6, "--no-remote-check", "--doubt-wait", "50ms", "--patience", "0s") // all six are on their way before one is lost
+	command, stderr, results := process(t, dir, api, 6, "--no-remote-check", "--patience", "0s", // all six are on their way before one is lost
+		"--doubt-wait", "0s") // and all are looked up at once; each look-up that fails doubles the wait for the next
 	finishStarted(t, command, stderr, 4)
 	if count := statuses(t, results); count["unknown"] != 6 {
 		t.Errorf("%v", count)
@@ -1192,9 +1193,13 @@ func TestSecrets(t *testing.T) {
 	var all sync.WaitGroup
 	for i, address := range addresses {
 		all.Go(func() {
+			wait := "50ms"
+			if i == lost {
+				wait = "0s" // so that all are looked up at once; each look-up that fails doubles the wait for the next
+			}
 			vbankbatch := func(args ...string) {
 				command := exec.Command("vbankbatch", append(args, "--api-url", address, "--ledger", filepath.Join(dir, fmt.Sprintf("ledger%d.db", i)),
-					"--rate=0", "--doubt-wait=50ms", "--timeout=300ms", "--patience=0s", "--log-level=debug")...)
+					"--rate=0", "--doubt-wait", wait, "--timeout=300ms", "--patience=0s", "--log-level=debug")...)
 				command.Env = append(os.Environ(), env...)
 				command.Stdout, command.Stderr = &printed, &printed
 				err := command.Run()
