@@ -208,6 +208,7 @@ func (o order) want() (status string, accounts int) {
 // TestModel draws orders, faults and the moments at which runs die, runs until one run ends by itself, and compares
 // accounts and results with the model.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		fault := rapid.SampledFrom([]sandbox.Fault{"", "", "", sandbox.DropBefore, sandbox.DropAfter, sandbox.Late, sandbox.CommitLate, sandbox.ErrorBefore,
 			sandbox.ErrorAfter, sandbox.BadGatewayBefore, sandbox.BadGatewayAfter, sandbox.CutJSON, sandbox.WrongOrder, sandbox.Refuse, busy, sandbox.TooMany})

@@ -15,6 +15,7 @@ import (
 // TestRewritten has the input written over, cut or added to in place while it runs: what is sent and told is what the
 // preflight has read, to its last row.
 func TestRewritten(t *testing.T) {
+	t.Parallel()
 	const rows = 6000
 	note := strings.Repeat("비", 40)
 	text := func(rows, amount int) string {
@@ -32,6 +33,7 @@ func TestRewritten(t *testing.T) {
 		"removed":      os.Remove,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var path string
 			var sent atomic.Int64
 			meanwhile := func(r *http.Request, _ string, _ int) sandbox.Fault {

@@ -472,6 +472,7 @@ func TestTiers(t *testing.T) {
 
 // TestChanges updates and revokes under every fault.
 func TestChanges(t *testing.T) {
+	t.Parallel()
 	changing := func(fault sandbox.Fault) func(*http.Request, string, int) sandbox.Fault {
 		return func(r *http.Request, _ string, nth int) sandbox.Fault {
 			if (r.Method == http.MethodPut || r.Method == http.MethodDelete) && nth == 1 {
@@ -1191,6 +1192,7 @@ func TestKilledBeforeItsUpdate(t *testing.T) {
 // TestManyInDoubt goes on where kills have left more rows in doubt than may be parked at once: nobody has lost an answer
 // now, and no order gets two accounts.
 func TestManyInDoubt(t *testing.T) {
+	t.Parallel()
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
 		const rows = 2500
 		lines := []string{"주문번호,금액"}

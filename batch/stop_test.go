@@ -115,6 +115,7 @@ func TestRefusedAndMade(t *testing.T) {
 
 // TestHopeless refuses rows in words that tell what the others would meet.
 func TestHopeless(t *testing.T) {
+	t.Parallel()
 	const key, contract, plain = "hashData 불일치", "[PAYMENTS] 가상계좌 계약이 필요합니다.", "[9999] 거절"
 	for _, c := range []struct {
 		name   string
@@ -218,6 +219,7 @@ func TestUntilNothingToSend(t *testing.T) {
 
 // TestOutage loses the API in the middle of a run, for three minutes and for twenty.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	for _, minutes := range []int{3, 20} {
 		t.Run(fmt.Sprint(minutes), func(t *testing.T) {
 			var from, to time.Time
@@ -283,6 +285,7 @@ func (p *pages) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestForeignPages: an API that cannot be got at, since all is answered by somebody else, is down. Hardly anything is sent
 // to it, the run stops once patience is over, and every order gets one account when it is back.
 func TestForeignPages(t *testing.T) {
+	t.Parallel()
 	for _, from := range []int64{1, 100} {
 		t.Run(fmt.Sprint(from), func(t *testing.T) {
 			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {

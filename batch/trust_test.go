@@ -32,8 +32,10 @@ func (w *world) oneEach(orders int) {
 // TestListsThatLie has a ledger lost, and an API whose lists of many orders hold some, or none, of those that have an
 // account: no order gets a second one.
 func TestListsThatLie(t *testing.T) {
+	t.Parallel()
 	for _, lie := range []sandbox.Fault{sandbox.ShortList, sandbox.PartList, sandbox.EmptyList, sandbox.Lying(http.StatusNotFound)} {
 		t.Run(string(lie), func(t *testing.T) {
+			t.Parallel()
 			var lying bool
 			config := sandbox.Config{Fault: func(r *http.Request, _ string, _ int) sandbox.Fault {
 				if lying && r.Pattern == "GET /payments" {

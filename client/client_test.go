@@ -223,6 +223,7 @@ func (b broken) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // TestNotSent has the ways in which an issue ends before it is written: they may be tried again, and are.
 func TestNotSent(t *testing.T) {
+	t.Parallel()
 	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	tries := 0
 	c := connect(t, client.Config{Through: broken(func(*http.Request) (*http.Response, error) {
@@ -485,6 +486,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestLookUpsAreRepeated(t *testing.T) {
+	t.Parallel()
 	var tries atomic.Int64
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if tries.Add(1) < 3 {
@@ -527,6 +529,7 @@ func TestNoSecretInErrors(t *testing.T) {
 
 // TestToken counts refreshes: one for many workers, one more after a 401, and a new one when half a margin is left.
 func TestToken(t *testing.T) {
+	t.Parallel()
 	var tokens, refused atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /users/getToken", func(w http.ResponseWriter, _ *http.Request) {
