@@ -175,7 +175,7 @@ func TestFaults(t *testing.T) {
 	for _, test := range []struct {
 		fault  sandbox.Fault
 		status string
-		posts  int           // for two orders
+		posts  int           // for two orders, at least
 		within time.Duration // from the start to the end of the run
 	}{
 		{"", "issued", 2, time.Second},
@@ -190,7 +190,7 @@ func TestFaults(t *testing.T) {
 		{sandbox.CutJSON, "issued", 2, 30 * time.Second},
 		{sandbox.WrongOrder, "issued", 2, 30 * time.Second},
 		{sandbox.Refuse, "rejected PG_REFUSED", 2, time.Second},
-		{sandbox.Unauthorized, "issued", 0, time.Second}, // 4 or 5: one order's 401 may cost the other its token
+		{sandbox.Unauthorized, "issued", 4, time.Second},
 		{sandbox.TooMany, "issued", 4, time.Minute},
 	} {
 		t.Run(cmp.Or(string(test.fault), "none"), func(t *testing.T) {
@@ -211,8 +211,12 @@ func TestFaults(t *testing.T) {
 						t.Errorf("%s has %d accounts, want %d", order, n, want)
 					}
 				}
-				if posts := w.api.Requests()["POST /vbanks"]; posts != test.posts && test.posts > 0 {
-					t.Errorf("%d issues were sent, want %d", posts, test.posts)
+				most := test.posts
+				if test.fault == sandbox.Unauthorized {
+					most++ // one order's 401 may cost the other its token
+				}
+				if posts := w.api.Requests()["POST /vbanks"]; posts < test.posts || posts > most {
+					t.Errorf("%d issues were sent, want %d to %d", posts, test.posts, most)
 				}
 				if took := time.Since(started); took > test.within {
 					t.Errorf("took %v, more than %v", took, test.within)
