@@ -704,7 +704,7 @@ var korean = map[string]string{
 	"the rate stays as it is: --rate goes before the profile": "속도를 바꾸지 않습니다. --rate가 프로필보다 먼저입니다",
 	"there is no limit to the rate now":                       "이제 속도에 제한이 없습니다",
 	"the rate is %v requests/s now\n":                         "이제 속도는 초당 요청 %v건입니다\n",
-	"--until: %q is no time of the day":                       "--until: %q은(는) 시각이 아닙니다",
+	"%q is no time of the day":                                "%q은(는) 시각이 아닙니다",
 	"--until meant %s in Korea":                               "--until은 한국 시각 %s을(를) 뜻했습니다",
 	"a time is told as 23:25":                                 "시각은 23:25와 같이 쓰십시오",
 	"the input":                                               "입력 파일",
@@ -722,7 +722,7 @@ var korean = map[string]string{
 	"send these to %s?":                           "%s(으)로 보내시겠습니까?",
 	"there is no terminal to ask whether to send": "터미널이 없어 보낼지 물어볼 수 없습니다",
 
-	// report/command/salvage.go
+	// report/job/salvage.go, and what report/command tells of it
 	"asking about the orders in doubt of run %d, which was interrupted":                                                                             "중단된 실행 %d에서 결과가 확인되지 않은 주문을 조회합니다",
 	"run %d was interrupted and its file has since changed or gone; its results were written from the ledger, without the file's own columns: %s\n": "실행 %d은(는) 중단되었고 그 파일은 바뀌었거나 없어졌습니다. 파일의 열 없이 원장에서 결과를 썼습니다: %s\n",
 	"  unknown: %s; vbankbatch reconcile finds out what became of them, then vbankbatch report --run %d writes the results again\n":                 "  결과 미확인 %s: vbankbatch reconcile로 확인한 뒤 vbankbatch report --run %d(으)로 결과를 다시 쓰십시오\n",

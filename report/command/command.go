@@ -19,6 +19,8 @@ import (
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
+	"vbankbatch/report"
+	"vbankbatch/report/job"
 
 	"github.com/alecthomas/kong"
 )
@@ -175,6 +177,9 @@ func statusOf(err error) (status int, hint string) {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.exit, f.hint
 	}
+	if failed, ok := errors.AsType[*job.Error](err); ok {
+		return statusOfJob(failed)
+	}
 	if file, ok := errors.AsType[*input.Error](err); ok {
 		return exitInput, file.Hint.String()
 	}
@@ -182,6 +187,24 @@ func statusOf(err error) (status int, hint string) {
 		return exitStopped, say.Text("put a good copy of the ledger in its place, and the log beside it (-wal) out of the way, then run the same command again")
 	}
 	return exitStopped, say.Text(again)
+}
+
+// statusOfJob does it for a failure of the job itself.
+func statusOfJob(err *job.Error) (status int, hint string) {
+	switch err.Fault {
+	case job.Guarded:
+		return exitInput, say.Text("nothing was sent; vbankbatch check shows the rows")
+	case job.OfRun:
+		return exitInput, say.Text("run it by its own name if that is meant")
+	case job.NoPlace:
+		return exitUsage, say.Text("nothing was sent; name a place that can be written with --out")
+	case job.NotSalvaged:
+		return exitStopped, say.Sprintf("vbankbatch report --run %d --out FILE writes them to another place", err.Run)
+	}
+	if _, ok := errors.AsType[*report.EncodingError](err); ok {
+		return exitStopped, say.Text("nothing is lost: vbankbatch report without --out-encoding writes the results")
+	}
+	return exitStopped, say.Sprintf("nothing is lost: vbankbatch report writes them again; if the file has changed, vbankbatch report --run %d", err.Run)
 }
 
 const again = "run the same command again to go on"

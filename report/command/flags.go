@@ -14,7 +14,6 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client"
-	"vbankbatch/client/pg"
 	"vbankbatch/report"
 
 	"github.com/alecthomas/kong"
@@ -44,8 +43,6 @@ type readFlags struct {
 	Delimiter  string            `placeholder:"NAME" help:"comma, tab, semicolon, pipe or the character itself; by default the header tells."`
 	MaxInput   string            `placeholder:"SIZE" default:"4GiB" help:"The largest input that is taken, unpacked: 500MB, 2GiB."`
 	Profile    string            `placeholder:"FILE" help:"A file that keeps all these, written by check --save-profile. Flags go before it."`
-
-	takeBack bool // run --revoke
 }
 
 // merchantFlags say whose orders these are, and where what is known of them is kept.
@@ -146,47 +143,35 @@ func (f *readFlags) options(kept input.Profile, now time.Time) (input.Options, e
 
 // open reads and checks the file; the caller closes the plan's File.
 func (f *readFlags) open(a *app, path string, kept input.Profile) (*batch.Plan, error) {
-	file, err := f.look(a, path)
+	most, err := f.mostInput()
 	if err != nil {
 		return nil, err
 	}
-	plan, err := f.plan(a, file, kept, nil)
+	file, err := input.OpenContext(a.ctx, path, a.stdin, most)
+	if err != nil {
+		return nil, err
+	}
+	var plan *batch.Plan
+	options, err := f.options(kept, a.now())
+	if err == nil {
+		plan, err = batch.Preflight(a.ctx, file, options)
+	}
+	if err == nil {
+		err = file.Settled(a.ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return plan, nil
 }
 
-// look reads the file's bytes; the caller closes it.
-func (f *readFlags) look(a *app, path string) (*input.File, error) {
+// mostInput is how many bytes of the input are taken.
+func (f *readFlags) mostInput() (int64, error) {
 	most, err := input.ParseSize(f.MaxInput)
 	if err != nil {
-		return nil, usage("", "--max-input: %w", err)
+		err = usage("", "--max-input: %w", err)
 	}
-	return input.OpenContext(a.ctx, path, a.stdin, most)
-}
-
-// plan checks the file. What the profile tells of the merchant goes to m, which may be nil, and what m knows to the checks.
-func (f *readFlags) plan(a *app, file *input.File, kept input.Profile, m *merchant) (*batch.Plan, error) {
-	options, err := f.options(kept, a.now())
-	if err != nil {
-		return nil, err
-	}
-	options.Revoke = f.takeBack
-	if m != nil {
-		if err := m.PGAPIKeys.Find(a.ctx, kept.PGAPIKeys); err != nil && m.state == "" { // the sandbox takes any
-			return nil, usage("", "--profile: %w", err)
-		}
-		options.HasKey = func(pgAndMID string) bool {
-			_, mid, _ := pg.Name(pgAndMID)
-			return m.PGAPIKeys.For(mid) != ""
-		}
-	}
-	plan, err := batch.Preflight(a.ctx, file, options)
-	if err == nil {
-		err = file.Settled(a.ctx)
-	}
-	return plan, err
+	return most, err
 }
 
 // resultsOf is the path of a file's results: the file's without its ending and .results.csv; standard output for what lies

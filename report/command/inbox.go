@@ -8,15 +8,17 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"vbankbatch/batch"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
+	"vbankbatch/report/job"
 )
 
 // A file of a folder is run as it would be by its own name, but that the ledger's run stays open until it is certain that
@@ -35,22 +37,22 @@ import (
 
 // inbox runs the files of a folder, and tells how that ended where it was not by a file that was run.
 func (c *runCommand) inbox(a *app) error {
-	told, job := c.begun(), &inboxJob{runCommand: c, worst: exitDone}
-	err := job.run(a, told)
-	if err == nil && job.worst != exitDone {
-		return rowsNotDone(job.worst)
+	told, r := c.begun(), &folderRun{runCommand: c, worst: exitDone}
+	err := r.run(a, &told)
+	if err == nil && r.worst != exitDone {
+		return rowsNotDone(r.worst)
 	}
-	if err == nil || job.told {
+	if err == nil || r.told {
 		return err
 	}
-	c.over(a, told)
-	return c.end(a, told, new(report.Facts), err)
+	c.over(a, &told)
+	return c.end(a, &told, new(report.Facts), err)
 }
 
 // run holds the locks of the folder and of the ledger from the first file to the last, so that nobody runs a file that is
 // about to be moved.
-func (j *inboxJob) run(a *app, told *report.Run) (err error) {
-	c := j.runCommand
+func (r *folderRun) run(a *app, told *report.Run) (err error) {
+	c := r.runCommand
 	m, err := c.where()
 	if err != nil {
 		return err
@@ -97,8 +99,8 @@ func (j *inboxJob) run(a *app, told *report.Run) (err error) {
 	}
 	defer box.Close() // nothing is written through it any more
 	c.held, c.inInbox = true, true
-	j.merchant, j.box = m, box
-	left, err := j.all(a)
+	r.merchant, r.box = m, box
+	left, err := r.all(a)
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		if !c.Quiet {
 			fmt.Fprintln(a.stderr, say.Sprintf(left[name], say.Name(name)))
@@ -107,34 +109,35 @@ func (j *inboxJob) run(a *app, told *report.Run) (err error) {
 	return err
 }
 
-// inboxJob is one run over a folder.
-type inboxJob struct {
+// folderRun is one run over a folder.
+type folderRun struct {
 	*runCommand
 	merchant *merchant
 	box      *report.Inbox
-	worst    int  // exit status so far
-	told     bool // of what ended the command before the last file
+	worst    int            // exit status so far
+	told     bool           // of what ended the command before the last file
+	swept    []job.Salvaged // the runs of files that are gone
 }
 
 // badness orders the exit statuses of files that were run.
 var badness = []int{exitDone, exitFailed, exitInput, exitUnknown}
 
 // all runs the files, and returns why others are left. Its error ends the command before the last file.
-func (j *inboxJob) all(a *app) (left map[string]string, err error) {
-	move, err := j.box.Interrupted()
+func (r *folderRun) all(a *app) (left map[string]string, err error) {
+	move, err := r.box.Interrupted()
 	if err != nil {
 		return nil, usage("an earlier run left it; look where its files are, then remove it", "%w", err)
 	}
 	if move != nil {
-		j.met(move.Exit)
-		if err := j.conclude(a, move); err != nil {
+		r.met(move.Exit)
+		if err := r.conclude(a, move); err != nil {
 			return nil, err
 		}
 	}
-	if err := j.box.Clear(); err != nil {
+	if err := r.box.Clear(); err != nil {
 		return nil, usage("nothing was sent; the folder must be one that can be written", "%w", err)
 	}
-	files, left, err := j.box.Files()
+	files, left, err := r.box.Files()
 	if err != nil {
 		return nil, err
 	}
@@ -142,12 +145,12 @@ func (j *inboxJob) all(a *app) (left map[string]string, err error) {
 		if a.ctx.Err() != nil {
 			return left, context.Cause(a.ctx)
 		}
-		if !j.Quiet {
+		if !r.Quiet {
 			say.Fprintf(a.stderr, "file %d of %d: %s\n", i+1, len(files), say.Name(files[i].Path))
 		}
-		taken, err := j.box.Take(a.ctx, &files[i])
+		taken, err := r.box.Take(a.ctx, &files[i])
 		if err == nil && taken {
-			taken, err = j.one(a, &files[i])
+			taken, err = r.one(a, &files[i])
 		}
 		if err != nil {
 			return left, err
@@ -156,86 +159,86 @@ func (j *inboxJob) all(a *app) (left map[string]string, err error) {
 			left[filepath.Base(files[i].Path)] = report.LeftWriting
 		}
 	}
-	if err := j.sweep(a); err != nil {
+	if err := r.sweep(a); err != nil {
 		return left, err
 	}
-	if len(files) == 0 && move == nil && len(j.salvaged) == 0 {
-		return left, j.nothing(a)
+	if len(files) == 0 && move == nil && len(r.swept) == 0 {
+		return left, r.nothing(a)
 	}
 	return left, nil
 }
 
 // nothing tells of an empty folder; monitoring wants to know that it was looked into.
-func (j *inboxJob) nothing(a *app) error {
-	if !j.Quiet {
-		say.Fprintf(a.stderr, "nothing to run in %s\n", j.File)
+func (r *folderRun) nothing(a *app) error {
+	if !r.Quiet {
+		say.Fprintf(a.stderr, "nothing to run in %s\n", r.File)
 	}
-	told := j.begun()
-	told.API, told.Files.Metrics = j.merchant.url, j.Metrics
-	j.over(a, told)
-	return j.tellEnd(told.Files, told, new(report.Facts), nil)
+	told := r.begun()
+	told.API, told.Files.Metrics = r.merchant.url, r.Metrics
+	r.over(a, &told)
+	return r.tellEnd(told.Files, &told, new(report.Facts), nil)
 }
 
 // met notes a file's exit status, and reports whether none was worse before.
-func (j *inboxJob) met(exit int) bool {
-	if slices.Index(badness, exit) < slices.Index(badness, j.worst) {
+func (r *folderRun) met(exit int) bool {
+	if slices.Index(badness, exit) < slices.Index(badness, r.worst) {
 		return false
 	}
-	j.worst = exit
+	r.worst = exit
 	return true
 }
 
 // one runs a file and moves it. A file that somebody wrote to meanwhile stays; where nothing was sent for it, it has not
 // been taken. The error is of a file that was stopped early, which stays where it is.
-func (j *inboxJob) one(a *app, file *report.InboxFile) (taken bool, err error) {
-	c := *j.runCommand
-	c.File, c.Out, c.id = file.Path, j.box.Results(), ""
-	told, facts := c.begun(), new(report.Facts)
-	ended := c.run(a, told, facts)
+func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) {
+	c := *r.runCommand
+	c.File, c.Out, c.id = file.Path, r.box.Results(), ""
+	out := job.Outcome{Run: c.begun()}
+	ended := c.run(a, &out)
+	told, facts := &out.Run, &out.Facts
 	c.over(a, told)
-	if err := j.tellOfSalvaged(a, c.salvaged); err != nil {
+	if err := r.tellOfSalvaged(a, out.Salvaged); err != nil {
 		return true, err
 	}
 	exit, _ := statusOf(ended)
-	refused := told.ID == 0 && refused(c.File, ended)
-	if refused && j.box.Changed(file) {
+	if out.Refused && r.box.Changed(file) {
 		return false, nil
 	}
-	if !refused && exit != exitDone && exit != exitFailed && exit != exitUnknown {
-		j.told = true
+	if !out.Refused && exit != exitDone && exit != exitFailed && exit != exitUnknown {
+		r.told = true
 		return true, c.end(a, told, facts, ended)
 	}
-	if refused {
+	if out.Refused {
 		exitStatus(ended, a.stderr)
 	}
 	here := told.Files
-	move, err := j.leave(file, told, facts, ended)
+	move, err := r.leave(file, told, facts, ended)
 	if err != nil { // it stays where it is
-		told.Files, j.told = here, true
+		told.Files, r.told = here, true
 		return true, c.end(a, told, facts, err)
 	}
-	return true, j.conclude(a, move)
+	return true, r.conclude(a, move)
 }
 
 // leave writes what tells of a file that was run, and puts its move on the disk.
-func (j *inboxJob) leave(file *report.InboxFile, told *report.Run, facts *report.Facts, ended error) (*report.Move, error) {
+func (r *folderRun) leave(file *report.InboxFile, told *report.Run, facts *report.Facts, ended error) (*report.Move, error) {
 	exit, _ := statusOf(ended)
 	to := report.InboxDone
 	if exit != exitDone {
 		to = report.InboxFailed
 	}
-	move, err := j.box.Plan(file, to, time.Now())
+	move, err := r.box.Plan(file, to, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	here := told.Files
 	for _, path := range []*string{&told.Files.Results, &told.Files.Summary, &told.Files.Page} {
-		*path = j.box.At(move, *path)
+		*path = r.box.At(move, *path)
 	}
-	if !j.met(exit) {
+	if !r.met(exit) {
 		here.Metrics = "" // they tell of the worst file
 	}
-	if err := j.tellEnd(here, told, facts, ended); err != nil {
+	if err := r.tellEnd(here, told, facts, ended); err != nil {
 		return nil, err
 	}
 	var summary bytes.Buffer
@@ -246,49 +249,42 @@ func (j *inboxJob) leave(file *report.InboxFile, told *report.Run, facts *report
 	if told.Plan != nil {
 		move.Digest = told.Plan.Digest()
 	}
-	if err := j.box.Begin(move, file); err != nil {
+	if err := r.box.Begin(move, file); err != nil {
 		return nil, say.Errorf("%s cannot be moved: %w", say.Name(file.Path), err)
 	}
 	return move, nil
 }
 
-// machines reports whether a file could not be read for a reason that is this machine's, such as a full disk, and meets
-// the next file too.
-func machines(err error) bool {
-	_, ok := errors.AsType[syscall.Errno](err)
-	return ok && !errors.Is(err, fs.ErrPermission)
-}
-
 // conclude finishes the ledger's run, moves the files and tells whom the flags name. It is done even after a signal.
-func (j *inboxJob) conclude(a *app, move *report.Move) error {
+func (r *folderRun) conclude(a *app, move *report.Move) error {
 	if move.Run != 0 {
-		if err := j.finish(a, move); err != nil {
+		if err := r.finish(a, move); err != nil {
 			return err
 		}
 	}
-	moved, err := j.box.Carry(move)
+	moved, err := r.box.Carry(move)
 	if err != nil {
 		return err
 	}
-	if !j.Quiet && len(moved) > 0 {
+	if !r.Quiet && len(moved) > 0 {
 		for i := range moved {
 			moved[i] = say.Name(moved[i])
 		}
-		say.Fprintf(a.stderr, "moved to %s: %s\n", say.Name(j.box.Folder(move)), strings.Join(moved, ", "))
+		say.Fprintf(a.stderr, "moved to %s: %s\n", say.Name(r.box.Folder(move)), strings.Join(moved, ", "))
 	}
 	if move.Stays { // told with --quiet too: its rows look done, and some are not
 		fmt.Fprintln(a.stderr, say.Sprintf(report.LeftChanged, say.Name(string(move.Name))))
 	}
-	if j.wants(move.Exit) {
-		j.pipe(a, strings.NewReader(move.Summary))
+	if r.wants(move.Exit) {
+		r.pipe(a, strings.NewReader(move.Summary))
 	}
-	return j.box.End()
+	return r.box.End()
 }
 
 // finish marks the ledger's run as complete, unless it is, or is none of this merchant's.
-func (j *inboxJob) finish(a *app, move *report.Move) error {
+func (r *folderRun) finish(a *app, move *report.Move) error {
 	ctx := context.WithoutCancel(a.ctx)
-	book, err := j.merchant.book(a)
+	book, err := r.merchant.book(a)
 	if err != nil {
 		return err
 	}
@@ -300,4 +296,51 @@ func (j *inboxJob) finish(a *app, move *report.Move) error {
 		err = book.Finish(ctx, found.ID, time.Now())
 	}
 	return errors.Join(err, book.Close())
+}
+
+// sweep salvages the runs of files that are not in the folder any more.
+func (r *folderRun) sweep(a *app) (err error) {
+	if _, err := os.Stat(r.merchant.ledger); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	d := r.driver(a)
+	if d.kept, err = r.profile(); err != nil {
+		return err
+	}
+	if d.perSecond, err = r.rate(d.kept); err != nil {
+		return err
+	}
+	book, release, err := r.merchant.locked(a, &r.requestFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = also(err, release()) }()
+	d.merchant = r.merchant
+	defer func() { err = also(err, d.disconnect()) }()
+	gone := job.Job{About: r.begun(), Settings: report.Settings{DoubtWait: r.DoubtWait}, Ledger: book, Connect: d.connect, Tell: d.show}
+	r.swept, err = gone.Sweep(a.ctx)
+	tellSalvaged(a, r.swept)
+	return errors.Join(err, r.tellOfSalvaged(a, r.swept))
+}
+
+// tellOfSalvaged tells whom the flags name of runs that were salvaged: what they did not come to is not done.
+func (r *folderRun) tellOfSalvaged(a *app, runs []job.Salvaged) error {
+	for _, s := range runs {
+		told := r.begun()
+		told.API, told.ID, told.File, told.Started = r.merchant.url, s.ID, s.File, s.Started
+		told.Files = report.Files{Results: s.Path, Metrics: r.Metrics, Ledger: r.merchant.ledger}
+		ended := error(rowsNotDone(exitFailed))
+		if s.Facts.Statuses[batch.Unknown] > 0 {
+			ended = rowsNotDone(exitUnknown)
+		}
+		r.over(a, &told)
+		exit, _ := statusOf(ended)
+		if !r.met(exit) {
+			told.Files.Metrics = "" // they tell of the worst file
+		}
+		if err := r.end(a, &told, &s.Facts, ended); !errors.Is(err, ended) {
+			return err
+		}
+	}
+	return nil
 }

@@ -99,22 +99,23 @@ func (m *merchant) books() []string {
 
 // place finds whose orders a file holds and where everything about them goes. The run is told as soon as it is known that
 // nothing is written over something else: what is refused after that is told there.
-func place(ctx context.Context, file, profile string, whose *merchantFlags, out *outputFlags, told *report.Run) (m *merchant, results string, err error) {
-	if m, err = whose.where(); err != nil {
-		return nil, "", err
+func place(ctx context.Context, file, profile string, whose *merchantFlags, out *outputFlags, told *report.Run) (*merchant, error) {
+	m, err := whose.where()
+	if err != nil {
+		return nil, err
 	}
-	results = resultsOf(file, out.Out)
+	results := resultsOf(file, out.Out)
 	if err := distinct([]string{file, profile}, m.books(), out.paths(results)); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	told.API, told.Files = m.url, out.files(results, m.ledger)
 	if err := replaceable(out.paths(results)); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if out.HTML && results == "-" {
-		return nil, "", usage("name a file with --out", "the page stands in a file beside the results, and standard output has nothing beside it")
+		return nil, usage("name a file with --out", "the page stands in a file beside the results, and standard output has nothing beside it")
 	}
-	return m, results, whose.identify(ctx, m)
+	return m, whose.identify(ctx, m)
 }
 
 // replaceable refuses to write where something stands that is no file of a run's.

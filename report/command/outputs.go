@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,11 +13,11 @@ import (
 	"time"
 
 	"vbankbatch/batch"
-	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
+	"vbankbatch/report/job"
 	"vbankbatch/report/page"
 )
 
@@ -57,64 +56,6 @@ func (f *outputFlags) files(out, ledger string) report.Files {
 	return files
 }
 
-// writeResults joins the input with the ledger's outcomes. It is done even after a signal. What is counted is whole also
-// where it cannot be written. Where the input cannot be read any more, the results are written from the ledger alone, beside
-// their own path, and its error says so.
-func writeResults(a *app, plan *batch.Plan, book *ledger.Ledger, run int64, results *report.Results, path string, facts *report.Facts) error {
-	ctx := context.WithoutCancel(a.ctx)
-	err := write(plan, results, facts, func(do doRow) error { return batch.Results(ctx, plan, book, run, do) })
-	hint := say.Sprintf("nothing is lost: vbankbatch report writes them again; if the file has changed, vbankbatch report --run %d", run)
-	if _, unreadable := errors.AsType[*input.Error](err); unreadable && path != "-" {
-		instead := report.OfRun(path, run)
-		if failed := fromLedger(ctx, book, run, instead, nil, report.Options{}, facts); failed == nil {
-			return &failure{say.Errorf("the results could not be written from the file: %w; from the ledger, without the file's own columns, they are in %s", err, instead), exitStopped, hint}
-		}
-	}
-	if lacking, ok := errors.AsType[*report.EncodingError](err); ok {
-		return &failure{lacking, exitStopped, say.Text("nothing is lost: vbankbatch report without --out-encoding writes the results")}
-	}
-	if ledger.Damaged(err) { // they would be wrong the next time too
-		return say.Errorf("the results could not be written: %w", err)
-	}
-	if err != nil {
-		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, hint}
-	}
-	return nil
-}
-
-// fromLedger writes the results of a run from the ledger alone, in its own columns.
-func fromLedger(ctx context.Context, book *ledger.Ledger, run int64, path string, stdout io.Writer, form report.Options, facts *report.Facts) error {
-	form.Alone = true
-	results, err := report.Create(path, stdout, form)
-	if err != nil {
-		return err
-	}
-	defer results.Close()
-	return write(new(batch.Plan), results, facts, func(do doRow) error { return batch.Recorded(ctx, book, run, do) })
-}
-
-// doRow is called for each row and what became of it.
-type doRow = func(*input.Row, *batch.Result) error
-
-// write writes the results that each hands on. Where it fails to, nothing is counted.
-func write(plan *batch.Plan, results *report.Results, facts *report.Facts, each func(doRow) error) error {
-	written := results.Header(plan)
-	err := each(func(row *input.Row, result *batch.Result) error {
-		facts.Add(row, result)
-		if written == nil {
-			written = results.Write(row.Cells, result)
-		}
-		return nil
-	})
-	if err != nil {
-		*facts = report.Facts{}
-	}
-	if err = cmp.Or(err, written); err == nil {
-		err = results.Commit()
-	}
-	return err
-}
-
 // end tells all who are to know how a run ended, and returns how the command ends: what could not be written is an error
 // too.
 func (c *runCommand) end(a *app, told *report.Run, facts *report.Facts, ended error) error {
@@ -147,35 +88,21 @@ func ends(run *report.Run, err error) {
 }
 
 func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.Facts) error {
-	var all []error
-	write := func(path string, do func() error) {
-		if path != "" {
-			if err := do(); err != nil {
-				all = append(all, err) // which names the file
-			}
-		}
-	}
-	if run.ID != 0 {
-		write(at.Summary, func() error { return report.WriteFigures(at.Summary, run, facts) })
-		write(at.Page, func() error {
-			return page.Write(at.Page, run, facts, page.Options{ShowAccounts: f.ShowAccounts})
-		})
-	}
-	write(at.Metrics, func() error { return report.WriteMetrics(at.Metrics, run, facts) })
-	if len(all) == 0 {
+	err := job.WriteFigures(at, run, facts, page.Options{ShowAccounts: f.ShowAccounts})
+	if err == nil {
 		return nil
 	}
 	hint := ""
 	if run.ID != 0 {
 		hint = say.Text("the results are not touched by this; vbankbatch report writes these files again, unless the input has changed")
 	}
-	return &failure{errors.Join(all...), exitStopped, hint}
+	return &failure{err, exitStopped, hint}
 }
 
-// printFiles names the files that stand in their places now, and says what is to be done next; again is whether the same
-// command goes on with the file, and moves whether they are about to be moved, which names them.
-func printFiles(a *app, results *report.Results, files report.Files, facts *report.Facts, again, moves bool) {
-	failed, n := results.Failed()
+// printFiles names the files that stand in their places now, and says what is to be done next; failed has the n rows that are
+// not done or unknown, again is whether the same command goes on with the file, and moves whether they are about to be moved,
+// which names them.
+func printFiles(a *app, files report.Files, facts *report.Facts, failed string, n int, again, moves bool) {
 	if !moves {
 		say.Fprintf(a.stderr, "results: %s\n", files.Results)
 	}
@@ -201,6 +128,16 @@ func printFiles(a *app, results *report.Results, files report.Files, facts *repo
 	} {
 		if status.rows > 0 {
 			fmt.Fprintln(a.stderr, say.Text(status.next))
+		}
+	}
+}
+
+// tellSalvaged names the files, also with --quiet: nobody would look for them.
+func tellSalvaged(a *app, runs []job.Salvaged) {
+	for _, s := range runs {
+		say.Fprintf(a.stderr, "run %d was interrupted and its file has since changed or gone; its results were written from the ledger, without the file's own columns: %s\n", s.ID, say.Name(s.Path))
+		if n := s.Facts.Statuses[batch.Unknown]; n > 0 {
+			say.Fprintf(a.stderr, "  unknown: %s; vbankbatch reconcile finds out what became of them, then vbankbatch report --run %d writes the results again\n", report.Count(n, "1 row", "%s rows"), s.ID)
 		}
 	}
 }

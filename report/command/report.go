@@ -15,6 +15,7 @@ import (
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
+	"vbankbatch/report/job"
 )
 
 type reportCommand struct {
@@ -42,7 +43,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 		return c.ofRun(a)
 	}
 	told := &report.Run{Command: "report"}
-	m, path, err := place(a.ctx, c.File, c.Profile, &c.merchantFlags, &c.outputFlags, told)
+	m, err := place(a.ctx, c.File, c.Profile, &c.merchantFlags, &c.outputFlags, told)
 	if err != nil {
 		return err
 	}
@@ -73,13 +74,13 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	results, err := report.Create(path, a.stdout, c.form())
+	results, err := report.Create(told.Files.Results, a.stdout, c.form())
 	if err != nil {
 		return usage("", "the results: %w", err)
 	}
 	defer results.Close()
 	facts := new(report.Facts)
-	if err := writeResults(a, plan, book, found.ID, results, path, facts); err != nil {
+	if err := job.WriteResults(a.ctx, plan, book, found.ID, results, told.Files.Results, facts); err != nil {
 		return err
 	}
 	ended := outcome(&facts.Summary)
@@ -93,7 +94,8 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if !c.Quiet {
 		printRun(a, found)
 		facts.Print(a.stderr, nil)
-		printFiles(a, results, told.Files, facts, false, false)
+		failed, n := results.Failed()
+		printFiles(a, told.Files, facts, failed, n, false, false)
 	}
 	return ended
 }
@@ -153,7 +155,7 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 		return err
 	}
 	facts := new(report.Facts)
-	err = fromLedger(context.WithoutCancel(a.ctx), book, c.OfRun, path, a.stdout, form, facts)
+	err = job.FromLedger(context.WithoutCancel(a.ctx), book, c.OfRun, path, a.stdout, form, facts)
 	switch {
 	case ledger.Damaged(err):
 		return err

@@ -1,22 +1,20 @@
 package command
 
 import (
-	"cmp"
-	"context"
-	"encoding/hex"
-	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
+	"vbankbatch/report/job"
 )
 
 type runCommand struct {
@@ -34,8 +32,7 @@ type runCommand struct {
 	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
 	Yes           bool   `help:"Ask no question."`
 
-	inInbox  bool // FILE is one of the folder that was named; the run is finished once its files can be moved
-	salvaged []salvaged
+	inInbox bool // FILE is one of the folder that was named; the run is finished once its files can be moved
 }
 
 func (runCommand) Help() string {
@@ -58,172 +55,161 @@ func (c *runCommand) Run(a *app) error {
 	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
 		return c.inbox(a)
 	}
-	told, facts := c.begun(), new(report.Facts)
-	ended := c.run(a, told, facts)
-	c.over(a, told)
-	return c.end(a, told, facts, ended)
+	out := &job.Outcome{Run: c.begun()}
+	ended := c.run(a, out)
+	c.over(a, &out.Run)
+	return c.end(a, &out.Run, &out.Facts, ended)
 }
 
 // begun is what can be told of a run at its start.
-func (c *runCommand) begun() *report.Run {
-	return &report.Run{Command: "run", File: c.File, LogID: c.logID(), Started: time.Now()}
+func (c *runCommand) begun() report.Run {
+	return report.Run{Command: "run", File: c.File, LogID: c.logID(), Started: time.Now()}
 }
 
-// run is the main job: everything that can be refused is refused first, then the file runs, then the results are
-// written, whatever happened in between.
-func (c *runCommand) run(a *app, told *report.Run, facts *report.Facts) (err error) {
-	m, path, err := place(a.ctx, c.File, c.Profile, &c.merchantFlags, &c.outputFlags, told)
-	if err != nil {
+// run does the job of one file: what is wrong with the flags is refused first, then the ledger's lock is taken, then the job
+// runs.
+func (c *runCommand) run(a *app, out *job.Outcome) (err error) {
+	d := c.driver(a)
+	if err := d.prepare(&out.Run); err != nil {
 		return err
 	}
-	limit, err := batch.ParseLimit(c.MaxFailures)
-	if err != nil {
-		return usage("", "--max-failures: %w", err)
-	}
-	if c.Profile != "" {
-		a.holdReload() // of a folder, the file before this one had another client
-	}
-	kept, err := c.profile()
-	if err != nil {
-		return err
-	}
-	perSecond, err := c.rate(kept)
-	if err != nil {
-		return err
-	}
-	if _, err := nearest(c.Until, told.Started); err != nil {
-		return err
-	}
-	book, release, err := m.locked(a, &c.requestFlags)
+	book, release, err := d.merchant.locked(a, &c.requestFlags)
 	if err != nil {
 		return err
 	}
 	defer func() { err = also(err, release()) }()
-	c.takeBack = c.Revoke
-	a.tell(func() string { return say.Sprintf("checking %s", say.Name(c.File)) })
-	var api *client.Client
-	log := c.log(a.stderr)
-	disconnect := func() error { return nil }
-	defer func() { err = also(err, disconnect()) }()
-	connect := func() (_ *client.Client, err error) {
-		if api == nil {
-			api, disconnect, err = m.connect(a, &c.requestFlags, perSecond, log)
-		}
-		return api, err
-	}
-	digest := "" // of no run's input
-	salvage := func() error { return c.salvageFile(a, book, path, digest, connect) }
-	defer func() { c.tellSalvaged(a) }()
-	defer func() {
-		if told.ID == 0 && refused(c.File, err) {
-			if failed := salvage(); failed != nil {
-				say.Fprintf(a.stderr, "warning: %v\n", failed)
-			}
-			err = cmp.Or(context.Cause(a.ctx), err)
-		}
-	}()
-	file, err := c.look(a, c.File)
+	j, err := d.job(out.Run, book)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	digest = hex.EncodeToString(file.Digest[:])
-	plan, err := c.plan(a, file, kept, m)
+	defer func() { err = also(err, d.disconnect()) }()
+	*out, err = j.Run(a.ctx)
+	d.printEnd(out)
 	if err != nil {
 		return err
 	}
-	if c.inInbox && plan.Layout.Results {
-		return &failure{say.Errorf("%s is the results of a run, and a folder's are not run again", say.Name(c.File)), exitInput, say.Text("run it by its own name if that is meant")}
-	}
-	if plan.Channels > 0 && plan.Lacking == nil { // whose rules apply is for the API to say
-		if _, err := connect(); err != nil {
-			return err
-		}
-		if plan, err = withChannels(a.ctx, plan, api); err != nil {
-			return err
-		}
-	}
-	if !c.Quiet {
-		report.PrintPlan(a.stderr, plan)
-	}
-	if plan.Lacking != nil {
-		return plan.Lacking
-	}
-	if err := c.Check(plan); err != nil {
-		return &failure{err, exitInput, say.Text("nothing was sent; vbankbatch check shows the rows")}
-	}
-	results, err := report.Create(path, a.stdout, c.form())
-	if err != nil {
-		return usage("nothing was sent; name a place that can be written with --out", "the results: %w", err)
-	}
-	defer results.Close()
-	if err := c.confirm(a, m, plan); err != nil {
-		return err
-	}
-	if _, err := connect(); err != nil {
-		return err
-	}
-	if err := salvage(); err != nil {
-		return err
-	}
-	until, err := nearest(c.Until, api.ServerTime())
-	if err != nil {
-		return err
-	}
-
-	var counts batch.Counts
-	running := time.Now()
-	a.tell(func() string { return report.Status(plan.Rows, &counts, running, api.Requests()) })
-	if c.Profile != "" {
-		a.onReload(func() { c.reload(a, api) })
-	}
-	var audit *batch.Audit
-	if c.Audit {
-		audit = new(batch.Audit)
-	}
-	progress := report.ShowProgress(a.stderr, c.mode(a.stderr), plan.Rows, &counts)
-	found, ended := batch.Run(a.ctx, plan, api, book, batch.Options{Workers: c.Workers, DoubtWait: c.DoubtWait, SettleTime: c.Timeout,
-		RemoteCheck: c.RemoteCheck, MaxFailures: limit, Until: until, PGAPIKeys: m.PGAPIKeys, Counts: &counts, Audit: audit})
-	progress.Stop()
-	ended = whichTime(ended, until)
-	a.tell(func() string { return say.Text("writing the results") })
-	if found.ID == 0 {
-		return ended
-	}
-	log.Info("the ledger's run", "number", found.ID, "continued", found.Continued)
-	told.ID, told.Continued, told.Plan, told.Settings = found.ID, found.Continued, plan, c.settings(perSecond)
-	measures, learnt := api.Measures(), api.Learnt()
-	told.Measures, told.Learnt, told.Audit = &measures, &learnt, audit
-	lost := writeResults(a, plan, book, found.ID, results, path, facts)
-	if doubts, err := book.InDoubt(context.WithoutCancel(a.ctx)); err == nil {
-		told.InDoubt = new(len(doubts))
-	}
-	stop, _ := errors.AsType[*batch.StopError](ended)
-	effort := &report.Effort{Ended: ended, Elapsed: time.Since(told.Started), Requests: api.Requests(), Learnt: learnt, Audit: audit}
-	if lost != nil {
-		told.Files.Results = "" // what may stand there is another run's
-		if !c.Quiet && facts.Rows > 0 {
-			facts.Print(a.stderr, effort)
-		}
-		return errors.Join(ended, lost)
-	}
-	if ended == nil && !c.inInbox || stop != nil && stop.TriesAgain() {
-		if err := book.Finish(a.ctx, found.ID, time.Now()); err != nil {
-			return err
-		}
-	}
-	if !c.Quiet {
-		facts.Print(a.stderr, effort)
-		moves := c.inInbox && ended == nil
-		printFiles(a, results, told.Files, facts, !moves, moves)
-	}
-	return cmp.Or(ended, outcome(&facts.Summary))
+	return outcome(&out.Facts.Summary)
 }
 
-// settings are those that the summary tells.
-func (c *runCommand) settings(perSecond float64) *report.Settings {
-	return &report.Settings{Rate: perSecond, Workers: c.Workers, Timeout: c.Timeout, DoubtWait: c.DoubtWait, RemoteCheck: c.RemoteCheck,
-		MaxFailures: c.MaxFailures, Guards: c.Guards}
+// driver drives a job from the command line: what the job asks is asked on the terminal, and what it tells is printed.
+type driver struct {
+	*runCommand
+	a          *app
+	log        *slog.Logger
+	merchant   *merchant
+	kept       input.Profile
+	perSecond  float64
+	api        *client.Client
+	disconnect func() error
+	progress   *report.Progress
+}
+
+func (c *runCommand) driver(a *app) *driver {
+	return &driver{runCommand: c, a: a, log: c.log(a.stderr), disconnect: func() error { return nil }}
+}
+
+// prepare reads what the flags, the profile and the environment say, and refuses what is wrong with it.
+func (d *driver) prepare(told *report.Run) (err error) {
+	if d.merchant, err = place(d.a.ctx, d.File, d.Profile, &d.merchantFlags, &d.outputFlags, told); err != nil {
+		return err
+	}
+	if _, err := batch.ParseLimit(d.MaxFailures); err != nil {
+		return usage("", "--max-failures: %w", err)
+	}
+	if d.Profile != "" {
+		d.a.holdReload() // of a folder, the file before this one had another client
+	}
+	if d.kept, err = d.profile(); err != nil {
+		return err
+	}
+	if d.perSecond, err = d.rate(d.kept); err != nil {
+		return err
+	}
+	if _, err := job.Nearest(d.Until, told.Started); err != nil {
+		return usage("a time is told as 23:25", "--until: %w", err)
+	}
+	return nil
+}
+
+// job is what the flags ask for.
+func (d *driver) job(told report.Run, book *ledger.Ledger) (*job.Job, error) {
+	most, err := d.mostInput()
+	if err != nil {
+		return nil, err
+	}
+	settings := report.Settings{Rate: d.perSecond, Workers: d.Workers, Timeout: d.Timeout, DoubtWait: d.DoubtWait, RemoteCheck: d.RemoteCheck,
+		MaxFailures: d.MaxFailures, Guards: d.Guards}
+	j := &job.Job{About: told, Settings: settings, Stdin: d.a.stdin, MaxInput: most, Until: d.Until, Audit: d.Audit, Form: d.form(), Stdout: d.a.stdout,
+		Inbox: d.inInbox, Ledger: book, Connect: d.connect, Confirm: d.confirm, Tell: d.show}
+	j.Opened = func() (err error) {
+		if j.Options, err = d.options(d.kept, d.a.now()); err != nil {
+			return err
+		}
+		j.Options.Revoke = d.Revoke
+		if err := d.merchant.PGAPIKeys.Find(d.a.ctx, d.kept.PGAPIKeys); err != nil && d.merchant.state == "" { // the sandbox takes any
+			return usage("", "--profile: %w", err)
+		}
+		j.PGAPIKeys = d.merchant.PGAPIKeys
+		return nil
+	}
+	return j, nil
+}
+
+// connect makes the client; whoever runs the job calls disconnect.
+func (d *driver) connect() (_ *client.Client, err error) {
+	d.api, d.disconnect, err = d.merchant.connect(d.a, &d.requestFlags, d.perSecond, d.log)
+	return d.api, err
+}
+
+// show prints what a job tells while it is under way, and keeps what there is to answer who asks for the status.
+func (d *driver) show(e job.Event) {
+	switch e.Step {
+	case job.Checking:
+		d.a.tell(func() string { return say.Sprintf("checking %s", say.Name(d.File)) })
+	case job.Planned:
+		if !d.Quiet {
+			report.PrintPlan(d.a.stderr, e.Plan)
+		}
+	case job.Interrupted:
+		say.Fprintf(d.a.stderr, "run %d over standard input was interrupted; the same input goes on with it, vbankbatch report --run %d writes what it did\n", e.Run.ID, e.Run.ID)
+	case job.Asking:
+		status := say.Sprintf("asking about the orders in doubt of run %d, which was interrupted", e.Run.ID)
+		d.a.tell(func() string { return status })
+		if !d.Quiet {
+			fmt.Fprintln(d.a.stderr, status)
+		}
+	case job.Running:
+		running := time.Now()
+		d.a.tell(func() string { return report.Status(e.Plan.Rows, e.Counts, running, d.api.Requests()) })
+		if d.Profile != "" {
+			d.a.onReload(func() { d.reload(d.a, d.api) })
+		}
+		d.progress = report.ShowProgress(d.a.stderr, d.mode(d.a.stderr), e.Plan.Rows, e.Counts)
+	case job.Writing:
+		d.progress.Stop()
+		d.a.tell(func() string { return say.Text("writing the results") })
+		if e.Run.ID != 0 {
+			d.log.Info("the ledger's run", "number", e.Run.ID, "continued", e.Run.Continued)
+		}
+	}
+}
+
+// printEnd prints what a job came to, and the files that it wrote.
+func (d *driver) printEnd(out *job.Outcome) {
+	if !d.Quiet && out.Effort != nil {
+		written := out.Files.Results != ""
+		if written || out.Facts.Rows > 0 {
+			out.Facts.Print(d.a.stderr, out.Effort)
+		}
+		if written {
+			moves := d.inInbox && out.Effort.Ended == nil
+			printFiles(d.a, out.Files, &out.Facts, out.Failed, out.FailedRows, !moves, moves)
+		}
+	}
+	if out.Unsalvaged != nil {
+		say.Fprintf(d.a.stderr, "warning: %v\n", out.Unsalvaged)
+	}
+	tellSalvaged(d.a, out.Salvaged)
 }
 
 // reload takes the rate from the profile as it is now.
@@ -245,49 +231,6 @@ func (c *runCommand) reload(a *app, api *client.Client) {
 		api.SetRate(perSecond)
 		say.Fprintf(a.stderr, "the rate is %v requests/s now\n", perSecond)
 	}
-}
-
-// nearest is the moment closest to now at which it is HH:MM in Korea; the zero time for "".
-func nearest(clock string, now time.Time) (time.Time, error) {
-	if clock == "" {
-		return time.Time{}, nil
-	}
-	hour, err := time.Parse("15:04", clock)
-	if err != nil {
-		return time.Time{}, usage("a time is told as 23:25", "--until: %q is no time of the day", clock)
-	}
-	year, month, day := now.In(input.KST).Date()
-	at := time.Date(year, month, day, hour.Hour(), hour.Minute(), 0, 0, input.KST)
-	switch off := at.Sub(now); {
-	case off > 12*time.Hour:
-		at = at.AddDate(0, 0, -1)
-	case off < -12*time.Hour:
-		at = at.AddDate(0, 0, 1)
-	}
-	return at, nil
-}
-
-// whichTime adds to the end of a run by --until which moment that was: the nearest may be last evening's.
-func whichTime(ended error, until time.Time) error {
-	stop, _ := errors.AsType[*batch.StopError](ended)
-	if stop == nil || stop.Code != batch.CodeTimeIsUp {
-		return ended
-	}
-	return &batch.StopError{Code: stop.Code, Err: say.Errorf("--until meant %s in Korea", until.In(input.KST).Format("2006-01-02 15:04"))}
-}
-
-// withChannels checks the file once more, with the PG of each channel_key as the API tells of it.
-func withChannels(ctx context.Context, plan *batch.Plan, api *client.Client) (*batch.Plan, error) {
-	channels, err := api.Channels(ctx)
-	if err != nil {
-		return nil, cmp.Or(batch.EndsRun(err), err)
-	}
-	options := plan.Options
-	options.Channels = make(map[string]string)
-	for _, c := range channels {
-		options.Channels[string(c.ChannelKey)] = strings.TrimSuffix(string(c.PGProvider)+"."+string(c.PGID), ".")
-	}
-	return batch.Preflight(ctx, plan.File, options)
 }
 
 // distinct refuses to write over what is read, the ledger, or one file of the run with another.
@@ -331,16 +274,16 @@ func same(a, b string) bool {
 }
 
 // confirm asks before anything is sent to the live API, if there is somebody to ask, and before anything is taken back.
-func (c *runCommand) confirm(a *app, m *merchant, plan *batch.Plan) error {
+func (d *driver) confirm(plan *batch.Plan) error {
 	switch {
-	case c.Yes || plan.ToDo() == 0:
+	case d.Yes || plan.ToDo() == 0:
 		return nil
-	case c.Quiet && terminal(a.stdin):
+	case d.Quiet && terminal(d.a.stdin):
 		return usage("give --yes to go without asking", "nobody would see the question that is asked before anything is sent")
-	case c.Revoke:
-		return a.ask(say.Sprintf("take these %d accounts back at %s?", plan.ToDo(), m.url), say.Text("there is no terminal to ask whether to take accounts back"))
-	case m.live() && terminal(a.stdin):
-		return a.ask(say.Sprintf("send these to %s?", m.url), say.Text("there is no terminal to ask whether to send"))
+	case d.Revoke:
+		return d.a.ask(say.Sprintf("take these %d accounts back at %s?", plan.ToDo(), d.merchant.url), say.Text("there is no terminal to ask whether to take accounts back"))
+	case d.merchant.live() && terminal(d.a.stdin):
+		return d.a.ask(say.Sprintf("send these to %s?", d.merchant.url), say.Text("there is no terminal to ask whether to send"))
 	}
 	return nil
 }

@@ -1,0 +1,361 @@
+// Package job does a file of orders from first to last: it reads and checks the file, asks whether to go on, has the rows
+// sent, writes the results, and comes to the figures that tell of it all. Start with [Job.Run].
+//
+// It knows nothing of flags, terminals, signals and exit statuses, it prints nothing, and it keeps nothing that a process
+// has once: what drives it, such as a command, gives it the input, a ledger and a way to the API, is asked and told through
+// functions, and learns from the [Outcome] how it went.
+package job
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
+	"vbankbatch/report"
+)
+
+// Job is one run over one file. Jobs share nothing: those of several merchants may run at the same time.
+type Job struct {
+	About     report.Run       // what is known of the run beforehand: File is its input, Files.Results where the results go
+	Settings  report.Settings  // Rate is told only; the client has it
+	Stdin     io.Reader        // the input where About.File is -
+	MaxInput  int64            // how many bytes are taken, unpacked
+	Options   input.Options    // how the rows are read
+	PGAPIKeys client.PGAPIKeys // for KG Inicis
+	Until     string           // takes no new rows from the nearest HH:MM on, by the API's clock, in Korea; "" is no end
+	Audit     bool             // holds what was sent against the API once more, at the end
+	Form      report.Options   // of the results
+	Stdout    io.Writer        // the results where About.Files.Results is -
+
+	// Inbox says that the file is one of a folder, from which whoever drives the job moves it afterwards. The job refuses a
+	// file that is the results of a run, and does not mark a run that reached its end as finished: that is done once the move
+	// is certain. What is salvaged goes to the folder for files that failed.
+	Inbox bool
+
+	// Ledger is the merchant's. Whoever drives the job holds the lock of the ledger's file, for all merchants in it, and closes
+	// the ledger.
+	Ledger *ledger.Ledger
+	// Connect makes a client whose credentials are good. It is called once at most, when there is something to ask of the API.
+	// Whoever drives the job closes the client.
+	Connect func() (*client.Client, error)
+	// Opened is called when the input's bytes have been read, and may still set Options and PGAPIKeys, since due dates such
+	// as +7d count from then; it may be nil.
+	Opened func() error
+	// Confirm is asked before anything is sent; its error ends the job. It may be nil.
+	Confirm func(*batch.Plan) error
+	// Tell is told how far the job is; it may be nil.
+	Tell func(Event)
+}
+
+// Event tells how far a job is.
+type Event struct {
+	Step   Step
+	Plan   *batch.Plan   // of Planned and Running
+	Counts *batch.Counts // of Running
+	Run    ledger.Run    // of Interrupted, Asking and Writing
+}
+
+// Step is what an event tells of.
+type Step int
+
+// The steps. Interrupted and Asking come where earlier runs are salvaged, the others in this order.
+const (
+	Checking    Step = iota // the input is read and checked
+	Planned                 // it was checked, and nothing was sent yet
+	Running                 // rows are sent
+	Writing                 // they no longer are, and the results are written; Run.ID is 0 if there are none
+	Interrupted             // Run over standard input was interrupted, and only the same input goes on with it
+	Asking                  // Run was interrupted, and the API is asked about its orders in doubt
+)
+
+// Outcome is what a job came to.
+type Outcome struct {
+	report.Run                // ID is 0 when there are no results; Ended, and how the run ended, are not told yet
+	Facts      report.Facts   // what the results come to
+	Effort     *report.Effort // nil unless the run got as far as its results
+	Failed     string         // the file of rows that are not done or unknown, if there are any
+	FailedRows int
+	Salvaged   []Salvaged
+	Refused    bool  // the file was refused for what it holds, or because it is gone, and nothing was sent
+	Unsalvaged error // why earlier runs were not salvaged when the file was refused
+}
+
+// Error is a failure of the job itself. Other errors come as they are: those of the input, the API, the ledger, and of the
+// functions that a Job is given.
+type Error struct {
+	Fault Fault
+	Run   int64 // of NotSalvaged and NotWritten
+	Err   error
+}
+
+// Fault is what failed.
+type Fault int
+
+// The faults.
+const (
+	Guarded     Fault = iota // the file is not as the guards say; nothing was sent
+	OfRun                    // the file is the results of a run; nothing was sent
+	NoPlace                  // there is no place for the results; nothing was sent
+	NotSalvaged              // the results of an earlier run could not be written; nothing was sent
+	NotWritten               // the results could not be written
+)
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Say tells what went wrong.
+func (e *Error) Say() say.Message { return say.Of(e.Err) }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// work is a job under way.
+type work struct {
+	*Job
+	api    *client.Client // nil until it is connected
+	digest string         // of the input, "" until it is read
+	out    Outcome
+}
+
+// Run does the job: everything that can be refused is refused first, then the rows are sent, then the results are written,
+// whatever happened in between. The error says why the job ended early, or what could not be written; it is nil where the
+// rows' own outcomes tell the rest.
+//
+// The end of ctx ends the job after the rows under way, and its cause is the error. When a file was refused, interrupted runs
+// over it are salvaged all the same: nobody knows when there will be a good one.
+func (j *Job) Run(ctx context.Context) (Outcome, error) {
+	w := &work{Job: j, out: Outcome{Run: j.About}}
+	err := w.run(ctx)
+	if w.out.ID == 0 && w.refused(err) {
+		w.out.Unsalvaged = w.salvageFile(ctx)
+		err = cmp.Or(context.Cause(ctx), err)
+		w.out.Refused = w.refused(err)
+	}
+	return w.out, err
+}
+
+func (w *work) run(ctx context.Context) error {
+	limit, err := batch.ParseLimit(w.Settings.MaxFailures)
+	if err != nil {
+		return err
+	}
+	if _, err := Nearest(w.Until, time.Now()); err != nil {
+		return err
+	}
+	file, err := w.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	plan, err := w.check(ctx, file)
+	if err != nil {
+		return err
+	}
+	results, err := report.Create(w.About.Files.Results, w.Stdout, w.Form)
+	if err != nil {
+		return &Error{Fault: NoPlace, Err: say.Errorf("the results: %w", err)}
+	}
+	defer results.Close()
+	if w.Confirm != nil {
+		if err := w.Confirm(plan); err != nil {
+			return err
+		}
+	}
+	if err := w.connect(); err != nil {
+		return err
+	}
+	if err := w.salvageFile(ctx); err != nil {
+		return err
+	}
+	ended := w.send(ctx, plan, limit)
+	if w.out.ID == 0 {
+		return ended
+	}
+	return w.finish(ctx, results, ended)
+}
+
+// tell tells whoever drives the job how far it is.
+func (w *work) tell(e Event) {
+	if w.Tell != nil {
+		w.Tell(e)
+	}
+}
+
+// open reads the input's bytes, and learns how its rows are read.
+func (w *work) open(ctx context.Context) (*input.File, error) {
+	w.tell(Event{Step: Checking})
+	file, err := input.OpenContext(ctx, w.About.File, w.Stdin, w.MaxInput)
+	if err != nil {
+		return nil, err
+	}
+	w.digest = hex.EncodeToString(file.Digest[:])
+	if w.Opened != nil {
+		if err := w.Opened(); err != nil {
+			file.Close() // the first error says more
+			return nil, err
+		}
+	}
+	return file, nil
+}
+
+// check reads the rows, and refuses a file that is not to be sent.
+func (w *work) check(ctx context.Context, file *input.File) (*batch.Plan, error) {
+	options := w.Options
+	options.HasKey = func(pgAndMID string) bool {
+		_, mid, _ := pg.Name(pgAndMID)
+		return w.PGAPIKeys.For(mid) != ""
+	}
+	plan, err := batch.Preflight(ctx, file, options)
+	if err == nil {
+		err = file.Settled(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if w.Inbox && plan.Layout.Results {
+		return nil, &Error{Fault: OfRun, Err: say.Errorf("%s is the results of a run, and a folder's are not run again", say.Name(file.Path))}
+	}
+	if plan.Channels > 0 && plan.Lacking == nil { // whose rules apply is for the API to say
+		if plan, err = w.withChannels(ctx, plan); err != nil {
+			return nil, err
+		}
+	}
+	w.tell(Event{Step: Planned, Plan: plan})
+	if plan.Lacking != nil {
+		return nil, plan.Lacking
+	}
+	if err := w.Settings.Guards.Check(plan); err != nil {
+		return nil, &Error{Fault: Guarded, Err: err}
+	}
+	return plan, nil
+}
+
+// withChannels checks the file once more, with the PG of each channel_key as the API tells of it.
+func (w *work) withChannels(ctx context.Context, plan *batch.Plan) (*batch.Plan, error) {
+	if err := w.connect(); err != nil {
+		return nil, err
+	}
+	channels, err := w.api.Channels(ctx)
+	if err != nil {
+		return nil, cmp.Or(batch.EndsRun(err), err)
+	}
+	options := plan.Options
+	options.Channels = make(map[string]string)
+	for _, c := range channels {
+		options.Channels[string(c.ChannelKey)] = strings.TrimSuffix(string(c.PGProvider)+"."+string(c.PGID), ".")
+	}
+	return batch.Preflight(ctx, plan.File, options)
+}
+
+// connect makes the client, unless there is one.
+func (w *work) connect() (err error) {
+	if w.api == nil {
+		w.api, err = w.Connect()
+	}
+	return err
+}
+
+// send has every row sent, and begins to tell of the ledger's run unless it came to none.
+func (w *work) send(ctx context.Context, plan *batch.Plan, limit batch.Limit) error {
+	until, err := Nearest(w.Until, w.api.ServerTime())
+	if err != nil {
+		return err
+	}
+	s := &w.Settings
+	options := batch.Options{Workers: s.Workers, DoubtWait: s.DoubtWait, SettleTime: s.Timeout, RemoteCheck: s.RemoteCheck,
+		MaxFailures: limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: new(batch.Counts)}
+	if w.Audit {
+		options.Audit = new(batch.Audit)
+	}
+	w.tell(Event{Step: Running, Plan: plan, Counts: options.Counts})
+	found, ended := batch.Run(ctx, plan, w.api, w.Ledger, options)
+	w.tell(Event{Step: Writing, Run: found})
+	if found.ID != 0 {
+		w.out.ID, w.out.Continued, w.out.Plan, w.out.Settings, w.out.Audit = found.ID, found.Continued, plan, s, options.Audit
+		w.out.Measures, w.out.Learnt = new(w.api.Measures()), new(w.api.Learnt())
+	}
+	return whichTime(ended, until)
+}
+
+// finish writes what became of the rows, also after the end of ctx, and marks the run as finished unless another job is to go
+// on with it: without its results it is not finished.
+func (w *work) finish(ctx context.Context, results *report.Results, ended error) error {
+	out := &w.out
+	lost := WriteResults(ctx, out.Plan, w.Ledger, out.ID, results, w.About.Files.Results, &out.Facts)
+	if doubts, err := w.Ledger.InDoubt(context.WithoutCancel(ctx)); err == nil {
+		out.InDoubt = new(len(doubts))
+	}
+	effort := &report.Effort{Ended: ended, Elapsed: time.Since(out.Started), Requests: w.api.Requests(), Learnt: *out.Learnt, Audit: out.Audit}
+	if lost != nil {
+		out.Effort, out.Files.Results = effort, "" // what may stand there is another run's
+		return errors.Join(ended, lost)
+	}
+	stop, _ := errors.AsType[*batch.StopError](ended)
+	if ended == nil && !w.Inbox || stop != nil && stop.TriesAgain() {
+		if err := w.Ledger.Finish(ctx, out.ID, time.Now()); err != nil {
+			return err
+		}
+	}
+	out.Effort = effort
+	out.Failed, out.FailedRows = results.Failed()
+	return ended
+}
+
+// refused reports whether an error refuses the file for what it holds, or because it is gone.
+func (w *work) refused(err error) bool {
+	fault, ours := errors.AsType[*Error](err)
+	_, inputs := errors.AsType[*input.Error](err)
+	if ours && fault.Fault != Guarded && fault.Fault != OfRun || !ours && !inputs {
+		return false
+	}
+	_, missing := os.Stat(w.About.File)
+	gone := w.About.File != "-" && errors.Is(missing, fs.ErrNotExist)
+	return !machines(err) || gone
+}
+
+// machines reports whether a file could not be read for a reason that is this machine's, such as a full disk, and meets
+// the next file too.
+func machines(err error) bool {
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok && !errors.Is(err, fs.ErrPermission)
+}
+
+// Nearest is the moment closest to now at which it is HH:MM in Korea; the zero time for "".
+func Nearest(clock string, now time.Time) (time.Time, error) {
+	if clock == "" {
+		return time.Time{}, nil
+	}
+	hour, err := time.Parse("15:04", clock)
+	if err != nil {
+		return time.Time{}, say.Errorf("%q is no time of the day", clock)
+	}
+	year, month, day := now.In(input.KST).Date()
+	at := time.Date(year, month, day, hour.Hour(), hour.Minute(), 0, 0, input.KST)
+	switch off := at.Sub(now); {
+	case off > 12*time.Hour:
+		at = at.AddDate(0, 0, -1)
+	case off < -12*time.Hour:
+		at = at.AddDate(0, 0, 1)
+	}
+	return at, nil
+}
+
+// whichTime adds to the end of a run by Job.Until which moment that was: the nearest may be last evening's.
+func whichTime(ended error, until time.Time) error {
+	stop, _ := errors.AsType[*batch.StopError](ended)
+	if stop == nil || stop.Code != batch.CodeTimeIsUp {
+		return ended
+	}
+	return &batch.StopError{Code: stop.Code, Err: say.Errorf("--until meant %s in Korea", until.In(input.KST).Format("2006-01-02 15:04"))}
+}
