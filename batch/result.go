@@ -26,6 +26,21 @@ const (
 // Statuses lists them in the order in which a summary tells them.
 var Statuses = []Status{Issued, AlreadyIssued, Updated, Unchanged, Revoked, Skipped, Invalid, Rejected, Conflict, Unknown, NotSent}
 
+// Meanings tells in a sentence what each status means, in English; package say has the Korean.
+var Meanings = map[Status]string{
+	Issued:        "an account was made for the order, or a request in doubt turned out to have made one",
+	AlreadyIssued: "the order had its account; it is repeated here, and nothing was sent",
+	Updated:       "the account's amount or due date was changed",
+	Unchanged:     "the account had this amount and due date already",
+	Revoked:       "the account was taken back",
+	Skipped:       "there was nothing to do: --where leaves the row out, the amount is zero, or the line repeats another",
+	Invalid:       "the row itself is wrong, and nothing was sent; mend it in the .failed.csv and run that",
+	Rejected:      "the API or the PG refused, in its own words; mend the cause, then run the .failed.csv",
+	Conflict:      "the row disagrees with an account that exists; the code says how, and what to do",
+	Unknown:       "the API may have acted, and nobody knows yet; run again, or vbankbatch reconcile",
+	NotSent:       "surely nothing was done; run again",
+}
+
 // Result is what the results say of one row.
 type Result = ledger.Outcome
 
@@ -111,6 +126,33 @@ var Codes = map[string]string{
 	CodeAllRefused:        "the first rows were all refused in the same words, and the run was stopped; the same command goes on behind them",
 	CodeTimeIsUp:          "the time of --until has come; the same command goes on",
 	CodeStopped:           "the run ended before it was this row's turn; run again",
+}
+
+// Whys tells more of some codes, and of a status: why it comes to that, and what to do. In English, as Codes.
+var Whys = map[string]string{
+	CodeInDoubt:           "The request was sent and its answer was lost: a time-out, a broken connection, an error of the server. Asking the API did not help yet, or the run ended before “not found” could be believed. Issue nothing for the order by other means: it may have an account. The same command, or vbankbatch reconcile, asks again and takes over what the API then shows.",
+	CodeSeveralAccounts:   "The API takes several accounts for one order, and a customer could pay into each. Another program may have issued one, or an answer was wrong. Look which account the customer was told, revoke the others by rows with the action revoke and their imp_uid, and run again. If the row stays as it is: vbankbatch ledger settle ORDER --account IMP_UID --reason TEXT.",
+	CodeOtherAccount:      "An account of this order was found where the answer to a request was lost, or wrong, and it is not surely the one that was asked for: its amount differs, it is older than the request, it has no number, or there are several. The message says which. Revoke it by a row with its imp_uid if it is wrong. If it is right and the row is unknown, record that: vbankbatch ledger settle ORDER --account IMP_UID --reason TEXT.",
+	CodeReplyDiffers:      "The reply says that the API has acted, and what it shows is not what was asked for: another amount, or an account that is not found under the order. So nothing is sent again. Look at the order in the PortOne console. Where the row is a conflict over the amount, change it by a row with the action update, or revoke the account and run again. Where the row is unknown, record what you found: vbankbatch ledger settle ORDER --account IMP_UID, or --none, with --reason TEXT.",
+	CodeAccountMissing:    "The run asked the API once more at its end, or before it repeated the account, and the API did not show the account that it had confirmed. Do not tell the customer its number yet. The next run asks again, and clears the row once the account is there. If it stays away ask PortOne, then: vbankbatch ledger settle ORDER --none --reason TEXT, and the next run issues another.",
+	CodeOrderUnknown:      "The row comes from a results file and says that it has an account. An account would be issued a second time if the order number had lost its zeros since, as Excel takes them. So nothing was sent. Compare the number with the first results. If the file is another merchant's or another ledger's, choose the right key or --ledger.",
+	CodeDuplicateConflict: "Two rows with one order number differ in the amount, the due date or another field, and nobody but you knows which is right. Rows that are the same are no problem: the first is done, the others are REPEATED.",
+	CodeFiguresDiffer:     "The order was issued before, for another amount, until another date or at another bank than the row says now. A second account would be wrong, and a change has to be asked for.",
+	CodeOrderPaid:         "A customer has paid for the order already, into an account that this ledger does not know. Nothing is to be issued.",
+	CodeOrderDiffers:      "The row names an imp_uid and an order number, and the API says that they do not belong together. A change would hit another customer's account, so nothing was sent. Correct one of them, or leave the order number out.",
+	CodePGRefused:         "The message has the API's own words, with the PG's code if it tells one. Mend what they name in the .failed.csv, and run that. If they name a contract or a setting, mend it in the PG's or PortOne's console first.",
+	CodeNotFound:          "The imp_uid of the row may be mistyped, or belong to another merchant's key, tier or API address.",
+	CodeNotReady:          "It is paid, revoked or failed; the message says which. Such an account cannot be changed or taken back. If the order needs another account, run a row that issues one.",
+	CodeAPIFailed:         "The request was sent several times, each time after the API had said that there is no account. The order has none, and may be run again when the API is well.",
+	CodeAPIUnreachable:    "The run waited as long as --patience says, and asked by harmless look-ups whether the API was back. Nothing that acts was sent meanwhile. A proxy that answers in the API's place looks the same. The same command goes on later.",
+	CodeUnauthorized:      "IMP_KEY or IMP_SECRET is wrong, or is another API's, or was replaced in the PortOne console. Nothing was sent. Put the right ones there, or into the files that IMP_KEY_FILE and IMP_SECRET_FILE name, and run again.",
+	CodeTooManyFailures:   "The reasons in the summary say what was refused. When the cause is gone the same command sends the refused rows again, and then the rest.",
+	CodeNoContract:        "The API says so of every row of the PG, so the run was stopped. Conclude the contract, or correct --pg or the rows' pg. The same command then sends the refused rows again.",
+	CodePlanEnded:         "Look at the plan in the PortOne console. When it allows virtual accounts again, the same command sends the refused rows again.",
+	CodeAllRefused:        "A reason that holds for 20 rows in a row, and none was accepted, holds for the rest: a contract, a setting, a column that was read wrongly. The message has the API's words. When the cause is gone, run the .failed.csv for the refused rows; the same command goes on with the rest.",
+	CodeTooManyInDoubt:    "A thousand rows wait to be looked up because their answers were lost. To send more would only make more of them. The next run first asks about those.",
+	CodeLookUpsDisagree:   "Before an order is issued that the ledger does not know, the API is asked for it in two ways. Here one of the answers must be wrong, and a guess could make a second account.",
+	Unknown:               "Issue nothing for the order by other means before it is known: it may have an account. The next run that names the order asks the API, and so does vbankbatch reconcile. A few are left to a person; their code is not IN_DOUBT, and says what to look for.",
 }
 
 // meanings are Codes as messages.

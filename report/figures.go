@@ -66,6 +66,15 @@ const (
 	ReasonFailed      = "FAILED"        // by anything else: see the error that it printed
 )
 
+// Reasons tells in a sentence what each of them means, in English; package say has the Korean.
+var Reasons = map[string]string{
+	ReasonDone:        "every row was done",
+	ReasonRowsNotDone: "the run reached its end, and some rows were not done; mend the .failed.csv and run that",
+	ReasonRowsUnknown: "the run reached its end, and of some rows it is not known what became of them; run again, or vbankbatch reconcile",
+	ReasonInterrupted: "a signal such as Ctrl-C ended the run; the same command goes on",
+	ReasonFailed:      "something else ended the run; the error that it printed, which the summary has too, says what",
+}
+
 // Reason says why a command ended with an exit status, by the error that ended it: a code of *batch.StopError, or one of the
 // above.
 func Reason(exit int, ended error) string {

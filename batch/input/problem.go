@@ -136,6 +136,22 @@ var sentences = map[Code]string{
 	ZeroBalance:         "there is nothing to collect: the amount is zero",
 }
 
+// Whys tells more of some codes: why it comes to that, and what to do. In English, as Sentences. Of the others WhyInvalid
+// holds.
+var Whys = map[Code]string{
+	AmountAmbiguous:   "1.234 is one thousand to one program and a fraction to another, and 35,000 without quotation marks is two cells of a CSV: 35 and 000. A wrong guess would collect a wrong amount, so the row is refused. Write 1234 or 35000, or have the amounts exported without separators.",
+	KeyDamagedByExcel: "Excel shows a long number as 2.02611E+15 and saves what it shows, so the other digits are gone from the file. They cannot be brought back from it. Go back to the export itself. If the file must go through Excel, set the column's format to text before the numbers come into it, or import the CSV with that column as text.",
+	KeyDigitsLost:     "Excel keeps 15 digits of a number and writes zeros for the others. A number may also end in zeros by itself, so this is a warning, and the row is sent.",
+	ColumnCount:       "One separator too many, such as a comma in an address without quotation marks, moves all cells behind it, and an amount could be taken from another column. Put the cell into quotation marks, or export the file again.",
+	TotalDiffers:      "Lines of totals are not sent. They are compared with the rows above them. A difference is a warning, and with --strict a refusal.",
+	Filtered:          "The row is skipped, and is not a failure. To have it done leave --where out, or the profile's where.",
+	NotIssued:         "--revoke takes back only what the results call issued. The row is skipped, and is not a failure.",
+	ZeroBalance:       "The row is skipped, and is not a failure. If there should be an amount, look whether the right column was taken for it.",
+}
+
+// WhyInvalid is what to do about any problem of a row, in English.
+var WhyInvalid = say.Mark("It was found in the file, before anything was sent. As an error it keeps the row from being sent: the message in the results names the column; mend the row in the .failed.csv, and run that. As a warning it is only told, and the row is sent all the same; with --strict the whole file is refused.")
+
 // warnings are the codes of problems that do not keep a row from being done.
 var warnings = map[Code]bool{ChannelUnknown: true, PGUnknown: true, BankZerosRestored: true, KeyDigitsLost: true, PhoneZeroRestored: true}
 

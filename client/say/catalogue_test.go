@@ -27,7 +27,7 @@ var sayers = map[string][]int{
 
 // tables are the maps of sentences, and kinds the types of constants, that are translated where they are shown.
 var (
-	tables = []string{"Codes", "sentences", "Rules"}
+	tables = []string{"Codes", "Meanings", "Reasons", "Rules", "Whys", "sentences"}
 	kinds  = []string{"Kind", "Action"}
 	states = []string{"in doubt", "issued", "changing", "revoked"} // of report.stateNames
 )

@@ -46,6 +46,7 @@ type commands struct {
 	Report     reportCommand     `cmd:"" help:"Write the results of a file's last run again, from the ledger."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Ask the API what came of every order in doubt. Issues nothing."`
 	Ledger     ledgerCommand     `cmd:"" help:"Look at the ledger, or take personal data out of it."`
+	Explain    explainCommand    `cmd:"" help:"Explain a status or an error code, or list them all."`
 	Banks      banksCommand      `cmd:"" help:"Print the bank codes of a PG, or of all."`
 	Sandbox    sandboxCommand    `cmd:"" help:"Serve the API's sandbox on this machine."`
 	Completion completionCommand `cmd:"" help:"Print what completes commands and flags in bash, zsh or fish."`

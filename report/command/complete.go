@@ -81,6 +81,8 @@ func values(v *kong.Value) []string {
 		return slices.DeleteFunc(strings.Split(v.Enum, ","), func(s string) bool { return s == "" })
 	case v.Name == "pg" || v.Name == "default-pg":
 		return pg.PGs()
+	case v.Flag == nil && v.Name == "code":
+		return explainable()
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ var completed = []struct {
 	{"vbankbatch ledger ", []string{"list", "show", "export", "stats", "purge"}, []string{"run"}},
 	{"vbankbatch ledger list --", []string{"--ledger", "--format"}, []string{"--out"}},
 	{"vbankbatch ledger list --format ", []string{"json"}, []string{"list"}},
+	{"vbankbatch explain ", []string{"unknown", "IN_DOUBT", "FIELD_REQUIRED"}, []string{"run", "orders.csv"}},
 	{"vbankbatch completion ", []string{"bash", "zsh", "fish"}, []string{"run"}},
 }
 

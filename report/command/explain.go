@@ -1,0 +1,149 @@
+package command
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rivo/uniseg"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
+	"vbankbatch/report"
+)
+
+type explainCommand struct {
+	Code string `arg:"" optional:"" help:"A status or code, as the results, check and the summary have them; several with ; between them."`
+}
+
+func (explainCommand) Help() string {
+	return `Prints what a status or a code means, why a row or a run came to it, and what to do. Without one it lists them all.
+
+  vbankbatch explain IN_DOUBT
+  vbankbatch explain unknown`
+}
+
+// A chapter is some of what can be explained: each code with its sentence, and with more on some of them.
+type chapter struct {
+	title       string
+	codes       []string // in the order in which they are listed
+	means, more map[string]string
+	rest        string // what there is to say of those that more leaves out
+}
+
+// chapters are all that there is to explain.
+func chapters() []chapter {
+	found, more := make(map[string]string), make(map[string]string)
+	for code, sentence := range input.Sentences {
+		found[string(code)] = sentence
+	}
+	for code, why := range input.Whys {
+		more[string(code)] = why
+	}
+	sorted := func(means map[string]string) []string { return slices.Sorted(maps.Keys(means)) }
+	return []chapter{
+		{say.Text("What became of a row:"), batch.Statuses, batch.Meanings, batch.Whys, ""},
+		{say.Text("What was found in the file:"), sorted(found), found, more, input.WhyInvalid},
+		{say.Text("What the run found:"), sorted(batch.Codes), batch.Codes, batch.Whys, ""},
+		{say.Text("How a run ended, beside the codes above, in the summary's reason:"), sorted(report.Reasons), report.Reasons, nil, ""},
+	}
+}
+
+func (c *explainCommand) Run(a *app) error {
+	var out strings.Builder
+	if c.Code == "" {
+		for i, chapter := range chapters() {
+			fmt.Fprintf(&out, "%s%s\n", "\n"[:min(i, 1)], chapter.title)
+			for _, code := range chapter.codes {
+				fmt.Fprintf(&out, "  %-22s  %s\n", code, say.Text(chapter.means[code]))
+			}
+		}
+	}
+	for i, code := range strings.FieldsFunc(c.Code, func(r rune) bool { return r == ';' || r == ' ' }) {
+		text, ok := explained(code)
+		if !ok {
+			near := strings.Join(closest(code), ", ")
+			return usage(say.Sprintf("vbankbatch explain lists all; the nearest are %s", near), "there is no status or code %q", code)
+		}
+		fmt.Fprintf(&out, "%s%s", "\n"[:min(i, 1)], text)
+	}
+	_, err := fmt.Fprint(a.stdout, out.String())
+	return err
+}
+
+// explained is what there is to say of a status or code, in any case of its letters.
+func explained(name string) (text string, ok bool) {
+	for _, chapter := range chapters() {
+		for _, code := range chapter.codes {
+			if !strings.EqualFold(code, name) {
+				continue
+			}
+			text = code + "\n" + wrapped(say.Text(chapter.means[code]))
+			if more := cmp.Or(chapter.more[code], chapter.rest); more != "" {
+				text += "\n" + wrapped(say.Text(more))
+			}
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// explainable lists all statuses and codes.
+func explainable() (all []string) {
+	for _, chapter := range chapters() {
+		all = append(all, chapter.codes...)
+	}
+	return all
+}
+
+// closest are the three codes that are most like a name: those that hold it, then those that take the fewest changes.
+func closest(name string) []string {
+	all, name := explainable(), strings.ToUpper(name)
+	far := func(code string) int {
+		if code = strings.ToUpper(code); strings.Contains(code, name) {
+			return 0
+		}
+		return distance(name, code)
+	}
+	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(far(a), far(b)) })
+	return all[:3]
+}
+
+// distance is how many letters must be put in, taken out or replaced to make one word of the other.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := diagonal
+			if a[i] != b[j] {
+				changed++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(changed, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// wrapped breaks a text between words, into indented lines for a terminal of 80 columns.
+func wrapped(text string) string {
+	var out strings.Builder
+	width := 0
+	for word := range strings.FieldsSeq(text) {
+		size := uniseg.StringWidth(word)
+		if width += 1 + size; width > 78 || out.Len() == 0 {
+			fmt.Fprintf(&out, "%s ", "\n"[:min(out.Len(), 1)])
+			width = 1 + size
+		}
+		fmt.Fprintf(&out, " %s", word)
+	}
+	return out.String() + "\n"
+}

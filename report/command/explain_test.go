@@ -1,0 +1,85 @@
+package command
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rivo/uniseg"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/client/pg"
+	"vbankbatch/client/say"
+	"vbankbatch/report"
+)
+
+// TestExplain: every status and code is explained, in both languages, in lines that fit a terminal, and one name means one
+// thing in any case of its letters.
+func TestExplain(t *testing.T) {
+	defer say.Use(say.In())
+	all := explainable()
+	want := slices.Clone(batch.Statuses)
+	for code := range batch.Codes {
+		want = append(want, code)
+	}
+	for code := range input.Sentences {
+		want = append(want, string(code))
+	}
+	for rule := range pg.Rules {
+		want = append(want, string(rule))
+	}
+	for code := range batch.Whys {
+		want = append(want, code)
+	}
+	for code := range input.Whys {
+		want = append(want, string(code))
+	}
+	want = append(want, report.ReasonDone, report.ReasonRowsNotDone, report.ReasonRowsUnknown, report.ReasonInterrupted, report.ReasonFailed)
+	for _, code := range want {
+		if !slices.Contains(all, code) {
+			t.Errorf("%s is not explained", code)
+		}
+	}
+	seen := make(map[string]bool)
+	for _, code := range all {
+		if folded := strings.ToUpper(code); seen[folded] {
+			t.Errorf("%s means two things", code)
+		} else {
+			seen[folded] = true
+		}
+		texts := make(map[string]bool)
+		for _, language := range []string{say.English, say.Korean} {
+			var out, errs bytes.Buffer
+			if status := Main([]string{"explain", "--lang", language, strings.ToLower(code)}, nil, &out, &errs, time.Now); status != exitDone {
+				t.Fatalf("%s: exit status %d, %s", code, status, &errs)
+			}
+			texts[out.String()] = true
+			lines := strings.Split(out.String(), "\n")
+			if lines[0] != code || len(lines) < 3 {
+				t.Errorf("%s: %q", code, lines)
+			}
+			for _, line := range lines {
+				if uniseg.StringWidth(line) > 80 {
+					t.Errorf("%s: the line is too wide: %s", code, line)
+				}
+			}
+		}
+		if len(texts) != 2 {
+			t.Errorf("%s: the Korean is the English", code)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "AB", 2}, {"AB", "", 2}, {"MISING", "MISSING", 1}, {"KITTEN", "SITTING", 3}, {"AB", "BA", 2}} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("from %s to %s: %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
