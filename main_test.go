@@ -31,10 +31,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client/pg"
+	"vbankbatch/report"
 	"vbankbatch/report/command"
 
 	"github.com/google/go-cmp/cmp"
@@ -296,30 +298,72 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-// TestReadme holds the README to the program: every error code stands in it, with its sentence, and every PG with where
-// it is listed.
+// TestReadme holds the READMEs to the program: every status, reason and error code stands there with its sentence, the
+// columns of the results, and every PG with where it is listed. Their links lead somewhere, and the first one stays a page.
 func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+	texts := make(map[string]string)
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Name() == "README.md" {
+			var text []byte
+			text, err = os.ReadFile(path)
+			texts[path] = string(text)
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var table strings.Builder
+	has := func(path, what, want string) {
+		t.Helper()
+		if !strings.Contains(texts[path], want) {
+			t.Errorf("%s: the %s should be\n%s", path, what, want)
+		}
+	}
+	table := func(names []string, sentences map[string]string) string {
+		var table strings.Builder
+		table.WriteString("|---|---|\n")
+		for _, name := range names {
+			fmt.Fprintf(&table, "| `%s` | %s |\n", name, sentences[name])
+		}
+		return table.String()
+	}
 	codes := maps.Clone(batch.Codes)
 	for code, sentence := range input.Sentences {
 		codes[string(code)] = sentence
 	}
-	for _, code := range slices.Sorted(maps.Keys(codes)) {
-		fmt.Fprintf(&table, "| `%s` | %s |\n", code, codes[code])
-	}
-	if !strings.Contains(string(readme), table.String()) {
-		t.Errorf("the README's table of error codes should be\n%s", table.String())
-	}
-	table.Reset()
+	has("report/README.md", "table of error codes", table(slices.Sorted(maps.Keys(codes)), codes))
+	has("report/README.md", "table of statuses", table(batch.Statuses, batch.Meanings))
+	reasons := []string{report.ReasonDone, report.ReasonRowsNotDone, report.ReasonRowsUnknown, report.ReasonInterrupted, report.ReasonFailed}
+	has("report/README.md", "table of reasons", table(reasons, report.Reasons))
+	has("report/README.md", "list of columns", "`"+strings.Join(report.Columns, ", ")+"`")
+	var pgs strings.Builder
 	for _, name := range pg.PGs() {
-		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", name, pg.Support(name, pg.Issue), pg.Support(name, pg.Update), pg.Support(name, pg.Revoke))
+		fmt.Fprintf(&pgs, "| %s | %s | %s | %s |\n", name, pg.Support(name, pg.Issue), pg.Support(name, pg.Update), pg.Support(name, pg.Revoke))
 	}
-	if !strings.Contains(string(readme), table.String()) {
-		t.Errorf("the README's table of PGs should be\n%s", table.String())
+	has("client/pg/README.md", "table of PGs", pgs.String())
+	for _, status := range batch.Statuses {
+		has("README.md", "table of statuses", "`"+status+"`")
+	}
+
+	for path, text := range texts {
+		for _, link := range regexp.MustCompile(`\]\(([^)]*)\)`).FindAllStringSubmatch(text, -1) {
+			file, heading, _ := strings.Cut(link[1], "#")
+			target := filepath.Join(filepath.Dir(path), file)
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %v", path, err)
+			} else if heading != "" && !strings.Contains(strings.ToLower(texts[target]), "\n## "+strings.ReplaceAll(heading, "-", " ")+"\n") {
+				t.Errorf("%s: %s has no heading %s", path, target, heading)
+			}
+		}
+	}
+	lines := strings.Split(strings.TrimSuffix(texts["README.md"], "\n"), "\n")
+	if len(lines) > 180 {
+		t.Errorf("README.md has %d lines; what is looked up belongs into the README.md of its folder", len(lines))
+	}
+	for i, line := range lines {
+		if n := utf8.RuneCountInString(line); n > 100 {
+			t.Errorf("README.md, line %d has %d characters", i+1, n)
+		}
 	}
 }
 
