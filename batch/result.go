@@ -112,7 +112,7 @@ var Codes = map[string]string{
 	CodeAccountPurged:     "the order has its account, whose number the ledger no longer holds (vbankbatch ledger purge); the PortOne console shows it by its imp_uid",
 	CodeInDoubt:           "the request may have reached the API and no answer says so; run again, or vbankbatch reconcile",
 	CodeReplyDiffers:      "the API did something else than was asked; a person must look",
-	CodeAPIUnreachable:    "the API could not be reached, or did not answer, or somebody else did in its place; run again",
+	CodeAPIUnreachable:    "the API could not be reached, or did not answer, or another server answered in its place; run again",
 	CodeAPIBusy:           "the API said too many requests for too long; run again with a lower --rate",
 	CodeUnauthorized:      "the API refused the credentials or the token",
 	CodeLookUpsDisagree:   "one look-up finds payments of the order and the other does not, so nothing was sent; run again",

@@ -203,7 +203,7 @@ func ParseLimit(text string) (Limit, error) {
 	if share, ok := strings.CutSuffix(text, "%"); ok {
 		percent, err := strconv.ParseFloat(share, 64)
 		if err != nil || !(percent > 0 && percent <= 100) {
-			return Limit{}, say.Errorf("%q is no share between 0%% and 100%%", text)
+			return Limit{}, say.Errorf("%q is not a share between 0%% and 100%%", text)
 		}
 		return Limit{Percent: percent}, nil
 	}

@@ -210,7 +210,7 @@ func (w *Won) UnmarshalJSON(raw []byte) error {
 	}
 	whole, ok := number(raw)
 	if !ok {
-		return say.Errorf("an amount in the reply is no number of won")
+		return say.Errorf("an amount in the reply is not a number of won")
 	}
 	if strings.ContainsAny(string(raw), ".eE") {
 		if value, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64); err != nil || value != float64(whole) {

@@ -55,7 +55,7 @@ func Replaceable(path string) error {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return say.Errorf("%s is a link, and nothing is written through links", path)
 	case !info.Mode().IsRegular(): // a device that is renamed over is gone
-		return say.Errorf("%s is no file that could be replaced", path)
+		return say.Errorf("%s is not a file that can be replaced", path)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ type InboxFile struct {
 var (
 	LeftOurs      = say.Mark("left: %s is written by this program; to have it run give it another name")
 	LeftOther     = say.Mark("left: %s is neither .csv nor .csv.gz")
-	LeftIrregular = say.Mark("left: %s is no regular file, and links are not followed")
+	LeftIrregular = say.Mark("left: %s is not a regular file, and links are not followed")
 	LeftWriting   = say.Mark("left: %s is still being written, or gone; the next run looks again")
 	LeftChanged   = say.Mark("left: %s was written to, replaced or taken away while it ran; rows that were added to it are not done, and the next run takes it")
 )
@@ -80,7 +80,7 @@ func CheckInbox(dir string) error {
 	for _, name := range []string{InboxLock, InboxLock + ".lock", moveName} {
 		path := filepath.Join(dir, name)
 		if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-			return say.Errorf("%s is no regular file", path)
+			return say.Errorf("%s is not a regular file", path)
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -111,7 +111,7 @@ func (b *Inbox) prepare(to string) error {
 	if info, err := b.root.Lstat(to); err != nil {
 		return err
 	} else if !info.IsDir() {
-		return say.New("it is no folder")
+		return say.New("it is not a folder")
 	}
 	const probe = hidden + ".probe"
 	b.root.Remove(probe) // a killed process's, or a link that would be followed; what cannot be removed is met below

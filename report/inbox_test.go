@@ -300,7 +300,7 @@ func TestCheckInbox(t *testing.T) {
 		if err := os.Symlink(filepath.Join(t.TempDir(), "outside"), path); err != nil {
 			t.Fatal(err)
 		}
-		if err := CheckInbox(b.dir); err == nil || err.Error() != path+" is no regular file" {
+		if err := CheckInbox(b.dir); err == nil || err.Error() != path+" is not a regular file" {
 			t.Errorf("a link: %v", err)
 		}
 		if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {

@@ -61,7 +61,7 @@ func ParseDay(text string) (time.Time, error) {
 	s := plain(text)
 	due, relative, code := ParseDue(text, time.Time{}, 0)
 	if code != "" || relative || strings.Contains(s, ":") || digits(s) && len(s) != len("20261231") {
-		return time.Time{}, say.Errorf("%q is no day; write it as 2026-12-31", text)
+		return time.Time{}, say.Errorf("%q is not a day; write it as 2026-12-31", text)
 	}
 	t := time.Unix(due, 0).In(KST)
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, KST), nil

@@ -95,7 +95,7 @@ var Sentences = func() map[Code]string {
 }()
 
 var sentences = map[Code]string{
-	ActionUnknown:       "the action is none of issue, update, revoke (발급, 변경, 말소)",
+	ActionUnknown:       "the action is not issue, update or revoke (발급, 변경, 말소)",
 	AmountAmbiguous:     "the amount can be read in two ways; write it in digits alone",
 	AmountFraction:      "won have no fraction; write a whole amount",
 	AmountInvalid:       "the amount is not a number; write it in digits",

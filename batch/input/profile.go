@@ -43,7 +43,7 @@ func ReadProfile(path string) (Profile, error) {
 		return p, err
 	}
 	if !info.Mode().IsRegular() { // it is read more than once, and a pipe might never end
-		return p, say.Errorf("%s is no regular file", path)
+		return p, say.Errorf("%s is not a regular file", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -118,14 +118,14 @@ func (p Profile) Options(now time.Time) (Options, error) {
 		o.Where = append(o.Where, Where{Header: header, Value: value})
 	}
 	if o.DueYear != 0 && (o.DueYear < firstDay.Year() || o.DueYear > lastDay.Year()) {
-		return o, say.Errorf("due_year %d is no year from %d to %d", o.DueYear, firstDay.Year(), lastDay.Year())
+		return o, say.Errorf("due_year %d is not a year from %d to %d", o.DueYear, firstDay.Year(), lastDay.Year())
 	}
 	delimiter, ok := delimiters[p.Delimiter]
 	if r, size := utf8.DecodeRuneInString(p.Delimiter); !ok && size == len(p.Delimiter) && r != utf8.RuneError && !strings.ContainsRune("\"\r\n", r) {
 		delimiter, ok = r, true
 	}
 	if !ok {
-		return o, say.Errorf("the delimiter %q is none of auto, comma, tab, semicolon, pipe or one character", p.Delimiter)
+		return o, say.Errorf("the delimiter %q is not auto, comma, tab, semicolon, pipe or one character", p.Delimiter)
 	}
 	o.Delimiter = delimiter
 	return o, nil

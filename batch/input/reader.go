@@ -144,7 +144,7 @@ func (f *File) Read(o Options) (*Reader, error) {
 	for bank, code := range o.Banks {
 		kftc, ok := pg.BankByName(bank)
 		if !ok {
-			return nil, h.failed(say.Messagef("[banks] names “%s”, which is no bank", bank), say.NewMessage("vbankbatch banks lists them"))
+			return nil, h.failed(say.Messagef("[banks] names “%s”, which is not a bank", bank), say.NewMessage("vbankbatch banks lists them"))
 		}
 		if other := r.codes[kftc]; other != "" && other != code {
 			return nil, h.failed(say.Messagef("[banks] gives bank %s two codes, %s and %s", kftc, other, code), say.NewMessage("leave one of them"))
@@ -265,7 +265,7 @@ func (r *Reader) setDefaults(set map[string]string) error {
 		}
 	}
 	if len(names) < len(set) || slices.Contains(names, "merchant_uid") || slices.Contains(names, "imp_uid") {
-		return r.header.failed(say.NewMessage("a value is set for what is no field, or for an id that no two rows can share"), say.Messagef("--set takes %s", strings.Join(fields[3:], ", ")))
+		return r.header.failed(say.NewMessage("a value is set for a name that is not a field, or for an id that two rows cannot share"), say.Messagef("--set takes %s", strings.Join(fields[3:], ", ")))
 	}
 	var decoded []*columns
 	if err := gocsv.UnmarshalDecoder(table{names, values}, &decoded); err != nil {

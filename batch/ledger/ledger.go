@@ -143,10 +143,10 @@ func Open(path, merchant string) (*Ledger, error) {
 	}
 	version, err := ours(absolute)
 	if err != nil {
-		return nil, say.Errorf("%s is no usable ledger: %w", path, err)
+		return nil, say.Errorf("%s is not a usable ledger: %w", path, err)
 	}
 	if version > 0 && version < schemaVersion {
-		return nil, say.Errorf("%s is no usable ledger: %w", path, older(version))
+		return nil, say.Errorf("%s is not a usable ledger: %w", path, older(version))
 	}
 	l := &Ledger{path: absolute, queue: make(chan *job, maxGroup), closing: make(chan struct{}), done: make(chan struct{})}
 	if l.write, err = connect(absolute, url.Values{}, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"); err != nil {
@@ -154,7 +154,7 @@ func Open(path, merchant string) (*Ledger, error) {
 	}
 	l.write.SetMaxOpenConns(1)
 	if err := l.begin(merchant, version == 0); err != nil {
-		return nil, errors.Join(say.Errorf("%s is no usable ledger: %w", path, err), l.write.Close())
+		return nil, errors.Join(say.Errorf("%s is not a usable ledger: %w", path, err), l.write.Close())
 	}
 	if l.read, err = connect(absolute, url.Values{}, "query_only(1)", "busy_timeout(5000)"); err != nil {
 		return nil, errors.Join(err, l.write.Close())

@@ -41,7 +41,7 @@ func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, say.Errorf("%s is no file, and so no ledger", path)
+		return nil, say.Errorf("%s is not a file, so it is not a ledger", path)
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -65,7 +65,7 @@ func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
 		err = r.connect(ctx, url.Values{"immutable": {"1"}}, merchant)
 	}
 	if err != nil {
-		return nil, say.Errorf("%s is no usable ledger: %w", path, err)
+		return nil, say.Errorf("%s is not a usable ledger: %w", path, err)
 	}
 	return r, nil
 }

@@ -281,7 +281,7 @@ func TestReaderMakesNothing(t *testing.T) {
 	for _, test := range []struct{ path, want string }{
 		{filepath.Join(dir, "missing.db"), "there is no ledger at"},
 		{filepath.Join(dir, "missing", "missing.db"), "there is no ledger at"},
-		{dir, "is no file"},
+		{dir, "is not a file"},
 		{write("empty.db", ""), "none of a ledger's tables"},
 		{write("short.db", "abc"), "not a database"},
 		{write("text.db", strings.Repeat("this is a text, and no database. ", 100)), "not a database"},

@@ -54,7 +54,7 @@ func beforeOpen(path string, do func(db *sql.DB, version int) error) error {
 		err = connected(absolute, func(db *sql.DB) error { return do(db, version) })
 	}
 	if err != nil {
-		return say.Errorf("%s is no usable ledger: %w", path, err)
+		return say.Errorf("%s is not a usable ledger: %w", path, err)
 	}
 	return nil
 }

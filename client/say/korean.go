@@ -17,7 +17,7 @@ var korean = map[string]string{
 	"%q is not a size, such as 500MB or 2GiB":           "%q은(는) 크기가 아닙니다. 500MB, 2GiB와 같이 쓰십시오",
 
 	// batch/input/due.go
-	"%q is no day; write it as 2026-12-31": "%q은(는) 날짜가 아닙니다. 2026-12-31과 같이 쓰십시오",
+	"%q is not a day; write it as 2026-12-31": "%q은(는) 날짜가 아닙니다. 2026-12-31과 같이 쓰십시오",
 
 	// batch/input/file.go
 	"standard input":   "표준 입력",
@@ -76,10 +76,10 @@ var korean = map[string]string{
 	"give %s":                                                                                    "다음을 지정하십시오: %s",
 	"there is no column for %s; the headers are %s":                                              "%s에 해당하는 열이 없습니다. 있는 열: %s",
 	"--revoke takes back what the results of a run say was issued":                               "--revoke는 실행 결과 파일에서 발급된 것으로 되어 있는 계좌를 말소합니다",
-	"is no results file: it has not the columns status, error_code and imp_uid":                  "결과 파일이 아닙니다. status, error_code, imp_uid 열이 없습니다",
+	"is not a results file: it lacks the columns status, error_code and imp_uid":                 "결과 파일이 아닙니다. status, error_code, imp_uid 열이 없습니다",
 
 	// batch/input/problem.go
-	"the action is none of issue, update, revoke (발급, 변경, 말소)":                                                                  "작업이 issue, update, revoke(발급, 변경, 말소) 중 하나가 아닙니다",
+	"the action is not issue, update or revoke (발급, 변경, 말소)":                                                                    "작업이 issue, update, revoke(발급, 변경, 말소) 중 하나가 아닙니다",
 	"the amount can be read in two ways; write it in digits alone":                                                              "금액을 두 가지로 읽을 수 있습니다. 숫자만 쓰십시오",
 	"won have no fraction; write a whole amount":                                                                                "원에는 소수가 없습니다. 정수로 쓰십시오",
 	"the amount is not a number; write it in digits":                                                                            "금액이 숫자가 아닙니다. 숫자로 쓰십시오",
@@ -134,23 +134,23 @@ var korean = map[string]string{
 
 	// batch/input/profile.go
 	"%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]": "%s: %d행: %s(이)라는 설정이 없습니다. 쓸 수 있는 설정은 encoding, delimiter, key, where, due_year, only_mapped, rate, [map], [set], [banks], [pg_api_keys]입니다",
-	"%s: line %d, column %d: %w":                                                     "%s: %d행 %d번째 글자: %w",
-	"where %q is not HEADER=VALUE, such as 결제방법=가상계좌":                                "where %q은(는) HEADER=VALUE 형식이 아닙니다(예: 결제방법=가상계좌)",
-	"due_year %d is no year from %d to %d":                                           "due_year %d은(는) %d년부터 %d년 사이가 아닙니다",
-	"the delimiter %q is none of auto, comma, tab, semicolon, pipe or one character": "구분 기호 %q은(는) auto, comma, tab, semicolon, pipe 또는 한 글자가 아닙니다",
+	"%s: line %d, column %d: %w":                                                 "%s: %d행 %d번째 글자: %w",
+	"where %q is not HEADER=VALUE, such as 결제방법=가상계좌":                            "where %q은(는) HEADER=VALUE 형식이 아닙니다(예: 결제방법=가상계좌)",
+	"due_year %d is not a year from %d to %d":                                    "due_year %d은(는) %d년부터 %d년 사이가 아닙니다",
+	"the delimiter %q is not auto, comma, tab, semicolon, pipe or one character": "구분 기호 %q은(는) auto, comma, tab, semicolon, pipe 또는 한 글자가 아닙니다",
 
 	// batch/input/reader.go
-	"the file's pass was stopped":                                                  "파일 읽기가 중단되었습니다",
-	"[banks] names “%s”, which is no bank":                                         "[banks]의 “%s”은(는) 은행이 아닙니다",
-	"vbankbatch banks lists them":                                                  "vbankbatch banks로 목록을 볼 수 있습니다",
-	"[banks] gives bank %s two codes, %s and %s":                                   "[banks]에 은행 %s의 코드가 %s, %s 두 가지로 되어 있습니다",
-	"leave one of them":                                                            "하나만 남기십시오",
-	"--key %s opens a brace and does not close it":                                 "--key %s에서 중괄호가 닫히지 않았습니다",
-	"--key %s names no column, so that every row would have the same order number": "--key %s에 열 이름이 없어 모든 행의 주문번호가 같아집니다",
-	"write the columns in braces: '{동}-{호}-202611'":                                "열 이름을 중괄호로 묶으십시오: '{동}-{호}-202611'",
-	"--set takes %s":                                                               "--set에 쓸 수 있는 필드: %s",
-	"a value is set for what is no field, or for an id that no two rows can share": "필드가 아니거나 행마다 달라야 하는 번호에 값을 지정했습니다",
-	"the value given for every row's %s is refused (%s): %s":                       "모든 행에 쓸 %s 값을 쓸 수 없습니다(%s): %s",
+	"the file's pass was stopped":                                                            "파일 읽기가 중단되었습니다",
+	"[banks] names “%s”, which is not a bank":                                                "[banks]의 “%s”은(는) 은행이 아닙니다",
+	"vbankbatch banks lists them":                                                            "vbankbatch banks로 목록을 볼 수 있습니다",
+	"[banks] gives bank %s two codes, %s and %s":                                             "[banks]에 은행 %s의 코드가 %s, %s 두 가지로 되어 있습니다",
+	"leave one of them":                                                                      "하나만 남기십시오",
+	"--key %s opens a brace and does not close it":                                           "--key %s에서 중괄호가 닫히지 않았습니다",
+	"--key %s names no column, so that every row would have the same order number":           "--key %s에 열 이름이 없어 모든 행의 주문번호가 같아집니다",
+	"write the columns in braces: '{동}-{호}-202611'":                                          "열 이름을 중괄호로 묶으십시오: '{동}-{호}-202611'",
+	"--set takes %s":                                                                         "--set에 쓸 수 있는 필드: %s",
+	"a value is set for a name that is not a field, or for an id that two rows cannot share": "필드가 아니거나 행마다 달라야 하는 번호에 값을 지정했습니다",
+	"the value given for every row's %s is refused (%s): %s":                                 "모든 행에 쓸 %s 값을 쓸 수 없습니다(%s): %s",
 
 	// batch/input/record.go
 	"the copy that was made of it is damaged":                                  "읽을 때 만든 사본이 손상되었습니다",
@@ -212,9 +212,9 @@ var korean = map[string]string{
 	// batch/ledger/reader.go
 	"the ledger was written to while it was read; read it again": "읽는 동안 원장이 바뀌었습니다. 다시 읽으십시오",
 	"there is no ledger at %s: %w":                               "%s에 원장이 없습니다: %w",
-	"%s is no file, and so no ledger":                            "%s은(는) 파일이 아니므로 원장이 아닙니다",
+	"%s is not a file, so it is not a ledger":                    "%s은(는) 파일이 아니므로 원장이 아닙니다",
 	"%s has a log beside it (-wal) that cannot be read where nothing may be written; copy both to another place: %w": "%s 옆에 로그 파일(-wal)이 있으나 쓸 수 없는 곳이어서 읽을 수 없습니다. 두 파일을 다른 곳으로 복사하십시오: %w",
-	"%s is no usable ledger: %w":                             "%s은(는) 쓸 수 있는 원장이 아닙니다: %w",
+	"%s is not a usable ledger: %w":                          "%s은(는) 쓸 수 있는 원장이 아닙니다: %w",
 	"it holds none of a ledger's tables":                     "원장의 테이블이 없습니다",
 	"the ledger knows no order %q in the tier %q, but in %q": "원장에 주문 %q이(가) tier %q에는 없고 %q에 있습니다",
 	"the ledger knows no order %q in the tier %q":            "원장의 tier %[2]q에 주문 %[1]q이(가) 없습니다",
@@ -296,7 +296,7 @@ var korean = map[string]string{
 	"the request may have reached the API and no answer says so; run again, or vbankbatch reconcile":                                            "요청이 API에 닿았을 수 있으나 응답이 없습니다. 다시 실행하거나 vbankbatch reconcile을 실행하십시오",
 	"the API did something else than was asked; a person must look":                                                                             "API가 요청과 다르게 처리했습니다. 담당자가 확인해야 합니다",
 	"another line's order number differs only in case or in the width of characters; if they are one order, write them alike":                   "다른 행의 주문번호와 대소문자나 전각·반각만 다릅니다. 같은 주문이라면 똑같이 쓰십시오",
-	"the API could not be reached, or did not answer, or somebody else did in its place; run again":                                             "API에 연결할 수 없거나 응답이 없거나 다른 곳이 대신 응답했습니다. 다시 실행하십시오",
+	"the API could not be reached, or did not answer, or another server answered in its place; run again":                                       "API에 연결할 수 없거나 응답이 없거나 다른 곳이 대신 응답했습니다. 다시 실행하십시오",
 	"the API said too many requests for too long; run again with a lower --rate":                                                                "API가 요청이 너무 많다고 계속 거절했습니다. --rate를 낮추어 다시 실행하십시오",
 	"the API refused the credentials or the token":                                                                                              "API가 키 또는 토큰을 거절했습니다",
 	"one look-up finds payments of the order and the other does not, so nothing was sent; run again":                                            "두 가지 조회 중 하나에만 이 주문의 결제가 있어 보내지 않았습니다. 다시 실행하십시오",
@@ -343,7 +343,7 @@ var korean = map[string]string{
 	"A thousand rows wait to be looked up because their answers were lost. To send more would only make more of them. The next run first asks about those.":                                                                                                                                  "응답을 받지 못해 조회를 기다리는 행이 천 건에 이르렀습니다. 더 보내면 이런 행만 늘어납니다. 다음 실행은 먼저 이 행들을 조회합니다.",
 	"Before an order is issued that the ledger does not know, the API is asked for it in two ways. Here one of the answers must be wrong, and a guess could make a second account.":                                                                                                          "원장이 모르는 주문은 발급하기 전에 API에 두 가지로 조회합니다. 이 주문은 두 답이 서로 다르므로, 추측하여 보내면 계좌가 두 개가 될 수 있습니다.",
 	"Issue nothing for the order by other means before it is known: it may have an account. The next run that names the order asks the API, and so does vbankbatch reconcile. A few are left to a person; their code is not IN_DOUBT, and says what to look for.":                            "결과를 알기 전에는 다른 방법으로 발급하지 마십시오. 계좌가 이미 있을 수 있습니다. 이 주문이 있는 파일을 다시 실행하거나 vbankbatch reconcile을 실행하면 API에 조회합니다. 담당자가 판단해야 하는 주문은 코드가 IN_DOUBT가 아니며, 무엇을 확인할지 코드에 있습니다.",
-	"%q is no share between 0%% and 100%%":                                  "%q은(는) 0%%와 100%% 사이의 비율이 아닙니다",
+	"%q is not a share between 0%% and 100%%":                               "%q은(는) 0%%와 100%% 사이의 비율이 아닙니다",
 	"%q is neither a number of rows, such as 25, nor a share, such as 10%%": "%q은(는) 25와 같은 행 수도 10%%와 같은 비율도 아닙니다",
 
 	// batch/run.go
@@ -417,7 +417,7 @@ var korean = map[string]string{
 
 	// client/payment.go
 	"the reply holds no access_token":                   "응답에 access_token이 없습니다",
-	"an amount in the reply is no number of won":        "응답의 금액이 원 단위 숫자가 아닙니다",
+	"an amount in the reply is not a number of won":     "응답의 금액이 원 단위 숫자가 아닙니다",
 	"an amount in the reply has a fraction":             "응답의 금액에 소수가 있습니다",
 	"the order has more payments than can be looked at": "주문의 결제가 너무 많아 다 볼 수 없습니다",
 	"the reply holds no list":                           "응답에 목록이 없습니다",
@@ -758,7 +758,7 @@ var korean = map[string]string{
 	"the rate stays as it is: --rate goes before the profile": "속도를 바꾸지 않습니다. --rate가 프로필보다 먼저입니다",
 	"there is no limit to the rate now":                       "이제 속도에 제한이 없습니다",
 	"the rate is %v requests/s now\n":                         "이제 속도는 초당 요청 %v건입니다\n",
-	"%q is no time of the day":                                "%q은(는) 시각이 아닙니다",
+	"%q is not a time of day":                                 "%q은(는) 시각이 아닙니다",
 	"--until meant %s in Korea":                               "--until은 한국 시각 %s을(를) 뜻했습니다",
 	"a time is told as 23:25":                                 "시각은 23:25와 같이 쓰십시오",
 	"the input":                                               "입력 파일",
@@ -793,7 +793,7 @@ var korean = map[string]string{
 
 	// report/file.go
 	"%s is a directory":                                             "%s은(는) 폴더입니다",
-	"%s is no file that could be replaced":                          "%s은(는) 바꾸어 쓸 수 있는 파일이 아닙니다",
+	"%s is not a file that can be replaced":                         "%s은(는) 바꾸어 쓸 수 있는 파일이 아닙니다",
 	"%s is a link, and nothing is written through links":            "%s은(는) 링크입니다. 링크를 따라가서 쓰지는 않습니다",
 	"- is standard output, which is for results alone; name a file": "-는 결과만을 위한 표준 출력입니다. 파일 이름을 지정하십시오",
 
@@ -965,18 +965,17 @@ var korean = map[string]string{
 
 	// report/inbox.go and report/command/inbox.go
 	"files cannot be moved to %s: %w":                 "파일을 %s(으)로 옮길 수 없습니다: %w",
-	"it is no folder":                                 "폴더가 아닙니다",
+	"it is not a folder":                              "폴더가 아닙니다",
 	"%s exists already, and is not written over":      "%s이(가) 이미 있으며 덮어쓰지 않습니다",
 	"%s cannot be moved to %s: %w":                    "%s을(를) %s(으)로 옮길 수 없습니다: %w",
 	"%s cannot be removed: %w":                        "%s을(를) 지울 수 없습니다: %w",
-	"%s is no regular file":                           "%s은(는) 일반 파일이 아닙니다",
 	"%s does not hold what this program writes to it": "%s에 이 프로그램이 쓴 내용이 들어 있지 않습니다",
 	"nothing was sent; this program did not make it: look what it is, then remove it":                                                  "아무것도 보내지 않았습니다. 이 프로그램이 만든 것이 아닙니다. 무엇인지 확인한 뒤 지우십시오",
 	"left: %s was written to, replaced or taken away while it ran; rows that were added to it are not done, and the next run takes it": "그대로 둠: %s은(는) 실행하는 동안 누군가 쓰거나 바꾸거나 없앴습니다. 그 사이 추가된 행은 처리되지 않았으며 다음 실행에서 처리합니다",
 	"%s cannot be moved: %w": "%s을(를) 옮길 수 없습니다: %w",
 	"left: %s is written by this program; to have it run give it another name":                               "그대로 둠: %s은(는) 이 프로그램이 쓴 파일입니다. 실행하려면 이름을 바꾸십시오",
 	"left: %s is neither .csv nor .csv.gz":                                                                   "그대로 둠: %s은(는) .csv나 .csv.gz가 아닙니다",
-	"left: %s is no regular file, and links are not followed":                                                "그대로 둠: %s은(는) 일반 파일이 아니며 링크는 따라가지 않습니다",
+	"left: %s is not a regular file, and links are not followed":                                             "그대로 둠: %s은(는) 일반 파일이 아니며 링크는 따라가지 않습니다",
 	"left: %s is still being written, or gone; the next run looks again":                                     "그대로 둠: %s은(는) 아직 쓰는 중이거나 없어졌습니다. 다음 실행에서 다시 봅니다",
 	"another run is busy with %s":                                                                            "다른 실행이 %s을(를) 처리하고 있습니다",
 	"file %d of %d: %s\n":                                                                                    "파일 %d/%d: %s\n",

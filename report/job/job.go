@@ -338,7 +338,7 @@ func Nearest(clock string, now time.Time) (time.Time, error) {
 	}
 	hour, err := time.Parse("15:04", clock)
 	if err != nil {
-		return time.Time{}, say.Errorf("%q is no time of the day", clock)
+		return time.Time{}, say.Errorf("%q is not a time of day", clock)
 	}
 	year, month, day := now.In(input.KST).Date()
 	at := time.Date(year, month, day, hour.Hour(), hour.Minute(), 0, 0, input.KST)
