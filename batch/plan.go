@@ -21,7 +21,7 @@ type Plan struct {
 	File    *input.File
 	Options input.Options
 	Layout  input.Layout
-	Passed  input.Stats        // rows, and the lines between them that are none
+	Passed  input.Stats        // rows, and the lines between them that are not rows
 	Header  []string           // the input's own
 	Mapping []input.Mapped     // which column is which field
 	Lacking error              // an *input.Error if the file lacks columns that every row needs; Run refuses it

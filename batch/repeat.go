@@ -21,7 +21,7 @@ import (
 type repeat struct {
 	first    int  // the line whose row stands for all
 	conflict bool // the rows disagree, and none is done
-	composed bool // their order number is made of columns, and is none if two rows have it
+	composed bool // their order number is made of columns, and names no order if two rows have it
 }
 
 func (r repeat) tell(row *input.Row) {

@@ -16,8 +16,8 @@ const (
 	firstPause  = 250 * time.Millisecond // at most, doubled with each refusal in a row
 	hardly      = 4                      // requests taken since the last refusal, and the next one is not in a row with it;
 	easily      = 10                     // so many, and short pauses do again
-	quietFrom   = 3                      // attempts in a row without an answer, of whomever, and the API counts as down
-	blockedFrom = 20                     // foreign replies since the API's own last one, and they count as none
+	quietFrom   = 3                      // attempts in a row without an answer, from any caller, after which the API counts as down
+	blockedFrom = 20                     // foreign replies since the API's own last one, after which they count as no answer
 )
 
 // pace lets attempts go one after the other, evenly, all callers together: never faster than the rate that was asked

@@ -530,7 +530,7 @@ func (h header) last(name string) int {
 	return -1
 }
 
-// revocable returns an *Error if the header is none of results, whose accounts could be taken back.
+// revocable returns an *Error if the header is not that of results, whose accounts can be taken back.
 func (h header) revocable() error {
 	if o := h.outcome(); !h.result || o.impUID < 0 || o.status < 0 {
 		return h.failed(say.NewMessage("is not a results file: it lacks the columns status, error_code and imp_uid"), say.NewMessage("--revoke takes back what the results of a run say was issued"))

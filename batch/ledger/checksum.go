@@ -79,7 +79,7 @@ func (c *checksums) whole(merchant int64, e *Entry) int64 {
 // reading takes rows of entryColumns, one after the other into the same entry.
 type reading struct {
 	Entry
-	state              any // text; the same bytes that are none, by a bit, are another state in SQL
+	state              any // text; a flipped bit can make a blob of the same bytes, which SQL compares as another state
 	intentAt, checksum int64
 	into               []any
 	checksums
@@ -103,7 +103,7 @@ func newReading(behind ...any) *reading {
 }
 
 func (r *reading) scan(rows *sql.Rows) error {
-	err := rows.Scan(r.into...) // which fails where a number is none; its error would tell what stands there
+	err := rows.Scan(r.into...) // which fails where a number is expected and something else stands; its error would tell what
 	state, ok := r.state.(string)
 	if err != nil || !ok {
 		return r.damaged()

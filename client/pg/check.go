@@ -69,7 +69,7 @@ var Rules = map[Rule]string{
 
 // Breach is a rule that a request does not keep.
 type Breach struct {
-	Field   string // the API's name of the parameter; "pg" where it is none of them
+	Field   string // the API's name of the parameter; "pg" where the rule is about no parameter
 	Rule    Rule
 	Message say.Message // names the PG and the parameter; holds no value of the request but numbers of its length and time
 	Warning bool        // the request may do all the same

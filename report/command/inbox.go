@@ -281,7 +281,7 @@ func (r *folderRun) conclude(a *app, move *report.Move) error {
 	return r.box.End()
 }
 
-// finish marks the ledger's run as complete, unless it is, or is none of this merchant's.
+// finish marks the ledger's run as complete, unless it is complete already, or is not this merchant's.
 func (r *folderRun) finish(a *app, move *report.Move) error {
 	ctx := context.WithoutCancel(a.ctx)
 	book, err := r.merchant.book(a)
