@@ -540,9 +540,11 @@ func TestNobodyReads(t *testing.T) {
 	}
 }
 
-// finish waits for a process and compares its exit status.
+// finish waits for a process, for two minutes at most, and compares its exit status.
 func finish(t *testing.T, command *exec.Cmd, stderr *bytes.Buffer, status int) {
 	t.Helper()
+	giveUp := time.AfterFunc(2*time.Minute, func() { command.Process.Kill() })
+	defer giveUp.Stop()
 	command.Wait()
 	if got := command.ProcessState.ExitCode(); got != status {
 		t.Fatalf("exit status %d, want %d\n%s", got, status, stderr)

@@ -126,6 +126,7 @@ func work(t *testing.T, c *client.Client, workers, n int) time.Duration {
 
 // TestPacing looks at the server's side: never more than the rate in any second, and hardly less over all.
 func TestPacing(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		rate    float64
 		workers int
@@ -154,6 +155,7 @@ func TestPacing(t *testing.T) {
 
 // TestLearning has a server that takes less than it is asked for, by two ways of counting.
 func TestLearning(t *testing.T) {
+	t.Parallel()
 	for name, allow := range map[string]func() func(time.Time) bool{
 		"a bucket of 40": func() func(time.Time) bool { return bucket(40) },
 		"a window of 40": func() func(time.Time) bool { return window(40) },
@@ -422,6 +424,7 @@ func TestRetryAfterTooLarge(t *testing.T) {
 
 // TestUnlearnt has one 429, and then a server that takes all that is asked for: nothing lower is told in the end.
 func TestUnlearnt(t *testing.T) {
+	t.Parallel()
 	for _, nth := range []int{30, 300} {
 		synctest.Test(t, func(t *testing.T) {
 			n := 0
