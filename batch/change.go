@@ -99,6 +99,11 @@ func (r *run) change(ctx context.Context, j *job, c change) {
 		r.stop(err)
 		return
 	}
+	r.sendChange(ctx, j, impUID, c)
+}
+
+// sendChange sends a change whose intent is durable, again if the answer is lost and the account is as before.
+func (r *run) sendChange(ctx context.Context, j *job, impUID string, c change) {
 	for {
 		j.sent++
 		payment, err := c.send(impUID)
