@@ -1209,15 +1209,17 @@ func TestManyInDoubt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		intents := make([]ledger.Entry, rows)
 		for i := range rows {
 			if i%3 == 0 { // of these the account was made
 				if _, err := w.client.Issue(t.Context(), client.IssueRequest{MerchantUID: fmt.Sprintf("A-%d", i), Amount: 1000, VbankCode: "004", VbankDue: time.Now().AddDate(0, 0, 7).Unix(), VbankHolder: "한빛"}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := book.Intend(t.Context(), ledger.Entry{Outcome: ledger.Outcome{Run: run.ID, Line: int64(i + 2), Order: ledger.Order{MerchantUID: fmt.Sprintf("A-%d", i)}, Status: batch.Unknown, Action: "issue", Amount: 1000, Bank: "004", Attempts: 1}, State: ledger.Intended, IntentAt: w.client.ServerTime()}); err != nil {
-				t.Fatal(err)
-			}
+			intents[i] = ledger.Entry{Outcome: ledger.Outcome{Run: run.ID, Line: int64(i + 2), Order: ledger.Order{MerchantUID: fmt.Sprintf("A-%d", i)}, Status: batch.Unknown, Action: "issue", Amount: 1000, Bank: "004", Attempts: 1}, State: ledger.Intended, IntentAt: w.client.ServerTime()}
+		}
+		if err := book.Intend(t.Context(), intents...); err != nil {
+			t.Fatal(err)
 		}
 		book.Close()
 		got, err := w.run(t.Context(), orders)
