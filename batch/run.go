@@ -112,9 +112,10 @@ func (r *run) record(j *job, result Result, holder ...ledger.Entry) {
 
 // recordEntry is record for a row whose own line holds its order.
 func (r *run) recordEntry(j *job, entry ledger.Entry, holder ...ledger.Entry) {
-	result := &entry.Outcome
-	result.Run = r.id
-	r.outcomes <- append([]ledger.Entry{entry}, holder...)
+	entry.Run = r.id
+	entries := append([]ledger.Entry{entry}, holder...)
+	r.outcomes <- entries
+	result := &entries[0].Outcome // which the recorder only reads
 	switch result.Status {
 	case Issued, Updated, Revoked:
 		r.failures.accepted(j.row.PG)

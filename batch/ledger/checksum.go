@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"slices"
 	"time"
 
 	"vbankbatch/client/say"
@@ -39,37 +38,38 @@ func (c *checksums) intent(merchant int64, e *Entry) int64 {
 }
 
 func (c *checksums) outcome(e *Entry) int64 {
-	return int64(c.sum(e, 0, ofOutcome, ofAccount) &^ 1)
+	return int64(c.sum(e, 0, ofOutcome|ofAccount) &^ 1)
 }
 
 // sum is the checksum of the columns of some parts: their numbers, in the order of columns, the merchant's behind the line's,
 // then their texts.
-func (c *checksums) sum(e *Entry, merchant int64, parts ...part) uint32 {
+func (c *checksums) sum(e *Entry, merchant int64, parts part) uint32 {
 	c.bytes = c.bytes[:0]
-	number := func(n int64) { c.bytes = binary.LittleEndian.AppendUint64(c.bytes, uint64(n)) }
 	for _, column := range columns {
-		if !slices.Contains(parts, column.part) {
+		if column.part&parts == 0 {
 			continue
 		}
 		switch field := column.field(e).(type) {
 		case *int64:
-			number(*field)
+			c.number(*field)
 		case *int:
-			number(int64(*field))
+			c.number(int64(*field))
 		case *time.Time:
-			number(field.UnixMicro())
+			c.number(field.UnixMicro())
 		}
 		if column.name == "line" {
-			number(merchant)
+			c.number(merchant)
 		}
 	}
 	for _, column := range columns {
-		if text, ok := column.field(e).(*string); ok && slices.Contains(parts, column.part) {
+		if text, ok := column.field(e).(*string); ok && column.part&parts != 0 {
 			c.bytes = append(binary.AppendUvarint(c.bytes, uint64(len(*text))), *text...)
 		}
 	}
 	return crc32.Checksum(c.bytes, castagnoli)
 }
+
+func (c *checksums) number(n int64) { c.bytes = binary.LittleEndian.AppendUint64(c.bytes, uint64(n)) }
 
 // whole is the checksum of an entry but for bit 0.
 func (c *checksums) whole(merchant int64, e *Entry) int64 {

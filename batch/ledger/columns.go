@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -21,9 +20,9 @@ type column struct {
 type part int
 
 const (
-	ofIntent  part = iota // the line, its order, and what an intent asks for: never changed by what came of it
-	ofOutcome             // how it stands
-	ofAccount             // which an intent does not have yet
+	ofIntent  part = 1 << iota // the line, its order, and what an intent asks for: never changed by what came of it
+	ofOutcome                  // how it stands
+	ofAccount                  // which an intent does not have yet
 )
 
 var columns = []column{
@@ -57,9 +56,9 @@ var columns = []column{
 }
 
 // names lists the columns of some parts.
-func names(parts ...part) (list []string) {
+func names(parts part) (list []string) {
 	for _, c := range columns {
-		if slices.Contains(parts, c.part) {
+		if c.part&parts != 0 {
 			list = append(list, c.name)
 		}
 	}
@@ -67,9 +66,9 @@ func names(parts ...part) (list []string) {
 }
 
 // appendValues appends what the columns of some parts are to hold.
-func appendValues(values []any, e *Entry, parts ...part) []any {
+func appendValues(values []any, e *Entry, parts part) []any {
 	for _, c := range columns {
-		if !slices.Contains(parts, c.part) {
+		if c.part&parts == 0 {
 			continue
 		}
 		switch field := c.field(e).(type) {
@@ -87,8 +86,8 @@ func appendValues(values []any, e *Entry, parts ...part) []any {
 }
 
 // insert is the statement that writes a new row: the columns of some parts, then the merchant, live and the checksum.
-func insert(parts ...part) string {
-	list := append(names(parts...), "merchant", "live", "checksum")
+func insert(parts part) string {
+	list := append(names(parts), "merchant", "live", "checksum")
 	values := make([]string, len(list))
 	for i := range list {
 		values[i] = fmt.Sprintf("$%d", i+1)
@@ -97,8 +96,8 @@ func insert(parts ...part) string {
 }
 
 // assign is what sets the columns of some parts in a statement, to parameters that are numbered from first on.
-func assign(first int, parts ...part) string {
-	list := names(parts...)
+func assign(first int, parts part) string {
+	list := names(parts)
 	for i := range list {
 		list[i] += fmt.Sprintf(" = $%d", first+i)
 	}
@@ -108,7 +107,7 @@ func assign(first int, parts ...part) string {
 // replace is what sets all columns but the key to those of a row that could not be inserted.
 func replace() string {
 	var list []string
-	for _, name := range append(names(ofIntent, ofOutcome, ofAccount), "live", "checksum") {
+	for _, name := range append(names(ofIntent|ofOutcome|ofAccount), "live", "checksum") {
 		if name != "run" && name != "line" {
 			list = append(list, name+" = excluded."+name)
 		}

@@ -436,9 +436,12 @@ func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (i
 }
 
 func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
-	bare := *e // an intent has no account yet
-	bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
-	values := l.row(s, &bare, ofIntent, ofOutcome)
+	if e.Account != (Account{}) || e.NowAmount != 0 || e.NowDue != 0 { // an intent has no account yet
+		bare := *e
+		bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
+		e = &bare
+	}
+	values := l.row(s, e, ofIntent|ofOutcome)
 	n, err := changed(s.intend.Exec(values...))
 	if err != nil || n > 0 {
 		return n, err
@@ -468,7 +471,7 @@ func (l *Ledger) RecordOutcome(ctx context.Context, outcomes ...Outcome) error {
 		entries[i].Outcome = outcomes[i]
 	}
 	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) {
-		return changed(s.outcomeOnly.Exec(l.row(s, e, ofIntent, ofOutcome, ofAccount)...))
+		return changed(s.outcomeOnly.Exec(l.row(s, e, ofIntent|ofOutcome|ofAccount)...))
 	})
 }
 
@@ -495,7 +498,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 				}
 			}
 			if e.State != Vacant && e.State != Changing && e.Attempts > 0 { // there was an intent, and the entry stays live
-				values := appendValues(make([]any, 0, settled+4), e, ofOutcome, ofAccount)
+				values := appendValues(make([]any, 0, settled+4), e, ofOutcome|ofAccount)
 				n, err := changed(s.settle.Exec(append(values, s.outcome(e), e.Run, e.Line, string(e.State))...))
 				if err != nil {
 					return err
@@ -509,7 +512,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 					return err
 				}
 			}
-			if _, err := s.record.Exec(l.row(s, e, ofIntent, ofOutcome, ofAccount)...); err != nil {
+			if _, err := s.record.Exec(l.row(s, e, ofIntent|ofOutcome|ofAccount)...); err != nil {
 				return err
 			}
 		}
@@ -529,12 +532,12 @@ func live(state State) int64 {
 }
 
 // row is what insert takes for some parts of an entry.
-func (l *Ledger) row(s *statements, e *Entry, parts ...part) []any {
-	return append(appendValues(make([]any, 0, len(columns)+3), e, parts...), l.merchant, live(e.State), s.whole(l.merchant, e)|live(e.State))
+func (l *Ledger) row(s *statements, e *Entry, parts part) []any {
+	return append(appendValues(make([]any, 0, len(columns)+3), e, parts), l.merchant, live(e.State), s.whole(l.merchant, e)|live(e.State))
 }
 
 var (
-	entryColumns  = strings.Join(append(names(ofIntent, ofOutcome, ofAccount), "checksum"), ", ")
+	entryColumns  = strings.Join(append(names(ofIntent|ofOutcome|ofAccount), "checksum"), ", ")
 	selectEntries = `SELECT ` + entryColumns + ` FROM entries `
 )
 
