@@ -308,7 +308,7 @@ func TestForeignPages(t *testing.T) {
 				if n := blocked.asked.Load() - from; n > 200 {
 					t.Errorf("%d requests were sent in vain", n)
 				}
-				if unknown := len(slices.DeleteFunc(slices.Clone(got), func(r string) bool { return !strings.Contains(r, "unknown") })); unknown > 30 {
+				if unknown := len(slices.DeleteFunc(slices.Clone(got), func(r string) bool { return !strings.Contains(r, "unknown") })); unknown > 40 { // twenty foreign replies, after which the API counts as down, and what was on its way
 					t.Errorf("%d rows are unknown", unknown)
 				}
 				blocked.from = 1 << 40
