@@ -155,14 +155,7 @@ var Whys = map[string]string{
 	Unknown:               "Issue nothing for the order by other means before it is known: it may have an account. The next run that names the order asks the API, and so does vbankbatch reconcile. A few are left to a person; their code is not IN_DOUBT, and says what to look for.",
 }
 
-// meanings are Codes as messages.
-var meanings = func() map[string]say.Message {
-	all := make(map[string]say.Message, len(Codes))
-	for code, english := range Codes {
-		all[code] = say.NewMessage(english)
-	}
-	return all
-}()
+var codeMessages = say.Messages(Codes)
 
 // meaning tells what a code means; nothing of one that is not in Codes.
-func meaning(code string) say.Message { return meanings[code] }
+func meaning(code string) say.Message { return codeMessages[code] }

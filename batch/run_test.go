@@ -1193,7 +1193,7 @@ func TestKilledBeforeItsUpdate(t *testing.T) {
 	})
 }
 
-// TestManyInDoubt goes on where kills have left more rows in doubt than may be parked at once: nobody has lost an answer
+// TestManyInDoubt goes on where kills have left more rows in doubt than may be pending at once: nobody has lost an answer
 // now, and no order gets two accounts.
 func TestManyInDoubt(t *testing.T) {
 	t.Parallel()

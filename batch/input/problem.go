@@ -74,15 +74,9 @@ const (
 )
 
 // Meaning tells what the code means and what to do about it; nothing of a code that is no problem's.
-func (c Code) Meaning() say.Message { return codeMeanings[c] }
+func (c Code) Meaning() say.Message { return codeMessages[c] }
 
-var codeMeanings = func() map[Code]say.Message {
-	all := make(map[Code]say.Message, len(Sentences))
-	for code, english := range Sentences {
-		all[code] = say.NewMessage(english)
-	}
-	return all
-}()
+var codeMessages = say.Messages(Sentences)
 
 // Sentences says of every code of a problem what it means and what to do about it, in English; package say has the Korean.
 var Sentences = func() map[Code]string {

@@ -29,6 +29,15 @@ func Messagef(english string, values ...any) Message {
 	return message
 }
 
+// Messages returns the messages of a table of texts.
+func Messages[K comparable](texts map[K]string) map[K]Message {
+	messages := make(map[K]Message, len(texts))
+	for key, english := range texts {
+		messages[key] = NewMessage(english)
+	}
+	return messages
+}
+
 func encode(english string, values []any) (Message, error) {
 	parts := append(make([]any, 0, 1+len(values)), english)
 	for _, value := range values {
@@ -103,7 +112,7 @@ func (m Message) String() string { return m.In(In()) }
 // failure is an error that is in no language yet.
 type failure struct {
 	message Message
-	err     error // the same in English, which knows what it wraps
+	err     error // of package fmt, which knows what it wraps
 }
 
 // Errorf is fmt.Errorf, %w included, for an error that is put into words when it is told.
@@ -124,7 +133,7 @@ func (f *failure) Error() string { return f.message.String() }
 // Say returns what there is to tell.
 func (f *failure) Say() Message { return f.message }
 
-// Unwrap returns the error in English, which wraps what was given to %w.
+// Unwrap returns the error of package fmt, which wraps what was given to %w.
 func (f *failure) Unwrap() error { return f.err }
 
 // Of returns what an error has to tell. An error that is in no language yet has a method Say; several of them may be
@@ -134,13 +143,12 @@ func Of(err error) Message {
 	case interface{ Say() Message }:
 		return err.Say()
 	case interface{ Unwrap() []error }:
-		errs := err.Unwrap()
-		values := make([]any, len(errs))
-		for i := range errs {
-			values[i] = errs[i]
+		var messages []Message
+		for _, err := range err.Unwrap() {
+			messages = append(messages, Of(err))
 		}
-		if message, failed := encode(strings.Repeat("\n%s", len(errs))[1:], values); failed == nil && message.String() == fmt.Sprint(err) {
-			return message
+		if joined := Join(messages, "\n"); joined.String() == fmt.Sprint(err) {
+			return joined
 		}
 	}
 	return Message(err.Error())
