@@ -31,7 +31,7 @@ var errDamaged = say.New("the ledger is damaged")
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksums computes them, one after the other.
-type checksums struct{ bytes []byte }
+type checksums struct{ numbers, texts []byte }
 
 func (c *checksums) intent(merchant int64, e *Entry) int64 {
 	return int64(c.sum(e, merchant, ofIntent)) << 32
@@ -44,32 +44,23 @@ func (c *checksums) outcome(e *Entry) int64 {
 // sum is the checksum of the columns of some parts: their numbers, in the order of columns, the merchant's behind the line's,
 // then their texts.
 func (c *checksums) sum(e *Entry, merchant int64, parts part) uint32 {
-	c.bytes = c.bytes[:0]
-	for _, column := range columns {
+	c.numbers, c.texts = c.numbers[:0], c.texts[:0]
+	for i := range columns {
+		column := &columns[i]
 		if column.part&parts == 0 {
 			continue
 		}
-		switch field := column.field(e).(type) {
-		case *int64:
-			c.number(*field)
-		case *int:
-			c.number(int64(*field))
-		case *time.Time:
-			c.number(field.UnixMicro())
+		if number, text, isText := column.value(e); isText {
+			c.texts = append(binary.AppendUvarint(c.texts, uint64(len(text))), text...)
+		} else {
+			c.numbers = binary.LittleEndian.AppendUint64(c.numbers, uint64(number))
 		}
 		if column.name == "line" {
-			c.number(merchant)
+			c.numbers = binary.LittleEndian.AppendUint64(c.numbers, uint64(merchant))
 		}
 	}
-	for _, column := range columns {
-		if text, ok := column.field(e).(*string); ok && column.part&parts != 0 {
-			c.bytes = append(binary.AppendUvarint(c.bytes, uint64(len(*text))), *text...)
-		}
-	}
-	return crc32.Checksum(c.bytes, castagnoli)
+	return crc32.Update(crc32.Checksum(c.numbers, castagnoli), castagnoli, c.texts)
 }
-
-func (c *checksums) number(n int64) { c.bytes = binary.LittleEndian.AppendUint64(c.bytes, uint64(n)) }
 
 // whole is the checksum of an entry but for bit 0.
 func (c *checksums) whole(merchant int64, e *Entry) int64 {

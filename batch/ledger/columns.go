@@ -65,21 +65,31 @@ func names(parts part) (list []string) {
 	return list
 }
 
+// value is what the column is to hold: a text, or else a number.
+func (c *column) value(e *Entry) (number int64, text string, isText bool) {
+	switch field := c.field(e).(type) {
+	case *string:
+		return 0, *field, true
+	case *int64:
+		return *field, "", false
+	case *int:
+		return int64(*field), "", false
+	case *time.Time:
+		return field.UnixMicro(), "", false
+	}
+	panic("no column is kept in such a field")
+}
+
 // appendValues appends what the columns of some parts are to hold.
 func appendValues(values []any, e *Entry, parts part) []any {
-	for _, c := range columns {
-		if c.part&parts == 0 {
+	for i := range columns {
+		if columns[i].part&parts == 0 {
 			continue
 		}
-		switch field := c.field(e).(type) {
-		case *int64:
-			values = append(values, *field)
-		case *int:
-			values = append(values, *field)
-		case *string:
-			values = append(values, *field)
-		case *time.Time:
-			values = append(values, field.UnixMicro())
+		if number, text, isText := columns[i].value(e); isText {
+			values = append(values, text)
+		} else {
+			values = append(values, number)
 		}
 	}
 	return values

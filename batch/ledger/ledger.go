@@ -463,8 +463,8 @@ func changed(result sql.Result, err error) (int64, error) {
 	return result.RowsAffected()
 }
 
-// RecordOutcome makes outcomes durable that needed no request, all or none of them. It returns
-// ErrTaken, and notes nothing for that line, where the line's entry is live.
+// RecordOutcome makes outcomes durable that needed no request, all or none of them. It returns ErrTaken, and records nothing
+// for that line, where the line's entry is live.
 func (l *Ledger) RecordOutcome(ctx context.Context, outcomes ...Outcome) error {
 	entries := make([]Entry, len(outcomes))
 	for i := range outcomes {
@@ -498,7 +498,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 				}
 			}
 			if e.State != Vacant && e.State != Changing && e.Attempts > 0 { // there was an intent, and the entry stays live
-				values := appendValues(make([]any, 0, settled+4), e, ofOutcome|ofAccount)
+				values := appendValues(make([]any, 0, toSettle+4), e, ofOutcome|ofAccount)
 				n, err := changed(s.settle.Exec(append(values, s.outcome(e), e.Run, e.Line, string(e.State))...))
 				if err != nil {
 					return err

@@ -52,8 +52,8 @@ var (
 	// what came of an intent; live stays as it is and is not named, since that would cost its index an update. An account
 	// that was revoked may stand in an entry that is not live any more, because another holds the order
 	settle = fmt.Sprintf(`UPDATE entries SET %s, checksum = (checksum & %s) | $%d WHERE run = $%d AND line = $%d AND (live = 1 OR $%d = 'revoked')`,
-		assign(1, ofOutcome|ofAccount), keepIntent, settled+1, settled+2, settled+3, settled+4)
-	settled = len(names(ofOutcome | ofAccount))
+		assign(1, ofOutcome|ofAccount), keepIntent, toSettle+1, toSettle+2, toSettle+3, toSettle+4)
+	toSettle = len(names(ofOutcome | ofAccount)) // how many columns it sets, beside the checksum
 
 	record      = insert(ofIntent|ofOutcome|ofAccount) + ` ON CONFLICT (run, line) DO UPDATE SET ` + replace()
 	outcomeOnly = record + ` WHERE entries.live = 0`
