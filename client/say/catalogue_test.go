@@ -39,7 +39,7 @@ var (
 	sentenceLike = regexp.MustCompile(`(^|[^\pL_{])\pL*[a-z]{2,} [a-z]{2,}`)
 	sql          = regexp.MustCompile(`\b(SELECT|INSERT|DELETE|FROM|WHERE|ORDER BY|AND|ALTER|PRAGMA|RETURNING)\b`)
 	script       = regexp.MustCompile(`^#(compdef| bash| fish)|^\t(local|case) `) // for shells
-	nameLists    = []string{"korean", "aliases", "gateways", "banks", "answers", "profileHead"}
+	nameLists    = []string{"aliases", "gateways", "banks", "answers", "profileHead"}
 )
 
 // notSaid are what look like sentences and are none: flags, what a document of this project is made of, and an error that
@@ -218,7 +218,7 @@ func TestCatalogue(t *testing.T) {
 		t.Errorf("only %d texts were found", len(s.said))
 	}
 	for _, text := range slices.Sorted(maps.Keys(s.said)) {
-		told, ok := korean[text]
+		told, ok := korean()[text]
 		switch {
 		case !ok:
 			t.Errorf("%s: there is no Korean for %q", s.said[text], text)
@@ -230,7 +230,7 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: only one of %q and %q ends its line", s.said[text], text, told)
 		}
 	}
-	for _, text := range slices.Sorted(maps.Keys(korean)) {
+	for _, text := range slices.Sorted(maps.Keys(korean())) {
 		if s.said[text] == "" {
 			t.Errorf("nothing says %q", text)
 		}
@@ -267,7 +267,7 @@ func TestNotTheAPIsWords(t *testing.T) {
 	if len(all) < 5 {
 		t.Fatalf("batch's list was not found, but %q", all)
 	}
-	for english, told := range korean {
+	for english, told := range korean() {
 		for _, words := range all {
 			if strings.Contains(told, words) || strings.Contains(english, words) {
 				t.Errorf("%q: %q reads like a refusal of the API's", english, told)

@@ -84,7 +84,7 @@ func (m Message) In(language string) string {
 	}
 	english, _ := parts[0].(string)
 	text := english
-	if translation, ok := korean[english]; ok && language == Korean {
+	if translation, ok := translation(english, language); ok {
 		text = translation
 	}
 	values := parts[1:]

@@ -1,5 +1,5 @@
 // Package say tells people things in their language. The English text in the code is the key, and says all that there is
-// to say; korean.go has the Korean for each.
+// to say; ko.po has the Korean for each.
 //
 // What finds something out returns a [Message] or an error ([Errorf], [New]): the English text with its values, in no
 // language yet. What talks to a reader puts it into words with [Message.In] or [Error]. [Use] sets the language of a process
@@ -88,9 +88,11 @@ func Name(name string) string {
 	return strconv.Quote(name)
 }
 
-func translated(english string) (text string, ok bool) {
-	if inKorean.Load() {
-		text, ok = korean[english]
+func translated(english string) (text string, ok bool) { return translation(english, In()) }
+
+func translation(english, language string) (text string, ok bool) {
+	if language == Korean {
+		text, ok = korean()[english]
 	}
 	return text, ok
 }
