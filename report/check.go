@@ -6,7 +6,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
@@ -27,7 +26,7 @@ const (
 
 // Check tells all that the preflight found: what was understood, the control totals, and every problem of every row.
 // A file without problems is not read again.
-func Check(ctx context.Context, w io.Writer, p *batch.Plan, format string) error {
+func Check(ctx context.Context, w say.Writer, p *batch.Plan, format string) error {
 	switch format {
 	case JSON:
 		return checkJSON(ctx, w, p)
@@ -36,7 +35,7 @@ func Check(ctx context.Context, w io.Writer, p *batch.Plan, format string) error
 	}
 	printFigures(w, p)
 	err := eachProblem(ctx, p, func(line int, problem *input.Problem) error {
-		_, err := fmt.Fprintln(w, complaint(line, problem))
+		_, err := fmt.Fprintln(w, complaint(w.Language, line, problem))
 		return err
 	})
 	if err != nil {
@@ -83,28 +82,28 @@ func difference(d input.Difference) *input.Problem {
 }
 
 // complaint is a problem as one line: where, what, and what to do.
-func complaint(line int, p *input.Problem) string {
+func complaint(language say.Language, line int, p *input.Problem) string {
 	var b strings.Builder
-	say.Fprintf(&b, "line %d", line)
+	b.WriteString(language.Sprintf("line %d", line))
 	if p.Column > 0 {
-		say.Fprintf(&b, ", column %d (%s)", p.Column, p.Header)
+		b.WriteString(language.Sprintf(", column %d (%s)", p.Column, p.Header))
 	}
 	if p.Warning {
-		b.WriteString(say.Text(", warning"))
+		b.WriteString(language.Text(", warning"))
 	}
 	fmt.Fprintf(&b, ": %s: ", p.Code)
 	if p.Text != "" {
 		fmt.Fprintf(&b, "“%s”: ", p.Text)
 	}
-	b.WriteString(p.Message.String())
+	b.WriteString(p.Message.In(language))
 	return b.String()
 }
 
-func checkCSV(ctx context.Context, w io.Writer, p *batch.Plan) error {
+func checkCSV(ctx context.Context, w say.Writer, p *batch.Plan) error {
 	out := defused{csv.NewWriter(w)}
 	out.Write([]string{"line", "column", "header", "field", "code", "text", "message", "warning"}) // Error tells
 	err := eachProblem(ctx, p, func(line int, p *input.Problem) error {
-		return out.Write([]string{strconv.Itoa(line), number(int64(p.Column)), p.Header, p.Field, string(p.Code), p.Text, p.Message.String(), strconv.FormatBool(p.Warning)})
+		return out.Write([]string{strconv.Itoa(line), number(int64(p.Column)), p.Header, p.Field, string(p.Code), p.Text, p.Message.In(w.Language), strconv.FormatBool(p.Warning)})
 	})
 	out.Flush()
 	return cmp.Or(err, out.Error())
@@ -162,14 +161,14 @@ type checkedProblem struct {
 }
 
 // checkJSON writes the problems as they are found; there may be millions.
-func checkJSON(ctx context.Context, w io.Writer, p *batch.Plan) error {
+func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan) error {
 	c := checked{File: filePath(p), Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
-		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: notices(p)}
+		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: notices(w.Language, p)}
 	for _, m := range p.Mapping {
 		c.Columns = append(c.Columns, checkedColumn{m.Field, m.Header, m.Column})
 	}
 	if p.Lacking != nil {
-		c.Lacking = p.Lacking.Error()
+		c.Lacking = w.Error(p.Lacking)
 	}
 	s := p.Passed
 	c.Lines.Titles, c.Lines.Headers, c.Lines.Blank = s.Titles, s.Headers, s.Blank
@@ -185,7 +184,7 @@ func checkJSON(ctx context.Context, w io.Writer, p *batch.Plan) error {
 	}
 	separator := "\n    "
 	err = eachProblem(ctx, p, func(line int, p *input.Problem) error {
-		text, err := json.Marshal(checkedProblem{line, p.Column, p.Header, p.Field, p.Code, p.Text, p.Message.String(), p.Warning})
+		text, err := json.Marshal(checkedProblem{line, p.Column, p.Header, p.Field, p.Code, p.Text, p.Message.In(w.Language), p.Warning})
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%s%s", separator, text)
 		}
@@ -201,20 +200,20 @@ func checkJSON(ctx context.Context, w io.Writer, p *batch.Plan) error {
 
 // PrintPlan tells a person what a file asks for, before anything is sent, which totals in it are not right, and which order
 // numbers look alike.
-func PrintPlan(w io.Writer, p *batch.Plan) {
+func PrintPlan(w say.Writer, p *batch.Plan) {
 	printFigures(w, p)
 	for i, d := range p.Differ {
 		if i == 10 {
-			say.Fprintf(w, "  and %d more totals that differ\n", p.Passed.Differ-i)
+			w.Printf("  and %d more totals that differ\n", p.Passed.Differ-i)
 			break
 		}
-		say.Fprintf(w, "warning: line %d, column %d (%s): %s\n", d.Line, d.Column, d.Header, difference(d).Message)
+		w.Printf("warning: line %d, column %d (%s): %s\n", d.Line, d.Column, d.Header, difference(d).Message)
 	}
 	printAlike(w, p.Alike)
 }
 
 // printAlike tells of order numbers that look like those of lines above them.
-func printAlike(w io.Writer, alike map[int]int) {
+func printAlike(w say.Writer, alike map[int]int) {
 	var lines []int
 	for line, other := range alike {
 		if other < line {
@@ -224,69 +223,69 @@ func printAlike(w io.Writer, alike map[int]int) {
 	slices.Sort(lines)
 	for i, line := range lines {
 		if i == 10 {
-			say.Fprintf(w, "  and %d more order numbers that look alike\n", len(lines)-i)
+			w.Printf("  and %d more order numbers that look alike\n", len(lines)-i)
 			break
 		}
-		say.Fprintf(w, "warning: line %d: %s\n", line, batch.Alike(alike[line]))
+		w.Printf("warning: line %d: %s\n", line, batch.Alike(alike[line]))
 	}
 }
 
 // printFigures tells how the file was understood, and the control totals.
-func printFigures(w io.Writer, p *batch.Plan) {
-	say.Fprintf(w, "%s: %s, separated by %s, header on line %d\n", p.File.Name(), p.Layout.Encoding, delimiterName(p.Layout.Delimiter), p.Layout.HeaderLine)
+func printFigures(w say.Writer, p *batch.Plan) {
+	w.Printf("%s: %s, separated by %s, header on line %d\n", p.File.Name(), p.Layout.Encoding, delimiterName(w.Language, p.Layout.Delimiter), p.Layout.HeaderLine)
 	for _, m := range p.Mapping {
-		say.Fprintf(w, "  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
+		w.Printf("  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
 	}
 	if p.Options.Key != "" {
-		say.Fprintf(w, "  %-14s made of %s\n", "merchant_uid", p.Options.Key)
+		w.Printf("  %-14s made of %s\n", "merchant_uid", p.Options.Key)
 	}
 	if given := slices.Sorted(maps.Keys(p.Options.Set)); len(given) > 0 {
-		say.Fprintf(w, "  given for rows that have none: %s\n", strings.Join(given, ", "))
+		w.Printf("  given for rows that have none: %s\n", strings.Join(given, ", "))
 	}
-	say.Fprintf(w, "%s: %s to do", Count(p.Rows, "1 row", "%s rows"), Thousands(int64(p.ToDo())))
+	w.Printf("%s: %s to do", Count(w.Language, p.Rows, "1 row", "%s rows"), Thousands(int64(p.ToDo())))
 	for _, action := range []input.Action{input.Issue, input.Update, input.Revoke} {
 		if n := p.Actions[action]; n > 0 {
-			say.Fprintf(w, ", %s to %s", Thousands(int64(n)), say.Text(string(action)))
+			w.Printf(", %s to %s", Thousands(int64(n)), w.Text(string(action)))
 		}
 	}
-	say.Fprintf(w, "; %s skipped%s, %s invalid\n", Thousands(int64(p.Skipped)), inBrackets(p.Skips), Thousands(int64(p.Invalid)))
-	if passed := passedOver(p.Passed); passed != "" {
-		say.Fprintf(w, "passed over: %s\n", passed)
+	w.Printf("; %s skipped%s, %s invalid\n", Thousands(int64(p.Skipped)), inBrackets(p.Skips), Thousands(int64(p.Invalid)))
+	if passed := passedOver(w.Language, p.Passed); passed != "" {
+		w.Printf("passed over: %s\n", passed)
 	}
 	if p.Actions[input.Issue] > 0 && p.Won > 0 {
-		say.Fprintf(w, "to issue: %s won, from %s to %s each, due from %s to %s\n", Thousands(p.Won), Thousands(p.Least), Thousands(p.Most),
+		w.Printf("to issue: %s won, from %s to %s each, due from %s to %s\n", Thousands(p.Won), Thousands(p.Least), Thousands(p.Most),
 			input.FormatDue(p.FirstDue), input.FormatDue(p.LastDue))
-		say.Fprintf(w, "by bank: %s\n", counts(p.Banks, say.Text("none")))
-		say.Fprintf(w, "by pg: %s\n", counts(p.PGs, say.Text("the default")))
+		w.Printf("by bank: %s\n", counts(p.Banks, w.Text("none")))
+		w.Printf("by pg: %s\n", counts(p.PGs, w.Text("the default")))
 	}
-	for _, notice := range notices(p) {
-		say.Fprintf(w, "notice: %s\n", notice)
+	for _, notice := range notices(w.Language, p) {
+		w.Printf("notice: %s\n", notice)
 	}
 }
 
 // notices are what is told once for many rows.
-func notices(p *batch.Plan) (list []string) {
+func notices(language say.Language, p *batch.Plan) (list []string) {
 	if n := p.PGs[""]; n > 0 {
-		list = append(list, say.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", Count(n, "1 row", "%s rows")))
+		list = append(list, language.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", Count(language, n, "1 row", "%s rows")))
 	}
 	for _, message := range slices.Sorted(maps.Keys(p.Notices)) {
-		list = append(list, fmt.Sprintf("%s: %s", Count(p.Notices[message], "1 row", "%s rows"), message))
+		list = append(list, language.Sprintf("%s: %s", Count(language, p.Notices[message], "1 row", "%s rows"), message))
 	}
 	return list
 }
 
 // passedOver says what stands between the rows, and whether the totals among it are right.
-func passedOver(s input.Stats) string {
+func passedOver(language say.Language, s input.Stats) string {
 	var list []string
 	add := func(n int, counted string) {
 		if n > 0 {
 			list = append(list, counted)
 		}
 	}
-	add(s.Titles, Count(s.Titles, "1 line above the header", "%s lines above the header"))
-	add(s.Headers, Count(s.Headers, "1 repeated header", "%s repeated headers"))
-	add(s.Blank, Count(s.Blank, "1 blank line", "%s blank lines"))
-	add(s.Totals, Count(s.Totals, "1 line of totals", "%s lines of totals"))
+	add(s.Titles, Count(language, s.Titles, "1 line above the header", "%s lines above the header"))
+	add(s.Headers, Count(language, s.Headers, "1 repeated header", "%s repeated headers"))
+	add(s.Blank, Count(language, s.Blank, "1 blank line", "%s blank lines"))
+	add(s.Totals, Count(language, s.Totals, "1 line of totals", "%s lines of totals"))
 	if s.Totals > 0 {
 		var totals []string
 		for _, t := range []struct {
@@ -294,7 +293,7 @@ func passedOver(s input.Stats) string {
 			format string
 		}{{s.Agree, say.Mark("%s as the rows add up")}, {s.Differ, say.Mark("%s different")}, {s.Totals - s.Agree - s.Differ, say.Mark("%s not compared")}} {
 			if t.n > 0 {
-				totals = append(totals, say.Sprintf(t.format, Thousands(int64(t.n))))
+				totals = append(totals, language.Sprintf(t.format, Thousands(int64(t.n))))
 			}
 		}
 		list[len(list)-1] += " (" + strings.Join(totals, ", ") + ")"
@@ -319,23 +318,23 @@ func inBrackets(m map[string]int) string {
 }
 
 // Count writes a number of things: one as it is, or the format for many.
-func Count(n int, one, many string) string {
+func Count(language say.Language, n int, one, many string) string {
 	if n == 1 {
-		return say.Text(one)
+		return language.Text(one)
 	}
-	return say.Sprintf(many, Thousands(int64(n)))
+	return language.Sprintf(many, Thousands(int64(n)))
 }
 
-func delimiterName(r rune) string {
+func delimiterName(language say.Language, r rune) string {
 	switch r {
 	case ',':
-		return say.Text("commas")
+		return language.Text("commas")
 	case '\t':
-		return say.Text("tabs")
+		return language.Text("tabs")
 	case ';':
-		return say.Text("semicolons")
+		return language.Text("semicolons")
 	case '|':
-		return say.Text("bars")
+		return language.Text("bars")
 	}
 	return strconv.QuoteRune(r)
 }

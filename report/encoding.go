@@ -1,7 +1,7 @@
 package report
 
 import (
-	"strings"
+	"fmt"
 
 	"golang.org/x/text/encoding/korean"
 
@@ -32,20 +32,24 @@ type Lacking struct {
 	Char   rune
 }
 
-// Error names the characters and their places, and nothing else of the cells.
-func (e *EncodingError) Error() string {
-	var places []string
+// Error is Say in words.
+func (e *EncodingError) Error() string { return e.Say().String() }
+
+// Say names the characters and their places, and nothing else of the cells.
+func (e *EncodingError) Say() say.Message {
+	var places []say.Message
 	for _, l := range e.First {
+		character := fmt.Sprintf("%#U", l.Char)
 		if l.Line == 0 {
-			places = append(places, say.Sprintf("in the header, column %d: %#U", l.Column, l.Char))
+			places = append(places, say.Messagef("in the header, column %d: %s", l.Column, character))
 		} else {
-			places = append(places, say.Sprintf("line %d, column %d (%s): %#U", l.Line, l.Column, l.Header, l.Char))
+			places = append(places, say.Messagef("line %d, column %d (%s): %s", l.Line, l.Column, l.Header, character))
 		}
 	}
 	if more := e.Total - len(e.First); more > 0 {
-		places = append(places, say.Sprintf("and %d more", more))
+		places = append(places, say.Messagef("and %d more", more))
 	}
-	return say.Sprintf("CP949 lacks characters that stand in the results, %d in all: %s", e.Total, strings.Join(places, "; "))
+	return say.Messagef("CP949 lacks characters that stand in the results, %d in all: %s", e.Total, say.Join(places, "; "))
 }
 
 // look notes what CP949 lacks of a line of the results, and returns an error for all lines up to here, if there is one.

@@ -9,6 +9,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client/say"
 )
 
 // What Facts keeps at most, however many rows there are.
@@ -16,8 +17,9 @@ const (
 	mostAccounts = 1000
 	mostNames    = 100 // of banks and of PGs; what comes after them is added up under OtherName
 	mostReasons  = 100
-	mostLines    = 20  // of each reason
-	mostText     = 200 // characters of a cell or a message
+	mostLines    = 20   // of each reason
+	mostText     = 200  // characters of a cell or a message
+	mostMessage  = 2000 // bytes of a message that is in no language yet
 )
 
 // OtherName is the code of all banks, or PGs, that there was no room for.
@@ -123,7 +125,7 @@ type Row struct {
 	Status      batch.Status
 	MerchantUID string
 	Amount      int64 // won
-	Message     string
+	Message     say.Message
 	Bank        string
 	Num         string // of the account
 	Holder      string
@@ -131,8 +133,16 @@ type Row struct {
 }
 
 func rowOf(r *batch.Result) Row {
-	return Row{Line: r.Line, Status: strings.Clone(r.Status), MerchantUID: Clip(r.MerchantUID), Amount: r.Amount, Message: Clip(r.ErrorMessage.String()),
+	return Row{Line: r.Line, Status: strings.Clone(r.Status), MerchantUID: Clip(r.MerchantUID), Amount: r.Amount, Message: bounded(r.ErrorMessage),
 		Bank: Clip(cmp.Or(r.VbankName, r.VbankCode)), Num: Clip(r.VbankNum), Holder: Clip(r.VbankHolder), Due: r.VbankDue}
+}
+
+// bounded is the message, but of one that is too long to be kept its beginning, in English.
+func bounded(message say.Message) say.Message {
+	if len(message) > mostMessage {
+		return say.Message(Clip(message.String()))
+	}
+	return say.Message(strings.Clone(string(message)))
 }
 
 // Banks lists those of the rows issued, the most won first.

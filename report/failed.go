@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"vbankbatch/batch"
+	"vbankbatch/client/say"
 )
 
 // The columns that say why a row failed. The input's own stand before them as they were, so that the file is read with
@@ -20,6 +21,7 @@ type failedRows struct {
 	rows          int
 	code, message int // the indexes of their columns
 	width         int
+	language      say.Language // of the messages
 }
 
 // header writes the input's header. Reasons that stand in it already, both of them, are replaced, and moved nowhere.
@@ -56,7 +58,7 @@ func (f *failedRows) write(cells []string, result *batch.Result) error {
 	f.rows++
 	row := make([]string, f.width)
 	copy(row, cells)
-	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage.String()
+	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage.In(f.language)
 	return f.keep(row)
 }
 

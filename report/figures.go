@@ -16,17 +16,18 @@ import (
 
 // Run is what is told of a run beside its rows. What is not known stays zero.
 type Run struct {
-	Version   string // the program's
-	Command   string // run or report
-	API       string // its address, or sandbox
-	ID        int64  // in the ledger; 0 when it came to no run there
-	LogID     string // the attribute run of its log events
-	Continued bool   // an earlier run was interrupted, and this one goes on with it
+	Language  say.Language // of what people read of the run
+	Version   string       // the program's
+	Command   string       // run or report
+	API       string       // its address, or sandbox
+	ID        int64        // in the ledger; 0 when it came to no run there
+	LogID     string       // the attribute run of its log events
+	Continued bool         // an earlier run was interrupted, and this one goes on with it
 	Started   time.Time
 	Ended     time.Time // zero of a run that never did, told by report
 	Exit      int       // status of the process
 	Reason    string    // see Reason
-	Error     string    // that ended it, in the language of what it printed; "" where only rows were not done
+	Error     error     // that ended it; nil where only rows were not done
 	File      string    // the input, as it was named; the plan knows more
 	Plan      *batch.Plan
 	Settings  *Settings
@@ -251,10 +252,13 @@ func EncodeFigures(w io.Writer, run *Run, facts *Facts) error {
 
 func figures(run *Run, facts *Facts) *Figures {
 	f := &Figures{Schema: FiguresSchema, Version: run.Version, Command: run.Command, API: run.API, Run: run.ID, LogID: run.LogID, Continued: run.Continued,
-		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason, Error: run.Error,
+		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason,
 		Input: figuresInput(run), Settings: figuresSettings(run.Settings),
 		Rows: int64(facts.Rows), NotDone: int64(facts.Failed()), Statuses: make(map[batch.Status]Sum), Banks: []FiguresBank{}, PGs: []FiguresPG{}, Codes: facts.Codes,
 		Requests: figuresRequests(run.Measures), OrdersInDoubt: run.InDoubt, Files: run.Files}
+	if run.Error != nil {
+		f.Error = run.Language.Error(run.Error)
+	}
 	if !run.Ended.IsZero() {
 		f.Seconds = new(seconds(run.Ended.Sub(run.Started)))
 	}
@@ -279,7 +283,7 @@ func figures(run *Run, facts *Facts) *Figures {
 	if a := run.Audit; a != nil {
 		f.Audit = &FiguresAudit{Orders: a.Orders, Closely: a.Closely, Changed: a.Changed}
 		if a.Err != nil {
-			f.Audit.Error = a.Err.Error()
+			f.Audit.Error = run.Language.Error(a.Err)
 		}
 	}
 	return f

@@ -202,7 +202,7 @@ func TestFigures(t *testing.T) {
 // TestFiguresOfARefusedRun holds what is piped to --notify-cmd to the schema too.
 func TestFiguresOfARefusedRun(t *testing.T) {
 	var text bytes.Buffer
-	refused := &Run{Command: "run", File: "in/orders.csv", Started: time.Now(), Ended: time.Now(), Exit: 3, Reason: ReasonFailed, Error: "in/orders.csv: is empty"}
+	refused := &Run{Command: "run", File: "in/orders.csv", Started: time.Now(), Ended: time.Now(), Exit: 3, Reason: ReasonFailed, Error: errors.New("in/orders.csv: is empty")}
 	if err := EncodeFigures(&text, refused, new(Facts)); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestFiguresOfARefusedRun(t *testing.T) {
 		t.Error(err)
 	}
 	f := told.(map[string]any)
-	if diff := cmp.Diff(map[string]any{"file": "orders.csv"}, f["input"]); diff != "" || f["error"] != refused.Error {
+	if diff := cmp.Diff(map[string]any{"file": "orders.csv"}, f["input"]); diff != "" || f["error"] != refused.Error.Error() {
 		t.Error(diff, f["error"])
 	}
 }
@@ -225,7 +225,7 @@ func TestSchemaAndFiguresAgree(t *testing.T) {
 	run, facts, _ := ran(t)
 	run.Plan.Options.Key, run.Plan.Options.DueYear, run.Plan.Options.Revoke = "{동}-{호}", 2026, true
 	run.Plan.Options.Where = []input.Where{{Header: "주문자명", Value: "홍길동"}}
-	run.Error = "disk full"
+	run.Error = errors.New("disk full")
 	run.Audit.Err = errors.New("no answer")
 	text, err := json.Marshal(figures(run, facts))
 	if err != nil {

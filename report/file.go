@@ -3,7 +3,6 @@ package report
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -63,7 +62,7 @@ func Replaceable(path string) error {
 // named tells what failed by the file's own name, which the temporary one would hide.
 func (f *replacement) named(err error) error {
 	if cause := cause(err); cause != err {
-		return fmt.Errorf("%s: %w", f.path, cause)
+		return say.Errorf("%s: %w", f.path, cause)
 	}
 	return err
 }

@@ -23,6 +23,7 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -258,12 +259,12 @@ func TestNothingRuns(t *testing.T) {
 			t.Error(name, err)
 		}
 	}
-	tell("check", Check(t.Context(), &out, p, CSV))
+	tell("check", Check(t.Context(), say.Writer{Writer: &out}, p, CSV))
 	book := shelf(t, ledger.Entry{Outcome: ledger.Outcome{Order: ledger.Order{MerchantUID: "=A-1", Tier: "+a"}, Status: batch.Rejected, ErrorCode: batch.CodePGRefused, ErrorMessage: "@no"}},
 		ledger.Entry{Outcome: ledger.Outcome{Order: ledger.Order{MerchantUID: "=A-2"}, Status: batch.Issued, Account: ledger.Account{ImpUID: "-imp", VbankName: "＝은행", VbankNum: "=1", VbankHolder: "+a"}}, State: ledger.Issued})
-	tell("ledger list", LedgerList(t.Context(), &out, book, ledger.Filter{}, CSV, true))
-	tell("ledger export", LedgerExport(t.Context(), &out, book, CSV))
-	tell("ledger show", LedgerOrder(t.Context(), &out, book, ledger.Order{MerchantUID: "=A-2"}, CSV))
+	tell("ledger list", LedgerList(t.Context(), say.Writer{Writer: &out}, book, ledger.Filter{}, CSV, true))
+	tell("ledger export", LedgerExport(t.Context(), say.Writer{Writer: &out}, book, CSV))
+	tell("ledger show", LedgerOrder(t.Context(), say.Writer{Writer: &out}, book, ledger.Order{MerchantUID: "=A-2"}, CSV))
 	for name, text := range written {
 		lines, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\ufeff"))).ReadAll()
 		if err != nil || len(lines) < 2 {

@@ -30,8 +30,8 @@ var stateNames = map[ledger.State]string{
 	ledger.Vacant: "", ledger.Intended: "in_doubt", ledger.Issued: "issued", ledger.Changing: "changing", ledger.Revoked: "revoked",
 }
 
-func stateForPeople(state ledger.State) string {
-	return say.Text(strings.ReplaceAll(stateNames[state], "_", " "))
+func stateForPeople(language say.Language, state ledger.State) string {
+	return language.Text(strings.ReplaceAll(stateNames[state], "_", " "))
 }
 
 // stream writes values of one kind as they come, as CSV with a header, as one JSON array, or as JSON lines.
@@ -119,15 +119,15 @@ type listed struct {
 
 // LedgerList writes the lines that the filter lets through as they are read, the newest first, in one of the formats of
 // Check. Of an account number only the last four digits are shown, unless all is asked for.
-func LedgerList(ctx context.Context, w io.Writer, book *ledger.Reader, filter ledger.Filter, format string, showAccounts bool) error {
+func LedgerList(ctx context.Context, w say.Writer, book *ledger.Reader, filter ledger.Filter, format string, showAccounts bool) error {
 	number := Mask
 	if showAccounts {
 		number = func(vbankNum string) string { return vbankNum }
 	}
 	if format == Text {
-		t := newTable(w, headings("order", "tier", "state", "status", "amount", "due", "bank", "imp_uid", "account", "run", "line"), 4, 9, 10)
+		t := newTable(w, headings(w.Language, "order", "tier", "state", "status", "amount", "due", "bank", "imp_uid", "account", "run", "line"), 4, 9, 10)
 		err := book.List(ctx, filter, func(l *ledger.Line) error {
-			return t.add(l.MerchantUID, l.Tier, stateForPeople(l.State), l.Status, Thousands(amountNow(l)), input.FormatDue(dueNow(l)),
+			return t.add(l.MerchantUID, l.Tier, stateForPeople(w.Language, l.State), l.Status, Thousands(amountNow(l)), input.FormatDue(dueNow(l)),
 				strings.TrimSpace(cmp.Or(l.VbankCode, l.Bank)+" "+l.VbankName), l.ImpUID, number(l.VbankNum), strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10))
 		})
 		return cmp.Or(err, t.flush())
@@ -181,10 +181,10 @@ type exported struct {
 	NowDue       string `csv:"now_due" json:"now_due"`
 }
 
-func export(l *ledger.Line) exported {
+func export(language say.Language, l *ledger.Line) exported {
 	e := exported{Merchant: l.Merchant, Run: l.Run, File: l.File, Started: stamp(l.Started), Finished: stamp(l.Finished), Line: l.Line,
 		Tier: l.Tier, MerchantUID: l.MerchantUID, Live: l.Live, State: stateNames[l.State], Status: l.Status, ErrorCode: l.ErrorCode,
-		ErrorMessage: l.ErrorMessage.String(), Action: l.Action, Attempts: l.Attempts, Amount: l.Amount, Due: moment(l.Due), Bank: l.Bank,
+		ErrorMessage: l.ErrorMessage.In(language), Action: l.Action, Attempts: l.Attempts, Amount: l.Amount, Due: moment(l.Due), Bank: l.Bank,
 		ImpUID: l.ImpUID, VbankCode: l.VbankCode, VbankName: l.VbankName, VbankNum: l.VbankNum, VbankHolder: l.VbankHolder, VbankDue: moment(l.VbankDue),
 		PGProvider: l.PGProvider, PGID: l.PGID, IssuedAt: moment(l.IssuedAt), NowAmount: l.NowAmount, NowDue: moment(l.NowDue)}
 	if l.IntentAt.UnixMicro() > 0 {
@@ -195,9 +195,9 @@ func export(l *ledger.Line) exported {
 
 // LedgerExport writes every line of the ledger as it stands at one moment, the oldest run first, as CSV or as JSON
 // lines. Account numbers and holders are whole: it is for a backup or an audit, and as secret as the ledger.
-func LedgerExport(ctx context.Context, w io.Writer, book *ledger.Reader, format string) error {
+func LedgerExport(ctx context.Context, w say.Writer, book *ledger.Reader, format string) error {
 	out := stream[exported]{w: w, format: format}
-	if err := book.All(ctx, func(l *ledger.Line) error { return out.add(export(l)) }); err != nil {
+	if err := book.All(ctx, func(l *ledger.Line) error { return out.add(export(w.Language, l)) }); err != nil {
 		return err
 	}
 	return out.end()
@@ -206,7 +206,7 @@ func LedgerExport(ctx context.Context, w io.Writer, book *ledger.Reader, format 
 // LedgerOrder writes all that the ledger knows of one order, in one of the formats of Check: how it stands, with its
 // whole account number, and every line of it, the newest first. Its error is a *ledger.UnknownOrderError for an order
 // that the ledger does not know.
-func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order ledger.Order, format string) error {
+func LedgerOrder(ctx context.Context, w say.Writer, book *ledger.Reader, order ledger.Order, format string) error {
 	lines, err := book.History(ctx, order)
 	if err != nil {
 		return err
@@ -220,7 +220,7 @@ func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order le
 			Lines       []exported `json:"lines"`
 		}{MerchantUID: order.MerchantUID, Tier: order.Tier}
 		for i := range lines {
-			told.Lines = append(told.Lines, export(&lines[i]))
+			told.Lines = append(told.Lines, export(w.Language, &lines[i]))
 			if lines[i].Live {
 				told.State = stateNames[lines[i].State]
 			}
@@ -232,7 +232,7 @@ func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order le
 	case CSV:
 		out := stream[exported]{w: w, format: CSV}
 		for i := range lines {
-			if err := out.add(export(&lines[i])); err != nil {
+			if err := out.add(export(w.Language, &lines[i])); err != nil {
 				return err
 			}
 		}
@@ -241,11 +241,11 @@ func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order le
 	if err := printOrder(w, order, lines); err != nil {
 		return err
 	}
-	t := newTable(w, headings("run", "line", "at", "action", "status", "sent", "amount", "code", "file", "message"), 0, 1, 5, 6)
+	t := newTable(w, headings(w.Language, "run", "line", "at", "action", "status", "sent", "amount", "code", "file", "message"), 0, 1, 5, 6)
 	for i := range lines {
 		l := &lines[i]
 		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), Clock(l.At), l.Action, l.Status, Thousands(int64(l.Attempts)), Thousands(l.Amount),
-			l.ErrorCode, baseName(l.File), l.ErrorMessage.String())
+			l.ErrorCode, baseName(l.File), l.ErrorMessage.In(w.Language))
 		if err != nil {
 			return err
 		}
@@ -254,11 +254,11 @@ func LedgerOrder(ctx context.Context, w io.Writer, book *ledger.Reader, order le
 }
 
 // printOrder tells a person how an order stands.
-func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
+func printOrder(w say.Writer, order ledger.Order, lines []ledger.Line) error {
 	var out strings.Builder
 	field := func(name, value string) {
 		if value != "" {
-			name = say.Text(name)
+			name = w.Text(name)
 			fmt.Fprintf(&out, "%s%s %s\n", name, strings.Repeat(" ", max(9-uniseg.StringWidth(name), 0)), visible(value))
 		}
 	}
@@ -271,10 +271,10 @@ func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
 		}
 	}
 	if live == nil {
-		field("state", say.Text("no account that this ledger knows of"))
+		field("state", w.Text("no account that this ledger knows of"))
 	} else {
-		field("state", stateForPeople(live.State))
-		field("amount", say.Sprintf("%s won", Thousands(amountNow(live))))
+		field("state", stateForPeople(w.Language, live.State))
+		field("amount", w.Sprintf("%s won", Thousands(amountNow(live))))
 		field("due", input.FormatDue(dueNow(live)))
 		field("bank", strings.TrimSpace(cmp.Or(live.VbankCode, live.Bank)+" "+live.VbankName))
 		field("account", live.VbankNum)
@@ -285,7 +285,7 @@ func printOrder(w io.Writer, order ledger.Order, lines []ledger.Line) error {
 			field("issued", Clock(time.Unix(live.IssuedAt, 0)))
 		}
 		if live.State != ledger.Intended && live.VbankNum == "" {
-			field("account", Sentence(batch.CodeAccountPurged))
+			field("account", Sentence(w.Language, batch.CodeAccountPurged))
 		}
 	}
 	out.WriteByte('\n')
@@ -324,7 +324,7 @@ type statsRun struct {
 
 // LedgerStats writes the ledger's figures, as text or as JSON: orders by state and the age of the oldest in doubt, and
 // the lines of each run by status.
-func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format string, now time.Time) error {
+func LedgerStats(ctx context.Context, w say.Writer, book *ledger.Reader, format string, now time.Time) error {
 	s, err := book.Stats(ctx)
 	if err != nil {
 		return err
@@ -345,22 +345,22 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 		return out.Encode(told)
 	}
 	var out strings.Builder
-	say.Fprintf(&out, "file: %s bytes, and %s in the log beside it\n", Thousands(s.Bytes), Thousands(s.LogBytes))
-	say.Fprintf(&out, "orders: %s issued, %s in doubt, %s changing, %s revoked\n", Thousands(s.Orders[ledger.Issued]), Thousands(s.Orders[ledger.Intended]),
+	w.To(&out).Printf("file: %s bytes, and %s in the log beside it\n", Thousands(s.Bytes), Thousands(s.LogBytes))
+	w.To(&out).Printf("orders: %s issued, %s in doubt, %s changing, %s revoked\n", Thousands(s.Orders[ledger.Issued]), Thousands(s.Orders[ledger.Intended]),
 		Thousands(s.Orders[ledger.Changing]), Thousands(s.Orders[ledger.Revoked]))
 	if !s.DoubtSince.IsZero() {
-		say.Fprintf(&out, "oldest in doubt: since %s, %s ago\n", Clock(s.DoubtSince), age(now.Sub(s.DoubtSince)))
+		w.To(&out).Printf("oldest in doubt: since %s, %s ago\n", Clock(s.DoubtSince), age(w.Language, now.Sub(s.DoubtSince)))
 	}
 	if s.Lines > 0 {
-		say.Fprintf(&out, "lines: %s, from %s to %s\n", Thousands(s.Lines), Clock(s.Oldest), Clock(s.Newest))
+		w.To(&out).Printf("lines: %s, from %s to %s\n", Thousands(s.Lines), Clock(s.Oldest), Clock(s.Newest))
 	}
 	out.WriteByte('\n')
 	if _, err := io.WriteString(w, out.String()); err != nil {
 		return err
 	}
-	t := newTable(w, headings("run", "file", "started", "finished", "lines", "by status"), 0, 4)
+	t := newTable(w, headings(w.Language, "run", "file", "started", "finished", "lines", "by status"), 0, 4)
 	for _, r := range s.Runs {
-		finished := say.Text("interrupted, or under way")
+		finished := w.Text("interrupted, or under way")
 		if !r.Finished.IsZero() {
 			finished = Clock(r.Finished)
 		}
@@ -378,35 +378,35 @@ func LedgerStats(ctx context.Context, w io.Writer, book *ledger.Reader, format s
 }
 
 // age writes how long ago something was: 3d 4h, 5h 6m, or 7m.
-func age(d time.Duration) string {
+func age(language say.Language, d time.Duration) string {
 	d = max(d, 0)
 	days, hours, minutes := d/(24*time.Hour), d/time.Hour%24, d/time.Minute%60
 	switch {
 	case days > 0:
-		return say.Sprintf("%dd %dh", days, hours)
+		return language.Sprintf("%dd %dh", days, hours)
 	case hours > 0:
-		return say.Sprintf("%dh %dm", hours, minutes)
+		return language.Sprintf("%dh %dm", hours, minutes)
 	}
-	return say.Sprintf("%dm", minutes)
+	return language.Sprintf("%dm", minutes)
 }
 
 // PrintPurge tells a person what a purge of the runs that ended before a day does, or has done.
-func PrintPurge(w io.Writer, p ledger.Purged, before time.Time, done bool) {
+func PrintPurge(w say.Writer, p ledger.Purged, before time.Time, done bool) {
 	head := say.Mark("runs that ended before %s would be purged:\n")
 	if done {
 		head = say.Mark("runs that ended before %s are purged:\n")
 	}
-	say.Fprintf(w, head, before.In(input.KST).Format(time.DateOnly))
+	w.Printf(head, before.In(input.KST).Format(time.DateOnly))
 	for _, line := range []struct {
 		n     int64
 		words string
 	}{
-		{p.Accounts, say.Text("accounts without their number, holder and messages; their orders stay known, and get no second account")},
-		{p.Lines, say.Text("lines deleted that hold no order: refused, invalid, skipped, or done by another line")},
-		{p.Runs, say.Text("runs deleted, all of whose lines were")},
-		{p.Files, say.Text("runs without the name and the digest of their file; report cannot write their results again")},
-		{p.Waiting, say.Text("accounts kept as they are, since they may still be paid into: their due date has not passed, or they have none")},
-		{p.InDoubt, say.Text("lines kept as they are, since they are in doubt; vbankbatch reconcile settles them")},
+		{p.Accounts, w.Text("accounts without their number, holder and messages; their orders stay known, and get no second account")},
+		{p.Lines, w.Text("lines deleted that hold no order: refused, invalid, skipped, or done by another line")},
+		{p.Runs, w.Text("runs deleted, all of whose lines were")},
+		{p.Files, w.Text("runs without the name and the digest of their file; report cannot write their results again")},
+		{p.Waiting, w.Text("accounts kept as they are, since they may still be paid into: their due date has not passed, or they have none")},
+		{p.InDoubt, w.Text("lines kept as they are, since they are in doubt; vbankbatch reconcile settles them")},
 	} {
 		fmt.Fprintf(w, "  %9s  %s\n", Thousands(line.n), line.words)
 	}

@@ -82,7 +82,7 @@ func TestLedgerList(t *testing.T) {
 		{CSV, ledger.Filter{Run: 9}, false, "merchant_uid,tier,state,status,amount,vbank_due,vbank_code,vbank_name,imp_uid,vbank_num,run,line,at\n"},
 	} {
 		var out strings.Builder
-		if err := LedgerList(t.Context(), &out, book, test.filter, test.format, test.whole); err != nil {
+		if err := LedgerList(t.Context(), say.Writer{Writer: &out}, book, test.filter, test.format, test.whole); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(test.want, out.String()); diff != "" {
@@ -91,16 +91,16 @@ func TestLedgerList(t *testing.T) {
 	}
 	for _, format := range []string{Text, CSV, JSON} {
 		var out strings.Builder
-		if err := LedgerList(t.Context(), &out, book, ledger.Filter{}, format, false); err != nil || strings.Contains(out.String(), "00234567890123") || strings.Contains(out.String(), "한빛") {
+		if err := LedgerList(t.Context(), say.Writer{Writer: &out}, book, ledger.Filter{}, format, false); err != nil || strings.Contains(out.String(), "00234567890123") || strings.Contains(out.String(), "한빛") {
 			t.Errorf("%v\n%s", err, out.String())
 		}
-		if err := LedgerList(t.Context(), full{}, book, ledger.Filter{}, format, false); err == nil || !strings.Contains(err.Error(), "no space") {
+		if err := LedgerList(t.Context(), say.Writer{Writer: full{}}, book, ledger.Filter{}, format, false); err == nil || !strings.Contains(err.Error(), "no space") {
 			t.Error(format, err)
 		}
 		stopped, cancel := context.WithCancel(t.Context())
 		cancel()
 		out.Reset()
-		if err := LedgerList(stopped, &out, book, ledger.Filter{}, format, false); !errors.Is(err, context.Canceled) || strings.Contains(out.String(), "]") {
+		if err := LedgerList(stopped, say.Writer{Writer: &out}, book, ledger.Filter{}, format, false); !errors.Is(err, context.Canceled) || strings.Contains(out.String(), "]") {
 			t.Errorf("%s: %v, %q", format, err, out.String())
 		}
 	}
@@ -109,7 +109,7 @@ func TestLedgerList(t *testing.T) {
 func TestLedgerExport(t *testing.T) {
 	book := few(t)
 	var out strings.Builder
-	if err := LedgerExport(t.Context(), &out, book, CSV); err != nil {
+	if err := LedgerExport(t.Context(), say.Writer{Writer: &out}, book, CSV); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(strings.NewReader(out.String())).ReadAll()
@@ -117,7 +117,7 @@ func TestLedgerExport(t *testing.T) {
 		t.Fatal(rows, err)
 	}
 	out.Reset()
-	if err := LedgerExport(t.Context(), &out, book, JSONLines); err != nil {
+	if err := LedgerExport(t.Context(), say.Writer{Writer: &out}, book, JSONLines); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.SplitAfter(out.String(), "\n")
@@ -158,7 +158,7 @@ func TestLedgerOrder(t *testing.T) {
 	tell := func(order ledger.Order, format string) string {
 		t.Helper()
 		var out strings.Builder
-		if err := LedgerOrder(t.Context(), &out, book, order, format); err != nil {
+		if err := LedgerOrder(t.Context(), say.Writer{Writer: &out}, book, order, format); err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
@@ -204,7 +204,7 @@ run  line  at                   action  status    sent  amount  code        file
 		t.Error(told, err)
 	}
 	var out strings.Builder
-	if err := LedgerOrder(t.Context(), &out, book, ledger.Order{MerchantUID: "가나-동"}, Text); err == nil || out.Len() > 0 {
+	if err := LedgerOrder(t.Context(), say.Writer{Writer: &out}, book, ledger.Order{MerchantUID: "가나-동"}, Text); err == nil || out.Len() > 0 {
 		t.Errorf("%v, %q", err, out.String())
 	}
 }
@@ -212,7 +212,7 @@ run  line  at                   action  status    sent  amount  code        file
 func TestLedgerStats(t *testing.T) {
 	book := few(t)
 	var out strings.Builder
-	if err := LedgerStats(t.Context(), &out, book, Text, started.Add(50*time.Hour+time.Minute)); err != nil {
+	if err := LedgerStats(t.Context(), say.Writer{Writer: &out}, book, Text, started.Add(50*time.Hour+time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(out.String(), "\n") // the file's size
@@ -227,7 +227,7 @@ run  file        started              finished                   lines  by statu
 		t.Error(diff)
 	}
 	out.Reset()
-	if err := LedgerStats(t.Context(), &out, book, JSON, started); err != nil {
+	if err := LedgerStats(t.Context(), say.Writer{Writer: &out}, book, JSON, started); err != nil {
 		t.Fatal(err)
 	}
 	var told ledgerStats
@@ -235,7 +235,7 @@ run  file        started              finished                   lines  by statu
 		t.Error(told, err)
 	}
 	for d, want := range map[time.Duration]string{-time.Hour: "0m", 59 * time.Minute: "59m", 61 * time.Minute: "1h 1m", 49 * time.Hour: "2d 1h"} {
-		if got := age(d); got != want {
+		if got := age(say.English, d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
@@ -243,7 +243,7 @@ run  file        started              finished                   lines  by statu
 
 func TestPrintPurge(t *testing.T) {
 	var out strings.Builder
-	PrintPurge(&out, ledger.Purged{Accounts: 1234, Waiting: 2}, started, true)
+	PrintPurge(say.Writer{Writer: &out}, ledger.Purged{Accounts: 1234, Waiting: 2}, started, true)
 	for _, line := range []string{"runs that ended before 2026-11-01 are purged:\n", "      1,234  accounts without their number", "          2  accounts kept as they are"} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("no %q in\n%s", line, out.String())
@@ -280,16 +280,16 @@ func TestLedgerStreams(t *testing.T) {
 	clear(entries)
 	for name, tell := range map[string]func(*peak) error{
 		"list": func(w *peak) error {
-			return LedgerList(t.Context(), w, book, ledger.Filter{Status: batch.Issued}, Text, false)
+			return LedgerList(t.Context(), say.Writer{Writer: w}, book, ledger.Filter{Status: batch.Issued}, Text, false)
 		},
 		"list csv": func(w *peak) error {
-			return LedgerList(t.Context(), w, book, ledger.Filter{Status: batch.Issued}, CSV, false)
+			return LedgerList(t.Context(), say.Writer{Writer: w}, book, ledger.Filter{Status: batch.Issued}, CSV, false)
 		},
 		"list json": func(w *peak) error {
-			return LedgerList(t.Context(), w, book, ledger.Filter{Status: batch.Issued}, JSON, false)
+			return LedgerList(t.Context(), say.Writer{Writer: w}, book, ledger.Filter{Status: batch.Issued}, JSON, false)
 		},
-		"export":     func(w *peak) error { return LedgerExport(t.Context(), w, book, JSONLines) },
-		"export csv": func(w *peak) error { return LedgerExport(t.Context(), w, book, CSV) },
+		"export":     func(w *peak) error { return LedgerExport(t.Context(), say.Writer{Writer: w}, book, JSONLines) },
+		"export csv": func(w *peak) error { return LedgerExport(t.Context(), say.Writer{Writer: w}, book, CSV) },
 	} {
 		w := new(peak)
 		w.measure()

@@ -38,7 +38,7 @@ type Progress struct {
 }
 
 // ShowProgress starts to show counts against total rows on w.
-func ShowProgress(w io.Writer, mode Mode, total int, counts *batch.Counts) *Progress {
+func ShowProgress(w say.Writer, mode Mode, total int, counts *batch.Counts) *Progress {
 	p := &Progress{stop: make(chan struct{})}
 	if mode == Silent {
 		return p
@@ -46,23 +46,23 @@ func ShowProgress(w io.Writer, mode Mode, total int, counts *batch.Counts) *Prog
 	show, every := line(w, total, counts), lineEvery
 	var clear func()
 	if mode == Bar {
-		options := []progressbar.Option{progressbar.OptionSetWriter(w), progressbar.OptionShowCount()}
-		narrow := narrow(w)
+		options := []progressbar.Option{progressbar.OptionSetWriter(w.Writer), progressbar.OptionShowCount()}
+		narrow := narrow(w.Writer)
 		if narrow { // a line that does not fit would be drawn below itself
 			options = append(options, progressbar.OptionSetWidth(4), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
 		} else {
-			options = append(options, progressbar.OptionShowIts(), progressbar.OptionSetItsString(say.Text("rows")),
-				progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionSetDescription(say.Text("rows")))
+			options = append(options, progressbar.OptionShowIts(), progressbar.OptionSetItsString(w.Text("rows")),
+				progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionSetDescription(w.Text("rows")))
 		}
 		bar := progressbar.NewOptions(total, options...)
 		show = func() {
 			if failed := counts.Failed.Load(); failed > 0 && narrow {
-				bar.Describe(say.Sprintf("%s not done", Thousands(failed)))
+				bar.Describe(w.Sprintf("%s not done", Thousands(failed)))
 			} else if failed > 0 {
-				bar.Describe(say.Sprintf("rows (%s not done)", Thousands(failed)))
+				bar.Describe(w.Sprintf("rows (%s not done)", Thousands(failed)))
 			}
 			if audited := counts.Audited.Load(); audited > 0 && !narrow {
-				bar.Describe(say.Sprintf("rows, %s looked at once more", Thousands(audited)))
+				bar.Describe(w.Sprintf("rows, %s looked at once more", Thousands(audited)))
 			}
 			bar.Set64(min(counts.Done.Load(), int64(total)))
 		}
@@ -104,32 +104,32 @@ func (p *Progress) Stop() {
 	p.done.Wait()
 }
 
-func line(w io.Writer, total int, counts *batch.Counts) func() {
-	return func() { fmt.Fprintln(w, progress(total, counts)) }
+func line(w say.Writer, total int, counts *batch.Counts) func() {
+	return func() { fmt.Fprintln(w, progress(w.Language, total, counts)) }
 }
 
-func progress(total int, counts *batch.Counts) string {
-	text := say.Sprintf("%s of %s rows", Thousands(counts.Done.Load()), Thousands(int64(total)))
+func progress(language say.Language, total int, counts *batch.Counts) string {
+	text := language.Sprintf("%s of %s rows", Thousands(counts.Done.Load()), Thousands(int64(total)))
 	if failed := counts.Failed.Load(); failed > 0 {
-		text += say.Sprintf(", %s not done", Thousands(failed))
+		text += language.Sprintf(", %s not done", Thousands(failed))
 	}
 	if pending := counts.Pending.Load(); pending > 0 {
-		text += say.Sprintf(", %s waiting", Thousands(pending))
+		text += language.Sprintf(", %s waiting", Thousands(pending))
 	}
 	if audited := counts.Audited.Load(); audited > 0 {
-		text += say.Sprintf(", %s looked at once more", Thousands(audited))
+		text += language.Sprintf(", %s looked at once more", Thousands(audited))
 	}
 	return text
 }
 
 // Status is one line about a run that is under way, since when, and how many requests it has made.
-func Status(total int, counts *batch.Counts, since time.Time, requests int64) string {
+func Status(language say.Language, total int, counts *batch.Counts, since time.Time, requests int64) string {
 	elapsed := time.Since(since)
-	text := say.Sprintf("%s in %s, %.1f requests/s", progress(total, counts), elapsed.Round(time.Second), float64(requests)/max(elapsed.Seconds(), 0.001))
+	text := language.Sprintf("%s in %s, %.1f requests/s", progress(language, total, counts), elapsed.Round(time.Second), float64(requests)/max(elapsed.Seconds(), 0.001))
 	done := counts.Done.Load()
 	if sent := done - counts.Settled.Load(); sent > 0 && done < int64(total) {
 		left := time.Duration(float64(elapsed) / float64(sent) * float64(int64(total)-done))
-		text += say.Sprintf(", about %s left", left.Round(time.Second))
+		text += language.Sprintf(", about %s left", left.Round(time.Second))
 	}
 	return text
 }

@@ -17,6 +17,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
 )
 
 var result = batch.Result{Line: 2, Status: batch.Issued, Action: "issue", Order: ledger.Order{MerchantUID: "A-1"}, Amount: 35000, Attempts: 1,
@@ -164,7 +165,7 @@ func TestSummary(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	var out strings.Builder
-	s.Print(&out, &Effort{Elapsed: 2 * time.Second, Requests: 1234})
+	s.Print(say.Writer{Writer: &out}, &Effort{Elapsed: 2 * time.Second, Requests: 1234})
 	for _, line := range []string{
 		"6 rows in 2.0 s (2 rows/s), 1,234 requests\n", // without those that were not sent
 		"  issued                 2   70,000 won\n",
@@ -188,7 +189,7 @@ func TestProgressLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
 		var counts batch.Counts
-		p := ShowProgress(&out, Lines, 1500, &counts)
+		p := ShowProgress(say.Writer{Writer: &out}, Lines, 1500, &counts)
 		counts.Done.Store(10)
 		time.Sleep(lineEvery + time.Second)
 		counts.Done.Store(1200)
@@ -218,7 +219,7 @@ func TestStatus(t *testing.T) {
 		} {
 			counts.Done.Store(c.done)
 			counts.Settled.Store(c.settled)
-			if got := Status(6000, &counts, since, 200); got != c.want {
+			if got := Status(say.English, 6000, &counts, since, 200); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		}
@@ -226,14 +227,14 @@ func TestStatus(t *testing.T) {
 }
 
 func TestSilentProgress(t *testing.T) {
-	ShowProgress(nil, Silent, 1, new(batch.Counts)).Stop()
+	ShowProgress(say.Writer{Writer: nil}, Silent, 1, new(batch.Counts)).Stop()
 }
 
 func ExampleSummary() {
 	var s Summary
 	s.Add(&batch.Result{Status: batch.Issued, Amount: 35000})
 	s.Add(&batch.Result{Status: batch.Invalid, ErrorCode: "BANK_UNKNOWN"})
-	s.Print(os.Stdout, nil)
+	s.Print(say.Writer{Writer: os.Stdout}, nil)
 	// Output:
 	// 2 rows
 	//   issued                 1   35,000 won

@@ -47,9 +47,9 @@ type columns struct {
 var Columns = []string{"line", "status", "error_code", "error_message", "action", "merchant_uid", "imp_uid", "amount",
 	"vbank_code", "vbank_name", "vbank_num", "vbank_holder", "vbank_due", "pg_provider", "issued_at", "attempts"}
 
-func columnsOf(r *batch.Result) columns {
+func columnsOf(language say.Language, r *batch.Result) columns {
 	return columns{
-		Line: strconv.FormatInt(r.Line, 10), Status: r.Status, ErrorCode: r.ErrorCode, ErrorMessage: r.ErrorMessage.String(),
+		Line: strconv.FormatInt(r.Line, 10), Status: r.Status, ErrorCode: r.ErrorCode, ErrorMessage: r.ErrorMessage.In(language),
 		Action: r.Action, MerchantUID: r.MerchantUID, ImpUID: r.ImpUID, Amount: number(r.Amount),
 		VbankCode: r.VbankCode, VbankName: r.VbankName, VbankNum: r.VbankNum, VbankHolder: r.VbankHolder,
 		VbankDue: moment(r.VbankDue), PGProvider: r.PGProvider, IssuedAt: moment(r.IssuedAt), Attempts: strconv.Itoa(r.Attempts),
@@ -68,9 +68,10 @@ const batchRows = 256
 
 // Options say what stands beside the results, and their form.
 type Options struct {
-	Excel    bool   // the results once more, in the form that Excel opens right
-	Encoding string // of the results: UTF8, as "" is, or CP949
-	Alone    bool   // no rows that failed beside them, nor are those removed: the input's own columns are not known
+	Excel    bool         // the results once more, in the form that Excel opens right
+	Encoding string       // of the results: UTF8, as "" is, or CP949
+	Alone    bool         // no rows that failed beside them, nor are those removed: the input's own columns are not known
+	Language say.Language // of the messages
 }
 
 // Paths are the files that results at out make or remove: out itself, FILE.failed.csv for the rows that failed, and, if
@@ -134,9 +135,10 @@ func stem(path string) string {
 
 // Results are the results of a run being written, and the files beside them. Not safe for concurrent use.
 type Results struct {
-	results *sheet
-	failed  *failedRows // nil on standard output
-	excel   *sheet      // nil if not asked for
+	Language say.Language // of the messages
+	results  *sheet
+	failed   *failedRows // nil on standard output
+	excel    *sheet      // nil if not asked for
 
 	header  []string
 	kept    []int          // the input's columns that stand in the results
@@ -159,7 +161,7 @@ func Create(path string, stdout io.Writer, o Options) (_ *Results, err error) {
 	case o.Excel && path == "-":
 		return nil, say.New("the results for Excel stand in a file beside the results, and standard output has nothing beside it")
 	}
-	w := new(Results)
+	w := &Results{Language: o.Language}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Close())
@@ -178,7 +180,7 @@ func Create(path string, stdout io.Writer, o Options) (_ *Results, err error) {
 		if err != nil {
 			return nil, err
 		}
-		w.failed = &failedRows{sheet: t}
+		w.failed = &failedRows{sheet: t, language: o.Language}
 	}
 	if o.Excel {
 		if w.excel, err = newSheet(paths[len(paths)-1], nil); err != nil {
@@ -233,7 +235,7 @@ func (w *Results) Write(cells []string, result *batch.Result) error {
 		kept = append(kept, cells[i])
 	}
 	w.input = append(w.input, kept)
-	row := columnsOf(result)
+	row := columnsOf(w.Language, result)
 	for _, field := range []struct {
 		name string
 		cell *string

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -57,24 +56,24 @@ type Effort struct {
 
 // Print tells the summary to a person: rows by status, won issued, the commonest reasons, and what it took if that is
 // known.
-func (s *Summary) Print(w io.Writer, effort *Effort) {
+func (s *Summary) Print(w say.Writer, effort *Effort) {
 	if effort != nil && effort.Ended != nil {
-		say.Fprintf(w, "ended early: %v\n", effort.Ended)
+		w.Printf("ended early: %v\n", effort.Ended)
 		if stop, ok := errors.AsType[*batch.StopError](effort.Ended); ok {
-			fmt.Fprintf(w, "  %s\n", Sentence(stop.Code))
+			fmt.Fprintf(w, "  %s\n", Sentence(w.Language, stop.Code))
 		}
 	}
-	say.Fprintf(w, "%s rows", Thousands(int64(s.Rows)))
+	w.Printf("%s rows", Thousands(int64(s.Rows)))
 	if effort != nil {
 		seconds, done := effort.Elapsed.Seconds(), s.Rows-s.Statuses[batch.NotSent]
-		say.Fprintf(w, " in %.1f s (%.0f rows/s), %s requests", seconds, float64(done)/max(seconds, 0.001), Thousands(effort.Requests))
+		w.Printf(" in %.1f s (%.0f rows/s), %s requests", seconds, float64(done)/max(seconds, 0.001), Thousands(effort.Requests))
 	}
 	fmt.Fprintln(w)
 	for _, status := range batch.Statuses {
 		if n := s.Statuses[status]; n > 0 {
 			fmt.Fprintf(w, "  %-14s %9s", status, Thousands(int64(n)))
 			if status == batch.Issued {
-				say.Fprintf(w, "   %s won", Thousands(s.Issued))
+				w.Printf("   %s won", Thousands(s.Issued))
 			}
 			fmt.Fprintln(w)
 		}
@@ -87,33 +86,33 @@ func (s *Summary) Print(w io.Writer, effort *Effort) {
 }
 
 // printAudit tells what the look at the end of a run found, if it was not what the run had.
-func printAudit(w io.Writer, a *batch.Audit) {
+func printAudit(w say.Writer, a *batch.Audit) {
 	if a == nil {
 		return
 	}
 	if a.Changed > 0 {
-		say.Fprintf(w, "the look at the end changed %s: the API shows something else than it had answered\n", Count(a.Changed, "1 row", "%s rows"))
+		w.Printf("the look at the end changed %s: the API shows something else than it had answered\n", Count(w.Language, a.Changed, "1 row", "%s rows"))
 	}
 	if a.Err != nil {
-		say.Fprintf(w, "warning: not every order was looked at once more at the end: %v\n", a.Err)
+		w.Printf("warning: not every order was looked at once more at the end: %v\n", a.Err)
 	}
 }
 
 // printLearnt tells what a run found out about the API's limits, if anything.
-func printLearnt(w io.Writer, l client.LimitStats) {
+func printLearnt(w say.Writer, l client.LimitStats) {
 	if l.TooMany > 0 {
-		say.Fprintf(w, "the API refused %s with 429, and nothing was sent for %.1f s\n", Count(int(l.TooMany), "1 request", "%s requests"), l.Paused.Seconds())
+		w.Printf("the API refused %s with 429, and nothing was sent for %.1f s\n", Count(w.Language, int(l.TooMany), "1 request", "%s requests"), l.Paused.Seconds())
 	}
 	if l.Confirmed {
-		say.Fprintf(w, "it seems to take %.1f requests a second\n", l.Rate)
+		w.Printf("it seems to take %.1f requests a second\n", l.Rate)
 	}
 	if l.Failures > 0 {
-		say.Fprintf(w, "the API failed at %s or left them without an answer, and was sent as few as %d at once\n", Count(int(l.Failures), "1 request", "%s requests"), l.LeastOnce)
+		w.Printf("the API failed at %s or left them without an answer, and was sent as few as %d at once\n", Count(w.Language, int(l.Failures), "1 request", "%s requests"), l.LeastOnce)
 	}
 }
 
 // printCodes lists the reasons, the commonest first, with their sentences.
-func printCodes(w io.Writer, codes map[string]int) {
+func printCodes(w say.Writer, codes map[string]int) {
 	if len(codes) == 0 {
 		return
 	}
@@ -121,20 +120,22 @@ func printCodes(w io.Writer, codes map[string]int) {
 	names := slices.SortedFunc(maps.Keys(codes), func(a, b string) int {
 		return cmp.Or(cmp.Compare(codes[b], codes[a]), cmp.Compare(a, b))
 	})
-	fmt.Fprintln(w, say.Text("reasons:"))
+	fmt.Fprintln(w, w.Text("reasons:"))
 	for i, code := range names {
 		if i == most {
-			say.Fprintf(w, "  and %d others\n", len(names)-most)
+			w.Printf("  and %d others\n", len(names)-most)
 			break
 		}
-		fmt.Fprintf(w, "  %-22s %5s  %s\n", code, Thousands(int64(codes[code])), Sentence(code))
+		fmt.Fprintf(w, "  %-22s %5s  %s\n", code, Thousands(int64(codes[code])), Sentence(w.Language, code))
 	}
 }
 
 // Sentence says what an error code means, "" for one that does not exist.
-func Sentence(code string) string { return say.Text(english(code)) }
+func Sentence(language say.Language, code string) string { return language.Text(english(code)) }
 
 // IsSentence reports whether a message is the sentence of the code.
-func IsSentence(code, message string) bool { return message == Sentence(code) }
+func IsSentence(code string, message say.Message) bool {
+	return message == say.NewMessage(english(code))
+}
 
 func english(code string) string { return cmp.Or(batch.Codes[code], input.Sentences[input.Code(code)]) }

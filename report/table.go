@@ -23,9 +23,9 @@ type table struct {
 }
 
 // headings are the names of a table's columns, for people.
-func headings(names ...string) []string {
+func headings(language say.Language, names ...string) []string {
 	for i, name := range names {
-		names[i] = say.Text(name)
+		names[i] = language.Text(name)
 	}
 	return names
 }

@@ -17,12 +17,22 @@ import (
 	"unicode"
 )
 
-// sayers are the functions that take texts for the catalogue, with which of their arguments those are.
+// sayers are the functions that take texts for the catalogue, with which of their arguments those are. One without a package
+// is a method too, of whatever has a reader's language.
 var sayers = map[string][]int{
-	"say.Text": {0}, "say.Mark": {0}, "say.Sprintf": {0}, "say.Fprintf": {1}, "say.Errorf": {0}, "say.New": {0},
-	"say.NewMessage": {0}, "say.Messagef": {0},
-	"usage": {0, 1}, "c.breach": {3}, "Count": {1, 2}, "report.Count": {1, 2}, "headings": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, "field": {0},
+	"Text": {0}, "Sprintf": {0}, "Printf": {0},
+	"say.Mark": {0}, "say.Errorf": {0}, "say.New": {0}, "say.NewMessage": {0}, "say.Messagef": {0},
+	"usage": {0, 1}, "c.breach": {3}, "Count": {2, 3}, "report.Count": {2, 3}, "headings": {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, "field": {0},
 	"kong.Description": {0},
+}
+
+// saying is which arguments of a call are texts for the catalogue.
+func saying(name string) []int {
+	of, method, _ := strings.Cut(name, ".")
+	if places := sayers[name]; places != nil || of == "fmt" {
+		return places
+	}
+	return sayers[method]
 }
 
 // tables are the maps of sentences, and kinds the types of constants, that are translated where they are shown.
@@ -155,7 +165,7 @@ func (s source) file(files *token.FileSet, file *ast.File, constants map[string]
 			}
 		case *ast.CallExpr:
 			name := called(n)
-			for _, i := range sayers[name] {
+			for _, i := range saying(name) {
 				if i < len(n.Args) {
 					if text, ok := constant(n.Args[i], constants); ok {
 						say(n, text)

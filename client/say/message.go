@@ -14,8 +14,11 @@ type Message string
 // mark begins a message that is to be translated. No words of others begin with it: it is a control character.
 const mark = "\x1e"
 
-// NewMessage returns the message of a text.
+// NewMessage returns the message of a text; "" says nothing.
 func NewMessage(english string) Message {
+	if english == "" {
+		return ""
+	}
 	message, _ := encode(english, nil) // a string can be encoded
 	return message
 }
@@ -71,7 +74,7 @@ func Join(messages []Message, separator string) Message {
 }
 
 // In puts the message into words.
-func (m Message) In(language string) string {
+func (m Message) In(language Language) string {
 	encoded, ok := strings.CutPrefix(string(m), mark)
 	if !ok {
 		return string(m)
@@ -83,11 +86,7 @@ func (m Message) In(language string) string {
 		return encoded
 	}
 	english, _ := parts[0].(string)
-	text := english
-	if translation, ok := translation(english, language); ok {
-		text = translation
-	}
-	values := parts[1:]
+	text, values := language.Text(english), parts[1:]
 	for i, value := range values {
 		switch value := value.(type) {
 		case string:
@@ -106,8 +105,8 @@ func (m Message) In(language string) string {
 	return fmt.Sprintf(strings.ReplaceAll(text, "%w", "%s"), values...)
 }
 
-// String puts the message into the words of the process's language.
-func (m Message) String() string { return m.In(In()) }
+// String is the message in English, for logs.
+func (m Message) String() string { return m.In(English) }
 
 // failure is an error that is in no language yet.
 type failure struct {
@@ -137,7 +136,7 @@ func (f *failure) Say() Message { return f.message }
 func (f *failure) Unwrap() error { return f.err }
 
 // Of returns what an error has to tell. An error that is in no language yet has a method Say; several of them may be
-// joined (errors.Join). What wraps such errors by other means is told in the words of the process's language.
+// joined (errors.Join). What wraps such errors by other means is told in English.
 func Of(err error) Message {
 	switch err := err.(type) {
 	case interface{ Say() Message }:
@@ -153,6 +152,3 @@ func Of(err error) Message {
 	}
 	return Message(err.Error())
 }
-
-// Error puts an error into words.
-func Error(err error, language string) string { return Of(err).In(language) }

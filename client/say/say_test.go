@@ -4,16 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 )
 
 func Example() {
-	Use(Korean)
-	defer Use(English)
-	fmt.Println(Text("the due date has passed"))
-	fmt.Println(Sprintf("%s of %s rows", "3", "12"))
-	fmt.Println(Text("nobody has translated this"))
+	reader := Writer{os.Stdout, Korean}
+	fmt.Println(reader.Text("the due date has passed"))
+	reader.Printf("%s of %s rows", "3", "12")
+	fmt.Println()
+	fmt.Println(reader.Text("nobody has translated this"))
 	// Output:
 	// 입금기한이 지났습니다
 	// 12건 중 3건
@@ -22,22 +23,23 @@ func Example() {
 
 func TestErrors(t *testing.T) {
 	early, same := New("the ledger is closed"), New("the ledger is closed")
-	defer Use(English)
-	for language, want := range map[string]string{English: "the ledger: the ledger is closed", Korean: "원장: 원장이 닫혀 있습니다", "fr": "the ledger: the ledger is closed"} {
-		Use(language)
+	for language, want := range map[Language]string{English: "the ledger: the ledger is closed", Korean: "원장: 원장이 닫혀 있습니다", "fr": "the ledger: the ledger is closed"} {
 		err := Errorf("the ledger: %w", early)
-		if err.Error() != want || !errors.Is(err, early) || errors.Is(err, same) {
+		if language.Error(err) != want || language.Sprintf("%v", err) != want || language.Sprintf("%s", Of(err)) != want || err.Error() != Of(err).In(English) || !errors.Is(err, early) || errors.Is(err, same) {
 			t.Errorf("%s: %v", language, err)
 		}
 		var b strings.Builder
-		if Fprintf(&b, "error: %v\n", Errorf("there is no ledger at %s: %w", "x", fs.ErrNotExist)); !strings.HasSuffix(b.String(), ": file does not exist\n") {
+		if (Writer{&b, language}).Printf("error: %v\n", Errorf("there is no ledger at %s: %w", "x", fs.ErrNotExist)); !strings.HasSuffix(b.String(), ": file does not exist\n") {
 			t.Errorf("%s: %q", language, b.String())
 		}
 	}
 }
 
 func TestLocale(t *testing.T) {
-	for _, test := range []struct{ all, messages, lang, want string }{
+	for _, test := range []struct {
+		all, messages, lang string
+		want                Language
+	}{
 		{"", "", "", English}, {"", "", "ko_KR.UTF-8", Korean}, {"", "ko", "en_US.UTF-8", Korean}, {"C", "ko", "ko", English},
 		{"ko_KR.eucKR", "en", "", Korean}, {"", "", "kok_IN", English}, {"", "", "POSIX", English},
 	} {

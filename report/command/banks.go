@@ -24,7 +24,7 @@ func (c *banksCommand) Run(a *app) error {
 	if c.PG != "" {
 		name, _, known := pg.Name(c.PG)
 		if !known {
-			return usage(say.Sprintf("one of %s", strings.Join(pgs, " ")), "no PG is called %q", c.PG)
+			return &failure{say.Errorf("no PG is called %q", c.PG), exitUsage, say.Messagef("one of %s", strings.Join(pgs, " "))}
 		}
 		pgs = []string{name}
 	}

@@ -5,7 +5,6 @@ import (
 	"cmp"
 
 	"vbankbatch/batch"
-	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -35,7 +34,7 @@ func (c *checkCommand) Run(a *app) error {
 	}
 	defer plan.File.Close()
 	out := bufio.NewWriter(a.stdout)
-	if err := cmp.Or(report.Check(a.ctx, out, plan, c.Format), out.Flush()); err != nil {
+	if err := cmp.Or(report.Check(a.ctx, a.stdout.To(out), plan, c.Format), out.Flush()); err != nil {
 		return err
 	}
 	if plan.Lacking != nil {
@@ -50,7 +49,7 @@ func (c *checkCommand) Run(a *app) error {
 		if err := profile.Write(c.SaveProfile); err != nil {
 			return usage("name a file that does not exist yet", "--save-profile: %w", err)
 		}
-		say.Fprintf(a.stderr, "profile: %s\n", c.SaveProfile)
+		a.stderr.Printf("profile: %s\n", c.SaveProfile)
 	}
 	if plan.Invalid > 0 {
 		return rowsNotDone(exitFailed)

@@ -60,8 +60,9 @@ type commands struct {
 type app struct {
 	signals
 	ctx            context.Context
+	say.Language   // of who reads what is printed
 	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdout, stderr say.Writer
 	now            func() time.Time // for due dates, and for what is compared with the API's times; durations go by the real clock
 	sound          bool             // the ledger, as merchant.book has found
 }
@@ -70,35 +71,36 @@ type app struct {
 type failure struct {
 	error
 	exit int
-	hint string
+	hint say.Message
 }
+
+// Say tells what went wrong.
+func (f *failure) Say() say.Message { return say.Of(f.error) }
 
 func (f *failure) Unwrap() error { return f.error }
 
 func usage(hint, format string, values ...any) error {
-	return &failure{say.Errorf(format, values...), exitUsage, say.Text(hint)}
+	return &failure{say.Errorf(format, values...), exitUsage, say.NewMessage(hint)}
 }
 
 // rowsNotDone is how a command ends that did its work and has nothing more to say: the results tell the rest.
 type rowsNotDone int // the exit status
 
-func (rowsNotDone) Error() string { return say.Text("some rows were not done") }
+func (rowsNotDone) Error() string { return say.Mark("some rows were not done") }
 
-// notConfirmed is the error of a question that was not answered with yes.
-type notConfirmed struct{}
-
-func (notConfirmed) Error() string { return say.Text("not confirmed") }
+// errNotConfirmed is of a question that was not answered with yes.
+var errNotConfirmed = say.New("not confirmed")
 
 // ask asks on the terminal, and returns an error unless the answer is yes; nobody is what to say where nobody is there to
 // be asked.
-func (a *app) ask(question, nobody string) error {
-	if !terminal(a.stdin) || !terminal(a.stderr) {
-		return usage("give --yes to do it without being asked", "%w", errors.New(nobody))
+func (a *app) ask(question string, nobody error) error {
+	if !terminal(a.stdin) || !terminal(a.stderr.Writer) {
+		return usage("give --yes to do it without being asked", "%w", nobody)
 	}
 	fmt.Fprint(a.stderr, question, " [y/N] ")
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || !slices.Contains(yes, answer) {
-		return &failure{notConfirmed{}, exitInput, say.Text("nothing was done")}
+		return &failure{errNotConfirmed, exitInput, say.NewMessage("nothing was done")}
 	}
 	return nil
 }
@@ -127,7 +129,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	}()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	a := &app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, now: now, signals: signals{reloaded: make(chan struct{}, 1)}}
+	reader := language(args)
+	a := &app{ctx: ctx, Language: reader, stdin: stdin, stdout: say.Writer{Writer: stdout, Language: reader}, stderr: say.Writer{Writer: stderr, Language: reader}, now: now, signals: signals{reloaded: make(chan struct{}, 1)}}
 	done := make(chan struct{})
 	defer close(done)
 	defer a.watch(done, func(s syscall.Signal) {
@@ -135,37 +138,36 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 		cancel(interrupted{s})
 	})()
 
-	say.Use(language(args))
 	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, stderr), kong.Resolvers(environment{}),
-		kong.Description(description), kong.Help(printHelp), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Description(description), kong.Help(a.printHelp), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { panic(helped{}) }))
 	if err != nil {
 		panic(err)
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		err = &failure{err, exitUsage, say.Text("vbankbatch --help, or vbankbatch COMMAND --help")}
+		err = &failure{err, exitUsage, say.NewMessage("vbankbatch --help, or vbankbatch COMMAND --help")}
 	} else {
 		err = command.Run(a)
 	}
-	return exitStatus(err, stderr)
+	return exitStatus(err, a.stderr)
 }
 
 // exitStatus prints an error with its hint and returns its exit status.
-func exitStatus(err error, stderr io.Writer) int {
+func exitStatus(err error, stderr say.Writer) int {
 	status, hint := statusOf(err)
 	if _, told := errors.AsType[rowsNotDone](err); err == nil || told {
 		return status
 	}
-	say.Fprintf(stderr, "error: %v\n", err)
+	stderr.Printf("error: %v\n", err)
 	if hint != "" {
-		say.Fprintf(stderr, "hint: %s\n", hint)
+		stderr.Printf("hint: %s\n", hint)
 	}
 	return status
 }
 
 // statusOf turns how a command ended into an exit status, with what to do about it.
-func statusOf(err error) (status int, hint string) {
+func statusOf(err error) (status int, hint say.Message) {
 	if err == nil {
 		return exitDone, ""
 	}
@@ -173,7 +175,7 @@ func statusOf(err error) (status int, hint string) {
 		return int(rows), ""
 	}
 	if signal, ok := errors.AsType[interrupted](err); ok {
-		return exitSignal + int(signal.Signal), say.Text(again)
+		return exitSignal + int(signal.Signal), say.NewMessage(again)
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.exit, f.hint
@@ -182,30 +184,30 @@ func statusOf(err error) (status int, hint string) {
 		return statusOfJob(failed)
 	}
 	if file, ok := errors.AsType[*input.Error](err); ok {
-		return exitInput, file.Hint.String()
+		return exitInput, file.Hint
 	}
 	if ledger.Damaged(err) {
-		return exitStopped, say.Text("put a good copy of the ledger in its place, and the log beside it (-wal) out of the way, then run the same command again")
+		return exitStopped, say.NewMessage("put a good copy of the ledger in its place, and the log beside it (-wal) out of the way, then run the same command again")
 	}
-	return exitStopped, say.Text(again)
+	return exitStopped, say.NewMessage(again)
 }
 
 // statusOfJob does it for a failure of the job itself.
-func statusOfJob(err *job.Error) (status int, hint string) {
+func statusOfJob(err *job.Error) (status int, hint say.Message) {
 	switch err.Fault {
 	case job.Guarded:
-		return exitInput, say.Text("nothing was sent; vbankbatch check shows the rows")
+		return exitInput, say.NewMessage("nothing was sent; vbankbatch check shows the rows")
 	case job.OfRun:
-		return exitInput, say.Text("run it by its own name if that is meant")
+		return exitInput, say.NewMessage("run it by its own name if that is meant")
 	case job.NoPlace:
-		return exitUsage, say.Text("nothing was sent; name a place that can be written with --out")
+		return exitUsage, say.NewMessage("nothing was sent; name a place that can be written with --out")
 	case job.NotSalvaged:
-		return exitStopped, say.Sprintf("vbankbatch report --run %d --out FILE writes them to another place", err.Run)
+		return exitStopped, say.Messagef("vbankbatch report --run %d --out FILE writes them to another place", err.Run)
 	}
 	if _, ok := errors.AsType[*report.EncodingError](err); ok {
-		return exitStopped, say.Text("nothing is lost: vbankbatch report without --out-encoding writes the results")
+		return exitStopped, say.NewMessage("nothing is lost: vbankbatch report without --out-encoding writes the results")
 	}
-	return exitStopped, say.Sprintf("nothing is lost: vbankbatch report writes them again; if the file has changed, vbankbatch report --run %d", err.Run)
+	return exitStopped, say.Messagef("nothing is lost: vbankbatch report writes them again; if the file has changed, vbankbatch report --run %d", err.Run)
 }
 
 const again = "run the same command again to go on"

@@ -45,10 +45,10 @@ func chapters() []chapter {
 	}
 	sorted := func(means map[string]string) []string { return slices.Sorted(maps.Keys(means)) }
 	return []chapter{
-		{say.Text("What became of a row:"), batch.Statuses, batch.Meanings, batch.Whys, ""},
-		{say.Text("What was found in the file:"), sorted(found), found, more, input.WhyInvalid},
-		{say.Text("What the run found:"), sorted(batch.Codes), batch.Codes, batch.Whys, ""},
-		{say.Text("How a run ended, beside the codes above, in the summary's reason:"), sorted(report.Reasons), report.Reasons, nil, ""},
+		{say.Mark("What became of a row:"), batch.Statuses, batch.Meanings, batch.Whys, ""},
+		{say.Mark("What was found in the file:"), sorted(found), found, more, input.WhyInvalid},
+		{say.Mark("What the run found:"), sorted(batch.Codes), batch.Codes, batch.Whys, ""},
+		{say.Mark("How a run ended, beside the codes above, in the summary's reason:"), sorted(report.Reasons), report.Reasons, nil, ""},
 	}
 }
 
@@ -56,17 +56,17 @@ func (c *explainCommand) Run(a *app) error {
 	var out strings.Builder
 	if c.Code == "" {
 		for i, chapter := range chapters() {
-			fmt.Fprintf(&out, "%s%s\n", "\n"[:min(i, 1)], chapter.title)
+			fmt.Fprintf(&out, "%s%s\n", "\n"[:min(i, 1)], a.Text(chapter.title))
 			for _, code := range chapter.codes {
-				fmt.Fprintf(&out, "  %-22s  %s\n", code, say.Text(chapter.means[code]))
+				fmt.Fprintf(&out, "  %-22s  %s\n", code, a.Text(chapter.means[code]))
 			}
 		}
 	}
 	for i, code := range strings.FieldsFunc(c.Code, func(r rune) bool { return r == ';' || r == ' ' }) {
-		text, ok := explained(code)
+		text, ok := explained(a.Language, code)
 		if !ok {
 			near := strings.Join(closest(code), ", ")
-			return usage(say.Sprintf("vbankbatch explain lists all; the nearest are %s", near), "there is no status or code %q", code)
+			return &failure{say.Errorf("there is no status or code %q", code), exitUsage, say.Messagef("vbankbatch explain lists all; the nearest are %s", near)}
 		}
 		fmt.Fprintf(&out, "%s%s", "\n"[:min(i, 1)], text)
 	}
@@ -75,15 +75,15 @@ func (c *explainCommand) Run(a *app) error {
 }
 
 // explained is what there is to say of a status or code, in any case of its letters.
-func explained(name string) (text string, ok bool) {
+func explained(language say.Language, name string) (text string, ok bool) {
 	for _, chapter := range chapters() {
 		for _, code := range chapter.codes {
 			if !strings.EqualFold(code, name) {
 				continue
 			}
-			text = code + "\n" + wrapped(say.Text(chapter.means[code]))
+			text = code + "\n" + wrapped(language.Text(chapter.means[code]))
 			if more := cmp.Or(chapter.more[code], chapter.rest); more != "" {
-				text += "\n" + wrapped(say.Text(more))
+				text += "\n" + wrapped(language.Text(more))
 			}
 			return text, true
 		}

@@ -19,7 +19,7 @@ import (
 // TestExplain: every status and code is explained, in both languages, in lines that fit a terminal, and one name means one
 // thing in any case of its letters.
 func TestExplain(t *testing.T) {
-	defer say.Use(say.In())
+	t.Parallel()
 	all := explainable()
 	want := slices.Clone(batch.Statuses)
 	for code := range batch.Codes {
@@ -51,9 +51,9 @@ func TestExplain(t *testing.T) {
 			seen[folded] = true
 		}
 		texts := make(map[string]bool)
-		for _, language := range []string{say.English, say.Korean} {
+		for _, language := range []say.Language{say.English, say.Korean} {
 			var out, errs bytes.Buffer
-			if status := Main([]string{"explain", "--lang", language, strings.ToLower(code)}, nil, &out, &errs, time.Now); status != exitDone {
+			if status := Main([]string{"explain", "--lang", string(language), strings.ToLower(code)}, nil, &out, &errs, time.Now); status != exitDone {
 				t.Fatalf("%s: exit status %d, %s", code, status, &errs)
 			}
 			texts[out.String()] = true

@@ -37,7 +37,7 @@ import (
 
 // inbox runs the files of a folder, and tells how that ended where it was not by a file that was run.
 func (c *runCommand) inbox(a *app) error {
-	told, r := c.begun(), &folderRun{runCommand: c, worst: exitDone}
+	told, r := c.begun(a), &folderRun{runCommand: c, worst: exitDone}
 	err := r.run(a, &told)
 	if err == nil && r.worst != exitDone {
 		return rowsNotDone(r.worst)
@@ -83,7 +83,7 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 	case err != nil && a.ctx.Err() != nil:
 		return context.Cause(a.ctx)
 	case errors.Is(err, ledger.ErrLocked):
-		return &failure{say.Errorf("another run is busy with %s", c.File), exitLocked, say.Text("wait for it to end, here with --lock-wait 10m")}
+		return &failure{say.Errorf("another run is busy with %s", c.File), exitLocked, say.NewMessage("wait for it to end, here with --lock-wait 10m")}
 	case err != nil:
 		return usage("nothing was sent; the folder must be one that can be written", "%s: %w", c.File, err)
 	}
@@ -103,7 +103,7 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 	left, err := r.all(a)
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		if !c.Quiet {
-			fmt.Fprintln(a.stderr, say.Sprintf(left[name], say.Name(name)))
+			fmt.Fprintln(a.stderr, a.Sprintf(left[name], say.Name(name)))
 		}
 	}
 	return err
@@ -146,7 +146,7 @@ func (r *folderRun) all(a *app) (left map[string]string, err error) {
 			return left, context.Cause(a.ctx)
 		}
 		if !r.Quiet {
-			say.Fprintf(a.stderr, "file %d of %d: %s\n", i+1, len(files), say.Name(files[i].Path))
+			a.stderr.Printf("file %d of %d: %s\n", i+1, len(files), say.Name(files[i].Path))
 		}
 		taken, err := r.box.Take(a.ctx, &files[i])
 		if err == nil && taken {
@@ -171,9 +171,9 @@ func (r *folderRun) all(a *app) (left map[string]string, err error) {
 // nothing tells of an empty folder; monitoring wants to know that it was looked into.
 func (r *folderRun) nothing(a *app) error {
 	if !r.Quiet {
-		say.Fprintf(a.stderr, "nothing to run in %s\n", r.File)
+		a.stderr.Printf("nothing to run in %s\n", r.File)
 	}
-	told := r.begun()
+	told := r.begun(a)
 	told.API, told.Files.Metrics = r.merchant.url, r.Metrics
 	r.over(a, &told)
 	return r.tellEnd(told.Files, &told, new(report.Facts), nil)
@@ -193,7 +193,7 @@ func (r *folderRun) met(exit int) bool {
 func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	c := *r.runCommand
 	c.File, c.Out, c.id = file.Path, r.box.Results(), ""
-	out := job.Outcome{Run: c.begun()}
+	out := job.Outcome{Run: c.begun(a)}
 	ended := c.run(a, &out)
 	told, facts := &out.Run, &out.Facts
 	c.over(a, told)
@@ -270,10 +270,10 @@ func (r *folderRun) conclude(a *app, move *report.Move) error {
 		for i := range moved {
 			moved[i] = say.Name(moved[i])
 		}
-		say.Fprintf(a.stderr, "moved to %s: %s\n", say.Name(r.box.Folder(move)), strings.Join(moved, ", "))
+		a.stderr.Printf("moved to %s: %s\n", say.Name(r.box.Folder(move)), strings.Join(moved, ", "))
 	}
 	if move.Stays { // told with --quiet too: its rows look done, and some are not
-		fmt.Fprintln(a.stderr, say.Sprintf(report.LeftChanged, say.Name(string(move.Name))))
+		fmt.Fprintln(a.stderr, a.Sprintf(report.LeftChanged, say.Name(string(move.Name))))
 	}
 	if r.wants(move.Exit) {
 		r.pipe(a, strings.NewReader(move.Summary))
@@ -317,7 +317,7 @@ func (r *folderRun) sweep(a *app) (err error) {
 	defer func() { err = also(err, release()) }()
 	d.merchant = r.merchant
 	defer func() { err = also(err, d.disconnect()) }()
-	gone := job.Job{About: r.begun(), Settings: report.Settings{DoubtWait: r.DoubtWait}, Ledger: book, Connect: d.connect, Tell: d.show}
+	gone := job.Job{About: r.begun(a), Settings: report.Settings{DoubtWait: r.DoubtWait}, Ledger: book, Connect: d.connect, Tell: d.show}
 	r.swept, err = gone.Sweep(a.ctx)
 	tellSalvaged(a, r.swept)
 	return errors.Join(err, r.tellOfSalvaged(a, r.swept))
@@ -326,7 +326,7 @@ func (r *folderRun) sweep(a *app) (err error) {
 // tellOfSalvaged tells whom the flags name of runs that were salvaged: what they did not come to is not done.
 func (r *folderRun) tellOfSalvaged(a *app, runs []job.Salvaged) error {
 	for _, s := range runs {
-		told := r.begun()
+		told := r.begun(a)
 		told.API, told.ID, told.File, told.Started = r.merchant.url, s.ID, s.File, s.Started
 		told.Files = report.Files{Results: s.Path, Metrics: r.Metrics, Ledger: r.merchant.ledger}
 		ended := error(rowsNotDone(exitFailed))

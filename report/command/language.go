@@ -15,7 +15,7 @@ import (
 
 // language is the one that the arguments ask for, the environment, or the locale. It is needed before they are parsed, to
 // tell what is wrong with them.
-func language(args []string) string {
+func language(args []string) say.Language {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
 	}
@@ -24,15 +24,17 @@ func language(args []string) string {
 		if arg == "--lang" && i+1 < len(args) {
 			value, found = args[i+1], true
 		}
-		if found && (value == say.Korean || value == say.English) {
-			return value
+		if found && slices.Contains(languages, say.Language(value)) {
+			return say.Language(value)
 		}
 	}
-	if value := os.Getenv("VBANKBATCH_LANG"); value == say.Korean || value == say.English {
+	if value := say.Language(os.Getenv("VBANKBATCH_LANG")); slices.Contains(languages, value) {
 		return value
 	}
 	return say.Locale()
 }
+
+var languages = []say.Language{say.English, say.Korean}
 
 // filler stands behind each wide character of a help text while kong wraps it, so that it counts for two.
 const filler = '\uE000'
@@ -51,12 +53,12 @@ func filled(text string) string {
 // moreHelp is the last line of kong's help.
 const moreHelp = "Run \"%s <command> --help\" for more information on a command."
 
-// printHelp is kong's help in the language of the process.
-func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
-	if say.In() == say.English {
+// printHelp is kong's help in the reader's language.
+func (a *app) printHelp(options kong.HelpOptions, ctx *kong.Context) error {
+	if a.Language == say.English {
 		return kong.DefaultHelpPrinter(options, ctx)
 	}
-	translate(ctx.Model.Node)
+	a.translate(ctx.Model.Node)
 	stdout, text := ctx.Stdout, new(bytes.Buffer)
 	ctx.Stdout = text
 	err := kong.DefaultHelpPrinter(options, ctx)
@@ -65,9 +67,9 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 		return err
 	}
 	name := ctx.Model.Name
-	words := []string{string(filler), "", "Usage: " + name, say.Sprintf("Usage: %s", name), fmt.Sprintf(moreHelp, name), say.Sprintf(moreHelp, name)}
+	words := []string{string(filler), "", "Usage: " + name, a.Sprintf("Usage: %s", name), fmt.Sprintf(moreHelp, name), a.Sprintf(moreHelp, name)}
 	for _, heading := range []string{say.Mark("Arguments:"), say.Mark("Flags:"), say.Mark("Commands:")} {
-		words = append(words, "\n"+heading+"\n", "\n"+say.Text(heading)+"\n")
+		words = append(words, "\n"+heading+"\n", "\n"+a.Text(heading)+"\n")
 	}
 	_, err = strings.NewReplacer(words...).WriteString(stdout, text.String())
 	return err
@@ -76,20 +78,19 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 // The help of --help, which is kong's.
 var _ = say.Mark("Show context-sensitive help.")
 
-// translate puts the help of a command, its flags and the commands below it into the language of the process, to be wrapped
-// by kong.
-func translate(n *kong.Node) {
-	n.Help, n.Detail = filled(say.Text(n.Help)), filled(say.Text(n.Detail))
+// translate puts the help of a command, its flags and the commands below it into the reader's language, to be wrapped by kong.
+func (a *app) translate(n *kong.Node) {
+	n.Help, n.Detail = filled(a.Text(n.Help)), filled(a.Text(n.Detail))
 	for _, flag := range n.Flags {
-		flag.Help = filled(say.Text(flag.Help))
+		flag.Help = filled(a.Text(flag.Help))
 		if flag.Group != nil {
-			flag.Group.Title = say.Text(flag.Group.Title)
+			flag.Group.Title = a.Text(flag.Group.Title)
 		}
 	}
 	for _, argument := range n.Positional {
-		argument.Help = filled(say.Text(argument.Help))
+		argument.Help = filled(a.Text(argument.Help))
 	}
 	for _, child := range n.Children {
-		translate(child)
+		a.translate(child)
 	}
 }

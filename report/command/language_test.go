@@ -8,8 +8,9 @@ import (
 
 func TestLanguage(t *testing.T) {
 	for _, test := range []struct {
-		args                      []string
-		environment, locale, want string
+		args                []string
+		environment, locale string
+		want                say.Language
 	}{
 		{nil, "", "ko_KR.UTF-8", say.Korean},
 		{nil, "", "C", say.English},

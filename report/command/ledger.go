@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os/user"
 	"strings"
@@ -45,13 +43,13 @@ func (m *merchant) reader(a *app, all bool) (*ledger.Reader, error) {
 	case err != nil:
 		return nil, usage("--ledger names another", "the ledger: %w", err)
 	case !book.Known():
-		say.Fprintf(a.stderr, "hint: %s\n", say.Text("the ledger has no orders of this API address and key"))
+		a.stderr.Printf("hint: %s\n", say.NewMessage("the ledger has no orders of this API address and key"))
 	}
 	return book, nil
 }
 
 // read opens the ledger and has what it says printed.
-func (f *merchantFlags) read(a *app, all bool, print func(io.Writer, *ledger.Reader) error) error {
+func (f *merchantFlags) read(a *app, all bool, print func(say.Writer, *ledger.Reader) error) error {
 	m, err := f.find(a.ctx)
 	if err != nil {
 		return err
@@ -62,7 +60,7 @@ func (f *merchantFlags) read(a *app, all bool, print func(io.Writer, *ledger.Rea
 	}
 	defer book.Close() // it has only read
 	out := bufio.NewWriter(a.stdout)
-	err = print(out, book)
+	err = print(a.stdout.To(out), book)
 	return cmp.Or(err, out.Flush())
 }
 
@@ -84,7 +82,7 @@ func (c *ledgerListCommand) Run(a *app) error {
 			return usage("", "--since: %w", err)
 		}
 	}
-	return c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+	return c.read(a, false, func(w say.Writer, book *ledger.Reader) error {
 		return report.LedgerList(a.ctx, w, book, filter, c.Format, c.ShowAccounts)
 	})
 }
@@ -97,11 +95,11 @@ type ledgerShowCommand struct {
 }
 
 func (c *ledgerShowCommand) Run(a *app) error {
-	err := c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+	err := c.read(a, false, func(w say.Writer, book *ledger.Reader) error {
 		return report.LedgerOrder(a.ctx, w, book, ledger.Order{Tier: c.Tier, MerchantUID: c.Order}, c.Format)
 	})
 	if unknown, ok := errors.AsType[*ledger.UnknownOrderError](err); ok {
-		return &failure{unknown, exitInput, say.Text("--tier, --ledger, --api-url or the key may be others")}
+		return &failure{unknown, exitInput, say.NewMessage("--tier, --ledger, --api-url or the key may be others")}
 	}
 	return err
 }
@@ -113,7 +111,7 @@ type ledgerExportCommand struct {
 }
 
 func (c *ledgerExportCommand) Run(a *app) error {
-	return c.read(a, c.All, func(w io.Writer, book *ledger.Reader) error { return report.LedgerExport(a.ctx, w, book, c.Format) })
+	return c.read(a, c.All, func(w say.Writer, book *ledger.Reader) error { return report.LedgerExport(a.ctx, w, book, c.Format) })
 }
 
 type ledgerStatsCommand struct {
@@ -122,7 +120,7 @@ type ledgerStatsCommand struct {
 }
 
 func (c *ledgerStatsCommand) Run(a *app) error {
-	return c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+	return c.read(a, false, func(w say.Writer, book *ledger.Reader) error {
 		return report.LedgerStats(a.ctx, w, book, c.Format, a.now())
 	})
 }
@@ -178,12 +176,12 @@ func (c *ledgerSettleCommand) Run(a *app) (err error) {
 		return settleFailure(err)
 	}
 	if !c.Yes {
-		say.Fprintf(a.stderr, "%s: %d won, %s %s: %s\n", say.Name(c.Order), entry.Amount, entry.Status, entry.ErrorCode, entry.ErrorMessage)
-		question := say.Text("record that it has no account, and may be issued again?")
+		a.stderr.Printf("%s: %d won, %s %s: %s\n", say.Name(c.Order), entry.Amount, entry.Status, entry.ErrorCode, entry.ErrorMessage)
+		question := a.Text("record that it has no account, and may be issued again?")
 		if c.Account != "" {
-			question = say.Sprintf("record that its account is %s?", c.Account)
+			question = a.Sprintf("record that its account is %s?", c.Account)
 		}
-		if err := a.ask(question, say.Text("there is no terminal to ask on")); err != nil {
+		if err := a.ask(question, say.New("there is no terminal to ask on")); err != nil {
 			return err
 		}
 	}
@@ -196,7 +194,7 @@ func (c *ledgerSettleCommand) Run(a *app) (err error) {
 	if err != nil {
 		return settleFailure(err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\n", settled.MerchantUID, settled.Status, settled.ImpUID, settled.ErrorMessage)
+	_, err = a.stdout.Printf("%s\t%s\t%s\t%s\n", settled.MerchantUID, settled.Status, settled.ImpUID, settled.ErrorMessage)
 	return err
 }
 
@@ -204,13 +202,13 @@ func (c *ledgerSettleCommand) Run(a *app) (err error) {
 func settleFailure(err error) error {
 	switch fault, ok := errors.AsType[*client.Error](err); {
 	case ok:
-		return cmp.Or(batch.EndsRun(fault), error(&failure{err, exitStopped, say.Text("nothing was recorded")}))
+		return cmp.Or(batch.EndsRun(fault), error(&failure{err, exitStopped, say.NewMessage("nothing was recorded")}))
 	case ledger.Damaged(err):
 		return err
 	case errors.Is(err, batch.ErrSettled):
-		return &failure{err, exitInput, say.Text("vbankbatch ledger show ORDER tells what it knows; --tier, --ledger, --api-url or the key may be others")}
+		return &failure{err, exitInput, say.NewMessage("vbankbatch ledger show ORDER tells what it knows; --tier, --ledger, --api-url or the key may be others")}
 	}
-	return &failure{err, exitInput, say.Text("nothing was recorded; revoke accounts that must not be paid into by rows with their imp_uid first")}
+	return &failure{err, exitInput, say.NewMessage("nothing was recorded; revoke accounts that must not be paid into by rows with their imp_uid first")}
 }
 
 type ledgerPurgeCommand struct {
@@ -234,7 +232,7 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 		return err
 	}
 	if c.DryRun || !c.Yes {
-		err := c.read(a, false, func(w io.Writer, book *ledger.Reader) error {
+		err := c.read(a, false, func(w say.Writer, book *ledger.Reader) error {
 			p, err := book.Purgeable(a.ctx, before, a.now())
 			if err == nil {
 				report.PrintPurge(w, p, before, false)
@@ -244,7 +242,7 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 		if err != nil || c.DryRun {
 			return err
 		}
-		if err := a.ask(say.Text("take these out of the ledger, for good?"), say.Text("there is no terminal to ask whether to take them out")); err != nil {
+		if err := a.ask(a.Text("take these out of the ledger, for good?"), say.New("there is no terminal to ask whether to take them out")); err != nil {
 			return err
 		}
 	}
@@ -258,7 +256,7 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 		return err
 	}
 	if err != nil {
-		return &failure{err, exitStopped, say.Text("the same command again goes on")}
+		return &failure{err, exitStopped, say.NewMessage("the same command again goes on")}
 	}
 	report.PrintPurge(a.stdout, p, before, true)
 	return nil

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -177,7 +176,7 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 	}
 	unlock, err = ledger.Lock(ctx, m.ledger, f.LockWait)
 	if errors.Is(err, ledger.ErrLocked) {
-		return nil, &failure{fmt.Errorf("%w: %s", err, m.ledger), exitLocked, say.Text("wait for it to end, here with --lock-wait 10m")}
+		return nil, &failure{say.Errorf("%w: %s", err, m.ledger), exitLocked, say.NewMessage("wait for it to end, here with --lock-wait 10m")}
 	}
 	if err == nil {
 		if err = ledger.Upgrade(ctx, m.ledger); err != nil {
@@ -233,7 +232,7 @@ func (m *merchant) connect(a *app, f *requestFlags, perSecond float64, log *slog
 		if a.ctx.Err() != nil {
 			return nil, close, context.Cause(a.ctx)
 		}
-		return nil, close, &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, say.Text("nothing was sent")}
+		return nil, close, &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, say.NewMessage("nothing was sent")}
 	}
 	if off := api.ServerTime().Sub(a.now()).Round(time.Second); off.Abs() > wrongClock {
 		log.Warn("this machine's clock differs from the API's; due dates such as +7d go by this machine's", "by", off)

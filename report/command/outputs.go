@@ -40,12 +40,12 @@ type notifyFlags struct {
 // paths are all the files that are written.
 func (f *outputFlags) paths(out string) []string {
 	files := f.files(out, "")
-	paths := append(report.Paths(out, f.form()), files.Summary, files.Page, f.Metrics)
+	paths := append(report.Paths(out, report.Options{Excel: f.Excel}), files.Summary, files.Page, f.Metrics)
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
-func (f *outputFlags) form() report.Options {
-	return report.Options{Excel: f.Excel, Encoding: f.OutEncoding}
+func (f *outputFlags) form(language say.Language) report.Options {
+	return report.Options{Excel: f.Excel, Encoding: f.OutEncoding, Language: language}
 }
 
 func (f *outputFlags) files(out, ledger string) report.Files {
@@ -83,7 +83,7 @@ func ends(run *report.Run, err error) {
 	run.Exit, _ = statusOf(err)
 	run.Reason = report.Reason(run.Exit, err)
 	if _, rows := errors.AsType[rowsNotDone](err); err != nil && !rows {
-		run.Error = err.Error()
+		run.Error = err
 	}
 }
 
@@ -92,9 +92,9 @@ func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.F
 	if err == nil {
 		return nil
 	}
-	hint := ""
+	hint := say.Message("")
 	if run.ID != 0 {
-		hint = say.Text("the results are not touched by this; vbankbatch report writes these files again, unless the input has changed")
+		hint = say.NewMessage("the results are not touched by this; vbankbatch report writes these files again, unless the input has changed")
 	}
 	return &failure{err, exitStopped, hint}
 }
@@ -104,13 +104,13 @@ func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.F
 // which names them.
 func printFiles(a *app, files report.Files, facts *report.Facts, failed string, n int, again, moves bool) {
 	if !moves {
-		say.Fprintf(a.stderr, "results: %s\n", files.Results)
+		a.stderr.Printf("results: %s\n", files.Results)
 	}
 	if n > 0 && !moves {
-		say.Fprintf(a.stderr, "not done or unknown, %s: %s\n", report.Count(n, "1 row", "%s rows"), failed)
+		a.stderr.Printf("not done or unknown, %s: %s\n", report.Count(a.Language, n, "1 row", "%s rows"), failed)
 	}
 	if files.Page != "" && !moves {
-		say.Fprintf(a.stderr, "page: %s\n", files.Page)
+		a.stderr.Printf("page: %s\n", files.Page)
 	}
 	unknown, notSent := say.Mark("next: the same command again finds out what became of the unknown rows; issue nothing for them by other means before that"),
 		say.Mark("next: the same command again sends what was not sent")
@@ -127,7 +127,7 @@ func printFiles(a *app, files report.Files, facts *report.Facts, failed string, 
 		{say.Mark("next: mend the rows in the .failed.csv, and run that"), min(n, facts.Failed()-facts.Statuses[batch.NotSent])},
 	} {
 		if status.rows > 0 {
-			fmt.Fprintln(a.stderr, say.Text(status.next))
+			fmt.Fprintln(a.stderr, a.Text(status.next))
 		}
 	}
 }
@@ -135,9 +135,9 @@ func printFiles(a *app, files report.Files, facts *report.Facts, failed string, 
 // tellSalvaged names the files, also with --quiet: nobody would look for them.
 func tellSalvaged(a *app, runs []job.Salvaged) {
 	for _, s := range runs {
-		say.Fprintf(a.stderr, "run %d was interrupted and its file has since changed or gone; its results were written from the ledger, without the file's own columns: %s\n", s.ID, say.Name(s.Path))
+		a.stderr.Printf("run %d was interrupted and its file has since changed or gone; its results were written from the ledger, without the file's own columns: %s\n", s.ID, say.Name(s.Path))
 		if n := s.Facts.Statuses[batch.Unknown]; n > 0 {
-			say.Fprintf(a.stderr, "  unknown: %s; vbankbatch reconcile finds out what became of them, then vbankbatch report --run %d writes the results again\n", report.Count(n, "1 row", "%s rows"), s.ID)
+			a.stderr.Printf("  unknown: %s; vbankbatch reconcile finds out what became of them, then vbankbatch report --run %d writes the results again\n", report.Count(a.Language, n, "1 row", "%s rows"), s.ID)
 		}
 	}
 }
@@ -186,7 +186,7 @@ func (c *runCommand) notify(a *app, run *report.Run, facts *report.Facts) {
 	}
 	var summary bytes.Buffer
 	if err := report.EncodeFigures(&summary, run, facts); err != nil {
-		say.Fprintf(a.stderr, "warning: %v\n", err)
+		a.stderr.Printf("warning: %v\n", err)
 		return
 	}
 	c.pipe(a, &summary)
@@ -204,7 +204,7 @@ func (f *notifyFlags) tell(a *app, summary io.Reader, secrets []string, wait tim
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), wait)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-c", f.NotifyCmd)
-	command.Stdin, command.Stdout, command.Stderr = summary, a.stderr, a.stderr
+	command.Stdin, command.Stdout, command.Stderr = summary, a.stderr.Writer, a.stderr.Writer
 	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains(secrets, name)
@@ -216,6 +216,6 @@ func (f *notifyFlags) tell(a *app, summary io.Reader, secrets []string, wait tim
 		err = say.New("it took more than a minute, and was ended")
 	}
 	if err != nil {
-		say.Fprintf(a.stderr, "warning: %v\n", fmt.Errorf("--notify-cmd: %w", err))
+		a.stderr.Printf("warning: %v\n", say.Errorf("--notify-cmd: %w", err))
 	}
 }

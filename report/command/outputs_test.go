@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
 // TestNotifyTakesTooLong has a command start another one, which holds on to standard error as long as it lives.
@@ -18,7 +20,7 @@ func TestNotifyTakesTooLong(t *testing.T) {
 	}
 	defer r.Close()
 	f := &notifyFlags{NotifyCmd: "sleep 600 & wait"}
-	f.tell(&app{ctx: t.Context(), stderr: w}, strings.NewReader("{}"), nil, 100*time.Millisecond)
+	f.tell(&app{ctx: t.Context(), stderr: say.Writer{Writer: w}}, strings.NewReader("{}"), nil, 100*time.Millisecond)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}

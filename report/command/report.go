@@ -42,7 +42,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if c.OfRun != 0 {
 		return c.ofRun(a)
 	}
-	told := &report.Run{Command: "report"}
+	told := &report.Run{Language: a.Language, Command: "report"}
 	m, err := place(a.ctx, c.File, c.Profile, &c.merchantFlags, &c.outputFlags, told)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	results, err := report.Create(told.Files.Results, a.stdout, c.form())
+	results, err := report.Create(told.Files.Results, a.stdout, c.form(a.Language))
 	if err != nil {
 		return usage("", "the results: %w", err)
 	}
@@ -101,16 +101,16 @@ func (c *reportCommand) Run(a *app) (err error) {
 }
 
 // otherRun says where to look for the results of a file whose bytes the ledger does not know.
-func (c *reportCommand) otherRun(a *app, book *ledger.Ledger, file *input.File) string {
+func (c *reportCommand) otherRun(a *app, book *ledger.Ledger, file *input.File) say.Message {
 	runs, err := book.Runs(a.ctx, false)
 	if err == nil {
 		for _, run := range runs {
 			if run.File != "" && run.File != "-" && (run.File == file.Place || filepath.Base(run.File) == filepath.Base(file.Place)) {
-				return say.Sprintf("a file of that name with other bytes was run %d, whose results vbankbatch report --run %d writes from the ledger", run.ID, run.ID)
+				return say.Messagef("a file of that name with other bytes was run %d, whose results vbankbatch report --run %d writes from the ledger", run.ID, run.ID)
 			}
 		}
 	}
-	return say.Text("the file may have changed since, or the run had another --ledger, --api-url or key")
+	return say.NewMessage("the file may have changed since, or the run had another --ledger, --api-url or key")
 }
 
 // ofRun writes the results of a run without its file.
@@ -136,10 +136,10 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 	}
 	at := slices.IndexFunc(runs, func(run ledger.Run) bool { return run.ID == c.OfRun })
 	if at < 0 {
-		return &failure{say.Errorf("%s holds no run %d", m.ledger, c.OfRun), exitInput, say.Text("vbankbatch ledger stats lists the runs; --ledger, --api-url or the key may be others")}
+		return &failure{say.Errorf("%s holds no run %d", m.ledger, c.OfRun), exitInput, say.NewMessage("vbankbatch ledger stats lists the runs; --ledger, --api-url or the key may be others")}
 	}
 	if runs[at].Digest == "" {
-		return &failure{say.Errorf("run %d was purged from the ledger", c.OfRun), exitInput, say.Text("vbankbatch ledger list --run tells what is left of it")}
+		return &failure{say.Errorf("run %d was purged from the ledger", c.OfRun), exitInput, say.NewMessage("vbankbatch ledger list --run tells what is left of it")}
 	}
 	path := c.Out
 	if path == "" {
@@ -149,7 +149,7 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 		}
 		path = report.OfRun(report.Default(name), c.OfRun)
 	}
-	form := c.form()
+	form := c.form(a.Language)
 	form.Alone = true
 	if err := distinct([]string{"", c.Profile}, m.books(), report.Paths(path, form)); err != nil {
 		return err
@@ -160,22 +160,22 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 	case ledger.Damaged(err):
 		return err
 	case err != nil:
-		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, say.Text("nothing is lost: the same command writes them again")}
+		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, say.NewMessage("nothing is lost: the same command writes them again")}
 	}
 	if !c.Quiet {
 		printRun(a, runs[at])
 		facts.Print(a.stderr, nil)
 		if runs[at].Finished.IsZero() {
-			fmt.Fprintln(a.stderr, say.Text("the run did not reach its end; rows that it did not get to are missing"))
+			fmt.Fprintln(a.stderr, a.Text("the run did not reach its end; rows that it did not get to are missing"))
 		}
-		say.Fprintf(a.stderr, "results: %s\n", path)
+		a.stderr.Printf("results: %s\n", path)
 	}
 	return outcome(&facts.Summary)
 }
 
 // printRun tells which run is reported.
 func printRun(a *app, run ledger.Run) {
-	say.Fprintf(a.stderr, "run of %s\n", report.Clock(run.Started))
+	a.stderr.Printf("run of %s\n", report.Clock(run.Started))
 }
 
 type reconcileCommand struct {
@@ -216,13 +216,13 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 		if s.Status == batch.Unknown {
 			unknown++
 		}
-		fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\n", s.Order.MerchantUID, s.Status, s.Order.ImpUID, s.Note)
+		a.stdout.Printf("%s\t%s\t%s\t%s\n", s.Order.MerchantUID, s.Status, s.Order.ImpUID, s.Note)
 	})
 	if err != nil {
 		return err
 	}
 	if !c.Quiet {
-		say.Fprintf(a.stderr, "%d orders were in doubt, %d still are\n", settled, unknown)
+		a.stderr.Printf("%d orders were in doubt, %d still are\n", settled, unknown)
 	}
 	if unknown > 0 {
 		return rowsNotDone(exitUnknown)

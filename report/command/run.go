@@ -55,15 +55,15 @@ func (c *runCommand) Run(a *app) error {
 	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
 		return c.inbox(a)
 	}
-	out := &job.Outcome{Run: c.begun()}
+	out := &job.Outcome{Run: c.begun(a)}
 	ended := c.run(a, out)
 	c.over(a, &out.Run)
 	return c.end(a, &out.Run, &out.Facts, ended)
 }
 
 // begun is what can be told of a run at its start.
-func (c *runCommand) begun() report.Run {
-	return report.Run{Command: "run", File: c.File, LogID: c.logID(), Started: time.Now()}
+func (c *runCommand) begun(a *app) report.Run {
+	return report.Run{Language: a.Language, Command: "run", File: c.File, LogID: c.logID(), Started: time.Now()}
 }
 
 // run does the job of one file: what is wrong with the flags is refused first, then the ledger's lock is taken, then the job
@@ -139,7 +139,7 @@ func (d *driver) job(told report.Run, book *ledger.Ledger) (*job.Job, error) {
 	}
 	settings := report.Settings{Rate: d.perSecond, Workers: d.Workers, Timeout: d.Timeout, DoubtWait: d.DoubtWait, RemoteCheck: d.RemoteCheck,
 		MaxFailures: d.MaxFailures, Guards: d.Guards}
-	j := &job.Job{About: told, Settings: settings, Stdin: d.a.stdin, MaxInput: most, Until: d.Until, Audit: d.Audit, Form: d.form(), Stdout: d.a.stdout,
+	j := &job.Job{About: told, Settings: settings, Stdin: d.a.stdin, MaxInput: most, Until: d.Until, Audit: d.Audit, Form: d.form(d.a.Language), Stdout: d.a.stdout,
 		Inbox: d.inInbox, Ledger: book, Connect: d.connect, Confirm: d.confirm, Tell: d.show}
 	j.Opened = func() (err error) {
 		if j.Options, err = d.options(d.kept, d.a.now()); err != nil {
@@ -165,29 +165,29 @@ func (d *driver) connect() (_ *client.Client, err error) {
 func (d *driver) show(e job.Event) {
 	switch e.Step {
 	case job.Checking:
-		d.a.tell(func() string { return say.Sprintf("checking %s", say.Name(d.File)) })
+		d.a.tell(func() string { return d.a.Sprintf("checking %s", say.Name(d.File)) })
 	case job.Planned:
 		if !d.Quiet {
 			report.PrintPlan(d.a.stderr, e.Plan)
 		}
 	case job.Interrupted:
-		say.Fprintf(d.a.stderr, "run %d over standard input was interrupted; the same input goes on with it, vbankbatch report --run %d writes what it did\n", e.Run.ID, e.Run.ID)
+		d.a.stderr.Printf("run %d over standard input was interrupted; the same input goes on with it, vbankbatch report --run %d writes what it did\n", e.Run.ID, e.Run.ID)
 	case job.Asking:
-		status := say.Sprintf("asking about the orders in doubt of run %d, which was interrupted", e.Run.ID)
+		status := d.a.Sprintf("asking about the orders in doubt of run %d, which was interrupted", e.Run.ID)
 		d.a.tell(func() string { return status })
 		if !d.Quiet {
 			fmt.Fprintln(d.a.stderr, status)
 		}
 	case job.Running:
 		running := time.Now()
-		d.a.tell(func() string { return report.Status(e.Plan.Rows, e.Counts, running, d.api.Requests()) })
+		d.a.tell(func() string { return report.Status(d.a.Language, e.Plan.Rows, e.Counts, running, d.api.Requests()) })
 		if d.Profile != "" {
 			d.a.onReload(func() { d.reload(d.a, d.api) })
 		}
-		d.progress = report.ShowProgress(d.a.stderr, d.mode(d.a.stderr), e.Plan.Rows, e.Counts)
+		d.progress = report.ShowProgress(d.a.stderr, d.mode(d.a.stderr.Writer), e.Plan.Rows, e.Counts)
 	case job.Writing:
 		d.progress.Stop()
-		d.a.tell(func() string { return say.Text("writing the results") })
+		d.a.tell(func() string { return d.a.Text("writing the results") })
 		if e.Run.ID != 0 {
 			d.log.Info("the ledger's run", "number", e.Run.ID, "continued", e.Run.Continued)
 		}
@@ -207,7 +207,7 @@ func (d *driver) printEnd(out *job.Outcome) {
 		}
 	}
 	if out.Unsalvaged != nil {
-		say.Fprintf(d.a.stderr, "warning: %v\n", out.Unsalvaged)
+		d.a.stderr.Printf("warning: %v\n", out.Unsalvaged)
 	}
 	tellSalvaged(d.a, out.Salvaged)
 }
@@ -221,34 +221,37 @@ func (c *runCommand) reload(a *app, api *client.Client) {
 	}
 	switch {
 	case err != nil:
-		say.Fprintf(a.stderr, "the rate stays as it is: %v\n", err)
+		a.stderr.Printf("the rate stays as it is: %v\n", err)
 	case c.Rate != nil:
-		fmt.Fprintln(a.stderr, say.Text("the rate stays as it is: --rate goes before the profile"))
+		fmt.Fprintln(a.stderr, a.Text("the rate stays as it is: --rate goes before the profile"))
 	case perSecond == 0:
 		api.SetRate(perSecond)
-		fmt.Fprintln(a.stderr, say.Text("there is no limit to the rate now"))
+		fmt.Fprintln(a.stderr, a.Text("there is no limit to the rate now"))
 	default:
 		api.SetRate(perSecond)
-		say.Fprintf(a.stderr, "the rate is %v requests/s now\n", perSecond)
+		a.stderr.Printf("the rate is %v requests/s now\n", perSecond)
 	}
 }
 
 // distinct refuses to write over what is read, the ledger, or one file of the run with another.
 func distinct(read, ledger []string, written []string) error {
-	type file struct{ name, path string }
+	type file struct {
+		name say.Message
+		path string
+	}
 	var files []file
-	add := func(name string, paths ...string) {
+	add := func(name say.Message, paths ...string) {
 		for _, path := range paths {
 			if path != "" && path != "-" {
 				files = append(files, file{name, path})
 			}
 		}
 	}
-	add(say.Text("the input"), read[0])
-	add(say.Text("the profile"), read[1:]...)
-	add(say.Text("the ledger"), ledger...)
-	add(say.Text("the results"), written[0])
-	add(say.Text("what is written beside the results"), written[1:]...)
+	add(say.NewMessage("the input"), read[0])
+	add(say.NewMessage("the profile"), read[1:]...)
+	add(say.NewMessage("the ledger"), ledger...)
+	add(say.NewMessage("the results"), written[0])
+	add(say.NewMessage("what is written beside the results"), written[1:]...)
 	for i, a := range files {
 		for _, b := range files[:i] {
 			if !same(a.path, b.path) {
@@ -281,9 +284,9 @@ func (d *driver) confirm(plan *batch.Plan) error {
 	case d.Quiet && terminal(d.a.stdin):
 		return usage("give --yes to go without asking", "nobody would see the question that is asked before anything is sent")
 	case d.Revoke:
-		return d.a.ask(say.Sprintf("take these %d accounts back at %s?", plan.ToDo(), d.merchant.url), say.Text("there is no terminal to ask whether to take accounts back"))
+		return d.a.ask(d.a.Sprintf("take these %d accounts back at %s?", plan.ToDo(), d.merchant.url), say.New("there is no terminal to ask whether to take accounts back"))
 	case d.merchant.live() && terminal(d.a.stdin):
-		return d.a.ask(say.Sprintf("send these to %s?", d.merchant.url), say.Text("there is no terminal to ask whether to send"))
+		return d.a.ask(d.a.Sprintf("send these to %s?", d.merchant.url), say.New("there is no terminal to ask whether to send"))
 	}
 	return nil
 }

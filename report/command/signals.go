@@ -16,7 +16,10 @@ var endingSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 // interrupted is the cause of a context that a signal ended.
 type interrupted struct{ syscall.Signal }
 
-func (i interrupted) Error() string { return say.Sprintf("stopped by %s", i.Signal) }
+func (i interrupted) Error() string { return i.Say().String() }
+
+// Say tells which signal it was.
+func (i interrupted) Say() say.Message { return say.Messagef("stopped by %s", i.Signal.String()) }
 
 // signals is what a command does on those that do not end it.
 type signals struct {
@@ -113,9 +116,9 @@ func (a *app) answer(asked <-chan os.Signal, done <-chan struct{}) {
 			status := a.status
 			a.mu.Unlock()
 			if status != nil {
-				say.Fprintf(a.stderr, "status: %s\n", status())
+				a.stderr.Printf("status: %s\n", status())
 			} else {
-				fmt.Fprintln(a.stderr, say.Text("status: nothing to tell yet"))
+				fmt.Fprintln(a.stderr, a.Text("status: nothing to tell yet"))
 			}
 		case <-a.reloaded:
 			a.mu.Lock()

@@ -22,7 +22,7 @@ func WriteResults(ctx context.Context, plan *batch.Plan, book *ledger.Ledger, ru
 	err := write(plan, results, facts, func(do doRow) error { return batch.Results(ctx, plan, book, run, do) })
 	if _, unreadable := errors.AsType[*input.Error](err); unreadable && path != "-" {
 		instead := report.OfRun(path, run)
-		if failed := FromLedger(ctx, book, run, instead, nil, report.Options{}, facts); failed == nil {
+		if failed := FromLedger(ctx, book, run, instead, nil, report.Options{Language: results.Language}, facts); failed == nil {
 			return &Error{NotWritten, run, say.Errorf("the results could not be written from the file: %w; from the ledger, without the file's own columns, they are in %s", err, instead)}
 		}
 	}

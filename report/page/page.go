@@ -48,7 +48,7 @@ func Write(path string, run *report.Run, facts *report.Facts, options Options) e
 
 // page is what the template shows: texts in the page's language, ready to be read.
 type page struct {
-	Lang                               string
+	Lang                               say.Language
 	Policy                             string
 	Style                              template.CSS
 	File, Started, Ended, Took         string
@@ -96,8 +96,8 @@ type endpoint struct {
 }
 
 func newPage(run *report.Run, facts *report.Facts, options Options) *page {
-	p := &page{Lang: say.In(), Policy: policy, Style: template.CSS(style),
-		File: report.Clip(report.FileName(run.Plan).String()), Started: report.Clock(run.Started), Ended: report.Clock(run.Ended),
+	p := &page{Lang: run.Language, Policy: policy, Style: template.CSS(style),
+		File: report.Clip(report.FileName(run.Plan).In(run.Language)), Started: report.Clock(run.Started), Ended: report.Clock(run.Ended),
 		Sandbox: run.API == "sandbox" || client.Loopback(run.API), Continued: run.Continued, Again: run.Command == "report", Masked: !options.ShowAccounts,
 		Failed: report.Thousands(int64(facts.Failed())), Unknown: report.Thousands(int64(facts.Statuses[batch.Unknown])),
 		Digest: run.Plan.Digest(), Encoding: run.Plan.Layout.Encoding, HeaderLine: run.Plan.Layout.HeaderLine, Mapping: run.Plan.Mapping,
@@ -192,10 +192,10 @@ func (p *page) name(n *report.Named) string {
 
 func (p *page) reasons(facts *report.Facts) {
 	for _, r := range facts.Reasons() {
-		shown := reason{Code: r.Code, Sentence: report.Sentence(r.Code), Rows: report.Thousands(r.Rows), Others: rest(r.Rows, len(r.First))}
+		shown := reason{Code: r.Code, Sentence: report.Sentence(p.Lang, r.Code), Rows: report.Thousands(r.Rows), Others: rest(r.Rows, len(r.First))}
 		for _, row := range r.First {
 			if report.IsSentence(r.Code, row.Message) {
-				row.Message = "" // it stands above, whatever the language of the run was
+				row.Message = "" // it stands above
 			}
 			shown.First = append(shown.First, p.row(row))
 		}
@@ -204,7 +204,7 @@ func (p *page) reasons(facts *report.Facts) {
 }
 
 func (p *page) row(r report.Row) row {
-	row := row{Line: r.Line, Status: p.T("status " + r.Status), Order: r.MerchantUID, Won: report.Thousands(r.Amount), Message: r.Message, Bank: r.Bank}
+	row := row{Line: r.Line, Status: p.T("status " + r.Status), Order: r.MerchantUID, Won: report.Thousands(r.Amount), Message: report.Clip(r.Message.In(p.Lang)), Bank: r.Bank}
 	if r.Due != 0 {
 		row.Due = input.FormatDue(r.Due)
 	}

@@ -80,20 +80,13 @@ func pageOf(t *testing.T, run *report.Run, facts *report.Facts, options Options)
 	return path, string(text)
 }
 
-// speak sets the language until the test is over.
-func speak(t *testing.T, language string) {
-	t.Helper()
-	say.Use(language)
-	t.Cleanup(func() { say.Use(say.English) })
-}
-
 func TestPage(t *testing.T) {
 	run, facts, numbers := ran()
-	for lang, want := range map[string][]string{
+	for lang, want := range map[say.Language][]string{
 		say.Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "발급된 계좌", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "2,370,000", "***4550", "한**"},
 		say.English: {`<html lang="en">`, "Rows to look at", "rows: 33", "Accounts issued", "13 others stand in the results.", "국민은행 004", "2,370,000", "***4550", "한**"},
 	} {
-		speak(t, lang)
+		run.Language = lang
 		_, text := pageOf(t, run, facts, Options{})
 		for _, part := range want {
 			if !strings.Contains(text, part) {
@@ -229,7 +222,7 @@ func TestPageInABrowser(t *testing.T) {
 		t.Skip("SKIPPED: there is no Chromium here to open the page in")
 	}
 	run, facts, _ := ran()
-	speak(t, say.Korean)
+	run.Language = say.Korean
 	page, _ := pageOf(t, run, facts, Options{})
 	control := filepath.Join(t.TempDir(), "control.html")
 	bad := `<!doctype html><meta http-equiv="Content-Security-Policy" content="script-src 'none'"><script>a()</script><img src="http://h.invalid/">`
