@@ -129,6 +129,7 @@ func schema(t *testing.T) *jsonschema.Schema {
 }
 
 func TestFigures(t *testing.T) {
+	t.Parallel()
 	run, facts, numbers := ran(t)
 	path := filepath.Join(t.TempDir(), "orders.summary.json")
 	if err := WriteFigures(path, run, facts); err != nil {
@@ -201,6 +202,7 @@ func TestFigures(t *testing.T) {
 
 // TestFiguresOfARefusedRun holds what is piped to --notify-cmd to the schema too.
 func TestFiguresOfARefusedRun(t *testing.T) {
+	t.Parallel()
 	var text bytes.Buffer
 	refused := &Run{Command: "run", File: "in/orders.csv", Started: time.Now(), Ended: time.Now(), Exit: 3, Reason: ReasonFailed, Error: errors.New("in/orders.csv: is empty")}
 	if err := EncodeFigures(&text, refused, new(Facts)); err != nil {
@@ -222,6 +224,7 @@ func TestFiguresOfARefusedRun(t *testing.T) {
 // TestSchemaAndFiguresAgree finds a property that the schema has and the summary of a whole run has not, and sees that the
 // schema refuses what is wrong.
 func TestSchemaAndFiguresAgree(t *testing.T) {
+	t.Parallel()
 	run, facts, _ := ran(t)
 	run.Plan.Options.Key, run.Plan.Options.DueYear, run.Plan.Options.Revoke = "{동}-{호}", 2026, true
 	run.Plan.Options.Where = []input.Where{{Header: "주문자명", Value: "홍길동"}}
@@ -282,6 +285,7 @@ type properties struct {
 }
 
 func TestReason(t *testing.T) {
+	t.Parallel()
 	stop := fmt.Errorf("run: %w", &batch.StopError{Code: batch.CodeTooManyFailures})
 	for _, c := range []struct {
 		exit  int
@@ -297,6 +301,7 @@ func TestReason(t *testing.T) {
 
 // TestFactsAreBounded adds many rows that have nothing in common.
 func TestFactsAreBounded(t *testing.T) {
+	t.Parallel()
 	var f Facts
 	const rows = 5000
 	for i := range int64(rows) {
@@ -319,6 +324,7 @@ func TestFactsAreBounded(t *testing.T) {
 }
 
 func TestClip(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"ORDER 1": "ORDER 1", "A\u202e321": "A\uFFFD321", "a\nb\u00a0c": "a b c", "zero\u200bwidth": "zero\uFFFDwidth", "한글 café ₩": "한글 café ₩"} {
 		if got := Clip(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
@@ -328,6 +334,7 @@ func TestClip(t *testing.T) {
 
 // TestReplaceLeavesTheOld has a write fail half-way, as on a full disk.
 func TestReplaceLeavesTheOld(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "orders.summary.json")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {

@@ -105,6 +105,7 @@ func read(t testing.TB, path string) string {
 }
 
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	p, rows := plan(t, "testdata/orders.csv", input.Options{})
 	dir := t.TempDir()
 	paths := Paths(filepath.Join(dir, "orders.results.csv"), Options{Excel: true})
@@ -132,6 +133,7 @@ func TestGolden(t *testing.T) {
 
 // TestReadBack feeds each of the files to the reader: it asks for what the input asks for.
 func TestReadBack(t *testing.T) {
+	t.Parallel()
 	p, rows := plan(t, "testdata/orders.csv", input.Options{})
 	paths := Paths(filepath.Join(t.TempDir(), "orders.results.csv"), Options{Excel: true})
 	results := outcomes(rows, batch.Issued)
@@ -168,6 +170,7 @@ func TestReadBack(t *testing.T) {
 // TestFailedIsReadAsItsInput: the rows that failed mean what they meant, whatever columns their file already had, and
 // again when they fail once more.
 func TestFailedIsReadAsItsInput(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"orders":                    "order_id,amount,bank,due\n0042,1000,004,2099-12-31\n",
 		"updates":                   "imp_uid,amount,status\nimp_1,1000,paid\n",
@@ -225,6 +228,7 @@ func TestFailedIsReadAsItsInput(t *testing.T) {
 // TestNothingRuns has formulas in every place that comes from outside: in the files that spreadsheets open no cell is one, the
 // header's neither. The results themselves repeat the input as it was.
 func TestNothingRuns(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "in.csv")
 	hostile := []string{"=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "＝1+1", "\t=1+1", "\r=1+1", "=\"a\"&1"}
@@ -282,6 +286,7 @@ func TestNothingRuns(t *testing.T) {
 
 // TestFailedWithTheFlagsOfTheRun: the input's separator and encoding were told by flags, which stay right.
 func TestFailedWithTheFlagsOfTheRun(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	text, err := korean.EUCKR.NewEncoder().String("주문번호;결제금액;은행;입금기한;예금주\n0042;35,000;국민;2099-12-31;한빛\n")
 	if err != nil {
@@ -308,6 +313,7 @@ func TestFailedWithTheFlagsOfTheRun(t *testing.T) {
 // TestRefusedStaysRefused: the cells of a row that could not be told apart are not believed when they come back in a
 // file in which they can.
 func TestRefusedStaysRefused(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"too many":  "order_id,bank,due,vbank_holder,amount\nA-1,004,2099-12-31,Hong,35,000\n",
 		"too few":   "order_id,bank,due,vbank_holder,amount,memo\nA-1,004,2099-12-31,35000,3500\n",
@@ -347,6 +353,7 @@ func TestRefusedStaysRefused(t *testing.T) {
 
 // TestNoneFailed removes the rows that failed of an earlier run, and nothing else.
 func TestNoneFailed(t *testing.T) {
+	t.Parallel()
 	p, rows := plan(t, "testdata/orders.csv", input.Options{})
 	dir := t.TempDir()
 	paths := Paths(filepath.Join(dir, "orders.results.csv"), Options{Excel: true})
@@ -370,6 +377,7 @@ func TestNoneFailed(t *testing.T) {
 }
 
 func TestDefault(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]string{"in/a.csv": "in/a.results.csv", "in/a.CSV": "in/a.results.csv", "a.b.csv.gz": "a.b.results.csv", "a.csv.GZ": "a.results.csv",
 		"a": "a.results.csv", "a.gz": "a.results.csv", "in.d/a": "in.d/a.results.csv"} {
 		if got := Default(path); got != want {
@@ -379,6 +387,7 @@ func TestDefault(t *testing.T) {
 }
 
 func TestPaths(t *testing.T) {
+	t.Parallel()
 	for out, want := range map[string][]string{
 		"a/orders.results.csv": {"a/orders.results.csv", "a/orders.failed.csv", "a/orders.results.excel.csv"},
 		"third.csv":            {"third.csv", "third.failed.csv", "third.excel.csv"},
@@ -393,6 +402,7 @@ func TestPaths(t *testing.T) {
 
 // TestFullDisk fails each of the files in turn: all the old ones stay.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	p, rows := plan(t, "testdata/orders.csv", input.Options{})
 	results := outcomes(rows)
 	for fails := range 3 {
@@ -436,6 +446,7 @@ func TestFullDisk(t *testing.T) {
 
 // TestPlacesBeside: what stands in the way of a file beside the results is told before anything is sent.
 func TestPlacesBeside(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"orders.failed.csv", "orders.results.excel.csv"} {
 		dir := t.TempDir()
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
@@ -456,6 +467,7 @@ func TestPlacesBeside(t *testing.T) {
 }
 
 func TestCP949(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "in.results.csv")
 	row := []string{"A-1", "35000", "똠방각하 ￦ ㈜"}
@@ -568,6 +580,7 @@ func FuzzExcelCell(f *testing.F) {
 }
 
 func TestExcelCell(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		kind       kind
 		cell, want string

@@ -68,6 +68,7 @@ func in(t *testing.T, b *Inbox, folder string) (names []string) {
 
 // TestMoveCutShort stops a move after each of its steps; the next process ends it, and takes nothing else for it.
 func TestMoveCutShort(t *testing.T) {
+	t.Parallel()
 	group := []string{"a.csv", "a.failed.csv", "a.results.csv", "a.summary.json"}
 	for steps := range len(group) + 1 {
 		b := newInbox(t, "a.csv", ".vbankbatch.failed.csv", ".vbankbatch.results.csv", ".vbankbatch.summary.json")
@@ -114,6 +115,7 @@ func TestMoveCutShort(t *testing.T) {
 
 // TestMoveBytes ends a move of names that are not UTF-8, and of one that JSON and Go write in another way.
 func TestMoveBytes(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"\xc1\xd6\xb9\xae.csv", "주문.csv", "a\"b\\c\td\u2028.csv"} {
 		b := newInbox(t, name, ".vbankbatch.results.csv")
 		file := take(t, b)
@@ -132,6 +134,7 @@ func TestMoveBytes(t *testing.T) {
 
 // TestMoveNames has every name of a file taken once; then all of its files get the time.
 func TestMoveNames(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 5, 0, 30, 0, 0, time.UTC)
 	for _, taken := range []string{"a.csv.gz", "a.results.csv", "a.failed.csv", "a.results.excel.csv", "a.summary.json", "a.report.html"} {
 		b := newInbox(t, "a.csv.gz", ".vbankbatch.results.csv")
@@ -186,6 +189,7 @@ func TestMoveNames(t *testing.T) {
 // TestInboxHidden puts links, folders and the rest of killed runs where a file's results are made, and files of somebody
 // else beside it: the links are not followed, the files are not touched, and none of them goes with the file.
 func TestInboxHidden(t *testing.T) {
+	t.Parallel()
 	others := []string{"a.failed.csv", "a.report.html", "a.results.csv", "a.results.excel.csv", "a.summary.json"}
 	b := newInbox(t, append(others, "a.csv", ".vbankbatch.results.csv", ".vbankbatch.toml", "..vbankbatch.results.csv.123", "..vbankbatch.move.45")...)
 	outside := filepath.Join(t.TempDir(), "outside")
@@ -230,6 +234,7 @@ func TestInboxHidden(t *testing.T) {
 
 // TestInboxFileChanges writes to a file after it was taken: it stays, and what was written of it goes.
 func TestInboxFileChanges(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(path string) error{
 		"grown":    func(path string) error { return os.WriteFile(path, []byte("more than before"), 0o600) },
 		"touched":  func(path string) error { return os.Chtimes(path, time.Now(), time.Now()) },
@@ -270,6 +275,7 @@ func TestInboxFileChanges(t *testing.T) {
 
 // TestInterrupted refuses what no process of this program has left, and moves nothing by it.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	const rest = `"to":"done","renames":[{"from":"a.csv","to":"done/a.csv"}]}`
 	for _, text := range []string{"", "null", "{}", "[]", "garbage", "{\"name\":", `{"name":"",` + rest, `{"name":"..",` + rest, `{"name":"x/a.csv",` + rest, `{"name":"/a.csv",` + rest,
 		`{"name":"a.csv","to":"","renames":null}`, `{"name":"a.csv","to":"elsewhere","renames":null}`,
@@ -290,6 +296,7 @@ func TestInterrupted(t *testing.T) {
 
 // TestCheckInbox refuses what would lead this program's own files elsewhere.
 func TestCheckInbox(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{".vbankbatch", ".vbankbatch.lock", ".vbankbatch.move"} {
 		b := newInbox(t, ".vbankbatch.lock", ".vbankbatch.move")
 		if err := CheckInbox(b.dir); err != nil {
@@ -314,6 +321,7 @@ func TestCheckInbox(t *testing.T) {
 
 // TestInboxWriter holds a file open for writing, for long without a word: it is not taken, and does not leave.
 func TestInboxWriter(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("not known here")
 	}
@@ -348,6 +356,7 @@ func TestInboxWriter(t *testing.T) {
 
 // TestInboxQuiet waits for what seems to be cut off longer than for the rest, and not for ever.
 func TestInboxQuiet(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, text string
 		wait       time.Duration
@@ -378,6 +387,7 @@ func TestInboxQuiet(t *testing.T) {
 
 // TestOpenInbox refuses folders that files could not be moved to.
 func TestOpenInbox(t *testing.T) {
+	t.Parallel()
 	if _, err := OpenInbox(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}

@@ -60,6 +60,7 @@ func few(t *testing.T) *ledger.Reader {
 }
 
 func TestLedgerList(t *testing.T) {
+	t.Parallel()
 	book := few(t)
 	for _, test := range []struct {
 		format string
@@ -107,6 +108,7 @@ func TestLedgerList(t *testing.T) {
 }
 
 func TestLedgerExport(t *testing.T) {
+	t.Parallel()
 	book := few(t)
 	var out strings.Builder
 	if err := LedgerExport(t.Context(), say.Writer{Writer: &out}, book, CSV); err != nil {
@@ -154,6 +156,7 @@ func TestLedgerExport(t *testing.T) {
 }
 
 func TestLedgerOrder(t *testing.T) {
+	t.Parallel()
 	book := few(t)
 	tell := func(order ledger.Order, format string) string {
 		t.Helper()
@@ -210,6 +213,7 @@ run  line  at                   action  status    sent  amount  code        file
 }
 
 func TestLedgerStats(t *testing.T) {
+	t.Parallel()
 	book := few(t)
 	var out strings.Builder
 	if err := LedgerStats(t.Context(), say.Writer{Writer: &out}, book, Text, started.Add(50*time.Hour+time.Minute)); err != nil {
@@ -242,6 +246,7 @@ run  file        started              finished                   lines  by statu
 }
 
 func TestPrintPurge(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	PrintPurge(say.Writer{Writer: &out}, ledger.Purged{Accounts: 1234, Waiting: 2}, started, true)
 	for _, line := range []string{"runs that ended before 2026-11-01 are purged:\n", "      1,234  accounts without their number", "          2  accounts kept as they are"} {
@@ -253,6 +258,7 @@ func TestPrintPurge(t *testing.T) {
 
 // TestTableGrows has a later block with a wider cell than the first: what is written already stays as it is.
 func TestTableGrows(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	table := newTable(&out, []string{"a", "b"}, 1)
 	for range tableBlock {

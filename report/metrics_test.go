@@ -49,6 +49,7 @@ func value(t *testing.T, families map[string]*dto.MetricFamily, name string, lab
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	run, facts, numbers := ran(t)
 	path := filepath.Join(t.TempDir(), "hanbit.prom")
 	if err := WriteMetrics(path, run, facts); err != nil {

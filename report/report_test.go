@@ -44,6 +44,7 @@ func write(t *testing.T, path string, stdout io.Writer, rows int) error {
 }
 
 func TestResults(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "orders.results.csv")
 	if err := write(t, path, nil, 1); err != nil {
 		t.Fatal(err)
@@ -68,6 +69,7 @@ func TestResults(t *testing.T) {
 
 // TestResultsInBatches writes more rows than are marshalled at once, and none.
 func TestResultsInBatches(t *testing.T) {
+	t.Parallel()
 	for _, rows := range []int{0, 1, batchRows, 2*batchRows + 1} {
 		var out bytes.Buffer
 		if err := write(t, "-", &out, rows); err != nil {
@@ -82,6 +84,7 @@ func TestResultsInBatches(t *testing.T) {
 
 // TestResultsReplace leaves the old file alone until the new one is whole.
 func TestResultsReplace(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "orders.results.csv")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
@@ -119,6 +122,7 @@ func TestResultsReplace(t *testing.T) {
 
 // TestSweep finds what a killed run has left behind, and what another one is writing.
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	old, fresh := filepath.Join(dir, ".orders.results.csv.123"), filepath.Join(dir, ".orders.results.csv.456")
 	for _, file := range []string{old, fresh, filepath.Join(dir, "orders.csv")} {
@@ -145,12 +149,14 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
 func TestResultsOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	if err := write(t, "-", full{}, 3); err == nil || !strings.Contains(err.Error(), "no space") {
 		t.Error(err)
 	}
 }
 
 func TestSummary(t *testing.T) {
+	t.Parallel()
 	var s Summary
 	for _, r := range []batch.Result{
 		result, result,
@@ -178,6 +184,7 @@ func TestSummary(t *testing.T) {
 }
 
 func TestThousands(t *testing.T) {
+	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -999: "-999"} {
 		if got := Thousands(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
@@ -186,6 +193,7 @@ func TestThousands(t *testing.T) {
 }
 
 func TestProgressLines(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
 		var counts batch.Counts
@@ -204,6 +212,7 @@ func TestProgressLines(t *testing.T) {
 
 // TestStatus goes by the pace of the rows that are sent: those that an earlier run had done took no time.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var counts batch.Counts
 		since := time.Now()
@@ -227,6 +236,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestSilentProgress(t *testing.T) {
+	t.Parallel()
 	ShowProgress(say.Writer{Writer: nil}, Silent, 1, new(batch.Counts)).Stop()
 }
 
@@ -246,6 +256,7 @@ func ExampleSummary() {
 // TestPlaces refuses to replace what is no file, or a link. One that is planted later is replaced: what it leads to is not
 // written.
 func TestPlaces(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	pipe, link, file := filepath.Join(dir, "pipe"), filepath.Join(dir, "link.csv"), filepath.Join(dir, "file.csv")
 	if err := exec.Command("mkfifo", pipe).Run(); err != nil {
@@ -289,6 +300,7 @@ func TestPlaces(t *testing.T) {
 }
 
 func TestMask(t *testing.T) {
+	t.Parallel()
 	for number, want := range map[string]string{"00234567890123": "**********0123", "110-123-456789": "**********6789", "12345678": "****5678", "1234567": "*******", "가나다라마바": "******", "": ""} {
 		if got := Mask(number); got != want {
 			t.Errorf("%s: %s, want %s", number, got, want)

@@ -97,6 +97,7 @@ func shellCompletes(t *testing.T, complete func(typed string) *exec.Cmd) {
 }
 
 func TestBash(t *testing.T) {
+	t.Parallel()
 	path := script(t, "bash")
 	shellCompletes(t, func(typed string) *exec.Cmd {
 		words := strings.Split(typed, " ")
@@ -116,6 +117,7 @@ func TestBash(t *testing.T) {
 }
 
 func TestFish(t *testing.T) {
+	t.Parallel()
 	path := script(t, "fish")
 	shellCompletes(t, func(typed string) *exec.Cmd {
 		return exec.Command("fish", "--no-config", "-c", `source $argv[1]; complete -C $argv[2]`, path, typed)
@@ -124,6 +126,7 @@ func TestFish(t *testing.T) {
 
 // TestZsh types into a zsh of its own, which is what its completion takes.
 func TestZsh(t *testing.T) {
+	t.Parallel()
 	path := script(t, "zsh")
 	out, err := exec.Command("zsh", "-f", "-c", `autoload -Uz compinit && compinit -u -d /dev/null && source $1 && print $_comps[vbankbatch] $+functions[_vbankbatch_ledger_list]`, "zsh", path).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "_vbankbatch 1") {

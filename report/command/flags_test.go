@@ -9,6 +9,7 @@ import (
 
 // TestWaits: live, "not found" is never believed before an account must have appeared.
 func TestWaits(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		url                string
 		timeout, doubtWait int // seconds

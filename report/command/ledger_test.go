@@ -19,6 +19,7 @@ import (
 // TestUnusableLedger: nobody is told to take another ledger where one is that might know what has been issued, and a
 // command that only looks after one makes none.
 func TestUnusableLedger(t *testing.T) {
+	t.Parallel()
 	orders := filepath.Join(t.TempDir(), "orders.csv")
 	if err := os.WriteFile(orders, []byte("주문번호,금액,은행,입금기한,예금주\nA-1,1000,국민,+7d,한빛\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -102,6 +103,7 @@ func TestUnusableLedger(t *testing.T) {
 
 // TestDamagedLine flips a bit of an account number in the ledger: it gets into no results, and nothing is sent.
 func TestDamagedLine(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	orders, results, path := filepath.Join(dir, "orders.csv"), filepath.Join(dir, "orders.results.csv"), filepath.Join(dir, "ledger.db")
 	if err := os.WriteFile(orders, []byte("주문번호,금액,은행,입금기한,예금주\nA-1,1000,국민,+7d,한빛\nA-2,1000,국민,+7d,한빛\nA-3,1000,국민,+7d,한빛\n"), 0o600); err != nil {
@@ -150,6 +152,7 @@ func TestDamagedLine(t *testing.T) {
 
 // TestReportWithoutLedger looks for a file's run where no ledger is yet, nor its folder.
 func TestReportWithoutLedger(t *testing.T) {
+	t.Parallel()
 	orders := filepath.Join(t.TempDir(), "orders.csv")
 	if err := os.WriteFile(orders, []byte("주문번호,금액,은행,입금기한,예금주\nA-1,1000,국민,+7d,한빛\n"), 0o600); err != nil {
 		t.Fatal(err)

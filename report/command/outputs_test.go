@@ -14,6 +14,7 @@ import (
 
 // TestNotifyTakesTooLong has a command start another one, which holds on to standard error as long as it lives.
 func TestNotifyTakesTooLong(t *testing.T) {
+	t.Parallel()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

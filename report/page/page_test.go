@@ -81,6 +81,7 @@ func pageOf(t *testing.T, run *report.Run, facts *report.Facts, options Options)
 }
 
 func TestPage(t *testing.T) {
+	t.Parallel()
 	run, facts, numbers := ran()
 	for lang, want := range map[say.Language][]string{
 		say.Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "발급된 계좌", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "2,370,000", "***4550", "한**"},
@@ -118,8 +119,49 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestReadersAtOnce has two readers with different languages look at the same run at the same time.
+func TestReadersAtOnce(t *testing.T) {
+	t.Parallel()
+	run, facts, _ := ran()
+	run.Error = say.New("the ledger is closed")
+	facts.Add(new(input.Row), &batch.Result{Status: batch.Invalid, ErrorCode: string(input.AmountZero), ErrorMessage: say.NewMessage("the due date has passed")})
+	words := map[say.Language][]string{
+		say.Korean:  {"살펴볼 행", "입금기한이 지났습니다", "원장이 닫혀 있습니다", "거절"},
+		say.English: {"Rows to look at", "the due date has passed", "the ledger is closed", "reasons:"},
+	}
+	for i := range 10 {
+		language, other := say.Korean, say.English
+		if i%2 == 0 {
+			language, other = other, language
+		}
+		t.Run(fmt.Sprint(language, i), func(t *testing.T) {
+			t.Parallel()
+			run := *run
+			run.Language = language
+			_, text := pageOf(t, &run, facts, Options{})
+			var out strings.Builder
+			facts.Print(say.Writer{Writer: &out, Language: language}, nil)
+			if err := report.EncodeFigures(&out, &run, facts); err != nil {
+				t.Fatal(err)
+			}
+			text += out.String()
+			for _, word := range words[language] {
+				if !strings.Contains(text, word) {
+					t.Errorf("no %q", word)
+				}
+			}
+			for _, word := range words[other] {
+				if strings.Contains(text, word) {
+					t.Errorf("%q is in the other reader's language", word)
+				}
+			}
+		})
+	}
+}
+
 // TestPageOfWhatIsNotKnown has neither measures nor rows, as report may.
 func TestPageOfWhatIsNotKnown(t *testing.T) {
+	t.Parallel()
 	run, _, _ := ran()
 	again := &report.Run{Command: "report", ID: run.ID, Started: run.Started, Reason: report.ReasonDone, Plan: run.Plan}
 	_, text := pageOf(t, again, new(report.Facts), Options{})
@@ -134,6 +176,7 @@ func TestPageOfWhatIsNotKnown(t *testing.T) {
 }
 
 func TestVerdict(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		reason   string
 		statuses []batch.Status
@@ -160,6 +203,7 @@ func TestVerdict(t *testing.T) {
 
 // TestPageIsBounded writes of many more accounts and refusals than a page has room for.
 func TestPageIsBounded(t *testing.T) {
+	t.Parallel()
 	run, _, _ := ran()
 	var facts report.Facts
 	for i := range int64(20_000) {
@@ -176,6 +220,7 @@ func TestPageIsBounded(t *testing.T) {
 }
 
 func TestCharts(t *testing.T) {
+	t.Parallel()
 	p := new(page)
 	start := time.Unix(1767150000, 0)
 	m := &client.Measures{Started: start, Ended: start.Add(3500 * time.Millisecond), Interval: time.Second, Series: []client.Moment{
@@ -202,6 +247,7 @@ func TestCharts(t *testing.T) {
 }
 
 func TestNiceTop(t *testing.T) {
+	t.Parallel()
 	for v, want := range map[float64]float64{0: 1, 0.3: 0.4, 1: 1, 9: 10, 22: 25, 100: 100, 101: 200, 8100: 10_000} {
 		if got := niceTop(v); got != want {
 			t.Errorf("%v: %v, want %v", v, got, want)
@@ -282,6 +328,7 @@ func open(t *testing.T, chromium, path string, flags ...string) (dom string, com
 
 // TestWords finds sentences that are used and not there, there and not used, or whose two languages take other values.
 func TestWords(t *testing.T) {
+	t.Parallel()
 	used := map[string]bool{"speed": true, "latency": true} // charts, by their ids
 	for _, status := range batch.Statuses {
 		used["status "+status] = true
