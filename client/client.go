@@ -184,8 +184,8 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // SetRate changes Config.Rate while the client is at work.
 func (c *Client) SetRate(perSecond float64) { c.pace.setTop(perSecond) }
 
-// Learnt returns what was found out about the server's limits so far.
-func (c *Client) Learnt() LimitStats { return c.pace.stats() }
+// Limits returns what was found out about the server's limits so far.
+func (c *Client) Limits() LimitStats { return c.pace.stats() }
 
 // Requests returns how many HTTP attempts were made so far, of every kind.
 func (c *Client) Requests() int64 { return c.requests.Load() }

@@ -180,7 +180,7 @@ func TestLearning(t *testing.T) {
 					if share := float64(g.refused) / float64(len(g.arrived)); share > 0.02 {
 						t.Errorf("%d of %d were refused", g.refused, len(g.arrived))
 					}
-					if learnt := c.Learnt(); math.Abs(learnt.Rate/limit-1) > 0.15 || learnt.TooMany != int64(g.refused) {
+					if learnt := c.Limits(); math.Abs(learnt.Rate/limit-1) > 0.15 || learnt.TooMany != int64(g.refused) {
 						t.Errorf("learnt %+v", learnt)
 					}
 				})
@@ -203,8 +203,8 @@ func TestOnePauseForAll(t *testing.T) {
 		for i := 1; i < len(g.arrived); i++ {
 			longest = max(longest, g.arrived[i].Sub(g.arrived[i-1]))
 		}
-		if longest < 19*time.Second || g.refused != 1 || c.Learnt().Paused < 19*time.Second {
-			t.Errorf("the longest pause was %v, %+v", longest, c.Learnt())
+		if longest < 19*time.Second || g.refused != 1 || c.Limits().Paused < 19*time.Second {
+			t.Errorf("the longest pause was %v, %+v", longest, c.Limits())
 		}
 	})
 }
@@ -236,7 +236,7 @@ func TestFewerAtOnce(t *testing.T) {
 			})
 		}
 		pool.Wait()
-		if learnt := c.Learnt(); learnt.LeastOnce > 3 || learnt.AtOnce != 16 || int(learnt.Failures) < failed || failed > 100 || g.most != 16 {
+		if learnt := c.Limits(); learnt.LeastOnce > 3 || learnt.AtOnce != 16 || int(learnt.Failures) < failed || failed > 100 || g.most != 16 {
 			t.Errorf("learnt %+v; %d failed, %d at once", learnt, failed, g.most)
 		}
 	})
@@ -431,11 +431,11 @@ func TestUnlearnt(t *testing.T) {
 			g := &gate{latency: 10 * time.Millisecond, allow: func(time.Time) bool { n++; return n != nth }}
 			c := connect(t, client.Config{Through: g, Rate: 100, Workers: 8, Patience: 5 * time.Minute})
 			work(t, c, 8, nth+5)
-			if learnt := c.Learnt(); learnt.Rate <= 0 || learnt.Rate >= 100 {
+			if learnt := c.Limits(); learnt.Rate <= 0 || learnt.Rate >= 100 {
 				t.Errorf("at first: %+v", learnt)
 			}
 			work(t, c, 8, 20000)
-			if learnt := c.Learnt(); learnt.Rate != 0 || learnt.TooMany != 1 {
+			if learnt := c.Limits(); learnt.Rate != 0 || learnt.TooMany != 1 {
 				t.Errorf("in the end: %+v", learnt)
 			}
 		})
@@ -454,11 +454,11 @@ func TestPauseIsBrokenOff(t *testing.T) {
 		for err == nil {
 			_, err = c.Issue(ctx, client.IssueRequest{MerchantUID: "A-1", Amount: 1000})
 		}
-		if paused := c.Learnt().Paused; paused < 3*time.Second || paused > 4*time.Second {
+		if paused := c.Limits().Paused; paused < 3*time.Second || paused > 4*time.Second {
 			t.Errorf("paused for %v of the 4 s", paused)
 		}
 		time.Sleep(time.Hour)
-		if paused := c.Learnt().Paused; paused != 200*time.Second {
+		if paused := c.Limits().Paused; paused != 200*time.Second {
 			t.Errorf("paused for %v of the 200 s", paused)
 		}
 	})

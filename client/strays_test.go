@@ -29,7 +29,7 @@ func TestStrays(t *testing.T) {
 						}
 						c := connect(t, client.Config{Through: g, Rate: 20, Workers: 8, Patience: time.Minute})
 						took := work(t, c, 8, 600).Seconds()
-						learnt := c.Learnt()
+						learnt := c.Limits()
 						took /= float64(len(g.arrived))/20 + learnt.Paused.Seconds()
 						sum, worst = sum+took, max(worst, took)
 						paused, refused = paused+learnt.Paused.Seconds(), refused+g.refused
@@ -201,8 +201,8 @@ func TestHeldDown(t *testing.T) {
 		slow = true
 		work(t, c, 8, 200)
 		slow = false
-		if took := work(t, c, 8, 200); took > 11*time.Second || g.refused < 10 || c.Learnt().Rate > 0 {
-			t.Errorf("took %v after %d refusals; %+v", took, g.refused, c.Learnt())
+		if took := work(t, c, 8, 200); took > 11*time.Second || g.refused < 10 || c.Limits().Rate > 0 {
+			t.Errorf("took %v after %d refusals; %+v", took, g.refused, c.Limits())
 		}
 	})
 }

@@ -32,7 +32,7 @@ type Run struct {
 	Plan      *batch.Plan
 	Settings  *Settings
 	Measures  *client.Measures
-	Learnt    *client.LimitStats
+	Limits    *client.LimitStats
 	Audit     *batch.Audit // nil without one
 	InDoubt   *int         // orders in doubt in the ledger, of all runs
 	Files     Files
@@ -274,7 +274,7 @@ func figures(run *Run, facts *Facts) *Figures {
 	if f.Codes == nil {
 		f.Codes = map[string]int{}
 	}
-	if l := run.Learnt; l != nil {
+	if l := run.Limits; l != nil {
 		f.Limits = &FiguresLimits{l.TooMany, 0, seconds(l.Paused), l.Failures, l.AtOnce, l.LeastOnce}
 		if l.Confirmed {
 			f.Limits.Rate = l.Rate

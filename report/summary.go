@@ -50,7 +50,7 @@ type Effort struct {
 	Ended    error // why it ended early, or nil
 	Elapsed  time.Duration
 	Requests int64
-	Learnt   client.LimitStats
+	Limits   client.LimitStats
 	Audit    *batch.Audit // nil without one
 }
 
@@ -81,7 +81,7 @@ func (s *Summary) Print(w say.Writer, effort *Effort) {
 	printCodes(w, s.Codes)
 	if effort != nil {
 		printAudit(w, effort.Audit)
-		printLearnt(w, effort.Learnt)
+		printLimits(w, effort.Limits)
 	}
 }
 
@@ -98,8 +98,8 @@ func printAudit(w say.Writer, a *batch.Audit) {
 	}
 }
 
-// printLearnt tells what a run found out about the API's limits, if anything.
-func printLearnt(w say.Writer, l client.LimitStats) {
+// printLimits tells what a run found out about the API's limits, if anything.
+func printLimits(w say.Writer, l client.LimitStats) {
 	if l.TooMany > 0 {
 		w.Printf("the API refused %s with 429, and nothing was sent for %.1f s\n", Count(w.Language, int(l.TooMany), "1 request", "%s requests"), l.Paused.Seconds())
 	}

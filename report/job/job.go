@@ -283,7 +283,7 @@ func (w *work) send(ctx context.Context, plan *batch.Plan, limit batch.Limit) er
 	w.tell(Event{Step: Writing, Run: found})
 	if found.ID != 0 {
 		w.out.ID, w.out.Continued, w.out.Plan, w.out.Settings, w.out.Audit = found.ID, found.Continued, plan, s, options.Audit
-		w.out.Measures, w.out.Learnt = new(w.api.Measures()), new(w.api.Learnt())
+		w.out.Measures, w.out.Limits = new(w.api.Measures()), new(w.api.Limits())
 	}
 	return whichTime(ended, until)
 }
@@ -296,7 +296,7 @@ func (w *work) finish(ctx context.Context, results *report.Results, ended error)
 	if doubts, err := w.Ledger.InDoubt(context.WithoutCancel(ctx)); err == nil {
 		out.InDoubt = new(len(doubts))
 	}
-	effort := &report.Effort{Ended: ended, Elapsed: time.Since(out.Started), Requests: w.api.Requests(), Learnt: *out.Learnt, Audit: out.Audit}
+	effort := &report.Effort{Ended: ended, Elapsed: time.Since(out.Started), Requests: w.api.Requests(), Limits: *out.Limits, Audit: out.Audit}
 	if lost != nil {
 		out.Effort, out.Files.Results = effort, "" // what may stand there is another run's
 		return errors.Join(ended, lost)

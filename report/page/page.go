@@ -121,8 +121,8 @@ func newPage(run *report.Run, facts *report.Facts, options Options) *page {
 		p.Charts = p.charts(run.Measures)
 		p.requests(run.Measures)
 	}
-	if run.Learnt != nil {
-		p.limits(run.Learnt)
+	if run.Limits != nil {
+		p.limits(run.Limits)
 	}
 	if run.InDoubt != nil && *run.InDoubt > 0 {
 		p.InDoubt = report.Thousands(int64(*run.InDoubt))

@@ -51,7 +51,7 @@ func ran() (run *report.Run, facts *report.Facts, numbers []string) {
 	moment := client.Moment{Answered: 10, Changes: 10, P50: 100 * time.Millisecond, P99: 200 * time.Millisecond}
 	run = &report.Run{Version: "v1.2.3", Command: "run", API: "sandbox", ID: 1, Started: start, Ended: start.Add(10 * time.Second), Exit: 1, Reason: report.ReasonRowsNotDone,
 		Plan:    &batch.Plan{File: &input.File{Path: "orders.csv"}, Mapping: []input.Mapped{{Field: "merchant_uid", Header: "주문번호", Column: 1}}},
-		Learnt:  &client.LimitStats{TooMany: 3, Paused: time.Second, Rate: 15, Confirmed: true, Failures: 1, LeastOnce: 2},
+		Limits:  &client.LimitStats{TooMany: 3, Paused: time.Second, Rate: 15, Confirmed: true, Failures: 1, LeastOnce: 2},
 		InDoubt: new(1),
 		Measures: &client.Measures{Started: start, Ended: start.Add(10 * time.Second), Interval: time.Second, Series: slices.Repeat([]client.Moment{moment}, 10),
 			Endpoints: []client.EndpointMeasures{{Endpoint: "POST /vbanks", Requests: 95, Retries: 2, Classes: map[string]int64{"2xx": 60}}}},
