@@ -51,6 +51,7 @@ type commands struct {
 	Sandbox    sandboxCommand    `cmd:"" help:"Serve the API's sandbox on this machine."`
 	Completion completionCommand `cmd:"" help:"Print what completes commands and flags in bash, zsh or fish."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Complete   completeCommand   `cmd:"" name:"__complete" hidden:""`
 
 	// Lang is what language finds; here it is checked, and told in the help.
 	Lang string `placeholder:"ko|en" enum:",ko,en" default:"" help:"The language of what people read. Default: the locale's."`

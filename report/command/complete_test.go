@@ -12,6 +12,14 @@ import (
 	"time"
 )
 
+// TestMain lets the shells run this binary as vbankbatch.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "vbankbatch" {
+		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, time.Now))
+	}
+	os.Exit(m.Run())
+}
+
 // printed is what the program prints.
 func printed(t *testing.T, args ...string) string {
 	t.Helper()
@@ -59,22 +67,38 @@ var completed = []struct {
 	{"vbankbatch ledger list --", []string{"--ledger", "--format"}, []string{"--out"}},
 	{"vbankbatch ledger list --format ", []string{"json"}, []string{"list"}},
 	{"vbankbatch explain ", []string{"unknown", "IN_DOUBT", "FIELD_REQUIRED"}, []string{"run", "orders.csv"}},
+	{"vbankbatch run ", []string{"orders.csv"}, []string{":files", "--out"}},
 	{"vbankbatch completion ", []string{"bash", "zsh", "fish"}, []string{"run"}},
 }
 
-// shellCompletes has a shell complete each line in a folder with two files, and compares.
-func shellCompletes(t *testing.T, complete func(typed string) *exec.Cmd) {
+// folder has two files, and in is what makes a command run in it, with this program as vbankbatch.
+func folder(t *testing.T) (in func(*exec.Cmd) *exec.Cmd) {
 	t.Helper()
-	dir := t.TempDir()
+	dir, bin := t.TempDir(), t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(bin, "vbankbatch")); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"orders.csv", "hanbit.toml"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return func(command *exec.Cmd) *exec.Cmd {
+		command.Dir, command.Env = dir, append(os.Environ(), "HOME="+dir, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+		return command
+	}
+}
+
+// shellCompletes has a shell complete each line in a folder with two files, and compares.
+func shellCompletes(t *testing.T, complete func(typed string) *exec.Cmd) {
+	t.Helper()
+	in := folder(t)
 	for _, c := range completed {
-		command := complete(c.typed)
-		command.Dir, command.Env = dir, append(os.Environ(), "HOME="+dir)
-		out, err := command.CombinedOutput()
+		out, err := in(complete(c.typed)).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%q: %v\n%s", c.typed, err, out)
 		}
@@ -107,10 +131,11 @@ func TestBash(t *testing.T) {
 	})
 
 	// bash makes three words of --flag=value
+	in := folder(t)
 	for _, words := range [][]string{{"--encoding", "="}, {"--encoding", "=", "cp"}} {
 		command := exec.Command("bash", append([]string{"-c", `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vbankbatch; printf '%s\n' "${COMPREPLY[@]}"`,
 			"bash", path, "vbankbatch", "run"}, words...)...)
-		if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), "cp949\n") || strings.Contains(string(out), "--") {
+		if out, err := in(command).CombinedOutput(); err != nil || !strings.Contains(string(out), "cp949\n") || strings.Contains(string(out), "--") {
 			t.Errorf("%q: %s, %v", words, out, err)
 		}
 	}
@@ -122,14 +147,28 @@ func TestFish(t *testing.T) {
 	shellCompletes(t, func(typed string) *exec.Cmd {
 		return exec.Command("fish", "--no-config", "-c", `source $argv[1]; complete -C $argv[2]`, path, typed)
 	})
+
+	// fish completes the whole word of --flag=value
+	for typed, want := range map[string]string{"--encoding=u": "--encoding=utf-8\n", "--out=ord": "--out=orders.csv\n"} {
+		command := folder(t)(exec.Command("fish", "--no-config", "-c", `source $argv[1]; complete -C $argv[2]`, path, "vbankbatch run "+typed))
+		if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "cp949") {
+			t.Errorf("%q: %s, %v", typed, out, err)
+		}
+	}
 }
 
-// TestZsh types into a zsh of its own, which is what its completion takes.
+// TestZsh calls the function as zsh's completion would, with what it calls replaced by what prints the candidates.
 func TestZsh(t *testing.T) {
 	t.Parallel()
 	path := script(t, "zsh")
-	out, err := exec.Command("zsh", "-f", "-c", `autoload -Uz compinit && compinit -u -d /dev/null && source $1 && print $_comps[vbankbatch] $+functions[_vbankbatch_ledger_list]`, "zsh", path).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "_vbankbatch 1") {
+	out, err := exec.Command("zsh", "-f", "-c", `autoload -Uz compinit && compinit -u -d /dev/null && source $1 && print $_comps[vbankbatch]`, "zsh", path).CombinedOutput()
+	if err != nil || string(out) != "_vbankbatch\n" {
 		t.Errorf("%s, %v", out, err)
 	}
+	shellCompletes(t, func(typed string) *exec.Cmd {
+		words := strings.Split(typed, " ")
+		return exec.Command("zsh", append([]string{"-f", "-c", `compdef() { }; compset() { PREFIX=${PREFIX#*=} }; _files() { print -l -- $PREFIX*(N) }
+			_describe() { for found in ${(P)2}; do [[ $found == $PREFIX* ]] && print -- ${found%%:*}; done; return 0 }
+			source $1; shift; words=("$@") CURRENT=$# PREFIX=$words[-1]; _vbankbatch`, "zsh", path}, words...)...)
+	})
 }
