@@ -28,12 +28,21 @@ const OtherName = "other"
 // Facts are what a run's results come to: what the summary, the metrics and the page are written from. They are gathered
 // as the results are written, in memory that does not grow with the rows. The zero value is a run without rows.
 type Facts struct {
-	Summary
-	Won      map[batch.Status]int64 // of the rows of each status
-	Accounts []Row                  // the first of those issued
+	Rows     int64
+	Statuses map[batch.Status]Sum
+	Codes    map[string]int // rows by error code
+	Accounts []Row          // the first of those issued
 	banks    map[string]*Named
 	pgs      map[string]*Named
 	reasons  map[string]*CodeRows
+}
+
+// NotDone is the number of rows that were not done, without the unknown ones.
+func (f *Facts) NotDone() (rows int64) {
+	for _, status := range []batch.Status{batch.Invalid, batch.Rejected, batch.Conflict, batch.NotSent} {
+		rows += f.Statuses[status].Rows
+	}
+	return rows
 }
 
 // Sum adds up rows.
@@ -42,14 +51,16 @@ type Sum struct {
 	Won  int64 `json:"won"` // of the results' column amount, which is empty where the row says none
 }
 
-func (s *Sum) add(won int64) {
+// Add adds a row.
+func (s *Sum) Add(won int64) {
 	s.Rows++
 	s.Won = min(s.Won, math.MaxInt64-max(won, 0)) + won // a sum that does not wrap around
 }
 
 // Named is a bank or a PG and what was issued there. What there are too many of has the code OtherName.
 type Named struct {
-	Code, Name string
+	Code string `json:"code"` // of a bank KFTC's
+	Name string `json:"name"`
 	Sum
 }
 
@@ -63,25 +74,28 @@ type CodeRows struct {
 
 // Add counts a row and what became of it. Both may be reused afterwards.
 func (f *Facts) Add(row *input.Row, result *batch.Result) {
-	f.Summary.Add(result)
-	if f.Won == nil {
-		f.Won, f.reasons = make(map[batch.Status]int64), make(map[string]*CodeRows)
+	if f.Statuses == nil {
+		f.Statuses, f.Codes, f.reasons = make(map[batch.Status]Sum), make(map[string]int), make(map[string]*CodeRows)
 		f.banks, f.pgs = make(map[string]*Named), make(map[string]*Named)
 	}
-	f.Won[result.Status] = min(f.Won[result.Status], math.MaxInt64-max(result.Amount, 0)) + result.Amount
+	f.Rows++
+	sum := f.Statuses[result.Status]
+	sum.Add(result.Amount)
+	f.Statuses[result.Status] = sum
 	if result.Status == batch.Issued {
 		pg, _, _ := strings.Cut(row.PG, ".")
-		tally(f.banks, result.VbankCode, result.VbankName).add(result.Amount)
-		tally(f.pgs, cmp.Or(result.PGProvider, pg), "").add(result.Amount)
+		tally(f.banks, result.VbankCode, result.VbankName).Add(result.Amount)
+		tally(f.pgs, cmp.Or(result.PGProvider, pg), "").Add(result.Amount)
 		if len(f.Accounts) < mostAccounts {
 			f.Accounts = append(f.Accounts, rowOf(result))
 		}
 	}
-	if result.Status == batch.Skipped {
-		return
-	}
 	for code := range strings.SplitSeq(result.ErrorCode, ";") {
-		if code != "" {
+		if code == "" {
+			continue
+		}
+		f.Codes[code]++
+		if result.Status != batch.Skipped {
 			f.because(code, result)
 		}
 	}
@@ -153,9 +167,11 @@ func (f *Facts) PGs() []*Named { return inOrder(f.pgs) }
 
 // inOrder sorts them.
 func inOrder(all map[string]*Named) []*Named {
-	return slices.SortedFunc(maps.Values(all), func(a, b *Named) int {
+	list := slices.AppendSeq(make([]*Named, 0, len(all)), maps.Values(all)) // [] in JSON, also without any
+	slices.SortFunc(list, func(a, b *Named) int {
 		return cmp.Or(cmp.Compare(b.Won, a.Won), cmp.Compare(b.Rows, a.Rows), cmp.Compare(a.Code, b.Code))
 	})
+	return list
 }
 
 // Reasons lists the error codes, those of rows in doubt first, then the commonest.

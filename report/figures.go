@@ -32,6 +32,7 @@ type Run struct {
 	Plan      *batch.Plan
 	Settings  *Settings
 	Measures  *client.Measures
+	Requests  int64 // HTTP attempts
 	Limits    *client.LimitStats
 	Audit     *batch.Audit // nil without one
 	InDoubt   *int         // orders in doubt in the ledger, of all runs
@@ -123,7 +124,7 @@ type Figures struct {
 	Rows     int64                `json:"rows"`
 	NotDone  int64                `json:"not_done"` // invalid, rejected, conflict, not_sent
 	Statuses map[batch.Status]Sum `json:"statuses"` // all of them
-	Banks    []FiguresBank        `json:"banks"`    // of the rows issued in this run, most won first
+	Banks    []*Named             `json:"banks"`    // of the rows issued in this run, most won first
 	PGs      []FiguresPG          `json:"pgs"`      // likewise
 	Codes    map[string]int       `json:"codes"`    // rows by error code; a row may have several
 
@@ -165,13 +166,6 @@ type FiguresSettings struct {
 	MaxRows          int     `json:"max_rows,omitempty"`
 	MaxTotal         int64   `json:"max_total,omitempty"`  // won
 	MaxAmount        int64   `json:"max_amount,omitempty"` // won
-}
-
-// FiguresBank is what was issued at a bank.
-type FiguresBank struct {
-	Code string `json:"code"` // KFTC
-	Name string `json:"name"`
-	Sum
 }
 
 // FiguresPG is what was issued through a PG.
@@ -254,7 +248,7 @@ func figures(run *Run, facts *Facts) *Figures {
 	f := &Figures{Schema: FiguresSchema, Version: run.Version, Command: run.Command, API: run.API, Run: run.ID, LogID: run.LogID, Continued: run.Continued,
 		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason,
 		Input: figuresInput(run), Settings: figuresSettings(run.Settings),
-		Rows: int64(facts.Rows), NotDone: int64(facts.Failed()), Statuses: make(map[batch.Status]Sum), Banks: []FiguresBank{}, PGs: []FiguresPG{}, Codes: facts.Codes,
+		Rows: facts.Rows, NotDone: facts.NotDone(), Statuses: make(map[batch.Status]Sum), Banks: facts.Banks(), PGs: []FiguresPG{}, Codes: facts.Codes,
 		Requests: figuresRequests(run.Measures), OrdersInDoubt: run.InDoubt, Files: run.Files}
 	if run.Error != nil {
 		f.Error = run.Language.Error(run.Error)
@@ -263,10 +257,7 @@ func figures(run *Run, facts *Facts) *Figures {
 		f.Seconds = new(seconds(run.Ended.Sub(run.Started)))
 	}
 	for _, status := range batch.Statuses {
-		f.Statuses[status] = Sum{int64(facts.Statuses[status]), facts.Won[status]}
-	}
-	for _, b := range facts.Banks() {
-		f.Banks = append(f.Banks, FiguresBank{b.Code, b.Name, b.Sum})
+		f.Statuses[status] = facts.Statuses[status]
 	}
 	for _, pg := range facts.PGs() {
 		f.PGs = append(f.PGs, FiguresPG{pg.Code, pg.Sum})

@@ -167,7 +167,7 @@ func TestFigures(t *testing.T) {
 		f.Statuses[batch.Invalid] != (Sum{5, 0}) || f.Codes["AMOUNT_NEGATIVE"] != 5 || f.Codes[batch.CodePGRefused] == 0 {
 		t.Errorf("%d rows, %+v, %v", f.Rows, f.Statuses, f.Codes)
 	}
-	if issued != f.Statuses[batch.Issued] || won != issued || issued.Won != facts.Issued || issued.Won == 0 || len(f.Banks) != 4 || len(f.PGs) != 2 {
+	if issued != f.Statuses[batch.Issued] || won != issued || issued != facts.Statuses[batch.Issued] || issued.Won == 0 || len(f.Banks) != 4 || len(f.PGs) != 2 {
 		t.Errorf("issued %+v, by bank %+v, by PG %+v", f.Statuses[batch.Issued], f.Banks, f.PGs)
 	}
 	if f.Requests.Total == 0 || f.Requests.Retries == 0 || f.Limits.TooMany == 0 || len(f.Requests.Series.Moments) < 10 || *f.Seconds < 10 {
@@ -314,7 +314,7 @@ func TestFactsAreBounded(t *testing.T) {
 	if n := len([]rune(f.Accounts[0].MerchantUID)); n != mostText {
 		t.Errorf("%d characters are kept", n)
 	}
-	if f.Won[batch.Issued] <= 0 || f.banks[OtherName].Won <= 0 {
+	if f.Statuses[batch.Issued].Won <= 0 || f.banks[OtherName].Won <= 0 {
 		t.Error("a sum has wrapped around")
 	}
 	f.Add(&input.Row{PG: "settle.MID"}, &batch.Result{Status: batch.Skipped, ErrorCode: input.Filtered})

@@ -34,6 +34,9 @@ func stateForPeople(language say.Language, state ledger.State) string {
 	return language.Text(strings.ReplaceAll(stateNames[state], "_", " "))
 }
 
+// batchRows is how many rows of CSV are made at once.
+const batchRows = 256
+
 // stream writes values of one kind as they come, as CSV with a header, as one JSON array, or as JSON lines.
 type stream[T any] struct {
 	w       io.Writer

@@ -43,11 +43,11 @@ func writeMetrics(w *bufio.Writer, name string, run *Run, facts *Facts) {
 	m.sample("last_run_exit_status", float64(run.Exit))
 	m.family("last_run_rows", "Rows of the last run by status.")
 	for _, status := range batch.Statuses {
-		m.sample("last_run_rows", float64(facts.Statuses[status]), "status", status)
+		m.sample("last_run_rows", float64(facts.Statuses[status].Rows), "status", status)
 	}
 	m.family("last_run_amount_won", "Won of the rows of the last run by status.")
 	for _, status := range batch.Statuses {
-		m.sample("last_run_amount_won", float64(facts.Won[status]), "status", status)
+		m.sample("last_run_amount_won", float64(facts.Statuses[status].Won), "status", status)
 	}
 	if run.InDoubt != nil {
 		m.family("ledger_orders_in_doubt", "Orders in the ledger whose request may have reached the API without an answer, after the last run.")

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"vbankbatch/batch"
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
 )
@@ -157,7 +158,7 @@ func TestResultsOnAFullDisk(t *testing.T) {
 
 func TestSummary(t *testing.T) {
 	t.Parallel()
-	var s Summary
+	var s Facts
 	for _, r := range []batch.Result{
 		result, result,
 		{Status: batch.Invalid, ErrorCode: "AMOUNT_NEGATIVE;DUE_PAST"},
@@ -165,13 +166,13 @@ func TestSummary(t *testing.T) {
 		{Status: batch.NotSent, ErrorCode: batch.CodeStopped},
 		{Status: batch.NotSent, ErrorCode: batch.CodeStopped},
 	} {
-		s.Add(&r)
+		s.Add(new(input.Row), &r)
 	}
-	if s.Failed() != 3 || s.Issued != 70000 || s.Codes["DUE_PAST"] != 1 {
+	if s.NotDone() != 3 || s.Statuses[batch.Issued].Won != 70000 || s.Codes["DUE_PAST"] != 1 {
 		t.Errorf("%+v", s)
 	}
 	var out strings.Builder
-	s.Print(say.Writer{Writer: &out}, &Effort{Elapsed: 2 * time.Second, Requests: 1234})
+	s.Print(say.Writer{Writer: &out}, &Run{Ended: time.Time{}.Add(2 * time.Second), Requests: 1234})
 	for _, line := range []string{
 		"6 rows in 2.0 s (2 rows/s), 1,234 requests\n", // without those that were not sent
 		"  issued                 2   70,000 won\n",
@@ -240,10 +241,10 @@ func TestSilentProgress(t *testing.T) {
 	ShowProgress(say.Writer{Writer: nil}, Silent, 1, new(batch.Counts)).Stop()
 }
 
-func ExampleSummary() {
-	var s Summary
-	s.Add(&batch.Result{Status: batch.Issued, Amount: 35000})
-	s.Add(&batch.Result{Status: batch.Invalid, ErrorCode: "BANK_UNKNOWN"})
+func ExampleFacts() {
+	var s Facts
+	s.Add(new(input.Row), &batch.Result{Status: batch.Issued, Amount: 35000})
+	s.Add(new(input.Row), &batch.Result{Status: batch.Invalid, ErrorCode: "BANK_UNKNOWN"})
 	s.Print(say.Writer{Writer: os.Stdout}, nil)
 	// Output:
 	// 2 rows

@@ -17,43 +17,22 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gocarina/gocsv"
-
 	"vbankbatch/batch"
 	"vbankbatch/client/say"
 )
 
-// columns are the results' own columns, in their order; the input's stand before them.
-type columns struct {
-	Line         string `csv:"line"`
-	Status       string `csv:"status"`
-	ErrorCode    string `csv:"error_code"`
-	ErrorMessage string `csv:"error_message"`
-	Action       string `csv:"action"`
-	MerchantUID  string `csv:"merchant_uid"`
-	ImpUID       string `csv:"imp_uid"`
-	Amount       string `csv:"amount"`     // won
-	VbankCode    string `csv:"vbank_code"` // KFTC
-	VbankName    string `csv:"vbank_name"`
-	VbankNum     string `csv:"vbank_num"`
-	VbankHolder  string `csv:"vbank_holder"`
-	VbankDue     string `csv:"vbank_due"` // RFC 3339, +09:00
-	PGProvider   string `csv:"pg_provider"`
-	IssuedAt     string `csv:"issued_at"` // RFC 3339, +09:00
-	Attempts     string `csv:"attempts"`
-}
-
-// Columns lists the names of the results' own columns in order.
+// Columns lists the names of the results' own columns in order; the input's stand before them. The amount is in won, the bank's
+// code is KFTC's, and times are RFC 3339 in +09:00.
 var Columns = []string{"line", "status", "error_code", "error_message", "action", "merchant_uid", "imp_uid", "amount",
 	"vbank_code", "vbank_name", "vbank_num", "vbank_holder", "vbank_due", "pg_provider", "issued_at", "attempts"}
 
-func columnsOf(language say.Language, r *batch.Result) columns {
-	return columns{
-		Line: strconv.FormatInt(r.Line, 10), Status: r.Status, ErrorCode: r.ErrorCode, ErrorMessage: r.ErrorMessage.In(language),
-		Action: r.Action, MerchantUID: r.MerchantUID, ImpUID: r.ImpUID, Amount: number(r.Amount),
-		VbankCode: r.VbankCode, VbankName: r.VbankName, VbankNum: r.VbankNum, VbankHolder: r.VbankHolder,
-		VbankDue: moment(r.VbankDue), PGProvider: r.PGProvider, IssuedAt: moment(r.IssuedAt), Attempts: strconv.Itoa(r.Attempts),
-	}
+// asked are those of them that say what the row asked for, where the result has nothing to say.
+var asked = []string{"action", "merchant_uid", "amount", "vbank_code", "vbank_holder", "vbank_due"}
+
+// cellsOf are the cells of a result, in the order of Columns.
+func cellsOf(language say.Language, r *batch.Result) []string {
+	return []string{strconv.FormatInt(r.Line, 10), r.Status, r.ErrorCode, r.ErrorMessage.In(language), r.Action, r.MerchantUID, r.ImpUID, number(r.Amount),
+		r.VbankCode, r.VbankName, r.VbankNum, r.VbankHolder, moment(r.VbankDue), r.PGProvider, moment(r.IssuedAt), strconv.Itoa(r.Attempts)}
 }
 
 func number(n int64) string {
@@ -62,9 +41,6 @@ func number(n int64) string {
 	}
 	return strconv.FormatInt(n, 10)
 }
-
-// batchRows is how many rows are marshalled at once.
-const batchRows = 256
 
 // Options say what stands beside the results, and their form.
 type Options struct {
@@ -142,11 +118,9 @@ type Results struct {
 
 	header  []string
 	kept    []int          // the input's columns that stand in the results
-	asked   map[string]int // those that a result column replaces and that say what the row asked for
+	asked   map[string]int // those that a result column replaces
 	kinds   []kind         // of the results' columns, for Excel
 	lacking EncodingError
-	input   [][]string
-	rows    []columns
 }
 
 // Create makes the temporary files for the results at path and for what stands beside them, mode 0600, so that a place
@@ -230,53 +204,18 @@ func (w *Results) Write(cells []string, result *batch.Result) error {
 			return err
 		}
 	}
-	var kept []string
-	for _, i := range w.kept {
-		kept = append(kept, cells[i])
-	}
-	w.input = append(w.input, kept)
-	row := columnsOf(w.Language, result)
-	for _, field := range []struct {
-		name string
-		cell *string
-	}{{"action", &row.Action}, {"merchant_uid", &row.MerchantUID}, {"amount", &row.Amount}, {"vbank_code", &row.VbankCode},
-		{"vbank_holder", &row.VbankHolder}, {"vbank_due", &row.VbankDue}} {
-		if i, ok := w.asked[field.name]; ok && *field.cell == "" {
-			*field.cell = cells[i] // so that a row that was refused can be mended and run again
+	row := cellsOf(w.Language, result)
+	for i, name := range Columns {
+		if from, ok := w.asked[name]; ok && row[i] == "" && slices.Contains(asked, name) {
+			row[i] = cells[from] // so that a row that was refused can be mended and run again
 		}
 	}
-	w.rows = append(w.rows, row)
-	if len(w.rows) < batchRows {
-		return nil
+	line := make([]string, 0, len(w.header))
+	for _, i := range w.kept {
+		line = append(line, cells[i])
 	}
-	return w.flush()
+	return w.record(result.Line, append(line, row...))
 }
-
-func (w *Results) flush() error {
-	if len(w.rows) == 0 {
-		return nil
-	}
-	err := gocsv.MarshalCSVWithoutHeaders(w.rows, (*beside)(w))
-	w.rows, w.input = w.rows[:0], w.input[:0]
-	return err
-}
-
-// beside is the writer that gocsv marshals the result columns to; it puts the input's own cells in front.
-type beside Results
-
-func (b *beside) Write(result []string) error {
-	w := (*Results)(b)
-	cells := append(w.input[0], result...)
-	w.input = w.input[1:]
-	line, err := strconv.ParseInt(result[0], 10, 64)
-	if err != nil {
-		return err
-	}
-	return w.record(line, cells)
-}
-
-func (b *beside) Flush()       {}
-func (b *beside) Error() error { return nil }
 
 // record writes a line of the results, in each of their forms.
 func (w *Results) record(line int64, cells []string) error {
@@ -308,9 +247,6 @@ func (w *Results) record(line int64, cells []string) error {
 // them are on the disk. Where no row failed, the rows that failed of an earlier run are removed. It returns an
 // *EncodingError, and leaves the old files, if the results hold what their encoding lacks.
 func (w *Results) Commit() error {
-	if err := w.flush(); err != nil {
-		return err
-	}
 	if w.lacking.Total > 0 {
 		return &w.lacking
 	}

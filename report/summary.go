@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
@@ -15,73 +13,34 @@ import (
 	"vbankbatch/client/say"
 )
 
-// Summary counts a run's results as they are written.
-type Summary struct {
-	Rows     int
-	Statuses map[batch.Status]int
-	Codes    map[string]int // rows by error code
-	Issued   int64          // won of the rows issued in this run
-}
-
-// Add counts one result.
-func (s *Summary) Add(result *batch.Result) {
-	if s.Statuses == nil {
-		s.Statuses, s.Codes = make(map[batch.Status]int), make(map[string]int)
-	}
-	s.Rows++
-	s.Statuses[result.Status]++
-	for code := range strings.SplitSeq(result.ErrorCode, ";") {
-		if code != "" {
-			s.Codes[code]++
-		}
-	}
-	if result.Status == batch.Issued {
-		s.Issued += result.Amount
-	}
-}
-
-// Failed is the number of rows that were not done.
-func (s *Summary) Failed() int {
-	return s.Statuses[batch.Invalid] + s.Statuses[batch.Rejected] + s.Statuses[batch.Conflict] + s.Statuses[batch.NotSent]
-}
-
-// Effort is what a run took.
-type Effort struct {
-	Ended    error // why it ended early, or nil
-	Elapsed  time.Duration
-	Requests int64
-	Limits   client.LimitStats
-	Audit    *batch.Audit // nil without one
-}
-
-// Print tells the summary to a person: rows by status, won issued, the commonest reasons, and what it took if that is
-// known.
-func (s *Summary) Print(w say.Writer, effort *Effort) {
-	if effort != nil && effort.Ended != nil {
-		w.Printf("ended early: %v\n", effort.Ended)
-		if stop, ok := errors.AsType[*batch.StopError](effort.Ended); ok {
+// Print tells a person what became of the rows: how many by status, won issued, the commonest reasons, and what the run took if
+// that is known.
+func (f *Facts) Print(w say.Writer, run *Run) {
+	if run != nil && run.Error != nil {
+		w.Printf("ended early: %v\n", run.Error)
+		if stop, ok := errors.AsType[*batch.StopError](run.Error); ok {
 			fmt.Fprintf(w, "  %s\n", Sentence(w.Language, stop.Code))
 		}
 	}
-	w.Printf("%s rows", Thousands(int64(s.Rows)))
-	if effort != nil {
-		seconds, done := effort.Elapsed.Seconds(), s.Rows-s.Statuses[batch.NotSent]
-		w.Printf(" in %.1f s (%.0f rows/s), %s requests", seconds, float64(done)/max(seconds, 0.001), Thousands(effort.Requests))
+	w.Printf("%s rows", Thousands(f.Rows))
+	if run != nil {
+		seconds, done := run.Ended.Sub(run.Started).Seconds(), f.Rows-f.Statuses[batch.NotSent].Rows
+		w.Printf(" in %.1f s (%.0f rows/s), %s requests", seconds, float64(done)/max(seconds, 0.001), Thousands(run.Requests))
 	}
 	fmt.Fprintln(w)
 	for _, status := range batch.Statuses {
-		if n := s.Statuses[status]; n > 0 {
-			fmt.Fprintf(w, "  %-14s %9s", status, Thousands(int64(n)))
+		if sum := f.Statuses[status]; sum.Rows > 0 {
+			fmt.Fprintf(w, "  %-14s %9s", status, Thousands(sum.Rows))
 			if status == batch.Issued {
-				w.Printf("   %s won", Thousands(s.Issued))
+				w.Printf("   %s won", Thousands(sum.Won))
 			}
 			fmt.Fprintln(w)
 		}
 	}
-	printCodes(w, s.Codes)
-	if effort != nil {
-		printAudit(w, effort.Audit)
-		printLimits(w, effort.Limits)
+	printCodes(w, f.Codes)
+	if run != nil {
+		printAudit(w, run.Audit)
+		printLimits(w, run.Limits)
 	}
 }
 
@@ -99,7 +58,10 @@ func printAudit(w say.Writer, a *batch.Audit) {
 }
 
 // printLimits tells what a run found out about the API's limits, if anything.
-func printLimits(w say.Writer, l client.LimitStats) {
+func printLimits(w say.Writer, l *client.LimitStats) {
+	if l == nil {
+		return
+	}
 	if l.TooMany > 0 {
 		w.Printf("the API refused %s with 429, and nothing was sent for %.1f s\n", Count(w.Language, int(l.TooMany), "1 request", "%s requests"), l.Paused.Seconds())
 	}

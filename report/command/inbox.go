@@ -330,7 +330,7 @@ func (r *folderRun) tellOfSalvaged(a *app, runs []job.Salvaged) error {
 		told.API, told.ID, told.File, told.Started = r.merchant.url, s.ID, s.File, s.Started
 		told.Files = report.Files{Results: s.Path, Metrics: r.Metrics, Ledger: r.merchant.ledger}
 		ended := error(rowsNotDone(exitFailed))
-		if s.Facts.Statuses[batch.Unknown] > 0 {
+		if s.Facts.Statuses[batch.Unknown].Rows > 0 {
 			ended = rowsNotDone(exitUnknown)
 		}
 		r.over(a, &told)

@@ -120,11 +120,11 @@ func printFiles(a *app, files report.Files, facts *report.Facts, failed string, 
 	}
 	for _, status := range []struct {
 		next string
-		rows int
+		rows int64
 	}{
-		{unknown, facts.Statuses[batch.Unknown]},
-		{notSent, facts.Statuses[batch.NotSent]},
-		{say.Mark("next: mend the rows in the .failed.csv, and run that"), min(n, facts.Failed()-facts.Statuses[batch.NotSent])},
+		{unknown, facts.Statuses[batch.Unknown].Rows},
+		{notSent, facts.Statuses[batch.NotSent].Rows},
+		{say.Mark("next: mend the rows in the .failed.csv, and run that"), min(int64(n), facts.NotDone()-facts.Statuses[batch.NotSent].Rows)},
 	} {
 		if status.rows > 0 {
 			fmt.Fprintln(a.stderr, a.Text(status.next))
@@ -136,7 +136,7 @@ func printFiles(a *app, files report.Files, facts *report.Facts, failed string, 
 func tellSalvaged(a *app, runs []job.Salvaged) {
 	for _, s := range runs {
 		a.stderr.Printf("run %d was interrupted and its file has since changed or gone; its results were written from the ledger, without the file's own columns: %s\n", s.ID, say.Name(s.Path))
-		if n := s.Facts.Statuses[batch.Unknown]; n > 0 {
+		if n := int(s.Facts.Statuses[batch.Unknown].Rows); n > 0 {
 			a.stderr.Printf("  unknown: %s; vbankbatch reconcile finds out what became of them, then vbankbatch report --run %d writes the results again\n", report.Count(a.Language, n, "1 row", "%s rows"), s.ID)
 		}
 	}

@@ -83,7 +83,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 	if err := job.WriteResults(a.ctx, plan, book, found.ID, results, told.Files.Results, facts); err != nil {
 		return err
 	}
-	ended := outcome(&facts.Summary)
+	ended := outcome(facts)
 	told.ID, told.Started, told.Ended, told.Plan = found.ID, found.Started, found.Finished, plan
 	if doubts, err := book.InDoubt(a.ctx); err == nil {
 		told.InDoubt = new(len(doubts))
@@ -170,7 +170,7 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 		}
 		a.stderr.Printf("results: %s\n", path)
 	}
-	return outcome(&facts.Summary)
+	return outcome(facts)
 }
 
 // printRun tells which run is reported.

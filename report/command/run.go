@@ -88,7 +88,7 @@ func (c *runCommand) run(a *app, out *job.Outcome) (err error) {
 	if err != nil {
 		return err
 	}
-	return outcome(&out.Facts.Summary)
+	return outcome(&out.Facts)
 }
 
 // driver drives a job from the command line: what the job asks is asked on the terminal, and what it tells is printed.
@@ -196,13 +196,13 @@ func (d *driver) show(e job.Event) {
 
 // printEnd prints what a job came to, and the files that it wrote.
 func (d *driver) printEnd(out *job.Outcome) {
-	if !d.Quiet && out.Effort != nil {
+	if !d.Quiet && out.Reached {
 		written := out.Files.Results != ""
 		if written || out.Facts.Rows > 0 {
-			out.Facts.Print(d.a.stderr, out.Effort)
+			out.Facts.Print(d.a.stderr, &out.Run)
 		}
 		if written {
-			moves := d.inInbox && out.Effort.Ended == nil
+			moves := d.inInbox && out.Error == nil
 			printFiles(d.a, out.Files, &out.Facts, out.Failed, out.FailedRows, !moves, moves)
 		}
 	}
@@ -292,11 +292,11 @@ func (d *driver) confirm(plan *batch.Plan) error {
 }
 
 // outcome is the exit status of a run that reached its end.
-func outcome(s *report.Summary) error {
+func outcome(f *report.Facts) error {
 	switch {
-	case s.Statuses[batch.Unknown] > 0:
+	case f.Statuses[batch.Unknown].Rows > 0:
 		return rowsNotDone(exitUnknown)
-	case s.Failed() > 0:
+	case f.NotDone() > 0:
 		return rowsNotDone(exitFailed)
 	}
 	return nil

@@ -83,10 +83,10 @@ const (
 
 // Outcome is what a job came to.
 type Outcome struct {
-	report.Run                // ID is 0 when there are no results; Ended, and how the run ended, are not told yet
-	Facts      report.Facts   // what the results come to
-	Effort     *report.Effort // nil unless the run got as far as its results
-	Failed     string         // the file of rows that are not done or unknown, if there are any
+	report.Run              // ID is 0 when there are no results; Exit and Reason are not told yet
+	Facts      report.Facts // what the results come to
+	Reached    bool         // the run got as far as its results
+	Failed     string       // the file of rows that are not done or unknown, if there are any
 	FailedRows int
 	Salvaged   []Salvaged
 	Refused    bool  // the file was refused for what it holds, or because it is gone, and nothing was sent
@@ -296,9 +296,9 @@ func (w *work) finish(ctx context.Context, results *report.Results, ended error)
 	if doubts, err := w.Ledger.InDoubt(context.WithoutCancel(ctx)); err == nil {
 		out.InDoubt = new(len(doubts))
 	}
-	effort := &report.Effort{Ended: ended, Elapsed: time.Since(out.Started), Requests: w.api.Requests(), Limits: *out.Limits, Audit: out.Audit}
+	out.Ended, out.Requests, out.Error = time.Now(), w.api.Requests(), ended
 	if lost != nil {
-		out.Effort, out.Files.Results = effort, "" // what may stand there is another run's
+		out.Reached, out.Files.Results = true, "" // what may stand there is another run's
 		return errors.Join(ended, lost)
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
@@ -307,7 +307,7 @@ func (w *work) finish(ctx context.Context, results *report.Results, ended error)
 			return err
 		}
 	}
-	out.Effort = effort
+	out.Reached = true
 	out.Failed, out.FailedRows = results.Failed()
 	return ended
 }

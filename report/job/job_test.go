@@ -103,8 +103,8 @@ func (m *merchant) check(out *job.Outcome, won int) {
 			m.t.Errorf("%s: the results say %q, the API %q", m.name, row, issued[row[uid]])
 		}
 	}
-	if n := out.Facts.Statuses[batch.Issued]; n != rows || len(table)-1 != rows || len(issued) != rows || out.Facts.Issued != int64(rows*won) {
-		m.t.Errorf("%s: %d rows are counted as issued, %d won, %d stand in the results, and the API has %d", m.name, n, out.Facts.Issued, len(table)-1, len(issued))
+	if sum := out.Facts.Statuses[batch.Issued]; sum != (report.Sum{Rows: rows, Won: int64(rows * won)}) || len(table)-1 != rows || len(issued) != rows {
+		m.t.Errorf("%s: %+v is counted as issued, %d stand in the results, and the API has %d", m.name, sum, len(table)-1, len(issued))
 	}
 	last, err := m.book.LastRun(m.t.Context(), out.Plan.Digest())
 	if err != nil || last.ID != out.ID || last.Finished.IsZero() {
@@ -231,7 +231,7 @@ func TestEnds(t *testing.T) {
 		})})
 	}
 	out, err := m.job.Run(ctx)
-	if !errors.Is(err, ended) || out.Effort == nil || out.FailedRows == 0 || out.Facts.Rows != rows || out.Facts.Statuses[batch.Issued] == 0 {
+	if !errors.Is(err, ended) || !out.Reached || out.FailedRows == 0 || out.Facts.Rows != rows || out.Facts.Statuses[batch.Issued].Rows == 0 {
 		t.Errorf("%v, %+v", err, out)
 	}
 }

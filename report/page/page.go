@@ -99,7 +99,7 @@ func newPage(run *report.Run, facts *report.Facts, options Options) *page {
 	p := &page{Lang: run.Language, Policy: policy, Style: template.CSS(style),
 		File: report.Clip(report.FileName(run.Plan).In(run.Language)), Started: report.Clock(run.Started), Ended: report.Clock(run.Ended),
 		Sandbox: run.API == "sandbox" || client.Loopback(run.API), Continued: run.Continued, Again: run.Command == "report", Masked: !options.ShowAccounts,
-		Failed: report.Thousands(int64(facts.Failed())), Unknown: report.Thousands(int64(facts.Statuses[batch.Unknown])),
+		Failed: report.Thousands(facts.NotDone()), Unknown: report.Thousands(facts.Statuses[batch.Unknown].Rows),
 		Digest: run.Plan.Digest(), Encoding: run.Plan.Layout.Encoding, HeaderLine: run.Plan.Layout.HeaderLine, Mapping: run.Plan.Mapping,
 		API: run.API, Version: run.Version, ID: strconv.FormatInt(run.ID, 10), Results: run.Files.Results}
 	if !run.Ended.IsZero() {
@@ -115,7 +115,7 @@ func newPage(run *report.Run, facts *report.Facts, options Options) *page {
 		}
 		p.Accounts = append(p.Accounts, row)
 	}
-	p.OtherAccounts = rest(int64(facts.Statuses[batch.Issued]), len(facts.Accounts))
+	p.OtherAccounts = rest(facts.Statuses[batch.Issued].Rows, len(facts.Accounts))
 	if run.Measures != nil {
 		p.Measured = true
 		p.Charts = p.charts(run.Measures)
@@ -134,8 +134,7 @@ func newPage(run *report.Run, facts *report.Facts, options Options) *page {
 func (p *page) verdict(run *report.Run, facts *report.Facts) verdict {
 	v := verdict{Class: "bad"}
 	add := func(key string, values ...any) { v.Texts = append(v.Texts, p.T(key, values...)) }
-	unknown := facts.Statuses[batch.Unknown]
-	if unknown > 0 {
+	if facts.Statuses[batch.Unknown].Rows > 0 {
 		v.Class = "doubt"
 		add("unknown", p.Unknown)
 	}
@@ -146,7 +145,7 @@ func (p *page) verdict(run *report.Run, facts *report.Facts) verdict {
 	default:
 		add("ended early", run.Reason)
 	}
-	if facts.Failed() > 0 {
+	if facts.NotDone() > 0 {
 		add("not done", p.Failed)
 	}
 	if v.Texts == nil {
@@ -159,7 +158,7 @@ func (p *page) verdict(run *report.Run, facts *report.Facts) verdict {
 func (p *page) figures(facts *report.Facts) {
 	var total report.Sum
 	for _, status := range batch.Statuses {
-		s := report.Sum{Rows: int64(facts.Statuses[status]), Won: facts.Won[status]}
+		s := facts.Statuses[status]
 		total.Won = min(total.Won, math.MaxInt64-max(s.Won, 0)) + s.Won
 		total.Rows += s.Rows
 		if s.Rows > 0 {

@@ -194,7 +194,7 @@ func TestVerdict(t *testing.T) {
 		for _, status := range c.statuses {
 			facts.Add(new(input.Row), &batch.Result{Status: status})
 		}
-		p := &page{Failed: report.Thousands(int64(facts.Failed())), Unknown: report.Thousands(int64(facts.Statuses[batch.Unknown]))}
+		p := &page{Failed: report.Thousands(facts.NotDone()), Unknown: report.Thousands(facts.Statuses[batch.Unknown].Rows)}
 		if v := p.verdict(&report.Run{Reason: c.reason}, &facts); v.Class != c.class || !strings.Contains(strings.Join(v.Texts, "\n"), c.want) {
 			t.Errorf("%s, %v: %+v", c.reason, c.statuses, v)
 		}
@@ -285,7 +285,7 @@ func TestPageInABrowser(t *testing.T) {
 		if len(complaints) > 0 || len(fetched) > 0 {
 			t.Errorf("%v: complaints %q, fetched %q", flags, complaints, fetched)
 		}
-		if !strings.Contains(dom, "</html>") || strings.Contains(dom, "<img") || strings.Contains(dom, "<script") || strings.Count(dom, `role="row"`) != facts.Statuses[batch.Issued]+1 {
+		if !strings.Contains(dom, "</html>") || strings.Contains(dom, "<img") || strings.Contains(dom, "<script") || strings.Count(dom, `role="row"`) != int(facts.Statuses[batch.Issued].Rows)+1 {
 			t.Errorf("%v: %d bytes of page", flags, len(dom))
 		}
 	}
