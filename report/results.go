@@ -26,8 +26,8 @@ import (
 var Columns = []string{"line", "status", "error_code", "error_message", "action", "merchant_uid", "imp_uid", "amount",
 	"vbank_code", "vbank_name", "vbank_num", "vbank_holder", "vbank_due", "pg_provider", "issued_at", "attempts"}
 
-// asked are those of them that say what the row asked for, where the result has nothing to say.
-var asked = []string{"action", "merchant_uid", "amount", "vbank_code", "vbank_holder", "vbank_due"}
+// askedFor are those of them that say what the row asked for, where the result has nothing to say.
+var askedFor = []string{"action", "merchant_uid", "amount", "vbank_code", "vbank_holder", "vbank_due"}
 
 // cellsOf are the cells of a result, in the order of Columns.
 func cellsOf(language say.Language, r *batch.Result) []string {
@@ -206,7 +206,7 @@ func (w *Results) Write(cells []string, result *batch.Result) error {
 	}
 	row := cellsOf(w.Language, result)
 	for i, name := range Columns {
-		if from, ok := w.asked[name]; ok && row[i] == "" && slices.Contains(asked, name) {
+		if from, ok := w.asked[name]; ok && row[i] == "" && slices.Contains(askedFor, name) {
 			row[i] = cells[from] // so that a row that was refused can be mended and run again
 		}
 	}

@@ -99,38 +99,20 @@ func explainable() (all []string) {
 	return all
 }
 
-// closest are the three codes that are most like a name: those that hold it, then those that take the fewest changes.
+// closest are the three codes that are most like a name: those that hold it, then those that begin most like it.
 func closest(name string) []string {
 	all, name := explainable(), strings.ToUpper(name)
-	far := func(code string) int {
+	near := func(code string) (same int) {
 		if code = strings.ToUpper(code); strings.Contains(code, name) {
-			return 0
+			return len(name) + 1
 		}
-		return distance(name, code)
+		for same < min(len(name), len(code)) && name[same] == code[same] {
+			same++
+		}
+		return same
 	}
-	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(far(a), far(b)) })
+	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(near(b), near(a)) })
 	return all[:3]
-}
-
-// distance is how many letters must be put in, taken out or replaced to make one word of the other.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			changed := diagonal
-			if a[i] != b[j] {
-				changed++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(changed, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // wrapped breaks a text between words, into indented lines for a terminal of 80 columns.

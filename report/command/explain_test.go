@@ -73,14 +73,11 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func TestDistance(t *testing.T) {
+func TestClosest(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "AB", 2}, {"AB", "", 2}, {"MISING", "MISSING", 1}, {"KITTEN", "SITTING", 3}, {"AB", "BA", 2}} {
-		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("from %s to %s: %d, want %d", c.a, c.b, got, c.want)
+	for name, want := range map[string]string{"AMOUNT_MISING": "AMOUNT_MISSING", "excel": "KEY_DAMAGED_BY_EXCEL", "unknwon": "unknown", "NOTHING": "NOTHING_TO_CHANGE", "IN_DUOBT": "IN_DOUBT"} {
+		if got := closest(name); len(got) != 3 || got[0] != want {
+			t.Errorf("%s: %q, want %s first", name, got, want)
 		}
 	}
 }

@@ -99,6 +99,8 @@ type driver struct {
 	merchant   *merchant
 	kept       input.Profile
 	perSecond  float64
+	limit      batch.Limit // of --max-failures
+	until      time.Time   // of --until
 	api        *client.Client
 	disconnect func() error
 	progress   *report.Progress
@@ -113,7 +115,7 @@ func (d *driver) prepare(told *report.Run) (err error) {
 	if d.merchant, err = place(d.a.ctx, d.File, d.Profile, &d.merchantFlags, &d.outputFlags, told); err != nil {
 		return err
 	}
-	if _, err := batch.ParseLimit(d.MaxFailures); err != nil {
+	if d.limit, err = batch.ParseLimit(d.MaxFailures); err != nil {
 		return usage("", "--max-failures: %w", err)
 	}
 	if d.Profile != "" {
@@ -125,7 +127,7 @@ func (d *driver) prepare(told *report.Run) (err error) {
 	if d.perSecond, err = d.rate(d.kept); err != nil {
 		return err
 	}
-	if _, err := job.Nearest(d.Until, told.Started); err != nil {
+	if d.until, err = job.ParseClock(d.Until); err != nil {
 		return usage("a time is told as 23:25", "--until: %w", err)
 	}
 	return nil
@@ -139,7 +141,7 @@ func (d *driver) job(told report.Run, book *ledger.Ledger) (*job.Job, error) {
 	}
 	settings := report.Settings{Rate: d.perSecond, Workers: d.Workers, Timeout: d.Timeout, DoubtWait: d.DoubtWait, RemoteCheck: d.RemoteCheck,
 		MaxFailures: d.MaxFailures, Guards: d.Guards}
-	j := &job.Job{About: told, Settings: settings, Stdin: d.a.stdin, MaxInput: most, Until: d.Until, Audit: d.Audit, Form: d.form(d.a.Language), Stdout: d.a.stdout,
+	j := &job.Job{About: told, Settings: settings, Stdin: d.a.stdin, MaxInput: most, Until: d.until, Limit: d.limit, Audit: d.Audit, Form: d.form(d.a.Language), Stdout: d.a.stdout,
 		Inbox: d.inInbox, Ledger: book, Connect: d.connect, Confirm: d.confirm, Tell: d.show}
 	j.Opened = func() (err error) {
 		if j.Options, err = d.options(d.kept, d.a.now()); err != nil {

@@ -35,7 +35,8 @@ type Job struct {
 	MaxInput  int64            // how many bytes are taken, unpacked
 	Options   input.Options    // how the rows are read
 	PGAPIKeys client.PGAPIKeys // for KG Inicis
-	Until     string           // takes no new rows from the nearest HH:MM on, by the API's clock, in Korea; "" is no end
+	Until     time.Time        // takes no new rows from the nearest of this time of day on, by the API's clock; see ParseClock
+	Limit     batch.Limit      // how many rows may be refused by the API; Settings.MaxFailures tells it
 	Audit     bool             // holds what was sent against the API once more, at the end
 	Form      report.Options   // of the results
 	Stdout    io.Writer        // the results where About.Files.Results is -
@@ -146,13 +147,6 @@ func (j *Job) Run(ctx context.Context) (Outcome, error) {
 }
 
 func (w *work) run(ctx context.Context) error {
-	limit, err := batch.ParseLimit(w.Settings.MaxFailures)
-	if err != nil {
-		return err
-	}
-	if _, err := Nearest(w.Until, time.Now()); err != nil {
-		return err
-	}
 	file, err := w.open(ctx)
 	if err != nil {
 		return err
@@ -178,7 +172,7 @@ func (w *work) run(ctx context.Context) error {
 	if err := w.salvageFile(ctx); err != nil {
 		return err
 	}
-	ended := w.send(ctx, plan, limit)
+	ended := w.send(ctx, plan)
 	if w.out.ID == 0 {
 		return ended
 	}
@@ -267,14 +261,10 @@ func (w *work) connect() (err error) {
 }
 
 // send has every row sent, and begins to tell of the ledger's run unless it came to none.
-func (w *work) send(ctx context.Context, plan *batch.Plan, limit batch.Limit) error {
-	until, err := Nearest(w.Until, w.api.ServerTime())
-	if err != nil {
-		return err
-	}
-	s := &w.Settings
+func (w *work) send(ctx context.Context, plan *batch.Plan) error {
+	until, s := Nearest(w.Until, w.api.ServerTime()), &w.Settings
 	options := batch.Options{Workers: s.Workers, DoubtWait: s.DoubtWait, SettleTime: s.Timeout, RemoteCheck: s.RemoteCheck,
-		MaxFailures: limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: new(batch.Counts)}
+		MaxFailures: w.Limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: new(batch.Counts)}
 	if w.Audit {
 		options.Audit = new(batch.Audit)
 	}
@@ -331,24 +321,30 @@ func machines(err error) bool {
 	return ok && !errors.Is(err, fs.ErrPermission)
 }
 
-// Nearest is the moment closest to now at which it is HH:MM in Korea; the zero time for "".
-func Nearest(clock string, now time.Time) (time.Time, error) {
-	if clock == "" {
-		return time.Time{}, nil
+// ParseClock reads a time of day in Korea, HH:MM; the zero time is that of "".
+func ParseClock(text string) (clock time.Time, err error) {
+	if text != "" {
+		if clock, err = time.Parse("15:04", text); err != nil {
+			err = say.Errorf("%q is not a time of day", text)
+		}
 	}
-	hour, err := time.Parse("15:04", clock)
-	if err != nil {
-		return time.Time{}, say.Errorf("%q is not a time of day", clock)
+	return clock, err
+}
+
+// Nearest is the moment closest to now at which it is that time of day in Korea; the zero time of none.
+func Nearest(clock, now time.Time) time.Time {
+	if clock.IsZero() {
+		return clock
 	}
 	year, month, day := now.In(input.KST).Date()
-	at := time.Date(year, month, day, hour.Hour(), hour.Minute(), 0, 0, input.KST)
+	at := time.Date(year, month, day, clock.Hour(), clock.Minute(), 0, 0, input.KST)
 	switch off := at.Sub(now); {
 	case off > 12*time.Hour:
 		at = at.AddDate(0, 0, -1)
 	case off < -12*time.Hour:
 		at = at.AddDate(0, 0, 1)
 	}
-	return at, nil
+	return at
 }
 
 // whichTime adds to the end of a run by Job.Until which moment that was: the nearest may be last evening's.

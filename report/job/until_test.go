@@ -31,17 +31,17 @@ func TestNearest(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, zone := range []*time.Location{input.KST, time.UTC, time.FixedZone("", -11*3600)} {
-			got, err := job.Nearest(test.clock, now.In(zone))
-			if err != nil || got.In(input.KST).Format(time.DateTime) != test.want {
+			clock, err := job.ParseClock(test.clock)
+			if got := job.Nearest(clock, now.In(zone)); err != nil || got.In(input.KST).Format(time.DateTime) != test.want {
 				t.Errorf("at %s, %s is %v, want %s; %v", test.now, test.clock, got, test.want, err)
 			}
 		}
 	}
-	if got, err := job.Nearest("", time.Now()); err != nil || !got.IsZero() {
+	if got, err := job.ParseClock(""); err != nil || !job.Nearest(got, time.Now()).IsZero() {
 		t.Error(got, err)
 	}
 	for _, clock := range []string{"24:00", "23:60", "2325", "23:25:00", "-1:00", "now"} {
-		if got, err := job.Nearest(clock, time.Now()); err == nil {
+		if got, err := job.ParseClock(clock); err == nil {
 			t.Errorf("%s is %v", clock, got)
 		}
 	}
