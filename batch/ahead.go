@@ -15,13 +15,6 @@ import (
 // Ahead of the workers rows are read in blocks, decided as far as the ledger can, looked up at the API, and given their
 // intents, so that a worker has nothing to do but to send.
 
-// Sizes of what is read ahead of the workers: a block of rows shares one look-up in the ledger, a chunk of rows to
-// be sent shares one look-up at the API.
-const (
-	blockRows = 1024
-	chunkRows = 100
-)
-
 // A group of rows whose intents are made together is what the workers take in groupLasts, and at most mostAhead times its
 // least size.
 const (
@@ -60,7 +53,11 @@ type ahead struct {
 	*run
 	groups chan<- []*job
 	ready  []*job // looked up, and not handed on yet
-	trust  trust
+
+	// A list that omits an order proves nothing. So a few of those that a list omits are looked at closely, more of them at
+	// first, and once one of them is found all are.
+	sampled bool // a first sample was looked at
+	lost    bool // one of a sample has payments
 }
 
 // size is how many rows the next group is to have: two for each worker, and more while they are so fast that they would
@@ -135,7 +132,6 @@ func (r *run) classify(ctx context.Context, block []*job) ([]*job, error) {
 			r.options.Counts.settled(status)
 			continue
 		}
-		j.tried = status == Unknown
 		open = append(open, j)
 		if j.row.Request.MerchantUID != "" {
 			named = append(named, j.names())
@@ -149,7 +145,7 @@ func (r *run) classify(ctx context.Context, block []*job) ([]*job, error) {
 	var toSend, repeats []*job
 	for _, j := range open {
 		j.know(orders)
-		j.begin(earlier[int64(j.row.Line)] == NotSent) // then it may have been sent, and refused
+		j.begin(earlier[int64(j.row.Line)])
 		switch result := j.decide(); result.Status {
 		case "":
 			toSend = append(toSend, j)
@@ -182,28 +178,22 @@ func (r *run) repeated(ctx context.Context, repeats []*job) (doubtful []*job, er
 	if !r.options.RemoteCheck {
 		return nil, nil
 	}
-	byTier := make(map[string][]*job)
 	now := r.api.ServerTime().Unix()
+	var payable []*job
 	for _, j := range repeats {
 		if _, due := current(&j.order); max(due, j.order.VbankDue) >= now || due == 0 {
-			byTier[j.row.Tier] = append(byTier[j.row.Tier], j)
+			payable = append(payable, j)
 		}
 	}
-	for tier, jobs := range byTier {
-		for chunk := range slices.Chunk(jobs, chunkRows) {
-			uids := make([]string, len(chunk))
-			for i, j := range chunk {
-				uids[i] = j.order.MerchantUID
-			}
-			found, err := r.api.Payments(ctx, tier, uids)
-			if fatal := endsReading(err); fatal != nil {
-				return nil, fatal
-			}
-			for _, j := range chunk {
-				listed := found[j.order.MerchantUID]
-				if !asClaimed(&j.order, listed) && (err == nil && (len(listed) > 0 || !r.blind.Load()) || oneByOne(err)) {
-					doubtful = append(doubtful, j)
-				}
+	for _, chunk := range byTier(payable, (*job).names) {
+		found, err := list(ctx, r.api, chunk, (*job).names)
+		if fatal := endsReading(err); fatal != nil {
+			return nil, fatal
+		}
+		for _, j := range chunk {
+			listed := found[j.order.MerchantUID]
+			if !asClaimed(&j.order, listed) && (err == nil && (len(listed) > 0 || !r.blind.Load()) || oneByOne(err)) {
+				doubtful = append(doubtful, j)
 			}
 		}
 	}
@@ -228,39 +218,31 @@ func (a *ahead) lookAhead(ctx context.Context, chunk []*job) error {
 	if !a.options.RemoteCheck {
 		return nil
 	}
-	byTier := make(map[string][]*job)
+	var unknown []*job
 	for _, j := range chunk {
 		if j.stage == toIssue || j.stage == toLookUp {
-			byTier[j.row.Tier] = append(byTier[j.row.Tier], j)
+			unknown = append(unknown, j)
 		}
 	}
-	for tier, jobs := range byTier {
-		if err := a.lookAheadTier(ctx, tier, jobs); err != nil {
+	for _, jobs := range byTier(unknown, (*job).names) {
+		found, err := list(ctx, a.api, jobs, (*job).names)
+		if fatal := endsReading(err); fatal != nil {
+			return fatal
+		}
+		var omitted []*job
+		for _, j := range jobs {
+			if j.listed = len(found[j.row.Request.MerchantUID]) > 0; j.listed || err != nil {
+				j.stage = toLookUp
+			}
+			if j.stage == toIssue {
+				omitted = append(omitted, j)
+			}
+		}
+		if err := a.doubtOmitted(ctx, omitted); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (a *ahead) lookAheadTier(ctx context.Context, tier string, jobs []*job) error {
-	uids := make([]string, len(jobs))
-	for i, j := range jobs {
-		uids[i] = j.row.Request.MerchantUID
-	}
-	found, err := a.api.Payments(ctx, tier, uids)
-	if fatal := endsReading(err); fatal != nil {
-		return fatal
-	}
-	var omitted []*job
-	for _, j := range jobs {
-		if j.listed = len(found[j.row.Request.MerchantUID]) > 0; j.listed || err != nil {
-			j.stage = toLookUp
-		}
-		if j.stage == toIssue {
-			omitted = append(omitted, j)
-		}
-	}
-	return a.doubtOmitted(ctx, omitted)
 }
 
 // endsReading is why nothing more is read after a look-up that failed, or nil if the error is of its orders alone.
@@ -269,13 +251,6 @@ func endsReading(err error) error {
 		return cmp.Or(reason, err)
 	}
 	return nil
-}
-
-// trust is how far a run believes lists of orders: a list that omits an order says nothing about it. So a few of those
-// that a list omits are looked at closely, more of them at first, and once one of them is found all are.
-type trust struct {
-	looked bool // at those that a first list omitted
-	lost   bool
 }
 
 // Sizes of the sample of the orders that a list omits.
@@ -289,9 +264,9 @@ const (
 func (a *ahead) doubtOmitted(ctx context.Context, omitted []*job) error {
 	size := min(firstSample, len(omitted))
 	switch {
-	case a.trust.lost:
+	case a.lost:
 		size = 0
-	case a.trust.looked:
+	case a.sampled:
 		size = min(laterSample, len(omitted))
 	}
 	for i := range size {
@@ -304,12 +279,12 @@ func (a *ahead) doubtOmitted(ctx context.Context, omitted []*job) error {
 			j.stage = toLookUp
 		}
 		if len(payments) > 0 {
-			a.trust.lost = true
+			a.lost = true
 			break
 		}
 	}
-	a.trust.looked = a.trust.looked || len(omitted) > 0
-	if a.trust.lost {
+	a.sampled = a.sampled || len(omitted) > 0
+	if a.lost {
 		for _, j := range omitted {
 			j.stage = toLookUp
 		}

@@ -1,16 +1,35 @@
 // Package batch takes a file of orders through its three passes: [Preflight] reads and checks it whole, [Run] issues,
-// updates or revokes an account for every row, and the results are the input read once more beside the ledger's
-// entries ([Results]). Each pass streams; memory does not grow with the accounts issued.
+// updates or revokes an account for every row, and [Results] reads the input once more beside the ledger's entries.
+// Each pass streams; memory does not grow with the accounts issued.
 //
 // The promise: an order gets one account, whatever happens to the process, the network or the API. The rule behind
 // it: before an issue is sent its intent is durable in the ledger, and an issue that may have reached the API is
-// never sent again before the API has been asked ([Run], doubt.go). What cannot be known is said to be unknown.
+// never sent again before the API has been asked. What cannot be known is said to be unknown.
+//
+// Each file uses only those that stand below it in this list:
+//
+//	run.go        Run: gives the rows to the workers
+//	ahead.go      reads rows ahead of the workers, and looks their orders up
+//	audit.go      compares what a run sent with the API, at its end
+//	reconcile.go  Reconcile and Settle: orders in doubt, without their file
+//	results.go    Results: the rows beside their entries
+//	row.go        the life of a row: decide, begin, process, conclude
+//	change.go     updates and revocations
+//	record.go     what the rows of a run share; their outcomes go to the ledger
+//	doubt.go      orders in doubt, and what the API says of them
+//	order.go      a row and what is known of its order
+//	stop.go       what ends a run early
+//	plan.go       Preflight
+//	batch.go      what a run is told, and what it asks of the API and the ledger
+//	repeat.go     orders that stand in several rows
+//	result.go     statuses and codes
 //
 // Package batch does not read bytes (batch/input does), speak HTTP (client) or write reports (report).
 package batch
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"vbankbatch/batch/ledger"
@@ -64,3 +83,39 @@ type Options struct {
 	Counts      *Counts          // bumped as rows get done; may be nil
 	Audit       *Audit           // close the run with an audit, and fill this in; nil leaves it out
 }
+
+// Counts are bumped while a run is under way, for whoever shows its progress.
+type Counts struct {
+	Done    atomic.Int64 // rows with an outcome, those of an interrupted run included
+	Failed  atomic.Int64 // of them, rows that were not done
+	Settled atomic.Int64 // of them, rows that needed no request, such as those of an interrupted run
+	Pending atomic.Int64 // rows that wait to be looked up, or for their next try
+	Audited atomic.Int64 // orders looked at once more, at the end
+}
+
+// settled counts a row that needed no request.
+func (c *Counts) settled(status Status) {
+	c.Settled.Add(1)
+	c.done(status)
+}
+
+func (c *Counts) done(status Status) {
+	c.Done.Add(1)
+	if NotDone(status) {
+		c.Failed.Add(1)
+	}
+}
+
+// Audit is what the look at the end of a run found.
+type Audit struct {
+	Orders  int   // sent by the run, and looked at
+	Closely int   // of them, those looked at one by one
+	Changed int   // rows of which the API told something else than the run had
+	Err     error // why some were not looked at; nil when all were
+}
+
+// Rows are read in blocks, each of which shares one look-up in the ledger. A chunk of orders shares one look-up at the API.
+const (
+	blockRows = 1024
+	chunkRows = 100
+)

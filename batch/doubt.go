@@ -2,6 +2,8 @@ package batch
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +33,8 @@ type doubt struct {
 	next  time.Time // when to ask next
 	fails int       // look-ups that failed, in a row
 }
+
+func (d *doubt) names() ledger.Order { return d.order.Order }
 
 // longAgo is the age from which another process's intent needs no more waiting for. It is long because a request may
 // have waited for its turn, and because it goes by the server's clock, which may have been set since.
@@ -86,72 +90,54 @@ const askers = 8
 // ask looks the orders up, at most 100 in one request for each tier, and reports what it found of each through tell,
 // which must be safe for concurrent use.
 func ask(ctx context.Context, api LookUp, doubts []*doubt, tell func(d *doubt, found finding, note say.Message)) {
-	byTier := make(map[string][]*doubt)
-	for _, d := range doubts {
-		byTier[d.order.Tier] = append(byTier[d.order.Tier], d)
-	}
-	for tier, doubts := range byTier {
-		askTier(ctx, api, tier, doubts, tell)
-	}
-}
-
-func askTier(ctx context.Context, api LookUp, tier string, doubts []*doubt, tell func(d *doubt, found finding, note say.Message)) {
-	uids := make([]string, len(doubts))
-	for i, d := range doubts {
-		uids[i] = d.order.MerchantUID
-	}
-	known, err := api.Payments(ctx, tier, uids)
-	together := err == nil
-	if oneByOne(err) {
-		err = nil
-	}
-	var closely errgroup.Group
-	closely.SetLimit(askers)
-	for _, d := range doubts {
-		if err != nil {
-			if EndsRun(err) != nil { // the client has been patient
-				d.fails = maxLookUps
-			}
-			tell(d, unasked, say.Of(err))
-			continue
+	for _, doubts := range byTier(doubts, (*doubt).names) {
+		listed, err := list(ctx, api, doubts, (*doubt).names)
+		together := err == nil
+		if oneByOne(err) {
+			err = nil
 		}
-		ripe := !time.Now().Before(d.ripe)
-		seen := len(known[d.order.MerchantUID]) > 0
-		if together && !seen && !ripe {
-			tell(d, stillOpen, "")
-			continue
-		}
-		closely.Go(func() error {
-			all, err := api.FindAll(ctx, tier, d.order.MerchantUID, "")
-			switch {
-			case err != nil:
+		var closely errgroup.Group
+		closely.SetLimit(askers)
+		for _, d := range doubts {
+			if err != nil {
+				if EndsRun(err) != nil { // the client has been patient
+					d.fails = maxLookUps
+				}
 				tell(d, unasked, say.Of(err))
-			case seen && len(all) == 0:
-				tell(d, unasked, say.NewMessage("one look-up finds the order and the other does not"))
-			default:
-				found, note := d.decide(all, ripe)
-				tell(d, found, note)
+				continue
 			}
-			return nil
-		})
+			ripe := !time.Now().Before(d.ripe)
+			seen := len(listed[d.order.MerchantUID]) > 0
+			if together && !seen && !ripe {
+				tell(d, stillOpen, "")
+				continue
+			}
+			closely.Go(func() error {
+				found, note := d.askClosely(ctx, api, seen, ripe)
+				tell(d, found, note)
+				return nil
+			})
+		}
+		closely.Wait()
 	}
-	closely.Wait()
 }
 
-// oneByOne reports whether a look-up of many orders failed over one of them, perhaps, so that each must be asked for
-// itself.
-func oneByOne(err error) bool {
-	kind := client.KindOf(err)
-	return kind == client.Refused || kind == client.Mismatch
+// askClosely looks one order up by itself. It was seen if a list shows payments of it.
+func (d *doubt) askClosely(ctx context.Context, api LookUp, seen, ripe bool) (finding, say.Message) {
+	payments, err := api.FindAll(ctx, d.order.Tier, d.order.MerchantUID, "")
+	switch {
+	case err != nil:
+		return unasked, say.Of(err)
+	case seen && len(payments) == 0:
+		return unasked, say.NewMessage("one look-up finds the order and the other does not")
+	}
+	return d.decide(payments, ripe)
 }
 
 // decide reads what the API has of the order. One account that was made for the intent is it; the customer may have
 // paid into it already.
 func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, say.Message) {
-	live, paid := client.Living(payments)
-	if paid != nil {
-		live = append(live, *paid)
-	}
+	live := inForce(payments)
 	switch {
 	case len(live) == 0 && ripe && d.order.ErrorCode == CodeReplyDiffers:
 		return unclear, d.order.ErrorMessage
@@ -199,4 +185,161 @@ func (d *doubt) settled(found finding, note say.Message) ledger.Entry {
 		}
 	}
 	return e
+}
+
+// standing is an order's entry as all of its payments tell of it, and whether that is something else than the entry says.
+// An account that stands where none is claimed is the order's, if it can be the one that was asked for.
+func standing(e ledger.Entry, payments []client.Payment) (told ledger.Entry, changed bool) {
+	told = e
+	conflict := func(status Status, code string, message say.Message) (ledger.Entry, bool) {
+		told.Status, told.ErrorCode, told.ErrorMessage = status, code, message
+		return told, e.Status != status || e.ErrorCode != code || e.ErrorMessage != message
+	}
+	if e.State != ledger.Issued {
+		d := doubt{order: e}
+		switch found, note := d.decide(payments, true); found {
+		case adopted:
+			return d.settled(adopted, ""), true
+		case unclear:
+			return conflict(Conflict, CodeOtherAccount, note)
+		}
+		return e, false
+	}
+	live, own := inForce(payments), claimed(&e, payments)
+	amount, _ := current(&e)
+	switch others := slices.ContainsFunc(live, func(p client.Payment) bool { return string(p.ImpUID) != e.ImpUID }); {
+	case others:
+		return conflict(Conflict, CodeSeveralAccounts, say.Messagef("%s was issued, and the API has for the order: %s", e.ImpUID, impUIDs(live)))
+	case own == nil:
+		return conflict(Unknown, CodeAccountMissing, say.Messagef("the API said that it had made %s, and does not show it any more", e.ImpUID))
+	case len(live) == 0:
+		told = refreshed(e, *own)
+		return conflict(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", e.ImpUID))
+	case int64(own.Amount) != amount:
+		told = refreshed(e, *own)
+		return conflict(Conflict, CodeReplyDiffers, say.Messagef("asked for %d won, the API has %d", amount, own.Amount))
+	case questioned(&e):
+		told.Status, told.ErrorCode, told.ErrorMessage = Issued, "", ""
+		return told, true
+	}
+	return e, false
+}
+
+// maxPending is how many rows may be in doubt at once; an API that loses more answers than that is down. Rows that an
+// earlier run has left in doubt wait for their turn.
+const maxPending = 1000
+
+// pending holds orders in doubt until they are settled. Its zero value is ready.
+type pending struct {
+	mu     sync.Mutex
+	doubts []*doubt
+	again  []waiting
+}
+
+// waiting is a row that surely has no account and is to be sent once more: it was looked up, or refused over what
+// passes.
+type waiting struct {
+	job *job
+	at  time.Time
+}
+
+func (p *pending) put(d *doubt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubts = append(p.doubts, d)
+}
+
+// inDoubt counts the doubts, and those of them whose answer was lost here and not by an earlier run.
+func (p *pending) inDoubt() (all, lost int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, d := range p.doubts {
+		if d.job != nil && d.job.sent > 0 {
+			lost++
+		}
+	}
+	return len(p.doubts), lost
+}
+
+// putBack lets an order wait for its next look-up after one that did not settle it, and reports whether there is to be one.
+// Look-ups that fail are tried again only while the caller is patient.
+func (p *pending) putBack(d *doubt, found finding, wait time.Duration, patient bool) bool {
+	if found == unasked {
+		d.fails++
+	}
+	if found != stillOpen && !(found == unasked && d.fails < maxLookUps && patient) {
+		return false
+	}
+	d.later(wait)
+	p.put(d)
+	return true
+}
+
+// sendAgain lets a row wait for its next try. There is no room for many that have to wait long.
+func (p *pending) sendAgain(j *job, at time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.again) >= maxPending && at.After(time.Now()) {
+		return false
+	}
+	p.again = append(p.again, waiting{j, at})
+	return true
+}
+
+func (p *pending) size() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int64(len(p.doubts) + len(p.again))
+}
+
+// take removes and returns the doubts whose next look-up is due, at most one request's worth, and the rows to send
+// again: those whose time has come, or all.
+func (p *pending) take(now time.Time, all bool) (due []*doubt, again []*job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.again = slices.DeleteFunc(p.again, func(w waiting) bool {
+		if !all && w.at.After(now) {
+			return false
+		}
+		again = append(again, w.job)
+		return true
+	})
+	p.doubts = slices.DeleteFunc(p.doubts, func(d *doubt) bool {
+		if len(due) == chunkRows || d.next.After(now) {
+			return false
+		}
+		due = append(due, d)
+		return true
+	})
+	return due, again
+}
+
+// next tells when there is something to take; ok is false when nothing is pending.
+func (p *pending) next() (next time.Time, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sooner := func(at time.Time) {
+		if !ok || at.Before(next) {
+			next, ok = at, true
+		}
+	}
+	for _, w := range p.again {
+		sooner(w.at)
+	}
+	for _, d := range p.doubts {
+		sooner(d.next)
+	}
+	return next, ok
+}
+
+// pause waits for d, or for the end of ctx, whose cause it returns.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
 }

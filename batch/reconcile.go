@@ -7,6 +7,7 @@ import (
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
 	"vbankbatch/client/say"
 )
 
@@ -29,65 +30,74 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 	if err != nil {
 		return err
 	}
-	var waiting pending
+	c := &reconciling{api: api, ledger: book, wait: wait, patient: patient, tell: tell}
 	var changes []ledger.Entry
 	for _, order := range orders {
 		if order.State == ledger.Changing {
 			changes = append(changes, order)
-			continue
+		} else {
+			c.waiting.put(newDoubt(order, nil, wait, api.ServerTime()))
 		}
-		waiting.put(newDoubt(order, nil, wait, api.ServerTime()))
 	}
-	var mu sync.Mutex
-	var failed error
-	conclude := func(d *doubt, found finding, note say.Message) {
-		mu.Lock()
-		defer mu.Unlock()
-		again := found == stillOpen
-		if found == unasked {
-			d.fails++
-			again = patient && d.fails < maxLookUps
-		}
-		if again {
-			d.later(wait)
-			waiting.put(d)
-			return
-		}
-		entry := d.settled(found, note)
-		if err := book.Record(ctx, entry); err != nil {
-			failed = err
-			return
-		}
-		tell(Settled{Order: entry, Status: entry.Status, Note: note})
+	if err := c.issues(ctx); err != nil {
+		return err
 	}
-	for failed == nil {
-		due, _ := waiting.take(time.Now(), true)
+	return c.changes(ctx, changes)
+}
+
+// reconciling is a Reconcile under way.
+type reconciling struct {
+	api     LookUp
+	ledger  Ledger
+	wait    time.Duration
+	patient bool
+	tell    func(Settled)
+	waiting pending
+	mu      sync.Mutex // held while an issue is settled
+	failed  error
+}
+
+// issues settles the orders whose issue is in doubt.
+func (c *reconciling) issues(ctx context.Context) error {
+	for c.failed == nil {
+		due, _ := c.waiting.take(time.Now(), true)
 		if len(due) > 0 {
-			ask(ctx, api, due, conclude)
+			ask(ctx, c.api, due, func(d *doubt, found finding, note say.Message) { c.conclude(ctx, d, found, note) })
 			continue
 		}
-		next, ok := waiting.next()
-		if !ok || !patient {
+		next, ok := c.waiting.next()
+		if !ok || !c.patient {
 			break
 		}
 		if err := pause(ctx, time.Until(next)); err != nil {
 			return err
 		}
 	}
-	if failed != nil {
-		return failed
-	}
-	return settleChanges(ctx, api, book, changes, wait, patient, tell)
+	return c.failed
 }
 
-// settleChanges settles orders whose update or revocation is in doubt: each account is as the API tells of it. One that is
-// as it was before may still be changed; when that cannot be waited for its order is left alone.
-func settleChanges(ctx context.Context, api LookUp, book Ledger, orders []ledger.Entry, wait time.Duration, patient bool, tell func(Settled)) error {
+func (c *reconciling) conclude(ctx context.Context, d *doubt, found finding, note say.Message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting.putBack(d, found, c.wait, c.patient) {
+		return
+	}
+	entry := d.settled(found, note)
+	if err := c.ledger.Record(ctx, entry); err != nil {
+		c.failed = err
+		return
+	}
+	c.tell(Settled{Order: entry, Status: entry.Status, Note: note})
+}
+
+// changes settles the orders whose update or revocation is in doubt: each account is as the API tells of it. An account
+// that is as it was before may still be changed; it is asked about again after the wait, or its order is left alone.
+func (c *reconciling) changes(ctx context.Context, orders []ledger.Entry) error {
 	began := time.Now()
 	var left []ledger.Entry
 	for _, order := range orders {
-		ripe := !time.Now().Before(ripeFor(&order, wait, api.ServerTime()))
-		settled, err := settleChange(ctx, api, book, order, ripe, tell)
+		ripe := !time.Now().Before(ripeFor(&order, c.wait, c.api.ServerTime()))
+		settled, err := c.change(ctx, order, ripe)
 		if err != nil {
 			return err
 		}
@@ -95,39 +105,127 @@ func settleChanges(ctx context.Context, api LookUp, book Ledger, orders []ledger
 			left = append(left, order)
 		}
 	}
-	if !patient || len(left) == 0 {
+	if !c.patient || len(left) == 0 {
 		return nil
 	}
-	if err := pause(ctx, time.Until(began.Add(wait))); err != nil {
+	if err := pause(ctx, time.Until(began.Add(c.wait))); err != nil {
 		return err
 	}
 	for _, order := range left {
-		if _, err := settleChange(ctx, api, book, order, true, tell); err != nil {
+		if _, err := c.change(ctx, order, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settleChange reports whether there is nothing more to be done about an order. Only when it is ripe is it believed of an
+// change reports whether there is nothing more to be done about an order. Only when it is ripe is it believed of an
 // account that is as before that it was not changed.
-func settleChange(ctx context.Context, api LookUp, book Ledger, order ledger.Entry, ripe bool, tell func(Settled)) (settled bool, err error) {
-	payment, err := api.Payment(ctx, order.Tier, order.ImpUID)
+func (c *reconciling) change(ctx context.Context, order ledger.Entry, ripe bool) (settled bool, err error) {
+	payment, err := c.api.Payment(ctx, order.Tier, order.ImpUID)
 	if err != nil {
-		tell(Settled{Order: order, Status: Unknown, Note: say.Of(err)})
+		c.tell(Settled{Order: order, Status: Unknown, Note: say.Of(err)})
 		return true, nil
 	}
-	before := order
-	if order = refreshed(order, payment); !ripe && !differ(&before, &order) {
+	now := refreshed(order, payment)
+	if !ripe && !hasChanged(&order, &now) {
 		return false, nil
 	}
-	if err := book.Record(ctx, order); err != nil {
+	if err := c.ledger.Record(ctx, now); err != nil {
 		return false, err
 	}
 	status := Updated
-	if order.State == ledger.Revoked {
+	if now.State == ledger.Revoked {
 		status = Revoked
 	}
-	tell(Settled{Order: order, Status: status, Note: say.Messagef("%d won until %s", int64(payment.Amount), input.FormatDue(order.VbankDue))})
+	c.tell(Settled{Order: now, Status: status, Note: say.Messagef("%d won until %s", int64(payment.Amount), input.FormatDue(now.VbankDue))})
 	return true, nil
+}
+
+// A Verdict is a person's word about an order that asking the API cannot settle: the API has several accounts for it, or one
+// that does not match, or said that it made one and does not show it.
+type Verdict struct {
+	Order  ledger.Order
+	ImpUID string    // of the account that is the order's; "" says that none is, and frees the order to be issued again
+	By     string    // who says so
+	Why    string    // and why
+	At     time.Time // when
+}
+
+// ErrSettled is returned by Settle and Contested for an order that nothing is to be said about: it is not in the ledger, or
+// is not in doubt.
+var ErrSettled = say.New("the ledger has no doubt about the order")
+
+// Contested returns the ledger's entry of an order that a person may settle.
+func Contested(ctx context.Context, book Known, order ledger.Order) (ledger.Entry, error) {
+	found, err := book.Orders(ctx, []ledger.Order{order})
+	if err != nil {
+		return ledger.Entry{}, err
+	}
+	e, ok := found[order]
+	if !ok || e.State != ledger.Intended && !(e.State == ledger.Issued && questioned(&e)) {
+		return ledger.Entry{}, ErrSettled
+	}
+	return e, nil
+}
+
+// Settle records a person's verdict, after the API was asked whether it can be true: the account that is named must be the
+// order's and not revoked; that there is none is refused while the API shows one that can be paid into, or was. It issues
+// nothing. The caller holds the ledger's lock.
+func Settle(ctx context.Context, api LookUp, book Ledger, v Verdict) (ledger.Entry, error) {
+	e, err := Contested(ctx, book, v.Order)
+	if err != nil {
+		return e, err
+	}
+	if v.ImpUID == "" {
+		e, err = settledAsNone(ctx, api, e)
+	} else {
+		e, err = settledAs(ctx, api, e, v.ImpUID)
+	}
+	if err != nil {
+		return e, err
+	}
+	e.ErrorCode = CodeSettled
+	e.ErrorMessage = say.Messagef("settled by %s on %s: %s", v.By, v.At.In(input.KST).Format(time.DateOnly), v.Why)
+	return e, book.Record(ctx, e)
+}
+
+func settledAs(ctx context.Context, api LookUp, e ledger.Entry, impUID string) (ledger.Entry, error) {
+	payment, err := api.Payment(ctx, e.Tier, impUID)
+	switch {
+	case client.KindOf(err) == client.NotFound:
+		return e, say.Errorf("the API knows no %s", impUID)
+	case err != nil:
+		return e, err
+	case string(payment.MerchantUID) != e.MerchantUID:
+		return e, say.Errorf("%s belongs to the order %s", impUID, payment.MerchantUID)
+	case payment.Status == client.StatusFailed || payment.Status == client.StatusCancelled:
+		return e, say.Errorf("%s is %s at the API", impUID, payment.Status)
+	case payment.VbankNum == "":
+		return e, say.Errorf("%s has no account number", impUID)
+	}
+	e = refreshed(e, payment)
+	e.Status = Issued
+	return e, nil
+}
+
+func settledAsNone(ctx context.Context, api LookUp, e ledger.Entry) (ledger.Entry, error) {
+	payments, err := api.FindAll(ctx, e.Tier, e.MerchantUID, "")
+	if err != nil {
+		return e, err
+	}
+	if e.ImpUID != "" && claimed(&e, payments) == nil {
+		own, err := api.Payment(ctx, e.Tier, e.ImpUID)
+		if err == nil {
+			payments = append(payments, own)
+		} else if client.KindOf(err) != client.NotFound {
+			return e, err
+		}
+	}
+	if live := inForce(payments); len(live) > 0 {
+		return e, say.Errorf("the API has for the order: %s", impUIDs(live))
+	}
+	e.State, e.Status, e.Account = ledger.Vacant, NotSent, ledger.Account{}
+	e.NowAmount, e.NowDue = 0, 0
+	return e, nil
 }

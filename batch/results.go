@@ -36,7 +36,7 @@ func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*in
 			select {
 			case blocks <- told{block, results}:
 			case <-ctx.Done():
-				return ctx.Err()
+				return context.Cause(ctx)
 			}
 			block = nil
 			return nil
@@ -144,19 +144,20 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 			continue
 		}
 		unknown := results[i].Status == Unknown
-		j := job{row: row, tried: unknown}
+		j := job{row: row}
 		j.know(orders)
+		j.begin(results[i].Status)
 		result := j.decide()
 		switch {
 		case result.Status != "": // the order is settled, or the row cannot be done
 			results[i] = result
 		case unknown && (j.order.State == ledger.Intended || questioned(&j.order) || row.Action != input.Issue): // still so
 		case unknown:
-			results[i] = j.result(NotSent, CodeNoAccount, meaning(CodeNoAccount))
+			results[i] = j.result(NotSent, CodeNoAccount, "")
 		case j.order.State == ledger.Intended:
-			results[i] = j.result(Unknown, CodeInDoubt, meaning(CodeInDoubt))
+			results[i] = j.result(Unknown, CodeInDoubt, "")
 		default:
-			results[i] = j.result(NotSent, CodeStopped, meaning(CodeStopped))
+			results[i] = j.result(NotSent, CodeStopped, "")
 		}
 	}
 	return results, nil

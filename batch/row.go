@@ -13,64 +13,8 @@ import (
 	"vbankbatch/client/say"
 )
 
-// job is a row with what is known of its order.
-type job struct {
-	row    *input.Row
-	order  ledger.Entry // the order's live entry; its State is Vacant where the ledger knows of no account
-	stage  stage
-	listed bool // a list of the API shows payments of the order
-	tried  bool // an earlier try of this update or revocation may have reached the API
-	sent   int  // issues, updates or revocations sent for the row in this run
-
-	refusals int         // of them, those that were refused over what passes; see tryLater
-	refusal  say.Message // the words of the last one
-
-	ripe    time.Time // from then on a change in doubt that is not seen at the API is believed not to have happened
-	refused error     // how the row's change was refused, after an earlier try that may still be carried out
-}
-
-// stage is what a row needs next that a request must be sent for.
-type stage int
-
-// The stages. An issue goes from toIssue, or toLookUp, to intended, to inDoubt, until an answer or a look-up settles it.
-const (
-	toIssue   stage = iota + 1 // its order surely has no account: an intent, then the request
-	toLookUp                   // its order may have an account that the ledger does not know: the API must be asked first
-	intended                   // its intent is durable: the request
-	inDoubt                    // its request may have reached the API: a look-up
-	toRefresh                  // a change of its order's account is in doubt: how the account stands
-	toRecheck                  // the API contradicted the ledger about its order's account: how the account stands
-	toUpdate
-	toRevoke
-)
-
-// begin sets the row's first stage. An issue that is suspect was perhaps sent before.
-func (j *job) begin(suspect bool) {
-	switch {
-	case j.row.Action == input.Update:
-		j.stage = toUpdate
-	case j.row.Action == input.Revoke:
-		j.stage = toRevoke
-	case j.order.State == ledger.Changing:
-		j.stage = toRefresh
-	case j.order.State == ledger.Issued:
-		j.stage = toRecheck
-	case j.order.State == ledger.Intended:
-		j.stage = inDoubt // an earlier run sent it, and nobody knows what came of it
-	case suspect:
-		j.stage = toLookUp
-	default:
-		j.stage = toIssue
-	}
-}
-
-// names is the order that the row names.
-func (j *job) names() ledger.Order {
-	return ledger.Order{Tier: j.row.Tier, MerchantUID: j.row.Request.MerchantUID}
-}
-
-// lost is how many tries of the row had no answer, or may have had none.
-func (j *job) lost() int { return j.sent - j.refusals }
+// The life of a row: decide tells its outcome if that needs no request. Otherwise begin sets its stage, process does what
+// the stage needs, and conclude ends a doubt. The files above this one only schedule rows, or look orders up.
 
 // know takes what the ledger knows of the row's order. A row that names its account by imp_uid may mean another one.
 func (j *job) know(orders map[ledger.Order]ledger.Entry) {
@@ -79,9 +23,6 @@ func (j *job) know(orders map[ledger.Order]ledger.Entry) {
 		j.order = ledger.Entry{}
 	}
 }
-
-// The life of a row: decide tells its outcome if that needs no request. Otherwise begin sets its stage, process does what the
-// stage needs, and conclude ends a doubt. All else in this package only schedules rows, or looks orders up.
 
 // decide tells the outcome of a row by itself and by what the ledger knows of its order; its Status is "" if the API must be
 // asked.
@@ -107,27 +48,25 @@ func (j *job) decide() Result {
 		if differs := differences(row, order); differs != "" {
 			return j.result(Conflict, CodeFiguresDiffer, say.Messagef("%s; to change it use a row with the action update", differs))
 		}
-		code, note := purged(order)
-		return j.result(AlreadyIssued, code, note)
+		return j.result(AlreadyIssued, purged(order), "")
 	case row.Action == input.Update && order.State == ledger.Issued && unchanged(row, order):
-		code, note := purged(order)
-		return j.result(j.already(Updated), code, note)
+		return j.result(j.already(), purged(order), "")
 	case row.Action == input.Update && order.State == ledger.Revoked:
 		return j.result(Rejected, CodeNotReady, say.NewMessage("the account was revoked"))
 	case row.Action == input.Revoke && order.State == ledger.Revoked:
-		return j.result(j.already(Revoked), "", "")
+		return j.result(j.already(), "", "")
 	case row.Action != input.Issue && order.State == ledger.Intended:
 		return j.result(NotSent, CodeInDoubt, say.NewMessage("the order's issue is in doubt itself; vbankbatch reconcile settles it"))
 	}
 	return Result{}
 }
 
-// purged says why the results have no account number of an order that has its account: the ledger has lost it.
-func purged(order *ledger.Entry) (code string, note say.Message) {
+// purged is the code of an order that has its account and whose account number the ledger has lost; "" of others.
+func purged(order *ledger.Entry) (code string) {
 	if order.VbankNum != "" {
-		return "", ""
+		return ""
 	}
-	return CodeAccountPurged, meaning(CodeAccountPurged)
+	return CodeAccountPurged
 }
 
 // whySkipped is the sentence of the row's Skip, or what was found about it.
@@ -136,40 +75,24 @@ func (j *job) whySkipped() say.Message {
 	return cmp.Or(note, meaning(j.row.Skip), input.Code(j.row.Skip).Meaning())
 }
 
-// already is the status of a change whose account is as the row asks: Unchanged, unless a try of this row that was lost
-// has made it so.
-func (j *job) already(changed Status) Status {
-	if j.tried {
-		return changed
-	}
-	return Unchanged
-}
-
-// differences names the figures in which an order was issued otherwise than the row asks, both of each; "" if none.
-func differences(row *input.Row, order *ledger.Entry) say.Message {
-	request := &row.Request
-	amount, due := current(order)
+// begin sets the row's first stage, by the status that an earlier process has left of it.
+func (j *job) begin(earlier Status) {
 	switch {
-	case request.Amount != amount:
-		return say.Messagef("the account is for %d won, the row says %d", amount, request.Amount)
-	case !row.RelativeDue && due != 0 && request.VbankDue != due && request.VbankDue != order.VbankDue:
-		return say.Messagef("the account is due %s, the row says %s", input.FormatDue(due), input.FormatDue(request.VbankDue))
-	case order.Bank != "" && row.Bank != order.Bank:
-		return say.Messagef("the account is at bank %s, the row says %s", order.Bank, row.Bank)
+	case j.row.Action != input.Issue && earlier == Unknown:
+		j.stage = changeTried
+	case j.row.Action != input.Issue:
+		j.stage = toChange
+	case j.order.State == ledger.Changing:
+		j.stage = toRefresh
+	case j.order.State == ledger.Issued:
+		j.stage = toRecheck
+	case j.order.State == ledger.Intended:
+		j.stage = inDoubt // an earlier run sent it, and nobody knows what came of it
+	case earlier == NotSent:
+		j.stage = toLookUp // it may have been sent, and refused
+	default:
+		j.stage = toIssue
 	}
-	return ""
-}
-
-// current is an order's amount and due date as last asked for.
-func current(order *ledger.Entry) (amount, due int64) {
-	return cmp.Or(order.NowAmount, order.Amount), cmp.Or(order.NowDue, order.Due)
-}
-
-// unchanged reports whether the order already has what the update asks for.
-func unchanged(row *input.Row, order *ledger.Entry) bool {
-	wantAmount, wantDue := row.Request.Amount, row.Request.VbankDue
-	amount, due := current(order)
-	return (wantAmount == 0 || wantAmount == amount) && (wantDue == 0 || wantDue == due || wantDue == order.VbankDue)
 }
 
 // process does what the row's stage needs, and records what came of it.
@@ -193,10 +116,8 @@ func (r *run) process(ctx context.Context, j *job) {
 		r.refresh(ctx, j)
 	case toRecheck:
 		r.recheck(ctx, j)
-	case toUpdate:
-		r.update(ctx, j)
-	case toRevoke:
-		r.revoke(ctx, j)
+	case toChange, changeTried:
+		r.change(ctx, j)
 	case inDoubt:
 		r.setAside(j)
 	case toLookUp:
@@ -214,7 +135,7 @@ func (r *run) drop(j *job) {
 	switch {
 	case j.stage == intended:
 		j.sent--
-		r.record(j, j.result(NotSent, CodeStopped, meaning(CodeStopped)))
+		r.record(j, j.result(NotSent, CodeStopped, ""))
 	case j.refusals > 0: // it waited for its next try
 		r.changed(j, j.result(NotSent, CodePGRefused, j.refusal))
 	}
@@ -229,8 +150,8 @@ func (r *run) intend(ctx context.Context, jobs ...*job) error {
 		}
 		j.sent++
 		j.order = ledger.Entry{}
-		outcome := j.result(Unknown, CodeInDoubt, "") // its sentence is added when it is told
-		outcome.Run = r.id
+		outcome := j.result(Unknown, CodeInDoubt, "")
+		outcome.Run, outcome.ErrorMessage = r.id, "" // the code's sentence is added when it is told
 		j.order = ledger.Entry{Outcome: outcome, State: ledger.Intended, IntentAt: r.api.ServerTime()}
 		entries = append(entries, j.order)
 	}
@@ -274,9 +195,9 @@ func (r *run) issue(ctx context.Context, j *job) {
 		}
 	default:
 		if payment.SentAgain {
-			r.suspects.add(int64(j.row.Line))
+			r.suspects.Store(int64(j.row.Line), true)
 		}
-		r.recordEntry(j, issued(j, payment))
+		r.recordEntries(j, issued(j, payment))
 	}
 }
 
@@ -314,14 +235,6 @@ func issued(j *job, payment client.Payment) ledger.Entry {
 	return entry
 }
 
-// atOtherBank warns of an account that is not at the bank that was asked for; both are KFTC's codes.
-func atOtherBank(asked string, account *ledger.Account) (code string, note say.Message) {
-	if asked == "" || account.VbankCode == "" || asked == account.VbankCode {
-		return "", ""
-	}
-	return CodeBankDiffers, say.Messagef("the account is at bank %s, the row asked for %s", account.VbankCode, asked)
-}
-
 // takeOver decides an order for which the look-up ahead found payments that this ledger does not know: another
 // program made them, or the ledger was lost.
 func (r *run) takeOver(ctx context.Context, j *job) {
@@ -342,7 +255,7 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 	case paid != nil:
 		conflict(paid, CodeOrderPaid, say.Messagef("%s is paid already", paid.ImpUID))
 	case j.listed && len(payments) == 0:
-		r.record(j, j.result(NotSent, CodeLookUpsDisagree, meaning(CodeLookUpsDisagree)))
+		r.record(j, j.result(NotSent, CodeLookUpsDisagree, ""))
 	case len(live) == 0:
 		j.stage = toIssue
 		r.issue(ctx, j)
@@ -356,27 +269,79 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 	default:
 		j.order.Account = accountOf(live[0])
 		code, note := atOtherBank(j.row.Bank, &j.order.Account)
-		r.recordEntry(j, ledger.Entry{Outcome: j.result(AlreadyIssued, code, note), State: ledger.Issued, NowDue: j.order.VbankDue})
+		r.recordEntries(j, ledger.Entry{Outcome: j.result(AlreadyIssued, code, note), State: ledger.Issued, NowDue: j.order.VbankDue})
 	}
+}
+
+// refresh asks how the account of an order stands whose change is in doubt, and decides the row by that.
+func (r *run) refresh(ctx context.Context, j *job) {
+	payment, err := r.api.Payment(ctx, j.row.Tier, j.order.ImpUID)
+	if err != nil {
+		r.record(j, r.notAsked(j, err))
+		return
+	}
+	before := j.order
+	if j.order = refreshed(before, payment); !hasChanged(&before, &j.order) {
+		j.order = before
+		if r.waitUntilRipe(j) {
+			return
+		}
+		j.order = refreshed(before, payment)
+	}
+	if result := j.decide(); result.Status != "" {
+		r.changed(j, result)
+		return
+	}
+	r.changed(j, j.result(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
+}
+
+// recheck decides a row whose order has its account, by the ledger, after the API was asked how that stands.
+func (r *run) recheck(ctx context.Context, j *job) {
+	payments, err := r.payments(ctx, &j.order)
+	if err != nil {
+		if reason := EndsRun(err); reason != nil {
+			r.stop(reason)
+		}
+		r.record(j, r.asLedger(j))
+		return
+	}
+	told, changed := standing(j.order, payments)
+	decide := func() Result { return j.result(told.Status, told.ErrorCode, told.ErrorMessage) }
+	if before := j.order; !questioned(&told) { // the line that holds the order says what it said when it was issued
+		if told.State != ledger.Revoked {
+			decide = j.decide
+		}
+		j.order = told
+		j.order.Status, j.order.ErrorCode, j.order.ErrorMessage = before.Status, before.ErrorCode, before.ErrorMessage
+		if questioned(&before) {
+			j.order.Status, j.order.ErrorCode, j.order.ErrorMessage = Issued, "", ""
+		}
+	} else {
+		j.order = told
+	}
+	if changed {
+		r.changed(j, decide())
+	} else {
+		r.record(j, decide())
+	}
+}
+
+// asLedger is the result of a row whose order has its account, when the API could not be asked about it.
+func (r *run) asLedger(j *job) Result {
+	if questioned(&j.order) {
+		return j.result(j.order.Status, j.order.ErrorCode, j.order.ErrorMessage)
+	}
+	return j.decide()
 }
 
 // conclude acts on what a look-up found of a pending row.
 func (r *run) conclude(working context.Context, d *doubt, found finding, note say.Message) {
 	j := d.job
-	switch found {
-	case stillOpen:
-		d.later(r.options.DoubtWait)
-		r.pending.put(d)
+	if r.pending.putBack(d, found, r.options.DoubtWait, working.Err() == nil) {
 		return
-	case unasked:
-		if d.fails++; d.fails < maxLookUps && working.Err() == nil {
-			d.later(r.options.DoubtWait)
-			r.pending.put(d)
-			return
-		}
 	}
 	if found == adopted {
-		r.suspects.add(int64(j.row.Line))
+		r.suspects.Store(int64(j.row.Line), true)
 	}
 	// The entry that holds the order is this row's own, or that of the run which sent the issue.
 	holder, own := d.settled(found, note), d.order.Run == r.id && d.order.Line == int64(j.row.Line)
@@ -396,83 +361,12 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 		}
 	}
 	if own {
-		r.recordEntry(j, holder)
+		r.recordEntries(j, holder)
 		return
 	}
 	result := j.result(holder.Status, holder.ErrorCode, holder.ErrorMessage)
 	if differs := differences(j.row, &holder); found == adopted && differs != "" {
 		result = j.result(Conflict, CodeFiguresDiffer, differs)
 	}
-	r.record(j, result, holder)
-}
-
-func impUIDs(payments []client.Payment) string {
-	list := ""
-	for i, p := range payments {
-		if i > 0 {
-			list += " "
-		}
-		list += string(p.ImpUID)
-	}
-	return list
-}
-
-// refusal is the result of a request that surely had no effect, or of a look-up that failed before one. It stops the
-// run if no other row would fare better.
-func (r *run) refusal(j *job, err error) Result {
-	if reason := EndsRun(err); reason != nil {
-		r.stop(reason)
-	}
-	fault, ok := errors.AsType[*client.Error](err)
-	if !ok {
-		return j.result(NotSent, CodeStopped, say.Of(err))
-	}
-	switch fault.Kind {
-	case client.Stopped:
-		return j.result(NotSent, CodeStopped, meaning(CodeStopped))
-	case client.RateLimited:
-		return j.result(NotSent, CodeAPIBusy, meaning(CodeAPIBusy))
-	case client.Unauthorized:
-		return j.result(NotSent, CodeUnauthorized, fault.Say())
-	case client.NotFound:
-		return j.result(Rejected, CodeNotFound, say.Message(fault.Message))
-	case client.Refused:
-		code, _ := everyRow(fault.Message)
-		return j.result(Rejected, cmp.Or(code, CodePGRefused), say.Message(fault.Message))
-	}
-	return j.result(NotSent, CodeAPIUnreachable, fault.Say())
-}
-
-// notAsked is the result of an issue that was not sent because the look-up before it failed or was refused.
-func (r *run) notAsked(j *job, err error) Result {
-	result := r.refusal(j, err)
-	result.Status = NotSent
-	return result
-}
-
-// result fills in what the results tell of the row and its account. Its State is Vacant: whoever knows that the order
-// is held by this line says so.
-func (j *job) result(status Status, code string, message say.Message) Result {
-	result := Result{
-		Line: int64(j.row.Line), Status: status, ErrorCode: code, ErrorMessage: message,
-		Action: string(j.row.Action), Order: ledger.Order{Tier: j.row.Tier, MerchantUID: cmp.Or(j.row.Request.MerchantUID, j.order.MerchantUID)},
-		Amount: j.row.Request.Amount, Due: j.row.Request.VbankDue, Bank: j.row.Bank, Attempts: j.sent, Account: j.order.Account,
-	}
-	result.ImpUID = cmp.Or(result.ImpUID, j.row.ImpUID)
-	if amount, _ := current(&j.order); result.Amount == 0 || status == Conflict && amount != 0 {
-		result.Amount = amount
-	}
-	return result
-}
-
-// accountOf takes from a payment what the ledger and the results tell of an account.
-func accountOf(p client.Payment) ledger.Account {
-	issuedAt := p.VbankIssuedAt
-	if issuedAt == 0 {
-		issuedAt = p.StartedAt
-	}
-	return ledger.Account{
-		ImpUID: string(p.ImpUID), VbankCode: string(p.VbankCode), VbankName: string(p.VbankName), VbankNum: string(p.VbankNum),
-		VbankHolder: string(p.VbankHolder), VbankDue: int64(p.VbankDate), PGProvider: string(p.PGProvider), PGID: string(p.PGID), IssuedAt: int64(issuedAt),
-	}
+	r.recordEntries(j, ledger.Entry{Outcome: result}, holder)
 }

@@ -1,17 +1,12 @@
 package batch
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
-	"vbankbatch/batch/input"
-	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
-	"vbankbatch/client/pg"
 	"vbankbatch/client/say"
 )
 
@@ -155,41 +150,6 @@ func everyRow(words string) (code string, from int) {
 		}
 	}
 	return "", 0
-}
-
-// passingWaits are how long a row waits that was refused over what passes, before each further try.
-var passingWaits = [...]time.Duration{15 * time.Second, time.Minute, 4 * time.Minute}
-
-// tryLater puts a row aside that was refused over what passes, until its next try, and reports whether there is one.
-func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) bool {
-	if client.KindOf(err) != client.Refused || !pg.Passing(j.row.PG, string(refusal.ErrorMessage)) || j.refusals >= len(passingWaits) {
-		return false
-	}
-	// The intent is taken back meanwhile: whoever dies waiting leaves no doubt behind.
-	refusal.Run, refusal.Status = r.id, NotSent
-	entries := []ledger.Entry{{Outcome: refusal}}
-	if j.order.Run != 0 {
-		entries = append(entries, j.order)
-	}
-	if err := r.ledger.Record(ctx, entries...); err != nil {
-		r.stop(err)
-		return false
-	}
-	j.refusals++
-	j.refusal = refusal.ErrorMessage
-	if j.row.Action == input.Issue {
-		j.stage = toLookUp // a bank that was slow may have made the account all the same
-	}
-	return r.pending.sendAgain(j, time.Now().Add(passingWaits[j.refusals-1]))
-}
-
-// timeIsUp stops the run once the API's clock shows the end of Options.Until.
-func (r *run) timeIsUp() bool {
-	up := !r.options.Until.IsZero() && !r.api.ServerTime().Before(r.options.Until)
-	if up {
-		r.stop(&StopError{Code: CodeTimeIsUp})
-	}
-	return up
 }
 
 // Limit is a number of rows, or a share of them that counts from 100 rows on. The zero Limit is never reached.
