@@ -81,6 +81,21 @@ func TestPassingRefusals(t *testing.T) {
 	})
 }
 
+// TestStoppedBeforeBegin ends the context of a run before the ledger begins it: the error is what ended the context.
+func TestStoppedBeforeBegin(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		book := w.book()
+		defer book.Close()
+		why := errors.New("stopped by SIGINT")
+		ctx, stop := context.WithCancelCause(t.Context())
+		stop(why)
+		found, err := batch.Run(ctx, plan(t, "주문번호,금액", "A,1000"), w.client, book, w.opts)
+		if found.ID != 0 || err != why {
+			t.Errorf("run %d ended with %v, want %v", found.ID, err, why)
+		}
+	})
+}
+
 // TestNoRefusal has an issue fail over something else, in words that hold the code of a refusal that passes.
 func TestNoRefusal(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
