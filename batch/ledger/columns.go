@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A field of an entry is edited in two places: its type and here. What statements name, what they are given, what is read,
-// and what the checksums cover follow.
+// A new field of an entry is a field of its type and a line here. The schema, the upgrade of older ledgers, the statements,
+// what they are given, what is read, and what the checksums cover follow. A new schemaVersion goes with it.
 
 // column is a column of entries, and the field that it keeps.
 type column struct {
@@ -23,6 +23,12 @@ const (
 	ofIntent  part = 1 << iota // the line, its order, and what an intent asks for: never changed by what came of it
 	ofOutcome                  // how it stands
 	ofAccount                  // which an intent does not have yet
+)
+
+// entryColumns are those of an entry, and its checksum.
+var (
+	entryColumns  = strings.Join(append(names(ofIntent|ofOutcome|ofAccount), "checksum"), ", ")
+	selectEntries = `SELECT ` + entryColumns + ` FROM entries `
 )
 
 var columns = []column{
@@ -65,6 +71,19 @@ func names(parts part) (list []string) {
 	return list
 }
 
+// definitions are the columns of entries as the schema has them.
+func definitions() []string {
+	list := []string{`merchant BIGINT NOT NULL`, `live INTEGER NOT NULL`, `checksum BIGINT NOT NULL DEFAULT 0`}
+	for i := range columns {
+		kind := ` BIGINT NOT NULL DEFAULT 0`
+		if _, _, isText := columns[i].value(new(Entry)); isText {
+			kind = ` TEXT NOT NULL DEFAULT ''`
+		}
+		list = append(list, columns[i].name+kind)
+	}
+	return list
+}
+
 // value is what the column is to hold: a text, or else a number.
 func (c *column) value(e *Entry) (number int64, text string, isText bool) {
 	switch field := c.field(e).(type) {
@@ -98,11 +117,16 @@ func appendValues(values []any, e *Entry, parts part) []any {
 // insert is the statement that writes a new row: the columns of some parts, then the merchant, live and the checksum.
 func insert(parts part) string {
 	list := append(names(parts), "merchant", "live", "checksum")
-	values := make([]string, len(list))
+	return `INSERT INTO entries (` + strings.Join(list, ", ") + `) VALUES (` + parameters(1, len(list)) + `)`
+}
+
+// parameters lists n parameters that are numbered from first on.
+func parameters(first, n int) string {
+	list := make([]string, n)
 	for i := range list {
-		values[i] = fmt.Sprintf("$%d", i+1)
+		list[i] = fmt.Sprintf("$%d", first+i)
 	}
-	return `INSERT INTO entries (` + strings.Join(list, ", ") + `) VALUES (` + strings.Join(values, ", ") + `)`
+	return strings.Join(list, ", ")
 }
 
 // assign is what sets the columns of some parts in a statement, to parameters that are numbered from first on.

@@ -18,19 +18,16 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"modernc.org/sqlite" // the database/sql driver "sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	// the database/sql driver "sqlite"
 
 	"vbankbatch/client/say"
 )
@@ -142,32 +139,58 @@ func Open(path, merchant string) (*Ledger, error) {
 		return nil, err
 	}
 	version, err := ours(absolute)
+	if err == nil && version > 0 {
+		err = otherVersion(version)
+	}
 	if err != nil {
 		return nil, say.Errorf("%s is not a usable ledger: %w", path, err)
 	}
-	if version > 0 && version < schemaVersion {
-		return nil, say.Errorf("%s is not a usable ledger: %w", path, older(version))
-	}
 	l := &Ledger{path: absolute, queue: make(chan *job, maxGroup), closing: make(chan struct{}), done: make(chan struct{})}
-	if l.write, err = connect(absolute, url.Values{}, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"); err != nil {
-		return nil, err
-	}
-	l.write.SetMaxOpenConns(1)
-	if err := l.begin(merchant, version == 0); err != nil {
-		return nil, errors.Join(say.Errorf("%s is not a usable ledger: %w", path, err), l.write.Close())
-	}
-	if l.read, err = connect(absolute, url.Values{}, "query_only(1)", "busy_timeout(5000)"); err != nil {
-		return nil, errors.Join(err, l.write.Close())
-	}
-	if err := l.prepareOrders(); err != nil {
-		return nil, errors.Join(err, l.read.Close(), l.write.Close())
+	if err := l.open(merchant, version == 0); err != nil {
+		return nil, errors.Join(say.Errorf("%s is not a usable ledger: %w", path, err), l.closeFile())
 	}
 	ready := make(chan error)
 	go l.writer(ready)
 	if err := <-ready; err != nil {
-		return nil, errors.Join(say.Errorf("%s cannot be written: %w", path, err), l.read.Close(), l.write.Close())
+		return nil, errors.Join(say.Errorf("%s cannot be written: %w", path, err), l.closeFile())
 	}
 	return l, nil
+}
+
+// open opens the ledger's connections.
+func (l *Ledger) open(merchant string, empty bool) (err error) {
+	if l.write, err = connect(l.path, url.Values{}, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"); err != nil {
+		return err
+	}
+	l.write.SetMaxOpenConns(1)
+	if err := l.begin(merchant, empty); err != nil {
+		return err
+	}
+	if l.read, err = connect(l.path, url.Values{}, "query_only(1)", "busy_timeout(5000)"); err != nil {
+		return err
+	}
+	return l.prepareOrders()
+}
+
+// prepareOrders prepares the query of Orders.
+func (l *Ledger) prepareOrders() (err error) {
+	l.orders, err = l.read.Prepare(unnumbered(selectEntries + `WHERE live = 1 AND merchant = $1 AND tier = $2 AND merchant_uid IN (` +
+		parameters(3, ordersAtOnce) + `)`))
+	return err
+}
+
+// closeFile closes the connections that are open.
+func (l *Ledger) closeFile() error {
+	var errs []error
+	if l.orders != nil {
+		errs = append(errs, l.orders.Close())
+	}
+	for _, db := range []*sql.DB{l.read, l.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // locate returns the one path of the ledger's file, whichever of its links path is, and makes the file when it is missing.
@@ -213,74 +236,6 @@ func connect(path string, query url.Values, pragmas ...string) (*sql.DB, error) 
 	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String())
 }
 
-// schemaVersion counts changes of the schema that an older program must not touch.
-const schemaVersion = 3
-
-var schema = []string{
-	`CREATE TABLE IF NOT EXISTS merchants (
-		id INTEGER PRIMARY KEY,
-		hash TEXT NOT NULL UNIQUE)`,
-	`CREATE TABLE IF NOT EXISTS runs (
-		id INTEGER PRIMARY KEY,
-		merchant BIGINT NOT NULL, digest TEXT NOT NULL, settings TEXT NOT NULL, file TEXT NOT NULL,
-		started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL DEFAULT 0,
-		settled INTEGER NOT NULL DEFAULT 0)`,
-	`CREATE INDEX IF NOT EXISTS runs_digest ON runs (merchant, digest)`,
-	`CREATE INDEX IF NOT EXISTS runs_unsettled ON runs (merchant) WHERE settled = 0`,
-	`CREATE TABLE IF NOT EXISTS entries (
-		run BIGINT NOT NULL, line BIGINT NOT NULL, merchant BIGINT NOT NULL, tier TEXT NOT NULL DEFAULT '',
-		merchant_uid TEXT NOT NULL, live INTEGER NOT NULL, state TEXT NOT NULL,
-		status TEXT NOT NULL, error_code TEXT NOT NULL, error_message TEXT NOT NULL, action TEXT NOT NULL,
-		amount BIGINT NOT NULL, due BIGINT NOT NULL, bank TEXT NOT NULL, attempts BIGINT NOT NULL, intent_at BIGINT NOT NULL,
-		imp_uid TEXT NOT NULL DEFAULT '', vbank_code TEXT NOT NULL DEFAULT '', vbank_name TEXT NOT NULL DEFAULT '',
-		vbank_num TEXT NOT NULL DEFAULT '', vbank_holder TEXT NOT NULL DEFAULT '', vbank_due BIGINT NOT NULL DEFAULT 0,
-		pg_provider TEXT NOT NULL DEFAULT '', issued_at BIGINT NOT NULL DEFAULT 0,
-		now_amount BIGINT NOT NULL DEFAULT 0, now_due BIGINT NOT NULL DEFAULT 0, pg_id TEXT NOT NULL DEFAULT '',
-		checksum BIGINT NOT NULL DEFAULT 0,
-		PRIMARY KEY (run, line)) WITHOUT ROWID`,
-	// never two: the order's one live entry
-	`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, tier, merchant_uid) WHERE live = 1`,
-	`PRAGMA user_version = ` + strconv.Itoa(schemaVersion),
-}
-
-// newer is the error for a ledger that this program must not touch.
-func newer(version int) error {
-	return say.Errorf("%w (schema %d, this one knows %d)", ErrNewer, version, schemaVersion)
-}
-
-// older is the error for a ledger of an earlier schema.
-func older(version int) error {
-	return say.Errorf("%w (schema %d); the next vbankbatch run or reconcile brings it up to date", ErrOlder, version)
-}
-
-// Damaged reports whether an error is for a ledger that is not as it was written: a file that is no database or not a
-// whole one, or an entry that its checksum does not fit.
-func Damaged(err error) bool {
-	fault, ok := errors.AsType[*sqlite.Error](err)
-	return errors.Is(err, errDamaged) || ok && (fault.Code()&0xff == sqlite3.SQLITE_CORRUPT || fault.Code()&0xff == sqlite3.SQLITE_NOTADB)
-}
-
-// ours sees that a file is an empty one, of schema 0, or a ledger that this program may write to. Nothing is changed in
-// it: the write connection would, by its journal mode.
-func ours(path string) (version int, err error) {
-	db, err := connect(path, url.Values{}, "query_only(1)", "busy_timeout(5000)")
-	if err != nil {
-		return 0, err
-	}
-	defer db.Close()
-	var tables int
-	if err := db.QueryRow(`SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version`).Scan(&version, &tables); err != nil {
-		return 0, err
-	}
-	switch {
-	case version > schemaVersion:
-		return version, newer(version)
-	case version == 0 && tables > 0:
-		return version, say.New("it is the database of another program")
-	}
-	return version, nil
-}
-
 // begin makes the schema of an empty ledger and finds the merchant's number, in one transaction: a write that fails
 // here means that nothing can be recorded and so nothing may be sent.
 func (l *Ledger) begin(merchant string, empty bool) error {
@@ -314,26 +269,23 @@ func (l *Ledger) Close() error {
 	l.once.Do(func() {
 		close(l.closing)
 		<-l.done
-		err = errors.Join(l.orders.Close(), l.read.Close(), l.write.Close())
+		err = l.closeFile()
 	})
 	return err
 }
 
 // Begin continues the merchant's interrupted run over the same bytes with the same settings, or starts a new one.
 func (l *Ledger) Begin(ctx context.Context, run Run) (Run, error) {
-	var started int64
-	err := l.read.QueryRowContext(ctx, `SELECT id, started_at FROM runs
-		WHERE merchant = $1 AND digest = $2 AND settings = $3 AND finished_at = 0
-		ORDER BY id DESC LIMIT 1`, l.merchant, run.Digest, run.Settings).Scan(&run.ID, &started)
-	switch {
-	case err == nil:
-		run.Started, run.Continued = time.UnixMicro(started), true
+	found, err := l.runs(ctx, `AND digest = $2 AND settings = $3 AND finished_at = 0 ORDER BY id DESC LIMIT 1`, run.Digest, run.Settings)
+	if err != nil {
+		return Run{}, err
+	}
+	if len(found) > 0 {
+		run.ID, run.Started, run.Continued = found[0].ID, found[0].Started, true
 		return run, l.commit(func(s *statements) error {
 			_, err := s.goOn.Exec(run.File, run.ID)
 			return err
 		})
-	case !errors.Is(err, sql.ErrNoRows):
-		return Run{}, err
 	}
 	return run, l.commit(func(s *statements) error {
 		result, err := s.begin.Exec(l.merchant, run.Digest, run.Settings, run.File, run.Started.UnixMicro())
@@ -357,42 +309,25 @@ func (l *Ledger) Finish(ctx context.Context, run int64, at time.Time) error {
 
 // LastRun returns the merchant's newest run over the bytes with the digest, or sql.ErrNoRows.
 func (l *Ledger) LastRun(ctx context.Context, digest string) (Run, error) {
-	var run Run
-	err := run.scan(l.read.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs
-		WHERE merchant = $1 AND digest = $2 ORDER BY id DESC LIMIT 1`, l.merchant, digest))
-	return run, err
-}
-
-const runColumns = `id, digest, settings, file, started_at, finished_at`
-
-// scan takes a row of runColumns.
-func (r *Run) scan(row interface{ Scan(...any) error }) error {
-	var started, finished int64
-	err := row.Scan(&r.ID, &r.Digest, &r.Settings, &r.File, &started, &finished)
-	r.Started = time.UnixMicro(started)
-	if finished != 0 {
-		r.Finished = time.UnixMicro(finished)
+	found, err := l.runs(ctx, `AND digest = $2 ORDER BY id DESC LIMIT 1`, digest)
+	if err == nil && len(found) == 0 {
+		err = sql.ErrNoRows
 	}
-	return err
+	if err != nil {
+		return Run{}, err
+	}
+	return found[0], nil
 }
 
 // Runs lists the merchant's runs, the newest first: all of them, or only those that were interrupted or are under way.
 func (l *Ledger) Runs(ctx context.Context, interrupted bool) ([]Run, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT `+runColumns+` FROM runs
-		WHERE merchant = $1 AND ($2 = 0 OR finished_at = 0) ORDER BY id DESC`, l.merchant, interrupted)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var runs []Run
-	for rows.Next() {
-		var run Run
-		if err := run.scan(rows); err != nil {
-			return nil, err
-		}
-		runs = append(runs, run)
-	}
-	return runs, rows.Err()
+	return l.runs(ctx, `AND ($2 = 0 OR finished_at = 0) ORDER BY id DESC`, interrupted)
+}
+
+// runs returns those of the merchant's runs that meet a condition.
+func (l *Ledger) runs(ctx context.Context, condition string, values ...any) ([]Run, error) {
+	values = append([]any{l.merchant}, values...)
+	return gather(ctx, l.read, (*Run).scan, `SELECT `+runColumns+` FROM runs WHERE merchant = $1 `+condition, values...)
 }
 
 // Made counts the lines of a run for which requests were sent or that hold an order, and those of them whose outcome is not
@@ -405,8 +340,7 @@ func (l *Ledger) Made(ctx context.Context, run int64) (made, inDoubt int64, err 
 
 // EntriesAfter returns the first entries of a run behind a line, in the order of lines.
 func (l *Ledger) EntriesAfter(ctx context.Context, run, line int64, most int) ([]Entry, error) {
-	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3`, run, line, most)
-	return l.collect(rows, err)
+	return l.collect(l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3`, run, line, most))
 }
 
 // Intend records that an issue is about to be sent for the order of each entry; states and statuses are the caller's
@@ -436,12 +370,9 @@ func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (i
 }
 
 func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
-	if e.Account != (Account{}) || e.NowAmount != 0 || e.NowDue != 0 { // an intent has no account yet
-		bare := *e
-		bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
-		e = &bare
-	}
-	values := l.row(s, e, ofIntent|ofOutcome)
+	bare := *e // an intent has no account yet
+	bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
+	values := l.row(s, &bare, ofIntent|ofOutcome)
 	n, err := changed(s.intend.Exec(values...))
 	if err != nil || n > 0 {
 		return n, err
@@ -484,7 +415,7 @@ func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
 // RecordBatched is Record for a caller who can wait some milliseconds: the entries go along with another's write, if there is
 // one by then, and cost no fsync of their own.
 func (l *Ledger) RecordBatched(ctx context.Context, entries ...Entry) error {
-	return l.hand(&job{do: l.recording(entries), canWait: true, done: make(chan error, 1)})
+	return l.hand(l.recording(entries), true)
 }
 
 // recording is the write of Record.
@@ -498,7 +429,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 				}
 			}
 			if e.State != Vacant && e.State != Changing && e.Attempts > 0 { // there was an intent, and the entry stays live
-				values := appendValues(make([]any, 0, toSettle+4), e, ofOutcome|ofAccount)
+				values := appendValues(make([]any, 0, settledColumns+4), e, ofOutcome|ofAccount)
 				n, err := changed(s.settle.Exec(append(values, s.outcome(e), e.Run, e.Line, string(e.State))...))
 				if err != nil {
 					return err
@@ -536,11 +467,6 @@ func (l *Ledger) row(s *statements, e *Entry, parts part) []any {
 	return append(appendValues(make([]any, 0, len(columns)+3), e, parts), l.merchant, live(e.State), s.whole(l.merchant, e)|live(e.State))
 }
 
-var (
-	entryColumns  = strings.Join(append(names(ofIntent|ofOutcome|ofAccount), "checksum"), ", ")
-	selectEntries = `SELECT ` + entryColumns + ` FROM entries `
-)
-
 // ordersAtOnce is how many orders one query asks for; it is prepared once, and a shorter list is filled up.
 const ordersAtOnce = 128
 
@@ -560,8 +486,7 @@ func (l *Ledger) Orders(ctx context.Context, orders []Order) (map[Order]Entry, e
 			for i := range ordersAtOnce {
 				values[2+i] = uids[min(i, len(uids)-1)]
 			}
-			rows, err := l.orders.QueryContext(ctx, values...)
-			entries, err := l.collect(rows, err)
+			entries, err := l.collect(l.orders.QueryContext(ctx, values...))
 			if err != nil {
 				return nil, err
 			}
@@ -573,88 +498,52 @@ func (l *Ledger) Orders(ctx context.Context, orders []Order) (map[Order]Entry, e
 	return found, nil
 }
 
-// prepareOrders prepares the query of Orders.
-func (l *Ledger) prepareOrders() (err error) {
-	var query strings.Builder
-	query.WriteString(selectEntries + `WHERE live = 1 AND merchant = $1 AND tier = $2 AND merchant_uid IN ($3`)
-	for i := range ordersAtOnce - 1 {
-		fmt.Fprintf(&query, ", $%d", i+4)
-	}
-	l.orders, err = l.read.Prepare(unnumbered(query.String() + ")"))
-	return err
-}
-
 // InDoubt returns the entries whose issue, or a change of whose account, may have been sent and whose outcome is not
 // known, oldest run first.
 func (l *Ledger) InDoubt(ctx context.Context) ([]Entry, error) {
-	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE state `+inDoubt+` AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
-		ORDER BY run, line`, l.merchant)
-	return l.collect(rows, err)
+	return l.collect(l.read.QueryContext(ctx, selectEntries+`WHERE state `+inDoubt+` AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
+		ORDER BY run, line`, l.merchant))
 }
 
 // Entries returns a run's entries from line first to line last, both included, in the order of lines.
 func (l *Ledger) Entries(ctx context.Context, run, first, last int64) ([]Entry, error) {
-	rows, err := l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last)
-	return l.collect(rows, err)
+	return l.collect(l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last))
 }
 
 // Sent returns the entries of a run whose issue was sent, in the order of lines: those behind the line after, at most limit
 // of them. Only what is compared with the API is read of each: line, order, state, status, attempts, imp_uid and the amounts.
 // Entries that the API contradicts are to be read whole: whether these are as they were written is not looked at.
 func (l *Ledger) Sent(ctx context.Context, run, after int64, limit int) ([]Entry, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT line, tier, merchant_uid, state, status, attempts, imp_uid, amount, now_amount FROM entries
+	return gather(ctx, l.read, func(e *Entry, rows *sql.Rows) error {
+		e.Run = run
+		return rows.Scan(&e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.Attempts, &e.ImpUID, &e.Amount, &e.NowAmount)
+	}, `SELECT line, tier, merchant_uid, state, status, attempts, imp_uid, amount, now_amount FROM entries
 		WHERE run = $1 AND line > $2 AND attempts > 0 AND action = 'issue' ORDER BY line LIMIT $3`, run, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	sent := make([]Entry, 0, limit)
-	for rows.Next() {
-		e := Entry{Outcome: Outcome{Run: run}}
-		if err := rows.Scan(&e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.Attempts, &e.ImpUID, &e.Amount, &e.NowAmount); err != nil {
-			return nil, err
-		}
-		sent = append(sent, e)
-	}
-	return sent, rows.Err()
 }
 
 // Statuses returns only the statuses of those entries, by line; it is many times faster, for it does not look whether the
 // entries are as they were written. What is decided by a status alone must not be to send.
 func (l *Ledger) Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT line, status FROM entries WHERE run = $1 AND line BETWEEN $2 AND $3`, run, first, last)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	statuses := make(map[int64]string)
-	for rows.Next() {
+	err := eachRow(ctx, l.read, func(rows *sql.Rows) error {
 		var line int64
 		var status string
-		if err := rows.Scan(&line, &status); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&line, &status)
 		statuses[line] = status
-	}
-	return statuses, rows.Err()
+		return err
+	}, `SELECT line, status FROM entries WHERE run = $1 AND line BETWEEN $2 AND $3`, run, first, last)
+	return statuses, err
 }
 
-// collect takes what a query returns.
-func (l *Ledger) collect(rows *sql.Rows, err error) ([]Entry, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []Entry
+// collect takes the entries that a query returns.
+func (l *Ledger) collect(rows *sql.Rows, err error) (all []Entry, _ error) {
 	r := newReading()
-	for rows.Next() {
+	err = scanEach(rows, err, func(rows *sql.Rows) error {
 		if err := r.scan(rows); err != nil {
-			return nil, err
-		}
-		if err := r.check(l.merchant, r.checksum&1); err != nil {
-			return nil, err
+			return err
 		}
 		all = append(all, r.Entry)
-	}
-	return all, rows.Err()
+		return r.check(l.merchant, r.checksum&1)
+	})
+	return all, err
 }

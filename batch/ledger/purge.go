@@ -67,7 +67,7 @@ const (
 		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id)`
 )
 
-var linesToStrip = `SELECT ` + entryColumns + `, merchant, live FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'strip'`
+var linesToStrip = `SELECT ` + entryColumns + `, live, merchant FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'strip'`
 
 // Purgeable counts what Purge would do to the merchant's lines of runs that ended before a moment, now being now.
 func (r *Reader) Purgeable(ctx context.Context, before, now time.Time) (Purged, error) {
@@ -96,7 +96,7 @@ func notToCome(before, now time.Time) error {
 func purgeable(ctx context.Context, conn *sql.Conn, values []any) (p Purged, err error) {
 	type left struct{ lines, lost int64 } // that a run keeps, and that it loses something of
 	runs := make(map[int64]left)
-	err = rowsOf(ctx, conn, func(rows *sql.Rows) error {
+	err = eachRow(ctx, conn, func(rows *sql.Rows) error {
 		var run, lines int64
 		var fate string
 		if err := rows.Scan(&run, &fate, &lines); err != nil {
@@ -124,7 +124,7 @@ func purgeable(ctx context.Context, conn *sql.Conn, values []any) (p Purged, err
 	if err != nil {
 		return Purged{}, err
 	}
-	return p, rowsOf(ctx, conn, func(rows *sql.Rows) error {
+	return p, eachRow(ctx, conn, func(rows *sql.Rows) error {
 		var run int64
 		var named, newest bool
 		if err := rows.Scan(&run, &named, &newest); err != nil {
@@ -205,15 +205,7 @@ func strip(ctx context.Context, conn *sql.Conn, values []any) error {
 		return err
 	}
 	defer write.Close()
-	var merchant, live int64
-	r := newReading(&merchant, &live)
-	return rowsOf(ctx, conn, func(rows *sql.Rows) error {
-		if err := r.scan(rows); err != nil {
-			return err
-		}
-		if err := r.check(merchant, live); err != nil {
-			return err
-		}
+	return eachEntry(ctx, conn, func(r *reading) error {
 		r.VbankNum, r.VbankHolder, r.ErrorMessage = "", "", ""
 		_, err := write.ExecContext(ctx, r.outcome(&r.Entry), r.Run, r.Line)
 		return err

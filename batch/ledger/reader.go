@@ -94,13 +94,11 @@ func (r *Reader) connect(ctx context.Context, query url.Values, merchant string)
 	if err := r.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('merchants', 'runs', 'entries')`).Scan(&tables); err != nil {
 		return err
 	}
-	switch {
-	case tables != 3:
+	if tables != 3 {
 		return say.New("it holds none of a ledger's tables")
-	case version > schemaVersion:
-		return newer(version)
-	case version < schemaVersion:
-		return older(version)
+	}
+	if err := otherVersion(version); err != nil {
+		return err
 	}
 	if merchant == "" {
 		return nil
@@ -154,15 +152,10 @@ var (
 
 // each calls do with every line that the query returns, as SQLite finds them. The line is valid during the call only.
 func (r *Reader) each(ctx context.Context, do func(*Line) error, query string, values ...any) error {
-	rows, err := r.db.QueryContext(ctx, query, values...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
 	var line Line
 	var live, at, started, finished, merchant int64
 	entry := newReading(&live, &at, &line.Merchant, &line.File, &started, &finished, &merchant)
-	for rows.Next() {
+	err := eachRow(ctx, r.db, func(rows *sql.Rows) error {
 		if err := entry.scan(rows); err != nil {
 			return err
 		}
@@ -174,11 +167,9 @@ func (r *Reader) each(ctx context.Context, do func(*Line) error, query string, v
 		if finished != 0 {
 			line.Finished = time.UnixMicro(finished)
 		}
-		if err := do(&line); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
+		return do(&line)
+	}, query, values...)
+	if err != nil {
 		return err
 	}
 	return r.unchanged()
@@ -320,66 +311,81 @@ type RunStats struct {
 func (r *Reader) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Orders: make(map[State]int64)}
 	err := r.atOnce(ctx, func(conn *sql.Conn) error {
-		runs := make(map[int64]int) // at which index of Runs
-		if err := rowsOf(ctx, conn, func(rows *sql.Rows) error {
-			run := RunStats{Statuses: make(map[string]int64)}
-			err := run.scan(rows)
-			runs[run.ID] = len(s.Runs)
-			s.Runs = append(s.Runs, run)
-			return err
-		}, `SELECT `+runColumns+` FROM runs WHERE $1 = 0 OR merchant = $1 ORDER BY id DESC`, r.merchant); err != nil {
+		if err := s.addRuns(ctx, conn, r.merchant); err != nil {
 			return err
 		}
-		if err := rowsOf(ctx, conn, func(rows *sql.Rows) error {
-			var run, lines, first, last int64
-			var live bool
-			var state State
-			var status string
-			if err := rows.Scan(&run, &live, &state, &status, &lines, &first, &last); err != nil {
-				return err
-			}
-			s.Lines += lines
-			of := &s.Runs[runs[run]]
-			of.Lines += lines
-			of.Statuses[status] += lines
-			if live {
-				s.Orders[state] += lines
-			}
-			s.Oldest, s.Newest = earlier(s.Oldest, time.UnixMicro(first)), later(s.Newest, time.UnixMicro(last))
-			if live && state == Intended {
-				s.DoubtSince = earlier(s.DoubtSince, time.UnixMicro(first))
-			}
-			return nil
-		}, `SELECT e.run, e.live, e.state, e.status, count(*), min(`+lineTime+`), max(`+lineTime+`)
-			FROM entries e JOIN runs r ON r.id = e.run WHERE $1 = 0 OR e.merchant = $1 GROUP BY e.run, e.live, e.state, e.status`, r.merchant); err != nil {
+		if err := s.addLines(ctx, conn, r.merchant); err != nil {
 			return err
 		}
-		if s.Orders[Changing] == 0 {
-			return nil
-		}
-		// A change is told by the line that asked for it, in another run perhaps than the line that holds the order.
-		return rowsOf(ctx, conn, func(rows *sql.Rows) error {
-			var since sql.NullInt64
-			err := rows.Scan(&since)
-			if since.Valid {
-				s.DoubtSince = earlier(s.DoubtSince, time.UnixMicro(since.Int64))
-			}
-			return err
-		}, `SELECT min(`+lineTime+`) FROM entries e JOIN runs r ON r.id = e.run
-			WHERE ($1 = 0 OR e.merchant = $1) AND e.state = '' AND e.status = '`+unknown+`' AND EXISTS (`+ofOrder+` AND o.state = 'change')`, r.merchant)
+		return s.addChanges(ctx, conn, r.merchant)
 	})
 	if err != nil {
 		return Stats{}, err
 	}
-	for _, file := range []struct {
-		path  string
-		bytes *int64
-	}{{r.path, &s.Bytes}, {r.path + "-wal", &s.LogBytes}} {
-		if info, err := os.Stat(file.path); err == nil { // the log may be gone by now
-			*file.bytes = info.Size()
-		}
-	}
+	s.Bytes, s.LogBytes = size(r.path), size(r.path+"-wal")
 	return s, r.unchanged()
+}
+
+func (s *Stats) addRuns(ctx context.Context, conn *sql.Conn, merchant int64) error {
+	return eachRow(ctx, conn, func(rows *sql.Rows) error {
+		run := RunStats{Statuses: make(map[string]int64)}
+		err := run.scan(rows)
+		s.Runs = append(s.Runs, run)
+		return err
+	}, `SELECT `+runColumns+` FROM runs WHERE $1 = 0 OR merchant = $1 ORDER BY id DESC`, merchant)
+}
+
+// addLines counts the lines of the runs that are in s.
+func (s *Stats) addLines(ctx context.Context, conn *sql.Conn, merchant int64) error {
+	runs := make(map[int64]*RunStats)
+	for i := range s.Runs {
+		runs[s.Runs[i].ID] = &s.Runs[i]
+	}
+	return eachRow(ctx, conn, func(rows *sql.Rows) error {
+		var run, lines, first, last int64
+		var live bool
+		var state State
+		var status string
+		if err := rows.Scan(&run, &live, &state, &status, &lines, &first, &last); err != nil {
+			return err
+		}
+		s.Lines += lines
+		runs[run].Lines += lines
+		runs[run].Statuses[status] += lines
+		if live {
+			s.Orders[state] += lines
+		}
+		s.Oldest, s.Newest = earlier(s.Oldest, time.UnixMicro(first)), later(s.Newest, time.UnixMicro(last))
+		if live && state == Intended {
+			s.DoubtSince = earlier(s.DoubtSince, time.UnixMicro(first))
+		}
+		return nil
+	}, `SELECT e.run, e.live, e.state, e.status, count(*), min(`+lineTime+`), max(`+lineTime+`)
+		FROM entries e JOIN runs r ON r.id = e.run WHERE $1 = 0 OR r.merchant = $1 GROUP BY e.run, e.live, e.state, e.status`, merchant)
+}
+
+// addChanges looks how long orders with a change in doubt have been so. A change is told by the line that asked for it, in
+// another run perhaps than the line that holds the order.
+func (s *Stats) addChanges(ctx context.Context, conn *sql.Conn, merchant int64) error {
+	if s.Orders[Changing] == 0 {
+		return nil
+	}
+	var since sql.NullInt64
+	err := conn.QueryRowContext(ctx, `SELECT min(`+lineTime+`) FROM entries e JOIN runs r ON r.id = e.run
+		WHERE ($1 = 0 OR e.merchant = $1) AND e.state = '' AND e.status = '`+unknown+`' AND EXISTS (`+ofOrder+` AND o.state = 'change')`, merchant).Scan(&since)
+	if since.Valid {
+		s.DoubtSince = earlier(s.DoubtSince, time.UnixMicro(since.Int64))
+	}
+	return err
+}
+
+// size is a file's size; the log may be gone by now.
+func size(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // unknown is the status of a line whose outcome is not known, as package batch has it.
@@ -400,20 +406,6 @@ func (r *Reader) atOnce(ctx context.Context, do func(*sql.Conn) error) error {
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
 	return do(conn)
-}
-
-func rowsOf(ctx context.Context, db querier, do func(*sql.Rows) error, query string, values ...any) error {
-	rows, err := db.QueryContext(ctx, query, values...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := do(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }
 
 func earlier(a, b time.Time) time.Time {

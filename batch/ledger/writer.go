@@ -30,40 +30,36 @@ type statements struct {
 	checksums
 }
 
-const (
-	beginRun  = `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`
-	goOnRun   = `UPDATE runs SET settled = 0, file = $1 WHERE id = $2`
-	reopenRun = `UPDATE runs SET settled = 0 WHERE id = $1`
-	finishRun = `UPDATE runs SET finished_at = $1 WHERE id = $2`
-	// finished runs without an entry in doubt: InDoubt need not look through them
-	settledRuns = `UPDATE runs SET settled = 1 WHERE merchant = $1 AND settled = 0 AND finished_at > 0
-		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id AND state ` + inDoubt + `)`
-
-	// the order's account was revoked, and another may be made
-	release = `UPDATE entries SET live = 0, checksum = checksum & -2 WHERE merchant = $1 AND tier = $2 AND merchant_uid = $3 AND live = 1 AND state = 'revoked'`
-	// the line has an entry from before that holds no order, and gets an intent, which its order lets it have
-	clearLine = `DELETE FROM entries WHERE run = $1 AND line = $2 AND live = 0
-		AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND tier = $4 AND merchant_uid = $5 AND live = 1)`
-)
-
-var (
-	// an intent; nothing happens if the line has an entry, or the order a live one
-	intend = insert(ofIntent|ofOutcome) + ` ON CONFLICT DO NOTHING`
-	// what came of an intent; live stays as it is and is not named, since that would cost its index an update. An account
-	// that was revoked may stand in an entry that is not live any more, because another holds the order
-	settle = fmt.Sprintf(`UPDATE entries SET %s, checksum = (checksum & %s) | $%d WHERE run = $%d AND line = $%d AND (live = 1 OR $%d = 'revoked')`,
-		assign(1, ofOutcome|ofAccount), keepIntent, toSettle+1, toSettle+2, toSettle+3, toSettle+4)
-	toSettle = len(names(ofOutcome | ofAccount)) // how many columns it sets, beside the checksum
-
-	record      = insert(ofIntent|ofOutcome|ofAccount) + ` ON CONFLICT (run, line) DO UPDATE SET ` + replace()
-	outcomeOnly = record + ` WHERE entries.live = 0`
-)
+// settledColumns is how many columns the statement settle sets, beside the checksum.
+var settledColumns = len(names(ofOutcome | ofAccount))
 
 // queries pairs every statement with its SQL.
 func (s *statements) queries() map[**sql.Stmt]string {
+	record := insert(ofIntent|ofOutcome|ofAccount) + ` ON CONFLICT (run, line) DO UPDATE SET ` + replace()
 	return map[**sql.Stmt]string{
-		&s.begin: beginRun, &s.goOn: goOnRun, &s.reopen: reopenRun, &s.finish: finishRun, &s.settled: settledRuns,
-		&s.intend: intend, &s.release: release, &s.clearLine: clearLine, &s.settle: settle, &s.outcomeOnly: outcomeOnly, &s.record: record,
+		&s.begin:  `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`,
+		&s.goOn:   `UPDATE runs SET settled = 0, file = $1 WHERE id = $2`,
+		&s.reopen: `UPDATE runs SET settled = 0 WHERE id = $1`,
+		&s.finish: `UPDATE runs SET finished_at = $1 WHERE id = $2`,
+		// Finished runs without an entry in doubt: InDoubt need not look through them.
+		&s.settled: `UPDATE runs SET settled = 1 WHERE merchant = $1 AND settled = 0 AND finished_at > 0
+			AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id AND state ` + inDoubt + `)`,
+
+		// An intent; nothing happens if the line has an entry, or the order a live one.
+		&s.intend: insert(ofIntent|ofOutcome) + ` ON CONFLICT DO NOTHING`,
+		// The order's account was revoked, and another may be made.
+		&s.release: `UPDATE entries SET live = 0, checksum = checksum & -2
+			WHERE merchant = $1 AND tier = $2 AND merchant_uid = $3 AND live = 1 AND state = 'revoked'`,
+		// The line has an entry from before that holds no order, and gets an intent, which its order lets it have.
+		&s.clearLine: `DELETE FROM entries WHERE run = $1 AND line = $2 AND live = 0
+			AND NOT EXISTS (SELECT 1 FROM entries WHERE merchant = $3 AND tier = $4 AND merchant_uid = $5 AND live = 1)`,
+		// What came of an intent. live stays as it is and is not named, since that would cost its index an update. An account
+		// that was revoked may stand in an entry that is not live any more, because another holds the order.
+		&s.settle: fmt.Sprintf(`UPDATE entries SET %s, checksum = (checksum & %s) | $%d
+			WHERE run = $%d AND line = $%d AND (live = 1 OR $%d = 'revoked')`, assign(1, ofOutcome|ofAccount), keepIntent,
+			settledColumns+1, settledColumns+2, settledColumns+3, settledColumns+4),
+		&s.record:      record,
+		&s.outcomeOnly: record + ` WHERE entries.live = 0`,
 	}
 }
 
@@ -101,11 +97,12 @@ func (s *statements) close() {
 // commit hands a write to the writer and waits until it is durable, or has failed. It does not heed a context: a
 // write that is queued will happen, and the caller must know how it ended.
 func (l *Ledger) commit(do func(*statements) error) error {
-	return l.hand(&job{do: do, done: make(chan error, 1)})
+	return l.hand(do, false)
 }
 
-// hand is commit for a job.
-func (l *Ledger) hand(j *job) error {
+// hand is commit for a write that perhaps can wait for others.
+func (l *Ledger) hand(do func(*statements) error, canWait bool) error {
+	j := &job{do: do, canWait: canWait, done: make(chan error, 1)}
 	select {
 	case <-l.closing:
 		return ErrClosed

@@ -1,0 +1,223 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"modernc.org/sqlite" // the database/sql driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"vbankbatch/client/say"
+)
+
+// schemaVersion counts changes of the schema that an older program must not touch.
+const schemaVersion = 3
+
+var schema = []string{
+	`CREATE TABLE IF NOT EXISTS merchants (
+		id INTEGER PRIMARY KEY,
+		hash TEXT NOT NULL UNIQUE)`,
+	`CREATE TABLE IF NOT EXISTS runs (
+		id INTEGER PRIMARY KEY,
+		merchant BIGINT NOT NULL, digest TEXT NOT NULL, settings TEXT NOT NULL, file TEXT NOT NULL,
+		started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL DEFAULT 0,
+		settled INTEGER NOT NULL DEFAULT 0)`,
+	`CREATE INDEX IF NOT EXISTS runs_digest ON runs (merchant, digest)`,
+	`CREATE INDEX IF NOT EXISTS runs_unsettled ON runs (merchant) WHERE settled = 0`,
+	`CREATE TABLE IF NOT EXISTS entries (` + strings.Join(definitions(), ", ") + `, PRIMARY KEY (run, line)) WITHOUT ROWID`,
+	// never two: the order's one live entry
+	`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, tier, merchant_uid) WHERE live = 1`,
+	`PRAGMA user_version = ` + strconv.Itoa(schemaVersion),
+}
+
+// otherVersion is the error for a ledger of another schema than today's: this program must not touch a newer one, and
+// Upgrade must have seen an older one.
+func otherVersion(version int) error {
+	switch {
+	case version > schemaVersion:
+		return say.Errorf("%w (schema %d, this one knows %d)", ErrNewer, version, schemaVersion)
+	case version < schemaVersion:
+		return say.Errorf("%w (schema %d); the next vbankbatch run or reconcile brings it up to date", ErrOlder, version)
+	}
+	return nil
+}
+
+// Damaged reports whether an error is for a ledger that is not as it was written: a file that is no database or not a
+// whole one, or an entry that its checksum does not fit.
+func Damaged(err error) bool {
+	fault, ok := errors.AsType[*sqlite.Error](err)
+	return errors.Is(err, errDamaged) || ok && (fault.Code()&0xff == sqlite3.SQLITE_CORRUPT || fault.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
+// ours sees that a file is an empty one, of schema 0, or a ledger that this program may write to. Nothing is changed in
+// it: the write connection would, by its journal mode.
+func ours(path string) (version int, err error) {
+	db, err := connect(path, url.Values{}, "query_only(1)", "busy_timeout(5000)")
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	var tables int
+	if err := db.QueryRow(`SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version`).Scan(&version, &tables); err != nil {
+		return 0, err
+	}
+	switch {
+	case version > schemaVersion:
+		return version, otherVersion(version)
+	case version == 0 && tables > 0:
+		return version, say.New("it is the database of another program")
+	}
+	return version, nil
+}
+
+// Upgrade brings a ledger that an earlier version of this program has written up to date, some 100,000 lines in a second.
+// The caller holds the [Lock], and calls it before [Open].
+func Upgrade(ctx context.Context, path string) error {
+	return beforeOpen(path, func(db *sql.DB, version int) error {
+		if version == 0 || version == schemaVersion {
+			return nil
+		}
+		if err := fits(ctx, db); err != nil { // what is damaged would get good checksums
+			return err
+		}
+		return bringUp(ctx, db)
+	})
+}
+
+// Check looks whether all that the ledger at path holds fits together, so that nothing is missed that is there; that takes
+// some two seconds for a million lines. What an entry says is looked at whenever it is read.
+func Check(ctx context.Context, path string) error {
+	return beforeOpen(path, func(db *sql.DB, version int) error {
+		if version != schemaVersion {
+			return nil
+		}
+		return sound(ctx, db)
+	})
+}
+
+// beforeOpen does something with a ledger that this program may write to; schema version 0 is an empty one.
+func beforeOpen(path string, do func(db *sql.DB, version int) error) error {
+	absolute, err := locate(path)
+	if err != nil {
+		return err
+	}
+	version, err := ours(absolute)
+	if err == nil {
+		err = connected(absolute, func(db *sql.DB) error { return do(db, version) })
+	}
+	if err != nil {
+		return say.Errorf("%s is not a usable ledger: %w", path, err)
+	}
+	return nil
+}
+
+func connected(path string, do func(*sql.DB) error) error {
+	db, err := connect(path, url.Values{"mode": {"rw"}}, "synchronous(FULL)", "busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return do(db)
+}
+
+// bringUp brings a ledger of an earlier schema up to today's, or leaves it as it is.
+func bringUp(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // after a commit this does nothing
+	present, err := gather(ctx, tx, func(name *string, rows *sql.Rows) error { return rows.Scan(name) }, `SELECT name FROM pragma_table_info('entries')`)
+	if err != nil {
+		return err
+	}
+	statements := []string{`DROP INDEX entries_live`} // version 1 had no tiers in it
+	for _, definition := range definitions() {
+		if name, _, _ := strings.Cut(definition, " "); !slices.Contains(present, name) {
+			statements = append(statements, `ALTER TABLE entries ADD COLUMN `+definition)
+		}
+	}
+	for _, statement := range append(statements, schema...) {
+		if _, err := tx.Exec(statement); err != nil {
+			return err
+		}
+	}
+	write, err := tx.Prepare(`UPDATE entries SET checksum = $1 WHERE run = $2 AND line = $3`)
+	if err != nil {
+		return err
+	}
+	defer write.Close()
+	var merchant, live int64
+	r := newReading(&merchant, &live)
+	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
+		if err := r.scan(rows); err != nil {
+			return err
+		}
+		_, err := write.Exec(r.whole(merchant, &r.Entry)|live, r.Run, r.Line)
+		return err
+	}, `SELECT `+entryColumns+`, merchant, live FROM entries`)
+	if err != nil {
+		return err
+	}
+	if err := seal(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// schemaChecksum is that of the schema's own text. It stands in the file's head as the number of its kind.
+func schemaChecksum(ctx context.Context, db querier) (int32, error) {
+	var text string
+	err := db.QueryRowContext(ctx, `SELECT group_concat(type || name || tbl_name || coalesce(sql, ''), ' ' ORDER BY name) FROM sqlite_master`).Scan(&text)
+	return int32(crc32.Checksum([]byte(text), castagnoli)), err
+}
+
+// seal keeps the schema's checksum, whenever the schema has been made or changed.
+func seal(ctx context.Context, tx *sql.Tx) error {
+	schema, err := schemaChecksum(ctx, tx)
+	if err == nil {
+		_, err = tx.Exec(fmt.Sprintf(`PRAGMA application_id = %d`, schema))
+	}
+	return err
+}
+
+// sound looks whether all that a ledger holds fits together, which takes SQLite some two seconds for a million lines.
+func sound(ctx context.Context, db querier) error {
+	var kept int32
+	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&kept); err != nil {
+		return err
+	}
+	if schema, err := schemaChecksum(ctx, db); err != nil {
+		return err
+	} else if schema != kept {
+		return say.Errorf("%w: its schema is not as it was written", errDamaged)
+	}
+	if err := fits(ctx, db); err != nil {
+		return err
+	}
+	return eachEntry(ctx, db, func(*reading) error { return nil }, edges)
+}
+
+// edges are the first and the last line of each run: those that are in order even if their numbers are others now, so that
+// nobody meets them who asks for a line.
+var edges = `SELECT ` + entryColumns + `, live, (SELECT merchant FROM runs WHERE id = run) FROM entries
+	JOIN (SELECT run, min(line) AS first, max(line) AS last FROM entries GROUP BY run) USING (run) WHERE line IN (first, last)`
+
+// fits has SQLite look whether pages and indexes fit together.
+func fits(ctx context.Context, db querier) error {
+	var found string
+	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&found); err != nil {
+		return err
+	}
+	if found != "ok" {
+		return say.Errorf("%w: %s", errDamaged, found)
+	}
+	return nil
+}
