@@ -25,26 +25,13 @@ const (
 // readAhead reads the rows, settles those that need no request, and hands on the others.
 func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 	a := &ahead{run: r, groups: groups}
-	block := make([]*job, 0, blockRows)
-	take := func() error {
-		open, err := r.classify(ctx, block)
+	return r.plan.blocks(ctx, func(rows []*input.Row) error {
+		jobs, err := r.classify(ctx, rows)
 		if err != nil {
 			return err
 		}
-		block = block[:0]
-		return a.send(ctx, open)
-	}
-	err := r.plan.Each(ctx, func(row *input.Row) error {
-		block = append(block, &job{row: row})
-		if len(block) < blockRows {
-			return nil
-		}
-		return take()
+		return a.send(ctx, jobs)
 	})
-	if err != nil {
-		return err
-	}
-	return take()
 }
 
 // ahead hands rows to the workers in groups, just ahead of them: a group's intents are durable in one write, and a kill
@@ -116,36 +103,14 @@ func (a *ahead) hand(ctx context.Context) error {
 
 // classify adds what the ledger knows to a block of rows, records the outcome of those that need no request, and returns
 // the others. Rows that have a final outcome in this run already are dropped.
-func (r *run) classify(ctx context.Context, block []*job) ([]*job, error) {
-	if len(block) == 0 {
-		return nil, nil
-	}
-	earlier, err := r.ledger.Statuses(ctx, r.id, int64(block[0].row.Line), int64(block[len(block)-1].row.Line))
-	if err != nil {
-		return nil, err
-	}
-	var open []*job
-	var named []ledger.Order
-	for _, j := range block {
-		status := earlier[int64(j.row.Line)]
-		if final(status) {
-			r.options.Counts.settled(status)
-			continue
-		}
-		open = append(open, j)
-		if j.row.Request.MerchantUID != "" {
-			named = append(named, j.names())
-		}
-	}
-	orders, err := r.ledger.Orders(ctx, named)
+func (r *run) classify(ctx context.Context, block []*input.Row) (toSend []*job, err error) {
+	open, err := r.open(ctx, block)
 	if err != nil {
 		return nil, err
 	}
 	var outcomes []Result
-	var toSend, repeats []*job
+	var repeats []*job
 	for _, j := range open {
-		j.know(orders)
-		j.begin(earlier[int64(j.row.Line)])
 		switch result := j.decide(); result.Status {
 		case "":
 			toSend = append(toSend, j)
@@ -169,6 +134,32 @@ func (r *run) classify(ctx context.Context, block []*job) ([]*job, error) {
 		r.options.Counts.settled(AlreadyIssued)
 	}
 	return append(toSend, doubtful...), err
+}
+
+// open returns the rows of a block that have no final outcome in this run, with what the ledger knows of them.
+func (r *run) open(ctx context.Context, block []*input.Row) (open []*job, err error) {
+	earlier, err := r.ledger.Statuses(ctx, r.id, int64(block[0].Line), int64(block[len(block)-1].Line))
+	if err != nil {
+		return nil, err
+	}
+	var named []ledger.Order
+	for _, row := range block {
+		if status := earlier[int64(row.Line)]; final(status) {
+			r.options.Counts.settled(status)
+			continue
+		}
+		j := &job{row: row}
+		open = append(open, j)
+		if row.Request.MerchantUID != "" {
+			named = append(named, j.names())
+		}
+	}
+	orders, err := r.ledger.Orders(ctx, named)
+	for _, j := range open {
+		j.know(orders)
+		j.begin(earlier[int64(j.row.Line)])
+	}
+	return open, err
 }
 
 // repeated asks the API for the accounts that rows repeat, while they may still be paid into, and returns the rows whose

@@ -186,6 +186,22 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 	}
 }
 
+// blocks reads the file once more, a block of rows at a time. The rows' Cells are not valid.
+func (p *Plan) blocks(ctx context.Context, do func([]*input.Row) error) error {
+	var block []*input.Row
+	err := p.Each(ctx, func(row *input.Row) (err error) {
+		if block = append(block, row); len(block) == blockRows {
+			err = do(block)
+			block = nil
+		}
+		return err
+	})
+	if err == nil && len(block) > 0 {
+		err = do(block)
+	}
+	return err
+}
+
 // Digest is the SHA-256 of the file's bytes, in hex.
 func (p *Plan) Digest() string { return hex.EncodeToString(p.File.Digest[:]) }
 
@@ -215,33 +231,21 @@ type Guards struct {
 
 // Check compares what the preflight found with what the caller knows, and returns every difference.
 func (g Guards) Check(p *Plan) error {
-	var all []error
-	fail := func(err error) { all = append(all, err) }
-	if g.ExpectRows > 0 && p.ToDo() != g.ExpectRows {
-		fail(say.Errorf("%d rows are to be done, --expect-rows says %d", p.ToDo(), g.ExpectRows))
-	}
-	if g.ExpectTotal > 0 && p.Won != g.ExpectTotal {
-		fail(say.Errorf("%d won are to be issued, --expect-total says %d", p.Won, g.ExpectTotal))
-	}
-	if g.MaxRows > 0 && p.ToDo() > g.MaxRows {
-		fail(say.Errorf("%d rows are to be done, --max-rows allows %d", p.ToDo(), g.MaxRows))
-	}
-	if g.MaxTotal > 0 && p.Won > g.MaxTotal {
-		fail(say.Errorf("%d won are to be issued, --max-total allows %d", p.Won, g.MaxTotal))
-	}
-	if g.MaxAmount > 0 && p.Most > g.MaxAmount {
-		fail(say.Errorf("one row asks for %d won, --max-amount allows %d", p.Most, g.MaxAmount))
-	}
-	if g.Strict && p.Invalid > 0 {
-		fail(say.Errorf("%d rows are invalid, and --strict allows none", p.Invalid))
-	}
-	if g.Strict && p.Warned > 0 {
-		fail(say.Errorf("%d rows have warnings, and --strict allows none", p.Warned))
-	}
-	if g.Strict {
-		for _, d := range p.Differ {
-			fail(say.Errorf("line %d: the total says %d and the rows come to %d, and --strict allows no difference", d.Line, d.Says, d.Adds))
+	var broken []error
+	guard := func(holds bool, text string, values ...any) {
+		if !holds {
+			broken = append(broken, say.Errorf(text, values...))
 		}
 	}
-	return errors.Join(all...)
+	guard(g.ExpectRows <= 0 || p.ToDo() == g.ExpectRows, "%d rows are to be done, --expect-rows says %d", p.ToDo(), g.ExpectRows)
+	guard(g.ExpectTotal <= 0 || p.Won == g.ExpectTotal, "%d won are to be issued, --expect-total says %d", p.Won, g.ExpectTotal)
+	guard(g.MaxRows <= 0 || p.ToDo() <= g.MaxRows, "%d rows are to be done, --max-rows allows %d", p.ToDo(), g.MaxRows)
+	guard(g.MaxTotal <= 0 || p.Won <= g.MaxTotal, "%d won are to be issued, --max-total allows %d", p.Won, g.MaxTotal)
+	guard(g.MaxAmount <= 0 || p.Most <= g.MaxAmount, "one row asks for %d won, --max-amount allows %d", p.Most, g.MaxAmount)
+	guard(!g.Strict || p.Invalid == 0, "%d rows are invalid, and --strict allows none", p.Invalid)
+	guard(!g.Strict || p.Warned == 0, "%d rows have warnings, and --strict allows none", p.Warned)
+	for _, d := range p.Differ {
+		guard(!g.Strict, "line %d: the total says %d and the rows come to %d, and --strict allows no difference", d.Line, d.Says, d.Adds)
+	}
+	return errors.Join(broken...)
 }

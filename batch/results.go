@@ -24,33 +24,18 @@ func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*in
 	var reading errgroup.Group
 	reading.Go(func() error { // the next block is looked up while do is busy with this one
 		defer close(blocks)
-		var block []*input.Row
-		tell := func() error {
-			if len(block) == 0 {
-				return nil
-			}
+		return plan.blocks(ctx, func(block []*input.Row) error {
 			results, err := resultsOf(ctx, block, book, run)
 			if err != nil {
 				return err
 			}
 			select {
 			case blocks <- told{block, results}:
+				return nil
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			block = nil
-			return nil
-		}
-		err := plan.Each(ctx, func(row *input.Row) error {
-			if block = append(block, row); len(block) < blockRows {
-				return nil
-			}
-			return tell()
 		})
-		if err != nil {
-			return err
-		}
-		return tell()
 	})
 	var failed error
 	for block := range blocks {
@@ -119,17 +104,9 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 		for len(entries) > 0 && entries[0].Line < int64(row.Line) {
 			entries = entries[1:]
 		}
-		// Open is what became of a row without an entry, and of one that waits for another run's entry, which holds the order.
+		// A row is open if it has no entry, or waits for the entry of another run that holds its order.
 		if open[i] = true; len(entries) > 0 && entries[0].Line == int64(row.Line) {
-			entry := &entries[0]
-			results[i] = entry.Outcome
-			if entry.ErrorMessage == "" {
-				results[i].ErrorMessage = meaning(entry.ErrorCode)
-			}
-			open[i] = entry.Status == "" || entry.Status == Unknown && entry.State == ledger.Vacant
-			if entry.State == ledger.Revoked && !NotDone(entry.Status) {
-				results[i].Status = Revoked // by a later run; nobody must be told to pay into it
-			}
+			results[i], open[i] = resultOf(&entries[0])
 		}
 		if open[i] {
 			named = append(named, (&job{row: row}).names())
@@ -140,27 +117,41 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 		return nil, err
 	}
 	for i, row := range block {
-		if !open[i] {
-			continue
-		}
-		unknown := results[i].Status == Unknown
-		j := job{row: row}
-		j.know(orders)
-		j.begin(results[i].Status)
-		result := j.decide()
-		switch {
-		case result.Status != "": // the order is settled, or the row cannot be done
-			results[i] = result
-		case unknown && (j.order.State == ledger.Intended || questioned(&j.order) || row.Action != input.Issue): // still so
-		case unknown:
-			results[i] = j.result(NotSent, CodeNoAccount, "")
-		case j.order.State == ledger.Intended:
-			results[i] = j.result(Unknown, CodeInDoubt, "")
-		default:
-			results[i] = j.result(NotSent, CodeStopped, "")
+		if open[i] {
+			j := job{row: row}
+			j.know(orders)
+			j.begin(results[i].Status)
+			results[i] = j.resultNow(results[i])
 		}
 	}
 	return results, nil
+}
+
+// resultOf is what an entry says of its row, and whether the entry that holds the row's order may say more.
+func resultOf(e *ledger.Entry) (result Result, open bool) {
+	result = e.Outcome
+	result.ErrorMessage = cmp.Or(result.ErrorMessage, meaning(result.ErrorCode))
+	if e.State == ledger.Revoked && !NotDone(e.Status) {
+		result.Status = Revoked // by a later run; nobody must be told to pay into it
+	}
+	return result, e.Status == "" || e.Status == Unknown && e.State == ledger.Vacant
+}
+
+// resultNow is what became of a row that the run did not reach or left unknown, by what the ledger knows of its order now.
+func (j *job) resultNow(before Result) Result {
+	unknown := before.Status == Unknown
+	result := j.decide()
+	switch {
+	case result.Status != "": // the order is settled, or the row cannot be done
+		return result
+	case unknown && (j.order.State == ledger.Intended || questioned(&j.order) || j.row.Action != input.Issue):
+		return before
+	case unknown:
+		return j.result(NotSent, CodeNoAccount, "")
+	case j.order.State == ledger.Intended:
+		return j.result(Unknown, CodeInDoubt, "")
+	}
+	return j.result(NotSent, CodeStopped, "")
 }
 
 // warn tells of a row that has an account, and nothing else to be told of, that its order number looks like another's.

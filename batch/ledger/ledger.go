@@ -370,9 +370,12 @@ func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (i
 }
 
 func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
-	bare := *e // an intent has no account yet
-	bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
-	values := l.row(s, &bare, ofIntent|ofOutcome)
+	if e.Account != (Account{}) || e.NowAmount != 0 || e.NowDue != 0 { // an intent has no account yet
+		bare := *e
+		bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
+		e = &bare
+	}
+	values := l.row(s, e, ofIntent|ofOutcome)
 	n, err := changed(s.intend.Exec(values...))
 	if err != nil || n > 0 {
 		return n, err

@@ -93,10 +93,10 @@ func notToCome(before, now time.Time) error {
 	return nil
 }
 
-func purgeable(ctx context.Context, conn *sql.Conn, values []any) (p Purged, err error) {
+func purgeable(ctx context.Context, db querier, values []any) (p Purged, err error) {
 	type left struct{ lines, lost int64 } // that a run keeps, and that it loses something of
 	runs := make(map[int64]left)
-	err = eachRow(ctx, conn, func(rows *sql.Rows) error {
+	err = eachRow(ctx, db, func(rows *sql.Rows) error {
 		var run, lines int64
 		var fate string
 		if err := rows.Scan(&run, &fate, &lines); err != nil {
@@ -124,7 +124,7 @@ func purgeable(ctx context.Context, conn *sql.Conn, values []any) (p Purged, err
 	if err != nil {
 		return Purged{}, err
 	}
-	return p, eachRow(ctx, conn, func(rows *sql.Rows) error {
+	return p, eachRow(ctx, db, func(rows *sql.Rows) error {
 		var run int64
 		var named, newest bool
 		if err := rows.Scan(&run, &named, &newest); err != nil {
@@ -172,40 +172,37 @@ func (l *Ledger) Purge(ctx context.Context, before, now time.Time) (Purged, erro
 }
 
 func purge(ctx context.Context, conn *sql.Conn, values []any) (p Purged, err error) {
-	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+	// Not ctx, which must not leave open whether the whole has happened.
+	tx, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
+	if err != nil {
 		return p, err
 	}
-	defer func() {
-		if err != nil {
-			conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
-		}
-	}()
-	if p, err = purgeable(ctx, conn, values); err != nil {
+	defer tx.Rollback() // after a commit this does nothing
+	if p, err = purgeable(ctx, tx, values); err != nil {
 		return p, err
 	}
-	if _, err = conn.ExecContext(ctx, forgetFiles, values...); err != nil {
+	if _, err := tx.ExecContext(ctx, forgetFiles, values...); err != nil {
 		return p, err
 	}
-	if err = strip(ctx, conn, values); err != nil {
+	if err := strip(ctx, tx, values); err != nil {
 		return p, err
 	}
 	for _, statement := range []string{deleteLines, deleteRuns} {
-		if _, err = conn.ExecContext(ctx, statement, values...); err != nil {
+		if _, err := tx.ExecContext(ctx, statement, values...); err != nil {
 			return p, err
 		}
 	}
-	_, err = conn.ExecContext(context.WithoutCancel(ctx), `COMMIT`) // a signal now must not leave open whether it happened
-	return p, err
+	return p, tx.Commit()
 }
 
 // strip takes what is personal out of lines, each with a new checksum.
-func strip(ctx context.Context, conn *sql.Conn, values []any) error {
-	write, err := conn.PrepareContext(ctx, stripLine)
+func strip(ctx context.Context, tx *sql.Tx, values []any) error {
+	write, err := tx.PrepareContext(ctx, stripLine)
 	if err != nil {
 		return err
 	}
 	defer write.Close()
-	return eachEntry(ctx, conn, func(r *reading) error {
+	return eachEntry(ctx, tx, func(r *reading) error {
 		r.VbankNum, r.VbankHolder, r.ErrorMessage = "", "", ""
 		_, err := write.ExecContext(ctx, r.outcome(&r.Entry), r.Run, r.Line)
 		return err

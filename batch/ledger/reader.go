@@ -88,10 +88,9 @@ func (r *Reader) connect(ctx context.Context, query url.Values, merchant string)
 		}
 	}()
 	var version, tables int
-	if err := r.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
-		return err
-	}
-	if err := r.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('merchants', 'runs', 'entries')`).Scan(&tables); err != nil {
+	err = r.db.QueryRowContext(ctx, `SELECT user_version, (SELECT count(*) FROM sqlite_master
+		WHERE type = 'table' AND name IN ('merchants', 'runs', 'entries')) FROM pragma_user_version`).Scan(&version, &tables)
+	if err != nil {
 		return err
 	}
 	if tables != 3 {
