@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,7 +88,8 @@ func Lying(status int) Fault { return Lie + ": " + Fault(strconv.Itoa(status)) }
 type kind int
 
 const (
-	authenticate kind = iota
+	own kind = iota // the sandbox's own: no limit, no token, no faults
+	authenticate
 	look
 	lookMany  // GET /payments
 	lookPages // findAll
@@ -105,9 +106,9 @@ func (f Faults) shares() (map[kind][]share, error) {
 	all := map[kind][]share{
 		authenticate: {{TooMany, f.TooMany}},
 		look:         looks,
-		lookMany: append(looks[:len(looks):len(looks)], share{ShortList, f.ShortList / 4}, share{PartList, f.ShortList / 4},
-			share{EmptyList, f.ShortList / 4}, share{Lying(http.StatusNotFound), f.ShortList / 4}),
-		lookPages: append(looks[:len(looks):len(looks)], share{SamePage, f.WrongPages / 2}, share{SmallTotal, f.WrongPages / 2}),
+		lookMany: slices.Concat(looks, []share{{ShortList, f.ShortList / 4}, {PartList, f.ShortList / 4},
+			{EmptyList, f.ShortList / 4}, {Lying(http.StatusNotFound), f.ShortList / 4}}),
+		lookPages: slices.Concat(looks, []share{{SamePage, f.WrongPages / 2}, {SmallTotal, f.WrongPages / 2}}),
 		write: {{TooMany, f.TooMany}, {Unauthorized, f.Unauthorized}, {DropBefore, f.DropBefore}, {DropAfter, f.DropAfter},
 			{Late, f.Late}, {CommitLate, f.CommitLate}, {ErrorBefore, f.ErrorBefore}, {ErrorAfter, f.ErrorAfter},
 			{BadGatewayBefore, f.BadGateway / 2}, {BadGatewayAfter, f.BadGateway / 2}, {CutJSON, f.CutJSON},
@@ -116,20 +117,16 @@ func (f Faults) shares() (map[kind][]share, error) {
 	}
 	for kind, shares := range all {
 		sum := 0.0
-		var some []share
 		for _, s := range shares {
 			if s.of < 0 || s.of > 1 {
 				return nil, fmt.Errorf("the share of the fault %q must be from 0 to 1", s.fault)
-			}
-			if s.of > 0 {
-				some = append(some, s)
 			}
 			sum += s.of
 		}
 		if sum > 1+1e-9 {
 			return nil, fmt.Errorf("the shares of the faults add up to %g, more than 1", sum)
 		}
-		all[kind] = some
+		all[kind] = slices.DeleteFunc(shares, func(s share) bool { return s.of == 0 })
 	}
 	return all, nil
 }
@@ -189,70 +186,57 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// misbehave answers a request with its fault. answer has the effect.
-func (s *Sandbox) misbehave(w http.ResponseWriter, r *http.Request, d drawn, token string, answer func() reply) {
+// misbehave is the reply to a request that meets a fault, if any. answer has the effect.
+func (s *Sandbox) misbehave(ctx context.Context, d drawn, token string, answer func() reply) reply {
 	faults := &s.config.Faults
+	name, words, _ := strings.Cut(string(d.fault), ": ")
+	fault := Fault(name)
 	var out reply
-	wait := faults.Latency
-	fault, words, _ := strings.Cut(string(d.fault), ": ")
-	switch Fault(fault) {
-	case DropBefore:
-		drop(w, d.number)
-		return
-	case DropAfter:
-		answer()
-		drop(w, d.number)
-		return
+	switch fault {
+	case DropBefore, ErrorBefore, BadGatewayBefore, Refuse, Unauthorized, TooMany: // nothing is done
 	case CommitLate:
 		s.running.Go(func() {
 			s.pause(context.Background(), faults.CommitBy) // the client is gone already
 			answer()
 		})
-		drop(w, d.number)
-		return
-	case ErrorBefore:
-		out = broken
-	case ErrorAfter:
-		answer()
-		out = broken
-	case BadGatewayBefore:
-		out = page(http.StatusBadGateway)
-	case BadGatewayAfter:
-		answer()
-		out = page(http.StatusBadGateway)
-	case Refuse:
-		out = failure(refused(cmp.Or(words, faults.refuseWith())))
-	case Unauthorized:
-		s.dropToken(token)
-		out = unauthorized
-	case TooMany:
-		out = tooMany(faults.retryAfter())
-	case Late:
-		out, wait = answer(), wait+faults.LateBy
-	case CutJSON:
-		out = answer()
-		out.cut = true
-	case WrongOrder:
-		out = answer().aboutAnother()
-	case Lie:
-		if out = faults.denial(words); out.status == http.StatusUnauthorized {
-			s.dropToken(token)
-		}
-		answer()
 	default:
 		out = answer()
 	}
-	s.pause(r.Context(), wait)
-	s.send(w, r, out)
+	wait := faults.Latency
+	switch fault {
+	case DropBefore, DropAfter, CommitLate:
+		return reply{lost: true, reset: d.number&1 == 0}
+	case ErrorBefore, ErrorAfter:
+		out = problem(http.StatusInternalServerError, -1, "결제 대행사에서 요청을 처리하지 못했습니다.")
+	case BadGatewayBefore, BadGatewayAfter:
+		out = page(http.StatusBadGateway)
+	case Refuse:
+		out = faults.refusal(words)
+	case Unauthorized:
+		out = unauthorized
+	case TooMany:
+		out = tooMany(faults.retryAfter())
+	case Lie:
+		out = faults.denial(words)
+	case Late:
+		wait += faults.LateBy
+	case CutJSON:
+		out.cut = true
+	case WrongOrder:
+		if out.payment != nil {
+			out.payment = out.payment.another()
+		}
+	}
+	if (fault == Unauthorized || fault == Lie) && out.status == http.StatusUnauthorized {
+		s.dropToken(token)
+	}
+	s.pause(ctx, wait)
+	return out
 }
 
-var broken = problem(http.StatusInternalServerError, -1, "결제 대행사에서 요청을 처리하지 못했습니다.")
-
-func (f *Faults) refuseWith() string {
-	if f.RefuseWith != "" {
-		return f.RefuseWith
-	}
-	return "[F113] 요청하신 은행은 발급할 수 없습니다."
+// refusal is the reply of Refuse with words of its own, or those of the Faults.
+func (f *Faults) refusal(words string) reply {
+	return failure(refused(cmp.Or(words, f.RefuseWith, "[F113] 요청하신 은행은 발급할 수 없습니다.")))
 }
 
 // denial is the reply of Lie with the status in words.
@@ -260,7 +244,7 @@ func (f *Faults) denial(words string) reply {
 	status, _ := strconv.Atoi(words)
 	switch {
 	case status == http.StatusOK || words == "":
-		return failure(refused(f.refuseWith()))
+		return f.refusal("")
 	case status == http.StatusUnauthorized:
 		return unauthorized
 	case status == http.StatusNotFound:
@@ -301,41 +285,9 @@ func (f *Faults) retryAfter() string {
 	return f.RetryAfter
 }
 
-// aboutAnother is the reply with the ids of a payment that nobody asked about.
-func (out reply) aboutAnother() reply {
-	if out.payment != nil {
-		out.payment = out.payment.another()
-	}
-	return out
-}
-
+// another is the payment with the ids of one that nobody asked about.
 func (p *Payment) another() *Payment {
 	other := *p
 	other.MerchantUID, other.ImpUID = "someone-else", "imp_000000000000"
 	return &other
-}
-
-// dropper is a ResponseWriter that knows how to lose its connection.
-type dropper interface{ drop() }
-
-// drop closes the connection without a reply, by turns in the two ways that networks have.
-func drop(w http.ResponseWriter, number uint64) {
-	if d, ok := w.(dropper); ok {
-		d.drop()
-		return
-	}
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // HTTP/2: resets the stream
-	}
-	if number&1 == 0 {
-		raw := conn
-		if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
-			raw = secure.NetConn()
-		}
-		if tcp, ok := raw.(*net.TCPConn); ok {
-			tcp.SetLinger(0) // RST in place of FIN
-		}
-	}
-	conn.Close()
 }

@@ -235,7 +235,7 @@ func TestLies(t *testing.T) {
 // raw sends a request with a token that is good now, as a lie of 401 has just dropped the last.
 func raw(t *testing.T, s *Sandbox, method, address, body string) *http.Response {
 	t.Helper()
-	token := s.getToken(&request{fields: fields{ImpKey: "k", ImpSecret: "s"}})
+	token := s.getToken(&request{fields: map[string]string{"imp_key": "k", "imp_secret": "s"}})
 	_, rest, _ := strings.Cut(string(token.body), `"access_token":"`)
 	request, err := http.NewRequest(method, address, strings.NewReader(body))
 	if err != nil {

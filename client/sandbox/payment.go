@@ -1,11 +1,15 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf16"
 
@@ -15,34 +19,34 @@ import (
 // Payment is what the sandbox keeps of a virtual account: the fields of the API's PaymentAnnotation that can differ
 // from one account to the next, by the same names. Text that is empty is null on the wire.
 type Payment struct {
-	ImpUID        string `json:"imp_uid"`
-	MerchantUID   string `json:"merchant_uid"`
-	PGProvider    string `json:"pg_provider"`
-	PGID          string `json:"pg_id"`
-	PGTid         string `json:"pg_tid"`
-	VbankCode     string `json:"vbank_code"` // KFTC, three digits
-	VbankName     string `json:"vbank_name"`
-	VbankNum      string `json:"vbank_num"` // 14 digits
-	VbankHolder   string `json:"vbank_holder"`
-	VbankDate     int64  `json:"vbank_date"`      // due, UNIX seconds
-	VbankIssuedAt int64  `json:"vbank_issued_at"` // UNIX seconds
-	Name          string `json:"name"`
-	Amount        int64  `json:"amount"` // won
-	BuyerName     string `json:"buyer_name"`
-	BuyerEmail    string `json:"buyer_email"`
-	BuyerTel      string `json:"buyer_tel"`
-	BuyerAddr     string `json:"buyer_addr"`
-	BuyerPostcode string `json:"buyer_postcode"`
-	CustomData    string `json:"custom_data"` // JSON
-	Status        string `json:"status"`      // one of the client's Status constants
-	StartedAt     int64  `json:"started_at"`  // UNIX seconds
-	PaidAt        int64  `json:"paid_at"`     // UNIX seconds, or 0
-	FailedAt      int64  `json:"failed_at"`   // UNIX seconds, or 0
-	FailReason    string `json:"fail_reason"`
-	Sandbox       bool   `json:"sandbox"` // a test channel's
+	ImpUID        string `json:"imp_uid,omitempty"`
+	MerchantUID   string `json:"merchant_uid,omitempty"`
+	PGProvider    string `json:"pg_provider,omitempty"`
+	PGID          string `json:"pg_id,omitempty"`
+	PGTid         string `json:"pg_tid,omitempty"`
+	VbankCode     string `json:"vbank_code,omitempty"` // KFTC, three digits
+	VbankName     string `json:"vbank_name,omitempty"`
+	VbankNum      string `json:"vbank_num,omitempty"` // 14 digits
+	VbankHolder   string `json:"vbank_holder,omitempty"`
+	VbankDate     int64  `json:"vbank_date,omitempty"`      // due, UNIX seconds
+	VbankIssuedAt int64  `json:"vbank_issued_at,omitempty"` // UNIX seconds
+	Name          string `json:"name,omitempty"`
+	Amount        int64  `json:"amount,omitempty"` // won
+	BuyerName     string `json:"buyer_name,omitempty"`
+	BuyerEmail    string `json:"buyer_email,omitempty"`
+	BuyerTel      string `json:"buyer_tel,omitempty"`
+	BuyerAddr     string `json:"buyer_addr,omitempty"`
+	BuyerPostcode string `json:"buyer_postcode,omitempty"`
+	CustomData    string `json:"custom_data,omitempty"` // JSON
+	Status        string `json:"status,omitempty"`      // one of the client's Status constants
+	StartedAt     int64  `json:"started_at,omitempty"`  // UNIX seconds
+	PaidAt        int64  `json:"paid_at,omitempty"`     // UNIX seconds, or 0
+	FailedAt      int64  `json:"failed_at,omitempty"`   // UNIX seconds, or 0
+	FailReason    string `json:"fail_reason,omitempty"`
+	Sandbox       bool   `json:"sandbox,omitempty"` // a test channel's
 
-	TaxFree bool   `json:"tax_free"` // issued with tax_free; not on the wire
-	Tier    string `json:"tier"`     // the sub-merchant's; not on the wire
+	TaxFree bool   `json:"tax_free,omitempty"` // issued with tax_free; not on the wire
+	Tier    string `json:"tier,omitempty"`     // the sub-merchant's; not on the wire
 
 	since  time.Time // in real time, as all delays; zero if it was read from the state file
 	before *Payment  // what it was until then, nil if it was made then
@@ -62,87 +66,40 @@ const constant = `,"pay_method":"vbank","channel":"api","currency":"KRW","user_a
 	`"card_name":null,"card_quota":0,"card_number":null,"card_type":null,"card_issuer_code":null,` +
 	`"card_issuer_name":null,"card_publisher_code":null,"card_publisher_name":null,"cancel_amount":0,` +
 	`"cancelled_at":0,"cancel_reason":null,"cancel_history":[],"cancel_receipt_urls":[],"cash_receipt_issued":false,` +
-	`"customer_uid":null,"customer_uid_usage":null,"receipt_url":null,"deposit_history":[],"promotion":null`
+	`"customer_uid":null,"customer_uid_usage":null,"receipt_url":null,"deposit_history":[],"promotion":null}`
 
 // paymentRoom is as many bytes as most payments take on the wire.
 const paymentRoom = 2048
 
-// append writes the payment as JSON: whole, as the API's annotation, or only what is not empty, for the state file.
-func (p *Payment) append(b []byte, whole bool) []byte {
-	o := object{buf: b, sparse: !whole}
-	o.text("imp_uid", p.ImpUID)
-	o.text("merchant_uid", p.MerchantUID)
-	o.text("pg_provider", p.PGProvider)
-	o.text("pg_id", p.PGID)
-	o.text("pg_tid", p.PGTid)
-	o.text("vbank_code", p.VbankCode)
-	o.text("vbank_name", p.VbankName)
-	o.text("vbank_num", p.VbankNum)
-	o.text("vbank_holder", p.VbankHolder)
-	o.number("vbank_date", p.VbankDate)
-	o.number("vbank_issued_at", p.VbankIssuedAt)
-	o.text("name", p.Name)
-	o.number("amount", p.Amount)
-	o.text("buyer_name", p.BuyerName)
-	o.text("buyer_email", p.BuyerEmail)
-	o.text("buyer_tel", p.BuyerTel)
-	o.text("buyer_addr", p.BuyerAddr)
-	o.text("buyer_postcode", p.BuyerPostcode)
-	o.text("custom_data", p.CustomData)
-	o.text("status", p.Status)
-	o.number("started_at", p.StartedAt)
-	o.number("paid_at", p.PaidAt)
-	o.number("failed_at", p.FailedAt)
-	o.text("fail_reason", p.FailReason)
-	o.flag("sandbox", p.Sandbox)
-	if whole {
-		o.buf = append(o.buf, constant...)
-	} else {
-		o.flag("tax_free", p.TaxFree)
-		o.text("tier", p.Tier)
+// wireNames are the names of the fields that are on the wire, in their order, as JSON has them before a value.
+var wireNames = func() (names []string) {
+	for field := range reflect.TypeFor[Payment]().Fields() {
+		if field.Name == "TaxFree" {
+			break
+		}
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, `,"`+name+`":`)
 	}
-	return o.end()
-}
+	names[0] = "{" + names[0][1:]
+	return names
+}()
 
-// object writes a JSON object behind what buf holds, by hand because issuing is measured in thousands a second.
-type object struct {
-	buf    []byte
-	sparse bool // leave out what is empty
-	open   bool
-}
-
-func (o *object) name(name string) {
-	before := byte('{')
-	if o.open {
-		before = ','
+// append writes the payment as the API's annotation, by hand because issuing is measured in thousands a second.
+func (p *Payment) append(b []byte) []byte {
+	v := reflect.ValueOf(p).Elem()
+	for i, name := range wireNames {
+		b = append(b, name...)
+		switch field := v.Field(i); field.Kind() {
+		case reflect.String:
+			b = appendText(b, field.String())
+		case reflect.Int64:
+			b = strconv.AppendInt(b, field.Int(), 10)
+		case reflect.Bool:
+			b = strconv.AppendBool(b, field.Bool())
+		}
 	}
-	b := append(o.buf, before, '"')
-	b = append(b, name...)
-	o.buf, o.open = append(b, '"', ':'), true
+	return append(b, constant...)
 }
-
-func (o *object) text(name, value string) {
-	if value != "" || !o.sparse {
-		o.name(name)
-		o.buf = appendText(o.buf, value)
-	}
-}
-
-func (o *object) number(name string, value int64) {
-	if value != 0 || !o.sparse {
-		o.name(name)
-		o.buf = strconv.AppendInt(o.buf, value, 10)
-	}
-}
-
-func (o *object) flag(name string, value bool) {
-	if value || !o.sparse {
-		o.name(name)
-		o.buf = strconv.AppendBool(o.buf, value)
-	}
-}
-
-func (o *object) end() []byte { return append(o.buf, '}') }
 
 // appendText quotes as the API does: ASCII alone, slashes escaped too. "" is null.
 func appendText(b []byte, text string) []byte {
@@ -177,7 +134,7 @@ func appendList(b []byte, list []*Payment) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = p.append(b, true)
+		b = p.append(b)
 	}
 	return append(b, ']')
 }
@@ -213,11 +170,6 @@ func (s *Sandbox) snapshot() []*Payment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.payments)
-}
-
-// isPaid reports whether an order has a paid payment. The caller holds mu.
-func (s *Sandbox) isPaid(named orderName) bool {
-	return slices.ContainsFunc(s.byOrder[named], func(i int) bool { return s.payments[i].Status == client.StatusPaid })
 }
 
 // byID returns a tier's own payment as it was at a time, or nil.
@@ -294,13 +246,8 @@ func (s *Sandbox) findAll(q *request) reply {
 	if q.fault.fault == PartList {
 		total = len(whole)
 	}
-	o := object{}
-	o.number("total", int64(total))
-	o.number("previous", int64(page-1))
-	o.number("next", int64(next))
-	o.name("list")
-	o.buf = appendList(o.buf, list)
-	return ok(o.end())
+	b := fmt.Appendf(nil, `{"total":%d,"previous":%d,"next":%d,"list":`, total, page-1, next)
+	return ok(append(appendList(b, list), '}'))
 }
 
 // getPayments looks up to 100 ids up at once, in no order: GET /payments. Of an order with several payments it tells
@@ -358,6 +305,37 @@ func first(list []*Payment) *Payment {
 		return nil
 	}
 	return list[0]
+}
+
+// account is what GET /_sandbox/accounts tells of a payment.
+type account struct {
+	MerchantUID string `json:"merchant_uid"`
+	ImpUID      string `json:"imp_uid"`
+	Status      string `json:"status"`
+	Amount      int64  `json:"amount"`
+	VbankNum    string `json:"vbank_num"`
+	VbankDue    int64  `json:"vbank_due"`
+}
+
+// getAccounts lists every account, each on a line of its own: GET /_sandbox/accounts.
+func (s *Sandbox) getAccounts(*request) reply {
+	var lines [][]byte
+	for _, p := range s.snapshot() {
+		line, err := json.Marshal(account{p.MerchantUID, p.ImpUID, p.Status, p.Amount, p.VbankNum, p.VbankDate})
+		if err != nil {
+			return failure(err)
+		}
+		lines = append(lines, line)
+	}
+	return reply{status: http.StatusOK, body: fmt.Appendf(nil, "[%s]\n", bytes.Join(lines, []byte(",\n")))}
+}
+
+// payIn has a customer pay: POST /_sandbox/pay/{imp_uid}.
+func (s *Sandbox) payIn(q *request) reply {
+	if err := s.Pay(q.impUID); err != nil {
+		return failure(err)
+	}
+	return reply{status: http.StatusNoContent}
 }
 
 // getChannels lists the channels: GET /users/pg.

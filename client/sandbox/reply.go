@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 )
@@ -15,6 +17,8 @@ type reply struct {
 	html       bool
 	retryAfter string
 	cut        bool // send half of the body
+	lost       bool // close the connection in place of all this,
+	reset      bool // with RST in place of FIN
 }
 
 var unauthorized = problem(http.StatusUnauthorized, -1, "Unauthorized")
@@ -23,6 +27,15 @@ func ok(response []byte) reply { return reply{status: http.StatusOK, body: envel
 
 func problem(status, code int, message string) reply {
 	return reply{status: status, body: envelope(code, message, []byte("null"))}
+}
+
+// plain is a reply of the sandbox's own.
+func plain(value any) reply {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return failure(err)
+	}
+	return reply{status: http.StatusOK, body: body}
 }
 
 // page is what a gateway in front of the API answers.
@@ -51,24 +64,53 @@ func begin(room, code int, message string) []byte {
 	return append(b, `,"response":`...)
 }
 
-func (out reply) send(w http.ResponseWriter) {
+// wire returns the reply as it is sent; of one that is cut the header tells the length of the whole.
+func (out reply) wire() (http.Header, []byte) {
+	body := out.body
 	if out.payment != nil {
-		out.body = append(out.payment.append(begin(paymentRoom, 0, ""), true), '}')
+		body = append(out.payment.append(begin(paymentRoom, 0, "")), '}')
 	}
-	header := w.Header()
-	header.Set("Content-Type", "application/json; charset=UTF-8")
+	header := http.Header{"Content-Type": {"application/json; charset=UTF-8"}, "Content-Length": {strconv.Itoa(len(body))}}
 	if out.html {
 		header.Set("Content-Type", "text/html; charset=UTF-8")
 	}
 	if out.retryAfter != "" {
 		header.Set("Retry-After", out.retryAfter)
 	}
-	header.Set("Content-Length", strconv.Itoa(len(out.body)))
-	w.WriteHeader(out.status)
 	if out.cut {
-		out.body = out.body[:len(out.body)/2] // net/http closes a connection whose Content-Length was not met
+		body = body[:len(body)/2]
 	}
-	w.Write(out.body)
+	return header, body
+}
+
+// send answers through net/http, which closes a connection whose Content-Length was not met.
+func (out reply) send(w http.ResponseWriter) {
+	if out.lost {
+		out.hangUp(w)
+		return
+	}
+	header, body := out.wire()
+	for name, values := range header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(out.status)
+	w.Write(body)
+}
+
+// hangUp closes the connection without a reply, in one of the two ways that networks have.
+func (out reply) hangUp(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // HTTP/2: resets the stream
+	}
+	raw := conn
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		raw = secure.NetConn()
+	}
+	if tcp, ok := raw.(*net.TCPConn); ok && out.reset {
+		tcp.SetLinger(0)
+	}
+	conn.Close()
 }
 
 // What stands in the way of an effect. ErrNotFound and ErrNotReady are of [Sandbox.Pay] too.

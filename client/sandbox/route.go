@@ -1,72 +1,170 @@
 package sandbox
 
 import (
+	"bytes"
+	"cmp"
+	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	json "github.com/go-json-experiment/json/v1" // faster than encoding/json
 )
 
-// route is one endpoint, and the segments of its path.
-type route struct {
-	method, pattern string
-	segments        []string
-	serve           http.HandlerFunc
+// endpoint is one of the API's, or of the sandbox's own.
+type endpoint struct {
+	pattern string // method and path
+	kind    kind
+	answer  func(*Sandbox, *request) reply
 }
 
-func (s *Sandbox) endpoints() []route {
-	var routes []route
-	add := func(pattern string, serve http.HandlerFunc) {
-		method, path, _ := strings.Cut(pattern, " ")
-		routes = append(routes, route{method, pattern, strings.Split(path, "/"), serve})
-	}
-	add("POST /vbanks", s.api(write, s.issue))
-	add("PUT /vbanks/{imp_uid}", s.api(write, s.update))
-	add("DELETE /vbanks/{imp_uid}", s.api(write, s.revoke))
-	add("GET /payments", s.api(lookMany, s.getPayments))
-	add("GET /payments/{imp_uid}", s.api(look, s.getPayment))
-	add("GET /payments/find/{merchant_uid}", s.api(look, s.find))
-	add("GET /payments/find/{merchant_uid}/{status}", s.api(look, s.find))
-	add("GET /payments/findAll/{merchant_uid}", s.api(lookPages, s.findAll))
-	add("GET /payments/findAll/{merchant_uid}/{status}", s.api(lookPages, s.findAll))
-	add("GET /users/pg", s.api(look, s.getChannels))
-	add("POST /users/getToken", s.api(authenticate, s.getToken))
-	add("GET /_sandbox/accounts", s.serveAccounts)
-	add("GET /_sandbox/requests", s.serveRequests)
-	add("GET /_sandbox/replies", s.serveReplies)
-	add("POST /_sandbox/pay/{imp_uid}", s.servePay)
-	return routes
+var endpoints = []endpoint{
+	{"POST /vbanks", write, (*Sandbox).issue},
+	{"PUT /vbanks/{imp_uid}", write, (*Sandbox).update},
+	{"DELETE /vbanks/{imp_uid}", write, (*Sandbox).revoke},
+	{"GET /payments", lookMany, (*Sandbox).getPayments},
+	{"GET /payments/{imp_uid}", look, (*Sandbox).getPayment},
+	{"GET /payments/find/{merchant_uid}", look, (*Sandbox).find},
+	{"GET /payments/find/{merchant_uid}/{status}", look, (*Sandbox).find},
+	{"GET /payments/findAll/{merchant_uid}", lookPages, (*Sandbox).findAll},
+	{"GET /payments/findAll/{merchant_uid}/{status}", lookPages, (*Sandbox).findAll},
+	{"GET /users/pg", look, (*Sandbox).getChannels},
+	{"POST /users/getToken", authenticate, (*Sandbox).getToken},
+	{"GET /_sandbox/accounts", own, (*Sandbox).getAccounts},
+	{"GET /_sandbox/requests", own, func(s *Sandbox, _ *request) reply { return plain(s.Requests()) }},
+	{"GET /_sandbox/replies", own, func(s *Sandbox, _ *request) reply { return plain(s.Replies()) }},
+	{"POST /_sandbox/pay/{imp_uid}", own, (*Sandbox).payIn},
 }
 
 // serve finds the endpoint and answers. No http.ServeMux, since that one does not take an order whose id is "/".
-func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request) {
-	segments := strings.Split(r.URL.EscapedPath(), "/")
-	for i := range s.routes {
-		if route := &s.routes[i]; route.method == r.Method && route.match(r, segments) {
-			r.Pattern = route.pattern
-			route.serve(w, r)
-			return
+func (s *Sandbox) serve(r *http.Request) reply {
+	segments := strings.Split(r.Method+" "+r.URL.EscapedPath(), "/")
+	for i := range endpoints {
+		if e := &endpoints[i]; match(e.pattern, segments, r) {
+			r.Pattern = e.pattern
+			return s.guard(e, r)
 		}
 	}
-	page(http.StatusNotFound).send(w)
+	return page(http.StatusNotFound)
 }
 
-// match compares the escaped segments of a path with the route's and notes the values of those in braces.
-func (route *route) match(r *http.Request, segments []string) bool {
-	if len(segments) != len(route.segments) {
+// match compares an escaped path with a pattern, segment by segment, and notes the values of those in braces.
+func match(pattern string, segments []string, r *http.Request) bool {
+	if strings.Count(pattern, "/") != len(segments)-1 {
 		return false
 	}
-	for i, want := range route.segments {
-		if !strings.HasPrefix(want, "{") {
-			if segments[i] != want {
+	i := 0
+	for want := range strings.SplitSeq(pattern, "/") {
+		if strings.HasPrefix(want, "{") {
+			value, err := url.PathUnescape(segments[i])
+			if err != nil || value == "" {
 				return false
 			}
-			continue
-		}
-		value, err := url.PathUnescape(segments[i])
-		if err != nil || value == "" {
+			r.SetPathValue(strings.Trim(want, "{}"), value)
+		} else if segments[i] != want {
 			return false
 		}
-		r.SetPathValue(strings.Trim(want, "{}"), value)
+		i++
 	}
 	return true
+}
+
+// guard is what stands before all endpoints but the sandbox's own: the limit, the token and the faults.
+func (s *Sandbox) guard(e *endpoint, r *http.Request) reply {
+	q, malformed := read(r)
+	if e.kind == own {
+		return e.answer(s, q)
+	}
+	var out reply
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case !s.admits(e.pattern):
+		out = tooMany("1")
+	case e.kind != authenticate && !s.authorized(token):
+		out = unauthorized
+	default:
+		q.fault = s.draw(e.kind, r, q.id())
+		out = s.misbehave(r.Context(), q.fault, token, func() reply {
+			if malformed != nil {
+				return failure(malformed)
+			}
+			return e.answer(s, q)
+		})
+	}
+	if !out.lost {
+		s.count(e.pattern, out.status)
+	}
+	return out
+}
+
+// request is what a request asks for, read whole before anything is decided about it.
+type request struct {
+	impUID, merchantUID, status string // from the path
+	tier                        string // of the Tier header
+	query                       url.Values
+	fields                      map[string]string // of the body, as scalar has them
+	fault                       drawn             // look-ups tell their own lies
+}
+
+const maxBody = 1 << 20 // bytes
+
+func read(r *http.Request) (*request, error) {
+	q := &request{impUID: r.PathValue("imp_uid"), merchantUID: r.PathValue("merchant_uid"), status: r.PathValue("status"),
+		tier: r.Header.Get("Tier"), fields: make(map[string]string)}
+	if r.URL.RawQuery != "" {
+		q.query = r.URL.Query()
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil || len(body) > maxBody {
+		return q, invalid("요청 본문을 읽을 수 없습니다.")
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		values, err := url.ParseQuery(string(body))
+		if err != nil {
+			return q, invalid("요청 본문이 올바른 form 형식이 아닙니다.")
+		}
+		for name := range values {
+			q.fields[name] = values.Get(name)
+		}
+	} else if len(bytes.TrimSpace(body)) > 0 {
+		var values map[string]json.RawMessage
+		if err := json.Unmarshal(body, &values); err != nil {
+			return q, invalid("요청 본문이 올바른 JSON 형식이 아닙니다.")
+		}
+		for name, value := range values {
+			q.fields[name] = scalar(value)
+		}
+	}
+	return q, nil
+}
+
+// scalar is the text of a JSON value: that of a string, "" for null, and for all else the JSON itself.
+func scalar(raw json.RawMessage) string {
+	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return string(raw[1 : len(raw)-1])
+	}
+	var text string
+	if json.Unmarshal(raw, &text) == nil { // null too
+		return text
+	}
+	var compact bytes.Buffer
+	json.Compact(&compact, raw) // raw was parsed before
+	return compact.String()
+}
+
+// whole is a text as a whole number; 1000.0 is one too.
+func whole(text string) (int64, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	n := int64(f)
+	return n, err == nil && f > -1<<53 && f < 1<<53 && float64(n) == f
+}
+
+// id is what the request is about, by which its faults are drawn.
+func (q *request) id() string {
+	return cmp.Or(q.impUID, q.merchantUID, q.fields["merchant_uid"], q.query.Get("merchant_uid[]"), q.query.Get("imp_uid[]"))
 }

@@ -30,7 +30,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +60,6 @@ type Config struct {
 // Sandbox is the API. Make one with New; it is safe for concurrent use. Close it at the end.
 type Sandbox struct {
 	config  Config
-	routes  []route
 	limiter *rate.Limiter
 	shares  map[kind][]share
 	closing chan struct{}
@@ -72,7 +70,7 @@ type Sandbox struct {
 	token      string
 	tokenUntil time.Time
 	requests   map[string]int
-	replies    map[answered]int
+	replies    map[string]map[int]int
 	nth        map[uint64]int // by endpoint and id; kept only where faults may be asked for
 	journal    *journal       // nil without a state file
 
@@ -97,7 +95,7 @@ func New(config Config) (*Sandbox, error) {
 	}
 	s := &Sandbox{
 		config: config, closing: make(chan struct{}),
-		requests: make(map[string]int), replies: make(map[answered]int), nth: make(map[uint64]int),
+		requests: make(map[string]int), replies: make(map[string]map[int]int), nth: make(map[uint64]int),
 		byImpUID: make(map[string]int), byOrder: make(map[orderName][]int),
 	}
 	var err error
@@ -112,18 +110,7 @@ func New(config Config) (*Sandbox, error) {
 			return nil, fmt.Errorf("state file %s: %w", config.State, err)
 		}
 	}
-	s.routes = s.endpoints()
 	return s, nil
-}
-
-// ServeHTTP answers one request of the API, or one of the sandbox's own.
-func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
-		page(http.StatusServiceUnavailable).send(w)
-		return
-	}
-	defer s.running.Done()
-	s.serve(w, r)
 }
 
 // enter says whether a request may still be answered; if so, running.Done must follow.
@@ -177,23 +164,14 @@ func (s *Sandbox) Requests() map[string]int {
 	return maps.Clone(s.requests)
 }
 
-// answered is what replies are counted by.
-type answered struct {
-	endpoint string
-	status   int
-}
-
 // Replies returns how many requests were answered, by endpoint as in Requests and by HTTP status. Those that are missing
 // here lost their connection, or are still under way.
 func (s *Sandbox) Replies() map[string]map[int]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := make(map[string]map[int]int)
-	for of, n := range s.replies {
-		if counts[of.endpoint] == nil {
-			counts[of.endpoint] = make(map[int]int)
-		}
-		counts[of.endpoint][of.status] = n
+	for endpoint, byStatus := range s.replies {
+		counts[endpoint] = maps.Clone(byStatus)
 	}
 	return counts
 }
@@ -209,43 +187,22 @@ func (s *Sandbox) Pay(impUID string) error {
 
 func (s *Sandbox) now() int64 { return s.config.Clock().Unix() }
 
-// api wraps an endpoint in what stands before all of them: the limit, the token and the faults.
-func (s *Sandbox) api(kind kind, answer func(*request) reply) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		q, malformed := read(r)
-		if !s.count(r.Pattern) {
-			s.send(w, r, tooMany("1"))
-			return
-		}
-		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if kind != authenticate && !s.authorized(token) {
-			s.send(w, r, unauthorized)
-			return
-		}
-		q.fault = s.draw(kind, r, q.id())
-		s.misbehave(w, r, q.fault, token, func() reply {
-			if malformed != nil {
-				return failure(malformed)
-			}
-			return answer(q)
-		})
-	}
-}
-
-// count notes an arrival and says whether the limit lets it through.
-func (s *Sandbox) count(endpoint string) bool {
+// admits notes an arrival and says whether the limit lets it through.
+func (s *Sandbox) admits(endpoint string) bool {
 	s.mu.Lock()
 	s.requests[endpoint]++
 	s.mu.Unlock()
 	return s.limiter == nil || s.limiter.Allow()
 }
 
-// send counts a reply and sends it.
-func (s *Sandbox) send(w http.ResponseWriter, r *http.Request, out reply) {
+// count notes a reply.
+func (s *Sandbox) count(endpoint string, status int) {
 	s.mu.Lock()
-	s.replies[answered{r.Pattern, out.status}]++
-	s.mu.Unlock()
-	out.send(w)
+	defer s.mu.Unlock()
+	if s.replies[endpoint] == nil {
+		s.replies[endpoint] = make(map[int]int)
+	}
+	s.replies[endpoint][status]++
 }
 
 // pause waits for d, or until the client is gone or the Sandbox closes.

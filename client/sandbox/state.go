@@ -14,7 +14,6 @@ import (
 type journal struct {
 	file *os.File
 	size int64
-	line []byte
 }
 
 // openJournal opens or makes the file and hands every line's payment to keep. A last line without its end was never
@@ -60,10 +59,13 @@ func (j *journal) replay(keep func(*Payment)) error {
 }
 
 func (j *journal) append(p *Payment) error {
-	j.line = append(p.append(j.line[:0], false), '\n')
-	if _, err := j.file.Write(j.line); err != nil {
+	line, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if _, err := j.file.Write(append(line, '\n')); err != nil {
 		return errors.Join(err, j.file.Truncate(j.size)) // half a line must not stand before the next one
 	}
-	j.size += int64(len(j.line))
+	j.size += int64(len(line)) + 1
 	return nil
 }

@@ -24,7 +24,7 @@ func (s *Sandbox) dropToken(token string) {
 
 // getToken hands out the token that lives, prolonged when it is about to end, or a new one: POST /users/getToken.
 func (s *Sandbox) getToken(q *request) reply {
-	key, secret := string(q.fields.ImpKey), string(q.fields.ImpSecret)
+	key, secret := q.fields["imp_key"], q.fields["imp_secret"]
 	if key == "" || secret == "" {
 		return failure(invalid("imp_key, imp_secret 파라메터가 누락되었습니다."))
 	}

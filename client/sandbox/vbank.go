@@ -1,11 +1,10 @@
 package sandbox
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"math/bits"
+	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -44,84 +43,130 @@ var banks = func() map[string]string {
 	return names
 }()
 
-// issueRequest is the body of POST /vbanks once it is found to be well-formed.
-type issueRequest struct {
-	client.IssueRequest
-	customData     json.RawMessage
-	bank           string // KFTC, three digits
-	provider, pgID string // provider is "" for a default PG that nobody has named
-	tier           string
-}
-
 // issue makes one more account, however many the order has: POST /vbanks.
 func (s *Sandbox) issue(q *request) reply {
-	r, err := s.parseIssue(q)
+	r, p, err := s.parseIssue(q)
 	if err != nil {
 		return failure(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.admit(r); err != nil {
+	if err := s.admit(r, p); err != nil {
 		return failure(err)
 	}
-	p := s.account(r)
+	s.number(p)
 	if err := s.put(p); err != nil {
 		return failure(err)
 	}
-	return reply{status: 200, payment: p}
+	return reply{status: http.StatusOK, payment: p}
 }
 
-func (s *Sandbox) parseIssue(q *request) (*issueRequest, error) {
-	f := &q.fields
-	for _, required := range []struct {
-		name  string
-		value scalar
-	}{{"merchant_uid", f.MerchantUID}, {"amount", f.Amount}, {"vbank_code", f.VbankCode}, {"vbank_due", f.VbankDue}} {
-		if required.value == "" {
-			return nil, invalid(required.name + " 파라메터가 누락되었습니다.")
+// parseIssue returns a well-formed request, as the rules of its PG look at it, and the account that it asks for. The
+// request's PG is "" where it is a default one that nobody has named.
+func (s *Sandbox) parseIssue(q *request) (client.IssueRequest, *Payment, error) {
+	r, err := s.wellFormed(q)
+	if err != nil {
+		return r, nil, err
+	}
+	var pgID string
+	r.PG, pgID = s.channel(q.fields["pg"], q.fields["channel_key"])
+	bank, ok := kftc(r.PG, r.VbankCode)
+	if !ok {
+		return r, nil, invalid("vbank_code가 올바르지 않습니다.")
+	}
+	provider := cmp.Or(r.PG, unnamed)
+	return r, &Payment{
+		MerchantUID:   r.MerchantUID,
+		PGProvider:    provider,
+		PGID:          pgID,
+		VbankCode:     bank,
+		VbankName:     banks[bank],
+		VbankNum:      r.VbankNum,
+		VbankHolder:   r.VbankHolder,
+		VbankDate:     pg.Due(provider, r.VbankDue),
+		Name:          r.Name,
+		Amount:        r.Amount,
+		BuyerName:     r.BuyerName,
+		BuyerEmail:    r.BuyerEmail,
+		BuyerTel:      r.BuyerTel,
+		BuyerAddr:     r.BuyerAddr,
+		BuyerPostcode: r.BuyerPostcode,
+		CustomData:    q.fields["custom_data"],
+		Status:        client.StatusReady,
+		Sandbox:       s.config.TestChannel,
+		TaxFree:       r.TaxFree != nil,
+		Tier:          q.tier,
+	}, nil
+}
+
+// wellFormed reads what the API itself checks, before any PG.
+func (s *Sandbox) wellFormed(q *request) (client.IssueRequest, error) {
+	f := q.fields
+	r := client.IssueRequest{
+		MerchantUID: f["merchant_uid"], VbankCode: f["vbank_code"], VbankHolder: f["vbank_holder"], Name: f["name"],
+		BuyerName: f["buyer_name"], BuyerEmail: f["buyer_email"], BuyerTel: f["buyer_tel"], BuyerAddr: f["buyer_addr"],
+		BuyerPostcode: f["buyer_postcode"], VbankNum: f["vbank_num"], VbankKey: f["vbank_key"], ProductType: f["product_type"],
+		BusinessRegistrationNumber: f["business_registration_number"], EscrowPassword: f["escrow_password"],
+		FixedUnlimitedVbank: f["fixed_unlimited_vbank"] == "true", PGAPIKey: s.goodPGAPIKey(q),
+	}
+	for _, required := range []string{"merchant_uid", "amount", "vbank_code", "vbank_due"} {
+		if f[required] == "" {
+			return r, invalid(required + " 파라메터가 누락되었습니다.")
 		}
 	}
-	if utf8.RuneCountInString(string(f.MerchantUID)) > 40 {
-		return nil, invalid("merchant_uid는 40자를 넘을 수 없습니다.")
+	if utf8.RuneCountInString(r.MerchantUID) > 40 {
+		return r, invalid("merchant_uid는 40자를 넘을 수 없습니다.")
 	}
-	r := &issueRequest{customData: f.CustomData, tier: q.tier, IssueRequest: client.IssueRequest{
-		MerchantUID: string(f.MerchantUID), VbankCode: string(f.VbankCode), VbankHolder: string(f.VbankHolder), Name: string(f.Name),
-		BuyerName: string(f.BuyerName), BuyerEmail: string(f.BuyerEmail), BuyerTel: string(f.BuyerTel), BuyerAddr: string(f.BuyerAddr),
-		BuyerPostcode: string(f.BuyerPostcode), VbankNum: string(f.VbankNum), VbankKey: string(f.VbankKey), ProductType: string(f.ProductType),
-		BusinessRegistrationNumber: string(f.BusinessRegistrationNumber), EscrowPassword: string(f.EscrowPassword),
-		FixedUnlimitedVbank: f.FixedUnlimitedVbank == "true", PGAPIKey: s.goodPGAPIKey(q),
-	}}
-	var ok bool
-	if r.Amount, ok = f.Amount.whole(); !ok || r.Amount < 0 || r.Amount == 0 && !r.FixedUnlimitedVbank {
-		return nil, invalid("amount는 0보다 큰 정수여야 합니다.")
+	var err error
+	if r.Amount, err = readAmount(f["amount"], r.FixedUnlimitedVbank); err != nil {
+		return r, err
 	}
-	if r.VbankDue, ok = f.VbankDue.whole(); !ok || r.VbankDue <= 0 {
-		return nil, invalid("vbank_due는 UNIX timestamp여야 합니다.")
+	if r.VbankDue, err = readDue(f["vbank_due"]); err != nil {
+		return r, err
 	}
-	for _, optional := range []struct {
-		name  string
-		value scalar
-		into  **int64
-	}{{"tax_free", f.TaxFree, &r.TaxFree}, {"vat_amount", f.VatAmount, &r.VatAmount}} {
-		if optional.value != "" {
-			won, ok := optional.value.whole()
-			if !ok || won < 0 {
-				return nil, invalid(optional.name + "는 0 이상의 정수여야 합니다.")
-			}
-			*optional.into = &won
-		}
+	if r.TaxFree, err = readTax(f, "tax_free"); err != nil {
+		return r, err
 	}
-	r.provider, r.pgID = s.channel(string(f.PG), string(f.ChannelKey))
-	if r.bank, ok = kftc(r.provider, r.VbankCode); !ok {
-		return nil, invalid("vbank_code가 올바르지 않습니다.")
+	r.VatAmount, err = readTax(f, "vat_amount")
+	return r, err
+}
+
+// readTax returns the won of a field that need not be there.
+func readTax(fields map[string]string, name string) (*int64, error) {
+	if fields[name] == "" {
+		return nil, nil
 	}
-	return r, nil
+	won, ok := whole(fields[name])
+	if !ok || won < 0 {
+		return nil, invalid(name + "는 0 이상의 정수여야 합니다.")
+	}
+	return &won, nil
+}
+
+// readAmount returns the won of an amount, which may be 0 for a fixed account without a limit.
+func readAmount(text string, unlimited bool) (int64, error) {
+	won, ok := whole(text)
+	if !ok || won < 0 || won == 0 && !unlimited {
+		return 0, invalid("amount는 0보다 큰 정수여야 합니다.")
+	}
+	return won, nil
+}
+
+// readDue returns the UNIX seconds of a vbank_due.
+func readDue(text string) (int64, error) {
+	due, ok := whole(text)
+	if !ok || due <= 0 {
+		return 0, invalid("vbank_due는 UNIX timestamp여야 합니다.")
+	}
+	return due, nil
 }
 
 // kftc is the three-digit code for a PG's own, and at every PG for 4, 04, 004 and BK04.
 func kftc(provider, code string) (string, bool) {
-	if i := slices.IndexFunc(ownCodes[provider], func(b pg.Bank) bool { return b.Code == code }); i >= 0 {
-		return ownCodes[provider][i].KFTC, true
+	for _, b := range ownCodes[provider] {
+		if b.Code == code {
+			return b.KFTC, true
+		}
 	}
 	code = strings.TrimPrefix(code, "BK")
 	if code == "" || len(code) > 3 || strings.Trim(code, "0123456789") != "" {
@@ -134,11 +179,9 @@ func kftc(provider, code string) (string, bool) {
 // say so of pg, and nobody says anything else of channel_key, which has come in its place; one that is not known
 // leaves the choice to pg.
 func (s *Sandbox) channel(value, channelKey string) (provider, pgID string) {
-	if channelKey != "" {
-		for _, c := range s.config.Channels {
-			if string(c.ChannelKey) == channelKey {
-				return string(c.PGProvider), string(c.PGID)
-			}
+	for _, c := range s.config.Channels {
+		if channelKey != "" && string(c.ChannelKey) == channelKey {
+			return string(c.PGProvider), string(c.PGID)
 		}
 	}
 	provider, pgID, _ = strings.Cut(value, ".")
@@ -153,25 +196,26 @@ func (s *Sandbox) channel(value, channelKey string) (provider, pgID string) {
 
 func mid(provider string) string { return "sandbox_" + provider }
 
-// admit is the PG's no to a well-formed request, or nil. What the PG has no use for is taken out of the request. The
+// admit is the PG's no to a well-formed request, or nil. What the PG has no use for is taken out of the account. The
 // caller holds mu.
-func (s *Sandbox) admit(r *issueRequest) error {
-	if s.isPaid(orderName{r.tier, r.MerchantUID}) {
+func (s *Sandbox) admit(r client.IssueRequest, p *Payment) error {
+	paid := func(i int) bool { return s.payments[i].Status == client.StatusPaid }
+	if slices.ContainsFunc(s.byOrder[orderName{p.Tier, p.MerchantUID}], paid) {
 		return refused("이미 결제가 완료된 merchant_uid입니다.")
 	}
-	breaches := pg.Check(r.provider, pg.Issue, r.IssueRequest, s.config.Clock())
+	breaches := pg.Check(r.PG, pg.Issue, r, s.config.Clock())
 	if err := refusal(breaches); err != nil {
 		return err
 	}
 	for _, b := range breaches {
 		switch {
 		case b.Rule == pg.Ignored:
-			r.VbankHolder = ""
+			p.VbankHolder = ""
 		case b.Rule == pg.OnlyOtherPGs && b.Field == "vbank_num":
-			r.VbankNum = ""
+			p.VbankNum = ""
 		}
 	}
-	if banks[r.bank] == "" {
+	if p.VbankName == "" {
 		return refused("가상계좌를 발급할 수 없는 은행입니다.")
 	}
 	return nil
@@ -203,37 +247,15 @@ func (s *Sandbox) goodPGAPIKey(q *request) client.Secret {
 	return client.Secret(key)
 }
 
-// account is the next account. Its numbers look random, come from the count of accounts and are each used once.
+// number gives the next account its numbers, which look random, come from the count of accounts and are each used once.
 // The caller holds mu.
-func (s *Sandbox) account(r *issueRequest) *Payment {
-	n, now := uint64(len(s.payments)+1), s.now()
-	provider := cmp.Or(r.provider, unnamed)
-	return &Payment{
-		ImpUID:        fmt.Sprintf("imp_%012d", scatter(n, 387_420_489_731, 1e12)),
-		MerchantUID:   r.MerchantUID,
-		PGProvider:    provider,
-		PGID:          r.pgID,
-		PGTid:         fmt.Sprintf("%s-%09d", provider, n),
-		VbankCode:     r.bank,
-		VbankName:     banks[r.bank],
-		VbankNum:      cmp.Or(r.VbankNum, fmt.Sprintf("%014d", scatter(n, 61_803_398_874_989, 1e14))),
-		VbankHolder:   r.VbankHolder,
-		VbankDate:     pg.Due(provider, r.VbankDue),
-		VbankIssuedAt: now,
-		Name:          r.Name,
-		Amount:        r.Amount,
-		BuyerName:     r.BuyerName,
-		BuyerEmail:    r.BuyerEmail,
-		BuyerTel:      r.BuyerTel,
-		BuyerAddr:     r.BuyerAddr,
-		BuyerPostcode: r.BuyerPostcode,
-		CustomData:    customData(r.customData),
-		Status:        client.StatusReady,
-		StartedAt:     now,
-		Sandbox:       s.config.TestChannel,
-		TaxFree:       r.TaxFree != nil,
-		Tier:          r.tier,
-	}
+func (s *Sandbox) number(p *Payment) {
+	n := uint64(len(s.payments) + 1)
+	p.ImpUID = fmt.Sprintf("imp_%012d", scatter(n, 387_420_489_731, 1e12))
+	p.PGTid = fmt.Sprintf("%s-%09d", p.PGProvider, n)
+	p.VbankNum = cmp.Or(p.VbankNum, fmt.Sprintf("%014d", scatter(n, 61_803_398_874_989, 1e14)))
+	p.VbankIssuedAt = s.now()
+	p.StartedAt = p.VbankIssuedAt
 }
 
 // scatter maps 0..m-1 onto itself; step and m must have no common factor.
@@ -242,35 +264,23 @@ func scatter(n, step, m uint64) uint64 {
 	return bits.Rem64(high, low, m)
 }
 
-// customData is the JSON that was sent as text; a string stays as it is.
-func customData(raw json.RawMessage) string {
-	var text string
-	if len(raw) == 0 || json.Unmarshal(raw, &text) == nil { // null too
-		return text
-	}
-	var compact bytes.Buffer
-	json.Compact(&compact, raw) // raw was parsed before
-	return compact.String()
-}
-
 // update changes the amount, the due date or both: PUT /vbanks/{imp_uid}.
 func (s *Sandbox) update(q *request) reply {
-	p, err := s.changeOf(q, func(p *Payment) error {
-		amount, due := q.fields.Amount, q.fields.VbankDue
+	amount, due := q.fields["amount"], q.fields["vbank_due"]
+	return s.changeOf(q, func(p *Payment) (err error) {
 		if amount == "" && due == "" {
 			return invalid("amount, vbank_due 파라메터가 누락되었습니다.")
 		}
 		var r client.IssueRequest
-		var ok bool
 		if amount != "" {
-			if r.Amount, ok = amount.whole(); !ok || r.Amount <= 0 {
-				return invalid("amount는 0보다 큰 정수여야 합니다.")
+			if r.Amount, err = readAmount(amount, false); err != nil {
+				return err
 			}
 			p.Amount = r.Amount
 		}
 		if due != "" {
-			if r.VbankDue, ok = due.whole(); !ok || r.VbankDue <= 0 {
-				return invalid("vbank_due는 UNIX timestamp여야 합니다.")
+			if r.VbankDue, err = readDue(due); err != nil {
+				return err
 			}
 			p.VbankDate = pg.Due(p.PGProvider, r.VbankDue)
 		}
@@ -279,36 +289,28 @@ func (s *Sandbox) update(q *request) reply {
 		}
 		return refusal(pg.Check(p.PGProvider, pg.Update, r, s.config.Clock()))
 	})
-	return changed(p, err)
 }
 
 // revoke takes an account back: DELETE /vbanks/{imp_uid}.
 func (s *Sandbox) revoke(q *request) reply {
-	p, err := s.changeOf(q, func(p *Payment) error {
-		if err := refusal(pg.Check(p.PGProvider, pg.Revoke, client.IssueRequest{PGAPIKey: s.goodPGAPIKey(q)}, s.config.Clock())); err != nil {
-			return err
-		}
+	return s.changeOf(q, func(p *Payment) error {
 		p.Status, p.FailedAt, p.FailReason = client.StatusFailed, s.now(), failRevoke
-		return nil
+		return refusal(pg.Check(p.PGProvider, pg.Revoke, client.IssueRequest{PGAPIKey: s.goodPGAPIKey(q)}, s.config.Clock()))
 	})
-	return changed(p, err)
-}
-
-func changed(p *Payment, err error) reply {
-	if err != nil {
-		return failure(err)
-	}
-	return reply{status: 200, payment: p}
 }
 
 // changeOf changes the payment that a request names, if it is the tier's own.
-func (s *Sandbox) changeOf(q *request, edit func(*Payment) error) (*Payment, error) {
-	return s.change(q.impUID, func(p *Payment) error {
+func (s *Sandbox) changeOf(q *request, edit func(*Payment) error) reply {
+	p, err := s.change(q.impUID, func(p *Payment) error {
 		if p.Tier != q.tier {
 			return ErrNotFound
 		}
 		return edit(p)
 	})
+	if err != nil {
+		return failure(err)
+	}
+	return reply{status: http.StatusOK, payment: p}
 }
 
 // change edits a copy of a ready payment and keeps it if edit has no objection.
