@@ -192,21 +192,26 @@ func (c *Client) Requests() int64 { return c.requests.Load() }
 
 // call is one API call as the attempt loop needs it.
 type call struct {
-	method, path string
-	endpoint     string // the path without ids, for errors and logs
-	tier         string // of the Tier header; "" sends none
-	query        url.Values
-	body         any  // marshalled as JSON when not nil
-	look         bool // only looks: may be repeated, and broken off, at any time
-	again        bool // was sent before
-	bare         bool // without a token: the call that gets one
+	op    string // method and path without ids, for errors and logs
+	path  string // with ids; "" is the one in op
+	tier  string // of the Tier header; "" sends none
+	query url.Values
+	body  any  // marshalled as JSON when not nil
+	again bool // was sent before
+	bare  bool // without a token: the call that gets one
 
 	// refuted asks, before a call that acts is sent again, whether the attempt that was refused has acted all the same.
 	refuted func(context.Context) *Error
 	status  *int // where to put the HTTP status of the reply that was decoded; may be nil
 }
 
-func (k call) op() string { return k.method + " " + k.endpoint }
+func (k *call) method() string {
+	method, _, _ := strings.Cut(k.op, " ")
+	return method
+}
+
+// look reports whether the call only looks: it may be repeated, and broken off, at any time.
+func (k *call) look() bool { return k.bare || k.method() == http.MethodGet }
 
 // do makes the call and decodes the envelope's response into reply. It repeats what surely had no effect and
 // what only looks; a call that may have acted is returned as it is, in doubt.
@@ -215,12 +220,12 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 	if k.body != nil {
 		var err error
 		if body, err = json.Marshal(k.body); err != nil {
-			return &Error{Op: k.op(), Kind: Stopped, Err: say.Errorf("the request cannot be written as JSON: %w", err)}
+			return &Error{Op: k.op, Kind: Stopped, Err: say.Errorf("the request cannot be written as JSON: %w", err)}
 		}
 	}
-	renewed, refusals := 0, 0 // tokens that were fresh, and refusals of tokens
-	answered := false         // an attempt was refused in a way that lets it be sent again
-	var failing time.Time     // since when; a long wait for its turn before that is nobody's failure
+	var renewed renewals
+	answered := false     // an attempt was refused in a way that lets it be sent again
+	var failing time.Time // since when; a long wait for its turn before that is nobody's failure
 	for attempt := 1; ; attempt++ {
 		if answered && k.refuted != nil {
 			if fault := k.refuted(ctx); fault != nil {
@@ -250,54 +255,65 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		k.again = k.again || sent
 		answered = answered || unauthorized || fault.Kind == RateLimited
 		if !unauthorized {
-			renewed, refusals = 0, 0 // what the token was before an outage says nothing of it afterwards
-		} else if refusals++; refusals < 2*maxAttempts {
-			// More tries with fresh tokens, which may be the same one: the API says so. A token that another caller
-			// has replaced already does not count.
-			current := c.tokens.drop(token)
-			if current {
-				renewed++
-			}
-			if !current || renewed <= maxRenewals {
-				continue
-			}
-		}
-		if !repeatable(k, fault) {
-			return fault
+			renewed = renewals{} // what the token was before an outage says nothing of it afterwards
+		} else if renewed.another(c.tokens.drop(token)) {
+			continue
 		}
 		if failing.IsZero() {
 			failing = time.Now()
 		}
-		since := failing
-		if down := c.pace.downSince(); !down.IsZero() {
-			fault.Down, since = true, down
-		}
-		persist := fault.Down || !fault.InDoubt() // a look-up alone that fails while others are answered gets four tries
-		left := c.patience - time.Since(since)
-		if attempt >= maxAttempts && (left <= 0 || !persist) || c.patience > 0 && fault.RetryAfter > left {
-			return fault
-		}
-		if fault.Kind == RateLimited {
-			continue // the pace has paused everybody
-		}
-		if err := sleep(ctx, backoff(attempt)); err != nil {
+		if !repeatable(&k, fault) || !c.persist(ctx, attempt, failing, fault) {
 			return fault
 		}
 	}
 }
 
+// renewals are the refusals of a call's token in a row, and how many of those tokens were fresh.
+type renewals struct{ refused, fresh int }
+
+// another counts a refusal and reports whether to try with a fresh token, which may be the same one: the API says so. A
+// token that is not current, since another caller has replaced it already, does not count.
+func (r *renewals) another(current bool) bool {
+	if r.refused++; r.refused >= 2*maxAttempts {
+		return false
+	}
+	if current {
+		r.fresh++
+	}
+	return !current || r.fresh <= maxRenewals
+}
+
+// persist waits until a call that has failed for a while may be sent again, and reports false if it is to be given up.
+func (c *Client) persist(ctx context.Context, attempt int, failing time.Time, fault *Error) bool {
+	if down := c.pace.downSince(); !down.IsZero() {
+		fault.Down, failing = true, down
+	}
+	lasting := fault.Down || !fault.InDoubt() // a look-up alone that fails while others are answered gets four tries
+	left := c.patience - time.Since(failing)
+	if attempt >= maxAttempts && (left <= 0 || !lasting) || c.patience > 0 && fault.RetryAfter > left {
+		return false
+	}
+	if fault.Kind == RateLimited {
+		return true // the pace has paused everybody
+	}
+	if fault.Kind == NoReply {
+		c.http.CloseIdleConnections() // whatever has forgotten this connection may have forgotten the others too
+	}
+	return sleep(ctx, backoff(attempt)) == nil
+}
+
 // probe is asked while the API is down: it changes nothing, and any answer will do.
-var probe = call{method: http.MethodGet, path: "/users/pg", endpoint: "/users/pg", look: true}
+var probe = call{op: opChannels}
 
 // repeatable reports whether the same call may be sent again without asking.
-func repeatable(k call, fault *Error) bool {
+func repeatable(k *call, fault *Error) bool {
 	switch fault.Kind {
 	case NotConnected, NotWritten, Redirected, RateLimited:
 		return true
 	case NoReply, ServerError:
-		return k.look
+		return k.look()
 	case Malformed:
-		return k.look && !fault.Acted
+		return k.look() && !fault.Acted
 	}
 	return false
 }
@@ -323,9 +339,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (c *Client) attempt(ctx context.Context, k call, token string, body []byte, reply any) (fault *Error, sent bool) {
 	asked := time.Now()
 	if err := c.pace.enter(ctx); err != nil {
-		return &Error{Op: k.op(), Kind: Stopped, Err: err}, true
+		return &Error{Op: k.op, Kind: Stopped, Err: err}, true
 	}
-	if sent = k.look || c.pace.downSince().IsZero(); !sent {
+	if sent = k.look() || c.pace.downSince().IsZero(); !sent {
 		k, body, reply = probe, nil, new(json.RawMessage)
 	}
 	began := time.Now()
@@ -339,7 +355,7 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 		}
 	}()
 	sending := ctx
-	if !k.look {
+	if !k.look() {
 		sending = context.WithoutCancel(ctx)
 	}
 	sending, cancel := context.WithTimeout(sending, c.timeout)
@@ -349,11 +365,11 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 	sending = httptrace.WithClientTrace(sending, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
 	request, err := c.build(sending, k, token, body)
 	if err != nil {
-		return &Error{Op: k.op(), Kind: Stopped, Err: err}, sent
+		return &Error{Op: k.op, Kind: Stopped, Err: err}, sent
 	}
 	c.requests.Add(1)
 	fault = c.exchange(k, request, &written, reply)
-	c.measured.add(k, began.Sub(asked), began, fault)
+	c.measured.add(&k, began.Sub(asked), began, fault)
 	if c.log.Enabled(ctx, slog.LevelDebug) {
 		c.log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(began))...)
 	}
@@ -368,7 +384,7 @@ func (c *Client) exchange(k call, request *http.Request, written *atomic.Bool, r
 	response, err := c.http.Do(request)
 	if err != nil {
 		fault := unanswered(k, err, written.Load())
-		if k.look && errors.Is(err, context.Canceled) {
+		if k.look() && errors.Is(err, context.Canceled) {
 			fault.Kind = Stopped // broken off by the caller; nothing was changed
 		}
 		return fault
@@ -390,7 +406,7 @@ func (c *Client) exchange(k call, request *http.Request, written *atomic.Bool, r
 // attributes tell of an attempt without its URL, its body or the API's words, which may name people; e is nil for one
 // that succeeded.
 func (e *Error) attributes(k call, took time.Duration) []slog.Attr {
-	attributes := []slog.Attr{slog.String("op", k.op()), slog.Duration("took", took)}
+	attributes := []slog.Attr{slog.String("op", k.op), slog.Duration("took", took)}
 	if e != nil {
 		attributes = append(attributes, slog.String("kind", string(e.Kind)), slog.Int("status", e.Status), slog.Int("code", e.Code))
 	}
@@ -398,7 +414,11 @@ func (e *Error) attributes(k call, took time.Duration) []slog.Attr {
 }
 
 func (c *Client) build(ctx context.Context, k call, token string, body []byte) (*http.Request, error) {
-	address := c.base + k.path
+	path := k.path
+	if path == "" {
+		_, path, _ = strings.Cut(k.op, " ")
+	}
+	address := c.base + path
 	if len(k.query) > 0 {
 		address += "?" + k.query.Encode()
 	}
@@ -406,11 +426,11 @@ func (c *Client) build(ctx context.Context, k call, token string, body []byte) (
 	if body != nil {
 		reader = bytes.NewReader(body)
 	}
-	request, err := http.NewRequestWithContext(ctx, k.method, address, reader)
+	request, err := http.NewRequestWithContext(ctx, k.method(), address, reader)
 	if err != nil {
 		return nil, say.New("the request's address is malformed") // err would print the query
 	}
-	if !k.look {
+	if !k.look() {
 		request.GetBody = nil // net/http must have no means to send it again by itself
 	}
 	request.Header.Set("Accept", "application/json")
@@ -432,7 +452,7 @@ func unanswered(k call, err error, written bool) *Error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // url.Error prints the whole address, pg_api_key included
 	}
-	fault := &Error{Op: k.op(), Kind: NoReply, Err: err}
+	fault := &Error{Op: k.op, Kind: NoReply, Err: err}
 	if !written {
 		fault.Kind = NotWritten
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
@@ -452,7 +472,7 @@ type envelope struct {
 // classify turns a reply into a value or one typed error. The envelope's code decides, not the HTTP status, except
 // that a 5xx is never believed: a gateway may have answered for a server that goes on working.
 func classify(k call, response *http.Response, text []byte, readErr error, reply any) *Error {
-	fault := &Error{Op: k.op(), Status: response.StatusCode}
+	fault := &Error{Op: k.op, Status: response.StatusCode}
 	var wrapped envelope
 	switch response.StatusCode {
 	case http.StatusUnauthorized:

@@ -500,6 +500,46 @@ func TestLookUpsAreRepeated(t *testing.T) {
 	}
 }
 
+// TestForgottenConnections has all idle connections forgotten at once, as a balancer does it: a look-up outlasts that.
+func TestForgottenConnections(t *testing.T) {
+	const workers = 8
+	var forgotten atomic.Bool
+	var atOnce sync.WaitGroup
+	atOnce.Add(workers)
+	type opened struct{}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/users/getToken" {
+			io.WriteString(w, tokenReply)
+			return
+		}
+		if before := !r.Context().Value(opened{}).(bool); before {
+			if forgotten.Load() {
+				<-r.Context().Done()
+				return
+			}
+			atOnce.Done()
+			atOnce.Wait()
+		}
+		io.WriteString(w, `{"code":0,"message":null,"response":[]}`)
+	}))
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, opened{}, forgotten.Load())
+	}
+	server.Start()
+	defer server.Close()
+	c := connect(t, client.Config{BaseURL: server.URL, Workers: workers, Timeout: 200 * time.Millisecond})
+	var looks sync.WaitGroup
+	for range workers {
+		looks.Go(func() { c.Channels(t.Context()) })
+	}
+	looks.Wait()
+	forgotten.Store(true)
+	before := c.Requests()
+	if _, err := c.Channels(t.Context()); err != nil || c.Requests() != before+2 {
+		t.Errorf("%v after %d requests", err, c.Requests()-before)
+	}
+}
+
 // TestNoSecretInErrors breaks calls that carry secrets in every way at hand and looks for them.
 func TestNoSecretInErrors(t *testing.T) {
 	const secret = "very-secret-key"

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -26,7 +27,7 @@ var Classes = []string{Class2xx, Class3xx, Class4xx, Class429, Class5xx, ClassNo
 // Measures tells what a client's HTTP attempts came to. A latency is of one attempt, from being let go by the limiter to
 // the last byte of its reply; attempts without a whole reply are counted and have none. Percentiles are good to 2 %.
 type Measures struct {
-	Endpoints []EndpointMeasures // in the order of their names
+	Endpoints []EndpointMeasures // in the order of their paths
 	Waited    time.Duration      // for being let go, all attempts added up: for the rate, a pause or a free slot
 	Started   time.Time          // when the first attempt was let go; zero before that
 	Ended     time.Time          // when the last attempt ended
@@ -65,7 +66,7 @@ const (
 // measuring adds up attempts as they end, in memory that does not grow. The zero value is ready.
 type measuring struct {
 	mu        sync.Mutex
-	endpoints map[endpoint]*endpointCounts
+	endpoints map[string]*endpointCounts // by op
 	waited    time.Duration
 	started   time.Time
 	ended     time.Time
@@ -73,9 +74,6 @@ type measuring struct {
 	used      int
 	moments   [mostMoments]momentCounts
 }
-
-// endpoint is what a call's op is made of.
-type endpoint struct{ method, path string }
 
 type endpointCounts struct {
 	retries int64
@@ -89,7 +87,7 @@ type momentCounts struct {
 }
 
 // add counts an attempt that has just ended, let go at sent after a wait.
-func (m *measuring) add(k call, waited time.Duration, sent time.Time, fault *Error) {
+func (m *measuring) add(k *call, waited time.Duration, sent time.Time, fault *Error) {
 	now := time.Now()
 	class := classOf(fault)
 	m.mu.Lock()
@@ -97,12 +95,12 @@ func (m *measuring) add(k call, waited time.Duration, sent time.Time, fault *Err
 	m.waited += waited
 	m.ended = now
 	if m.started.IsZero() {
-		m.started, m.interval, m.endpoints = sent, firstIntervals, make(map[endpoint]*endpointCounts)
+		m.started, m.interval, m.endpoints = sent, firstIntervals, make(map[string]*endpointCounts)
 	}
-	counts := m.endpoints[endpoint{k.method, k.endpoint}]
+	counts := m.endpoints[k.op]
 	if counts == nil {
 		counts = new(endpointCounts)
-		m.endpoints[endpoint{k.method, k.endpoint}] = counts
+		m.endpoints[k.op] = counts
 	}
 	counts.classes[slices.Index(Classes, class)]++
 	if k.again {
@@ -115,7 +113,7 @@ func (m *measuring) add(k call, waited time.Duration, sent time.Time, fault *Err
 	counts.took.add(took)
 	moment := m.moment(now)
 	moment.took.add(took)
-	if !k.look && class != Class429 && (fault == nil || fault.Status != http.StatusUnauthorized) {
+	if !k.look() && class != Class429 && (fault == nil || fault.Status != http.StatusUnauthorized) {
 		moment.changes++
 	}
 }
@@ -145,12 +143,13 @@ func (m *measuring) snapshot() Measures {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	told := Measures{Waited: m.waited, Started: m.started, Ended: m.ended, Interval: m.interval}
-	names := slices.SortedFunc(maps.Keys(m.endpoints), func(a, b endpoint) int {
-		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.method, b.method))
+	path := func(op string) string { return op[strings.Index(op, " "):] }
+	ops := slices.SortedFunc(maps.Keys(m.endpoints), func(a, b string) int {
+		return cmp.Or(cmp.Compare(path(a), path(b)), cmp.Compare(a, b))
 	})
-	for _, name := range names {
-		counts := m.endpoints[name]
-		e := EndpointMeasures{Endpoint: name.method + " " + name.path, Retries: counts.retries, Classes: make(map[string]int64)}
+	for _, op := range ops {
+		counts := m.endpoints[op]
+		e := EndpointMeasures{Endpoint: op, Retries: counts.retries, Classes: make(map[string]int64)}
 		for i, n := range counts.classes {
 			if e.Requests += n; n > 0 {
 				e.Classes[Classes[i]] = n

@@ -54,7 +54,7 @@ func TestSeriesDoubles(t *testing.T) {
 		for range 3600 {
 			sent := time.Now()
 			time.Sleep(time.Second)
-			m.add(call{method: "POST", endpoint: "/vbanks"}, 0, sent, nil)
+			m.add(&call{op: "POST /vbanks"}, 0, sent, nil)
 		}
 		told := m.snapshot()
 		if told.Interval != 32*time.Second || len(told.Series) != 3600/32+1 {
@@ -72,7 +72,7 @@ func TestSeriesDoubles(t *testing.T) {
 			t.Errorf("%d answers of 3600", answered)
 		}
 		time.Sleep(100 * 24 * time.Hour) // asleep: the gap is no loop for each interval
-		m.add(call{method: "POST", endpoint: "/vbanks"}, 0, time.Now(), nil)
+		m.add(&call{op: "POST /vbanks"}, 0, time.Now(), nil)
 		if told := m.snapshot(); len(told.Series) > mostMoments || told.Series[0].Answered != 3600 {
 			t.Errorf("%d intervals, %+v", len(told.Series), told.Series[0])
 		}
@@ -81,7 +81,7 @@ func TestSeriesDoubles(t *testing.T) {
 
 func TestMeasuringAllocatesNothing(t *testing.T) {
 	var m measuring
-	k, fault, sent := call{method: "GET", endpoint: "/payments", look: true}, &Error{Status: 429, Kind: RateLimited}, time.Now()
+	k, fault, sent := &call{op: "GET /payments"}, &Error{Status: 429, Kind: RateLimited}, time.Now()
 	add := func() { m.add(k, time.Millisecond, sent, fault) }
 	add()
 	if n := testing.AllocsPerRun(1000, add); n != 0 {
@@ -91,7 +91,7 @@ func TestMeasuringAllocatesNothing(t *testing.T) {
 
 func BenchmarkMeasure(b *testing.B) {
 	var m measuring
-	k := call{method: "POST", endpoint: "/vbanks"}
+	k := &call{op: "POST /vbanks"}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		sent := time.Now()

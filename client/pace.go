@@ -32,7 +32,7 @@ type pace struct {
 	mu       sync.Mutex
 	limit    limit         // what is learnt from refusals
 	since    time.Time     // of the last refusal that was learnt from
-	patience time.Duration // the longest pause
+	patience time.Duration // the longest pause over silence, and over a refusal that asks for more than maxBackoff
 	resume   time.Time     // nothing goes before; at first the time of the first attempt
 	silent   int           // attempts without an answer, of anybody, since the last one that had one
 	down     time.Time     // when the first of them ended
@@ -60,7 +60,7 @@ type LimitStats struct {
 }
 
 func newPace(perSecond float64, workers int, patience time.Duration) *pace {
-	p := &pace{patience: max(patience, maxBackoff), slots: make(chan struct{}, workers), turn: make(chan struct{}, 1), limiter: rate.NewLimiter(rate.Inf, 1)}
+	p := &pace{patience: patience, slots: make(chan struct{}, workers), turn: make(chan struct{}, 1), limiter: rate.NewLimiter(rate.Inf, 1)}
 	p.told.AtOnce, p.told.LeastOnce = workers, workers
 	p.setTop(perSecond)
 	return p
@@ -149,7 +149,7 @@ const (
 )
 
 // leave ends an attempt that was let go at the time sent, with what came of it.
-func (p *pace) leave(sent time.Time, fault *Error) news {
+func (p *pace) leave(sent time.Time, fault *Error) (told news) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -160,46 +160,57 @@ func (p *pace) leave(sent time.Time, fault *Error) news {
 		p.foreign++
 		fault.blocked = p.foreign >= blockedFrom
 	}
-	told := nothingNew
 	switch {
 	case fault != nil && fault.Kind == Stopped:
 	case fault != nil && fault.Kind == RateLimited:
 		p.refused(sent, now, fault.RetryAfter)
 	case fault.silence():
-		p.told.Failures++
 		if fault.Kind != NotConnected && fault.Kind != NotWritten {
 			p.limit.took(now)
 		}
-		if !sent.Before(p.cut) { // those that were under way at the same time say nothing new
-			p.cut, p.good = now, 0
-			p.want = cap(p.slots) - max((cap(p.slots)-p.want)/2, 1)
-		}
-		switch p.silent++; p.silent {
-		case 1:
-			p.down = now
-		case quietFrom:
-			told = wentDown
-		}
-		if p.silent >= quietFrom && !sent.Before(p.resume) {
-			p.waits++
-			p.resume = now.Add(backoff(p.waits))
-			p.free.Store(false)
-		}
+		told = p.unanswered(sent, now)
 	default:
-		if p.silent >= quietFrom {
-			told = isBack
-		}
-		p.silent, p.waits = 0, 0
+		p.limit.took(now)
 		if !fault.foreign() {
 			p.foreign = 0
 		}
-		p.limit.took(now)
-		if p.good++; p.want > 0 && p.good >= cap(p.slots)-p.want {
-			p.good = 0
-			p.want--
-		}
+		told = p.answered()
 	}
 	p.giveBack()
+	return told
+}
+
+// unanswered halves how many may be under way, and pauses everybody once the API answers nobody. The caller holds mu.
+func (p *pace) unanswered(sent, now time.Time) (told news) {
+	p.told.Failures++
+	if !sent.Before(p.cut) { // those that were under way at the same time say nothing new
+		p.cut, p.good = now, 0
+		p.want = cap(p.slots) - max((cap(p.slots)-p.want)/2, 1)
+	}
+	switch p.silent++; p.silent {
+	case 1:
+		p.down = now
+	case quietFrom:
+		told = wentDown
+	}
+	if p.silent >= quietFrom && !sent.Before(p.resume) {
+		p.waits++
+		p.resume = now.Add(min(backoff(p.waits), p.patience))
+		p.free.Store(false)
+	}
+	return told
+}
+
+// answered lets one more be under way when so many in a row were answered. The caller holds mu.
+func (p *pace) answered() (told news) {
+	if p.silent >= quietFrom {
+		told = isBack
+	}
+	p.silent, p.waits = 0, 0
+	if p.good++; p.want > 0 && p.good >= cap(p.slots)-p.want {
+		p.good = 0
+		p.want--
+	}
 	return told
 }
 
@@ -232,7 +243,7 @@ func (p *pace) giveBack() {
 func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 	p.told.TooMany++
 	fresh := p.since.IsZero() || sent.After(p.since)
-	pause := min(asked, p.patience)
+	pause := min(asked, max(p.patience, maxBackoff))
 	if fresh && pause <= 0 {
 		switch taken := p.limit.taken; {
 		case taken >= easily:
@@ -247,7 +258,7 @@ func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 		}
 	}
 	if resume := now.Add(pause); pause > 0 && resume.After(p.resume) {
-		p.told.Paused += resume.Sub(later(p.resume, now))
+		p.told.Paused += min(resume.Sub(p.resume), pause)
 		p.resume, p.paused = resume, resume
 	}
 	if !fresh {
@@ -256,13 +267,6 @@ func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 	p.since = now
 	p.limit.refused(now, p.resume)
 	p.adjust(now)
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 func (p *pace) stats() LimitStats {

@@ -334,6 +334,25 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// TestNoPatience gives calls up without the pauses that only patience is for.
+func TestNoPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := through(func(*http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Err: errors.New("no route to host")}
+		})
+		c := connect(t, client.Config{Through: api, Workers: 8})
+		started := time.Now()
+		for range 6 {
+			if err := c.Authenticate(context.Background()); client.KindOf(err) != client.NotConnected {
+				t.Error(err)
+			}
+		}
+		if took, requests := time.Since(started), c.Requests(); took > 6*4*time.Second || requests != 6*4 {
+			t.Errorf("%d requests took %v", requests, took)
+		}
+	})
+}
+
 // TestTokenForgottenInOutage has an API that knows its tokens no more when it answers again. That is no reason to say that
 // the credentials were refused, however often a call was tried before.
 func TestTokenForgottenInOutage(t *testing.T) {

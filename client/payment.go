@@ -238,36 +238,42 @@ func number(raw []byte) (int64, bool) {
 	return int64(value), true
 }
 
+// ask makes a call for a value; of an error it returns the zero value.
+func ask[T any](ctx context.Context, c *Client, k call) (T, error) {
+	var value T
+	if err := c.do(ctx, k, &value); err != nil {
+		return *new(T), err
+	}
+	return value, nil
+}
+
 // Payment looks one payment up by PortOne's id, test-channel payments included: GET /payments/{imp_uid}.
 // The error's kind is NotFound when there is none.
 func (c *Client) Payment(ctx context.Context, tier, impUID string) (Payment, error) {
-	var payment Payment
-	k := call{method: http.MethodGet, tier: tier, path: "/payments/" + segment(impUID), endpoint: "/payments/{imp_uid}",
-		query: url.Values{"include_sandbox": {"true"}}, look: true}
-	if err := c.do(ctx, k, &payment); err != nil {
-		return Payment{}, err
+	k := call{op: "GET /payments/{imp_uid}", path: "/payments/" + segment(impUID), tier: tier, query: url.Values{"include_sandbox": {"true"}}}
+	payment, err := ask[Payment](ctx, c, k)
+	if err == nil && string(payment.ImpUID) != impUID {
+		return Payment{}, &Error{Op: k.op, Kind: Mismatch}
 	}
-	if string(payment.ImpUID) != impUID {
-		return Payment{}, &Error{Op: k.op(), Kind: Mismatch}
-	}
-	return payment, nil
+	return payment, err
 }
 
 // Find looks up the newest payment of an order: GET /payments/find/{merchant_uid}[/{status}]; status "" means any.
 // The error's kind is NotFound when there is none.
 func (c *Client) Find(ctx context.Context, tier, merchantUID, status string) (Payment, error) {
-	var payment Payment
-	k := call{method: http.MethodGet, tier: tier, path: "/payments/find/" + segment(merchantUID), endpoint: "/payments/find/{merchant_uid}", look: true}
-	if status != "" {
-		k.path += "/" + segment(status)
+	k := call{op: "GET /payments/find/{merchant_uid}", path: "/payments/find/" + orderPath(merchantUID, status), tier: tier}
+	payment, err := ask[Payment](ctx, c, k)
+	if err == nil && string(payment.MerchantUID) != merchantUID {
+		return Payment{}, &Error{Op: k.op, Kind: Mismatch}
 	}
-	if err := c.do(ctx, k, &payment); err != nil {
-		return Payment{}, err
+	return payment, err
+}
+
+func orderPath(merchantUID, status string) string {
+	if status == "" {
+		return segment(merchantUID)
 	}
-	if string(payment.MerchantUID) != merchantUID {
-		return Payment{}, &Error{Op: k.op(), Kind: Mismatch}
-	}
-	return payment, nil
+	return segment(merchantUID) + "/" + segment(status)
 }
 
 // FindAll asks for pages of pageSize payments, and for maxPages at most: 10,000 payments of one order.
@@ -280,13 +286,10 @@ const (
 // status "" means any. An order without one is an empty list, not an error. Just after a lost reply that is no
 // proof: the account may still be being made.
 func (c *Client) FindAll(ctx context.Context, tier, merchantUID, status string) ([]Payment, error) {
-	k := call{method: http.MethodGet, tier: tier, path: "/payments/findAll/" + segment(merchantUID), endpoint: "/payments/findAll/{merchant_uid}", look: true}
-	if status != "" {
-		k.path += "/" + segment(status)
-	}
+	k := call{op: "GET /payments/findAll/{merchant_uid}", path: "/payments/findAll/" + orderPath(merchantUID, status), tier: tier}
 	var all []Payment
 	torn := func(what error) ([]Payment, error) {
-		return nil, &Error{Op: k.op(), Kind: Malformed, Err: what}
+		return nil, &Error{Op: k.op, Kind: Malformed, Err: what}
 	}
 	for page := 1; ; page++ {
 		if page > maxPages {
@@ -309,7 +312,7 @@ func (c *Client) FindAll(ctx context.Context, tier, merchantUID, status string) 
 		}
 		for _, payment := range reply.List {
 			if string(payment.MerchantUID) != merchantUID {
-				return nil, &Error{Op: k.op(), Kind: Mismatch}
+				return nil, &Error{Op: k.op, Kind: Mismatch}
 			}
 		}
 		for _, payment := range reply.List {
@@ -348,7 +351,6 @@ type listed struct {
 func (c *Client) Payments(ctx context.Context, tier string, merchantUIDs []string) (map[string][]Payment, error) {
 	found := make(map[string][]Payment)
 	for len(merchantUIDs) > 0 {
-		const parameter = "merchant_uid[]"
 		wanted, length := make(map[string]bool), 0
 		for _, uid := range merchantUIDs {
 			length += len("&merchant_uid%5B%5D=") + len(url.QueryEscape(uid))
@@ -361,10 +363,9 @@ func (c *Client) Payments(ctx context.Context, tier string, merchantUIDs []strin
 		for len(merchantUIDs) > 0 && wanted[merchantUIDs[0]] {
 			batch, merchantUIDs = append(batch, merchantUIDs[0]), merchantUIDs[1:]
 		}
-		var list []listed
 		var status int
-		k := call{method: http.MethodGet, tier: tier, path: "/payments", endpoint: "/payments", query: url.Values{parameter: batch}, look: true, status: &status}
-		err := c.do(ctx, k, &list)
+		k := call{op: "GET /payments", tier: tier, query: url.Values{"merchant_uid[]": batch}, status: &status}
+		list, err := ask[[]listed](ctx, c, k)
 		if KindOf(err) == NotFound {
 			continue
 		}
@@ -374,13 +375,13 @@ func (c *Client) Payments(ctx context.Context, tier string, merchantUIDs []strin
 		for _, payment := range list {
 			uid := string(payment.MerchantUID)
 			if !wanted[uid] {
-				return nil, &Error{Op: k.op(), Kind: Mismatch}
+				return nil, &Error{Op: k.op, Kind: Mismatch}
 			}
 			found[uid] = append(found[uid], Payment{ImpUID: payment.ImpUID, MerchantUID: payment.MerchantUID, PayMethod: payment.PayMethod,
 				Status: payment.Status, Amount: payment.Amount})
 		}
 		if status == http.StatusOK && slices.ContainsFunc(batch, func(uid string) bool { return found[uid] == nil }) {
-			return nil, &Error{Op: k.op(), Kind: Mismatch}
+			return nil, &Error{Op: k.op, Kind: Mismatch}
 		}
 	}
 	return found, nil

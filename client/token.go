@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -71,12 +70,12 @@ func (c *Client) token(ctx context.Context) (string, error) {
 	if value := c.tokens.get(); value != "" {
 		return value, nil
 	}
-	const op = "POST /users/getToken"
+	k := call{op: "POST /users/getToken", bare: true, body: map[string]string{"imp_key": string(c.key), "imp_secret": string(c.secret)}}
 	select {
 	case c.tokens.turn <- struct{}{}:
 		defer func() { <-c.tokens.turn }()
 	case <-ctx.Done():
-		return "", &Error{Op: op, Kind: Stopped, Err: context.Cause(ctx)}
+		return "", &Error{Op: k.op, Kind: Stopped, Err: context.Cause(ctx)}
 	}
 	if value := c.tokens.get(); value != "" { // another caller fetched it while we waited
 		return value, nil
@@ -89,21 +88,17 @@ func (c *Client) token(ctx context.Context) (string, error) {
 		Now         Unix `json:"now"`
 		ExpiredAt   Unix `json:"expired_at"`
 	}
-	credentials := map[string]string{"imp_key": string(c.key), "imp_secret": string(c.secret)}
-	// A 4xx means that the credentials were refused.
-	err := c.do(ctx, call{method: http.MethodPost, path: "/users/getToken", endpoint: "/users/getToken",
-		body: credentials, look: true, bare: true}, &reply)
-	if err != nil {
+	if err := c.do(ctx, k, &reply); err != nil {
 		if fault, ok := err.(*Error); ok {
 			beforeSending(fault)
 			if fault.Kind == Refused || fault.Kind == NotFound {
-				fault.Kind = Unauthorized
+				fault.Kind = Unauthorized // a 4xx means that the credentials were refused
 			}
 		}
 		return "", err
 	}
 	if reply.AccessToken == "" {
-		return "", &Error{Op: op, Kind: NotWritten, Err: errMissingToken}
+		return "", &Error{Op: k.op, Kind: NotWritten, Err: errMissingToken}
 	}
 	life := time.Duration(reply.ExpiredAt-reply.Now) * time.Second // both by the server's clock
 	server := time.Unix(int64(reply.Now), 0)

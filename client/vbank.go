@@ -4,12 +4,28 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"strings"
 
 	"vbankbatch/client/say"
 )
+
+// Channel is one PG contract of the account, as GET /users/pg lists it.
+type Channel struct {
+	PGProvider  Text `json:"pg_provider"`
+	PGID        Text `json:"pg_id"` // MID
+	Sandbox     Flag `json:"sandbox"`
+	Type        Text `json:"type"`
+	ChannelName Text `json:"channel_name"`
+	ChannelKey  Text `json:"channel_key"`
+}
+
+const opChannels = "GET /users/pg"
+
+// Channels lists the account's channels: GET /users/pg, of the vendor's later schema.
+func (c *Client) Channels(ctx context.Context) ([]Channel, error) {
+	return ask[[]Channel](ctx, c, call{op: opChannels})
+}
 
 // IssueRequest is the body of POST /vbanks. The fields without a remark are those of the document "Request virtual
 // account API"; those marked [now] came with the vendor's later schema. Lengths are in characters.
@@ -74,19 +90,19 @@ type RevokeRequest struct {
 // There is no idempotency key: each Issue that reaches the API makes an account. When the error is in doubt
 // ([InDoubt]) ask with FindAll before calling again.
 func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, error) {
-	k := call{method: http.MethodPost, path: "/vbanks", endpoint: "/vbanks", tier: request.Tier, query: keyQuery(request.PGAPIKey), body: request}
+	k := call{op: "POST /vbanks", tier: request.Tier, query: keyQuery(request.PGAPIKey), body: request}
 	again := false
 	k.refuted = func(ctx context.Context) *Error {
 		again = true
-		return c.unlessMade(ctx, k.op(), request.Tier, request.MerchantUID)
+		return c.unlessMade(ctx, k.op, request.Tier, request.MerchantUID)
 	}
 	payment, err := c.vbank(ctx, k)
 	payment.SentAgain = again
 	switch {
 	case err == nil && string(payment.MerchantUID) != request.MerchantUID:
-		return Payment{}, &Error{Op: k.op(), Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
+		return Payment{}, &Error{Op: k.op, Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
 	case err == nil && payment.VbankNum == "" && payment.Status == StatusReady:
-		return Payment{}, &Error{Op: k.op(), Kind: Malformed, Acted: true, ImpUID: string(payment.ImpUID),
+		return Payment{}, &Error{Op: k.op, Kind: Malformed, Acted: true, ImpUID: string(payment.ImpUID),
 			Err: say.New("the reply says success and holds no vbank_num")}
 	}
 	return payment, err
@@ -112,33 +128,30 @@ func (c *Client) unlessMade(ctx context.Context, op, tier, merchantUID string) *
 // Update changes the amount or the due date of an account that waits for its deposit: PUT /vbanks/{imp_uid}, of
 // the document "Update virtual account API". Refused when the account is not ready; NotFound when there is none.
 func (c *Client) Update(ctx context.Context, impUID string, request UpdateRequest) (Payment, error) {
-	return c.vbankOf(ctx, impUID, call{method: http.MethodPut, tier: request.Tier, body: request})
+	return c.vbankOf(ctx, impUID, call{op: "PUT /vbanks/{imp_uid}", tier: request.Tier, body: request})
 }
 
 // Revoke takes an account back: DELETE /vbanks/{imp_uid}, of the vendor's later schema. A revoked payment has the
 // status failed.
 func (c *Client) Revoke(ctx context.Context, impUID string, request RevokeRequest) (Payment, error) {
-	return c.vbankOf(ctx, impUID, call{method: http.MethodDelete, tier: request.Tier, query: keyQuery(request.PGAPIKey)})
+	return c.vbankOf(ctx, impUID, call{op: "DELETE /vbanks/{imp_uid}", tier: request.Tier, query: keyQuery(request.PGAPIKey)})
 }
 
 func (c *Client) vbankOf(ctx context.Context, impUID string, k call) (Payment, error) {
-	k.path, k.endpoint = "/vbanks/"+segment(impUID), "/vbanks/{imp_uid}"
+	k.path = "/vbanks/" + segment(impUID)
 	payment, err := c.vbank(ctx, k)
 	if err == nil && string(payment.ImpUID) != impUID {
-		return Payment{}, &Error{Op: k.op(), Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
+		return Payment{}, &Error{Op: k.op, Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
 	}
 	return payment, err
 }
 
 func (c *Client) vbank(ctx context.Context, k call) (Payment, error) {
-	var payment Payment
-	if err := c.do(ctx, k, &payment); err != nil {
-		return Payment{}, err
+	payment, err := ask[Payment](ctx, c, k)
+	if err == nil && payment.ImpUID == "" {
+		return Payment{}, &Error{Op: k.op, Kind: Malformed, Acted: true, Err: say.New("the reply says success and holds no imp_uid")}
 	}
-	if payment.ImpUID == "" {
-		return Payment{}, &Error{Op: k.op(), Kind: Malformed, Acted: true, Err: say.New("the reply says success and holds no imp_uid")}
-	}
-	return payment, nil
+	return payment, err
 }
 
 func keyQuery(key Secret) url.Values {
