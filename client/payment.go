@@ -10,7 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"vbankbatch/client/say"
 )
@@ -122,44 +123,23 @@ func Living(payments []Payment) (live []Payment, paid *Payment) {
 // up on terminals and in files, so there is a space for line breaks and other control characters.
 type Text string
 
-// firstOfC1 begins the control characters that JSON does not have escaped, U+0080 to U+009F.
-const firstOfC1 = 0xC2
-
 // UnmarshalJSON accepts every JSON value.
 func (t *Text) UnmarshalJSON(raw []byte) error {
 	switch {
 	case string(raw) == "null":
 		*t = ""
 	case raw[0] == '"':
-		if bytes.IndexByte(raw, '\\') < 0 && bytes.IndexByte(raw, firstOfC1) < 0 && utf8.Valid(raw) {
-			*t = Text(raw[1 : len(raw)-1])
-		} else if err := unquote(raw, (*string)(t)); err != nil {
-			return err
-		} else if strings.ContainsFunc(string(*t), unicode.IsControl) {
-			*t = Text(strings.Join(strings.FieldsFunc(string(*t), unicode.IsControl), " "))
+		var room [64]byte
+		text, _ := jsontext.AppendUnquote(room[:0], raw) // with U+FFFD in place of what is not UTF-8
+		if bytes.ContainsFunc(text, unicode.IsControl) {
+			text = bytes.Join(bytes.FieldsFunc(text, unicode.IsControl), []byte(" "))
 		}
-		if *t == "null" {
+		if *t = Text(text); *t == "null" {
 			*t = ""
 		}
 	default:
 		*t = Text(raw)
 	}
-	return nil
-}
-
-// unquote is json.Unmarshal of a string. The API escapes every letter that is not ASCII, and strconv takes those many times
-// faster, all but slashes and surrogates.
-func unquote(raw []byte, to *string) error {
-	var room [64]byte
-	b := room[:0]
-	for text := string(raw[1 : len(raw)-1]); text != ""; {
-		c, _, behind, err := strconv.UnquoteChar(text, '"')
-		if err != nil {
-			return json.Unmarshal(raw, to)
-		}
-		b, text = utf8.AppendRune(b, c), behind
-	}
-	*to = string(b)
 	return nil
 }
 

@@ -92,10 +92,7 @@ func Banks(pg string) []Bank {
 // whether the PG's table names the bank; it is true where there is no table to ask. An empty or unknown PG takes
 // KFTC's three digits.
 func VbankCode(pg, kftc string) (code string, listed bool) {
-	g := find(pg)
-	if g == nil {
-		return kftc, true
-	}
+	g := of(pg)
 	code = kftc
 	if g.form != nil {
 		code = g.form(kftc)

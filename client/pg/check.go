@@ -82,10 +82,7 @@ type Breach struct {
 // documents' rules apply: which PG its request goes to is the merchant's setting. Days are those of the calendar in
 // Seoul, so a due date of 30 days ahead may be at any time of its day.
 func Check(value string, action Action, r client.IssueRequest, now time.Time) []Breach {
-	g := find(value)
-	if g == nil {
-		g = &documents
-	}
+	g := of(value)
 	c := check{g: g, action: action, now: now.Unix()}
 	if g != &documents {
 		c.listing()
@@ -142,7 +139,13 @@ func (c *check) listing() {
 }
 
 func (c *check) issue(r *client.IssueRequest) {
-	g, given := c.g, given(r)
+	g, values := c.g, values(r)
+	var given field
+	for i, value := range values {
+		if value != "" {
+			given |= 1 << i
+		}
+	}
 	required, refused := g.required, g.refused
 	if given&g.special&fixedUnlimited != 0 { // it has a number of its own, and no amount
 		required = required&^amount | vbankNum
@@ -168,7 +171,7 @@ func (c *check) issue(r *client.IssueRequest) {
 	for f := range (given & g.byMID).each {
 		c.breach(f.first(), DependsOnMID, true, "refuses %s unless the MID's tax setting is 복합과세 (welcome: 부가세업체정함): leave it out if it is not", f.first())
 	}
-	c.texts(r)
+	c.texts(&values)
 	if g.alphanumeric && strings.ContainsFunc(r.MerchantUID, notAlphanumeric) {
 		c.breach("merchant_uid", BadCharacters, false, "takes a merchant_uid of letters A to Z and digits alone: take the others out")
 	}
@@ -200,14 +203,12 @@ func (c *check) update(r *client.IssueRequest) {
 }
 
 // texts checks the lengths, and that EUC-KR has every character.
-func (c *check) texts(r *client.IssueRequest) {
-	for i := range fields {
-		f := &fields[i]
-		text := textOf(r, 1<<i)
-		if text == "" {
+func (c *check) texts(values *[len(fields)]string) {
+	for i, f := range fields {
+		if f.chars == 0 || values[i] == "" {
 			continue
 		}
-		chars, size, lacks := measure(text)
+		chars, size, lacks := measure(values[i])
 		most := c.g.bytes[1<<i]
 		switch {
 		case chars > f.chars:
@@ -245,25 +246,6 @@ func (c *check) due(due int64) {
 	case c.g.due(due) != due:
 		c.breach("vbank_due", DueRounded, true, "keeps vbank_due to the minute alone: the account stays open until its second 59")
 	}
-}
-
-// given is the set of what a request holds, of the parameters that are required, or special, anywhere.
-func given(r *client.IssueRequest) (set field) {
-	for _, p := range [...]struct {
-		given bool
-		field field
-	}{
-		{r.PGAPIKey != "", pgAPIKey}, {r.MerchantUID != "", merchantUID}, {r.Amount != 0, amount}, {r.VbankCode != "", vbankCode},
-		{r.VbankDue != 0, vbankDue}, {r.VbankHolder != "", vbankHolder}, {r.BuyerName != "", buyerName}, {r.BuyerEmail != "", buyerEmail},
-		{r.BuyerTel != "", buyerTel}, {r.VbankNum != "", vbankNum}, {r.VbankKey != "", vbankKey}, {r.ProductType != "", productType},
-		{r.BusinessRegistrationNumber != "", businessNumber}, {r.TaxFree != nil, taxFree}, {r.VatAmount != nil, vatAmount},
-		{r.EscrowPassword != "", escrowPassword}, {r.FixedUnlimitedVbank, fixedUnlimited},
-	} {
-		if p.given {
-			set |= p.field
-		}
-	}
-	return set
 }
 
 // takers lists the PGs that take a parameter.

@@ -78,32 +78,20 @@ func (f field) each(yield func(field) bool) {
 	}
 }
 
-// textOf is the value of a parameter whose length has a limit. A switch, since a function in the table would move every
-// request to the heap.
-func textOf(r *client.IssueRequest, f field) string {
-	switch f {
-	case merchantUID:
-		return r.MerchantUID
-	case vbankHolder:
-		return r.VbankHolder
-	case name:
-		return r.Name
-	case buyerName:
-		return r.BuyerName
-	case buyerEmail:
-		return r.BuyerEmail
-	case buyerTel:
-		return r.BuyerTel
-	case buyerAddr:
-		return r.BuyerAddr
-	case buyerPostcode:
-		return r.BuyerPostcode
-	case vbankKey:
-		return r.VbankKey
-	case businessNumber:
-		return r.BusinessRegistrationNumber
+// values are those of the parameters by the number of their bit, "" where they are not given. Of one that is no text it
+// is a mark.
+func values(r *client.IssueRequest) [len(fields)]string {
+	mark := func(given bool) string {
+		if given {
+			return "given"
+		}
+		return ""
 	}
-	return ""
+	return [...]string{
+		string(r.PGAPIKey), r.MerchantUID, mark(r.Amount != 0), r.VbankCode, mark(r.VbankDue != 0), r.VbankHolder, r.Name,
+		r.BuyerName, r.BuyerEmail, r.BuyerTel, r.BuyerAddr, r.BuyerPostcode, r.VbankNum, r.VbankKey, r.ProductType,
+		r.BusinessRegistrationNumber, mark(r.TaxFree != nil), mark(r.VatAmount != nil), r.EscrowPassword, mark(r.FixedUnlimitedVbank),
+	}
 }
 
 // special are the parameters that only some PGs take.

@@ -1,6 +1,9 @@
 package pg
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // gateway is one PG with all that is known of it. The zero rules are those of the documents.
 type gateway struct {
@@ -198,6 +201,9 @@ var byName = func() map[string]*gateway {
 	}
 	return names
 }()
+
+// of returns the gateway of a pg value, the documents' for one that is not known.
+func of(value string) *gateway { return cmp.Or(find(value), &documents) }
 
 // find returns nil for a PG that is not known.
 func find(value string) *gateway {

@@ -8,6 +8,7 @@
 package pg
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -52,22 +53,95 @@ func Value(value string) string {
 
 // NeedsAPIKey reports whether the PG of a pg value wants pg_api_key with each issue and revocation: KG Inicis does.
 func NeedsAPIKey(value string) bool {
-	g := find(value)
-	return g != nil && g.required&pgAPIKey != 0
+	return of(value).required&pgAPIKey != 0
 }
 
 // RequiresHolder reports whether the PG of a pg value requires vbank_holder. The documents do so of every PG, and it is
 // so for one that is not known; the vendor's later schema does not for some.
 func RequiresHolder(value string) bool {
-	g := find(value)
-	return g == nil || g.required&vbankHolder != 0
+	return of(value).required&vbankHolder != 0
 }
 
 // WantsDue reports whether the PG of a pg value wants vbank_due with every update, as settle's page has it.
-func WantsDue(value string) bool {
-	g := find(value)
-	return g != nil && g.dueOnUpdate
+func WantsDue(value string) bool { return of(value).dueOnUpdate }
+
+// Passing reports whether a PG's refusal is one that passes: the bank is busy, or closed for a moment, and the PG says
+// to try again. The words are the API's message; an empty pg value is the API's default PG, which may be any.
+func Passing(value, words string) bool {
+	codes := strings.FieldsFunc(words, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z')
+	})
+	if g := find(value); g != nil {
+		return g.refusesForNow(codes)
+	}
+	return slices.ContainsFunc(gateways, func(g gateway) bool { return g.refusesForNow(codes) })
 }
+
+func (g *gateway) refusesForNow(codes []string) bool {
+	return slices.ContainsFunc(strings.Fields(g.passing), func(code string) bool { return slices.Contains(codes, code) })
+}
+
+// Listing says where a PG is named for an action; 0 is nowhere.
+type Listing uint8
+
+// The sources. The documents know issue and update alone.
+const (
+	ByDocuments Listing = 1 << iota // the documents "Request" and "Update virtual account API" of 2022
+	BySchema                        // the vendor's schema of 2026
+	Denied                          // that schema says that the PG cannot
+)
+
+// String is the listing in words: "documents, today's schema".
+func (l Listing) String() string {
+	if l == 0 {
+		return "not listed"
+	}
+	var words []string
+	for i, word := range []string{"documents", "today's schema", "not by today's schema"} {
+		if l>>i&1 != 0 {
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// Support tells where the PG of a pg value is listed for an action. With [PGs] it makes a table of all of them.
+func Support(value string, action Action) Listing {
+	return of(value).listing(action)
+}
+
+func (g *gateway) listing(action Action) Listing {
+	switch action {
+	case Issue:
+		return g.issue
+	case Update:
+		return g.update
+	case Revoke:
+		return g.revoke
+	}
+	return 0
+}
+
+const (
+	secondsADay = 24 * 60 * 60
+	seoul       = 9 * 60 * 60 // seconds before UTC; no summer time since 1988
+)
+
+// Due is the vbank_due, in UNIX seconds, that the PG of a pg value makes of one: some keep the date or the minute alone.
+func Due(value string, due int64) int64 { return of(value).due(due) }
+
+func (g *gateway) due(due int64) int64 {
+	switch g.keeps {
+	case toTheDay:
+		return (day(due)+1)*secondsADay - seoul - 1
+	case toTheMinute:
+		return due - due%60 + 59
+	}
+	return due
+}
+
+// day is the number of a date in Seoul.
+func day(unix int64) int64 { return (unix + seoul) / secondsADay }
 
 // Fold makes two spellings of one name, of a bank, a PG or a column, equal: compatibility forms, case, spaces and punctuation do not count.
 func Fold(text string) string {

@@ -8,8 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	json "github.com/go-json-experiment/json/v1" // faster than encoding/json
 )
 
@@ -129,7 +129,7 @@ func read(r *http.Request) (*request, error) {
 			q.fields[name] = values.Get(name)
 		}
 	} else if len(bytes.TrimSpace(body)) > 0 {
-		var values map[string]json.RawMessage
+		var values map[string]jsontext.Value
 		if err := json.Unmarshal(body, &values); err != nil {
 			return q, invalid("요청 본문이 올바른 JSON 형식이 아닙니다.")
 		}
@@ -141,17 +141,16 @@ func read(r *http.Request) (*request, error) {
 }
 
 // scalar is the text of a JSON value: that of a string, "" for null, and for all else the JSON itself.
-func scalar(raw json.RawMessage) string {
-	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
-		return string(raw[1 : len(raw)-1])
+func scalar(raw jsontext.Value) string {
+	switch raw.Kind() {
+	case 'n':
+		return ""
+	case '"':
+		text, _ := jsontext.AppendUnquote(nil, raw) // with U+FFFD in place of what is not UTF-8
+		return string(text)
 	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil { // null too
-		return text
-	}
-	var compact bytes.Buffer
-	json.Compact(&compact, raw) // raw was parsed before
-	return compact.String()
+	raw.Compact() // has no error, as raw was parsed before
+	return string(raw)
 }
 
 // whole is a text as a whole number; 1000.0 is one too.
