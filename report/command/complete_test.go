@@ -161,7 +161,7 @@ func TestFish(t *testing.T) {
 func TestZsh(t *testing.T) {
 	t.Parallel()
 	path := script(t, "zsh")
-	out, err := exec.Command("zsh", "-f", "-c", `autoload -Uz compinit && compinit -u -d /dev/null && source $1 && print $_comps[vbankbatch]`, "zsh", path).CombinedOutput()
+	out, err := exec.Command("zsh", "-f", "-c", `autoload -Uz compinit && compinit -u -D && source $1 && print $_comps[vbankbatch]`, "zsh", path).CombinedOutput()
 	if err != nil || string(out) != "_vbankbatch\n" {
 		t.Errorf("%s, %v", out, err)
 	}
