@@ -22,7 +22,7 @@ import (
 var sayers = map[string][]int{
 	"Text": {0}, "Sprintf": {0}, "Printf": {0},
 	"say.Mark": {0}, "say.Errorf": {0}, "say.New": {0}, "say.NewMessage": {0}, "say.Messagef": {0},
-	"usage": {0, 1}, "c.breach": {3}, "Count": {2, 3}, "report.Count": {2, 3}, "headings": {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, "field": {0},
+	"usage": {0, 1}, "guard": {1}, "c.breach": {3}, "Count": {2, 3}, "report.Count": {2, 3}, "headings": {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, "field": {0},
 	"kong.Description": {0},
 }
 
