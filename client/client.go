@@ -75,13 +75,8 @@ type Config struct {
 
 // Client calls the API. Make one with New.
 type Client struct {
-	base     string
-	key      Secret
-	secret   Secret
-	timeout  time.Duration
-	patience time.Duration
+	config   Config
 	http     *http.Client
-	log      *slog.Logger
 	pace     *pace
 	tokens   tokens
 	requests atomic.Int64
@@ -90,32 +85,21 @@ type Client struct {
 
 // New checks the configuration and returns a Client. Nothing is sent until the first call.
 func New(config Config) (*Client, error) {
-	base, err := Address(config.BaseURL)
-	if err != nil {
+	var err error
+	if config.BaseURL, err = Address(config.BaseURL); err != nil {
 		return nil, err
 	}
-	workers := max(config.Workers, 1)
-	through := config.Through
-	if through == nil {
-		through = transport(workers)
-	}
-	timeout := config.Timeout
-	if timeout <= 0 {
-		timeout = 60 * time.Second
-	}
-	log := config.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
+	config.Workers = max(config.Workers, 1)
+	config.Timeout = cmp.Or(max(config.Timeout, 0), time.Minute)
+	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	return &Client{
-		log:  log,
-		base: base, key: config.Key, secret: config.Secret, timeout: timeout, patience: config.Patience,
+		config: config,
 		http: &http.Client{
-			Transport: through,
+			Transport: cmp.Or[http.RoundTripper](config.Through, transport(config.Workers)),
 			// A redirect may send a POST again (307, 308): it is a reply like any other, and a malformed one.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		pace:   newPace(config.Rate, workers, config.Patience),
+		pace:   newPace(config.Rate, config.Workers, config.Patience),
 		tokens: tokens{turn: make(chan struct{}, 1)},
 	}, nil
 }
@@ -289,8 +273,8 @@ func (c *Client) persist(ctx context.Context, attempt int, failing time.Time, fa
 		fault.Down, failing = true, down
 	}
 	lasting := fault.Down || !fault.InDoubt() // a look-up alone that fails while others are answered gets four tries
-	left := c.patience - time.Since(failing)
-	if attempt >= maxAttempts && (left <= 0 || !lasting) || c.patience > 0 && fault.RetryAfter > left {
+	left := c.config.Patience - time.Since(failing)
+	if attempt >= maxAttempts && (left <= 0 || !lasting) || c.config.Patience > 0 && fault.RetryAfter > left {
 		return false
 	}
 	if fault.Kind == RateLimited {
@@ -348,17 +332,17 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 	defer func() {
 		switch c.pace.leave(began, fault) {
 		case wentDown:
-			c.log.LogAttrs(ctx, slog.LevelWarn, "the API does not answer; trying again", append(fault.attributes(k, time.Since(began)),
-				slog.Duration("patience", c.patience), slog.Any("error", fault.Err))...)
+			c.config.Log.LogAttrs(ctx, slog.LevelWarn, "the API does not answer; trying again", append(fault.attributes(k, time.Since(began)),
+				slog.Duration("patience", c.config.Patience), slog.Any("error", fault.Err))...)
 		case isBack:
-			c.log.LogAttrs(ctx, slog.LevelWarn, "the API answers again")
+			c.config.Log.LogAttrs(ctx, slog.LevelWarn, "the API answers again")
 		}
 	}()
 	sending := ctx
 	if !k.look() {
 		sending = context.WithoutCancel(ctx)
 	}
-	sending, cancel := context.WithTimeout(sending, c.timeout)
+	sending, cancel := context.WithTimeout(sending, c.config.Timeout)
 	defer cancel()
 
 	var written atomic.Bool
@@ -370,8 +354,8 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 	c.requests.Add(1)
 	fault = c.exchange(k, request, &written, reply)
 	c.measured.add(&k, began.Sub(asked), began, fault)
-	if c.log.Enabled(ctx, slog.LevelDebug) {
-		c.log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(began))...)
+	if c.config.Log.Enabled(ctx, slog.LevelDebug) {
+		c.config.Log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(began))...)
 	}
 	return fault, sent
 }
@@ -418,7 +402,7 @@ func (c *Client) build(ctx context.Context, k call, token string, body []byte) (
 	if path == "" {
 		_, path, _ = strings.Cut(k.op, " ")
 	}
-	address := c.base + path
+	address := c.config.BaseURL + path
 	if len(k.query) > 0 {
 		address += "?" + k.query.Encode()
 	}
@@ -474,20 +458,16 @@ type envelope struct {
 func classify(k call, response *http.Response, text []byte, readErr error, reply any) *Error {
 	fault := &Error{Op: k.op, Status: response.StatusCode}
 	var wrapped envelope
-	switch response.StatusCode {
-	case http.StatusUnauthorized:
+	switch {
+	case response.StatusCode == http.StatusUnauthorized:
 		fault.Kind = Unauthorized
-	case http.StatusTooManyRequests:
+	case response.StatusCode == http.StatusTooManyRequests:
 		fault.Kind, fault.RetryAfter = RateLimited, retryAfter(response.Header)
+	case response.StatusCode >= 500:
+		fault.Kind = ServerError
 	default:
-		if response.StatusCode >= 500 {
-			fault.Kind = ServerError
-		} else {
-			if reply != nil {
-				reflect.ValueOf(reply).Elem().SetZero() // an earlier attempt may have put something there
-			}
-			wrapped.Response = reply
-		}
+		reflect.ValueOf(reply).Elem().SetZero() // an earlier attempt may have put something there
+		wrapped.Response = reply
 	}
 	if readErr != nil {
 		if fault.Kind == "" {

@@ -33,16 +33,17 @@ func (k *PGAPIKeys) Find(ctx context.Context, places map[string]string) error {
 	for mid, place := range places {
 		kind, name, _ := strings.Cut(place, ":")
 		var value string
+		var err error
 		switch kind {
 		case "env":
 			value = os.Getenv(name)
 		case "file":
-			var err error
-			if value, err = readSecret(ctx, name, secretWait); err != nil {
-				return say.Errorf("the pg_api_key of %s: %w", mid, err)
-			}
+			value, err = readSecret(ctx, name, secretWait)
 		default:
 			return say.Errorf("the pg_api_key of %s must be told as env:NAME or file:PATH, not as the key itself", mid)
+		}
+		if err != nil {
+			return say.Errorf("the pg_api_key of %s: %w", mid, err)
 		}
 		if value == "" {
 			return say.Errorf("the pg_api_key of %s: %s is empty", mid, place)
@@ -51,9 +52,6 @@ func (k *PGAPIKeys) Find(ctx context.Context, places map[string]string) error {
 	}
 	return nil
 }
-
-// ErrNoCredentials is returned by Complete when the key or the secret is missing.
-var ErrNoCredentials = say.New("IMP_KEY and IMP_SECRET are not set")
 
 // variables of the environment hold the merchant's secrets; those with _FILE behind their names tell of files that do.
 var variables = []string{"IMP_KEY", "IMP_SECRET", "IMP_PG_API_KEY"}
@@ -105,27 +103,22 @@ const (
 // readSecret reads a secret from a file, or from a pipe such as /dev/fd/3 or a shell's <(pass show key). Nothing breaks off
 // the opening of a pipe that nobody writes to: it is left to itself, since the process ends over it.
 func readSecret(ctx context.Context, path string, wait time.Duration) (string, error) {
-	type read struct {
-		text []byte
-		err  error
-	}
-	ended := make(chan read, 1)
+	var text []byte
+	ended := make(chan error, 1)
 	go func() {
 		file, err := os.Open(path)
-		if err != nil {
-			ended <- read{err: err}
-			return
+		if err == nil {
+			defer file.Close() // it was only read
+			text, err = io.ReadAll(io.LimitReader(file, mostSecret+1))
 		}
-		defer file.Close() // it was only read
-		text, err := io.ReadAll(io.LimitReader(file, mostSecret+1))
-		ended <- read{text, err}
+		ended <- err
 	}()
 	select {
-	case r := <-ended:
-		if len(r.text) > mostSecret {
+	case err := <-ended:
+		if len(text) > mostSecret {
 			return "", say.Errorf("%s holds more than %d bytes; a secret is shorter", path, mostSecret)
 		}
-		return strings.TrimSpace(string(r.text)), r.err
+		return strings.TrimSpace(string(text)), err
 	case <-time.After(wait):
 		return "", say.Errorf("%s did not deliver the whole secret within %s", path, wait)
 	case <-ctx.Done():
@@ -133,10 +126,10 @@ func readSecret(ctx context.Context, path string, wait time.Duration) (string, e
 	}
 }
 
-// Complete returns ErrNoCredentials when there is nothing to ask for a token with.
+// Complete returns an error when there is nothing to ask for a token with.
 func (c Credentials) Complete() error {
 	if c.Key == "" || c.Secret == "" {
-		return ErrNoCredentials
+		return say.New("IMP_KEY and IMP_SECRET are not set")
 	}
 	return nil
 }

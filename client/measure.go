@@ -76,9 +76,8 @@ type measuring struct {
 }
 
 type endpointCounts struct {
-	retries int64
-	classes [6]int64 // as Classes has them
-	took    histogram
+	EndpointMeasures // but for the latency
+	took             histogram
 }
 
 type momentCounts struct {
@@ -99,12 +98,13 @@ func (m *measuring) add(k *call, waited time.Duration, sent time.Time, fault *Er
 	}
 	counts := m.endpoints[k.op]
 	if counts == nil {
-		counts = new(endpointCounts)
+		counts = &endpointCounts{EndpointMeasures: EndpointMeasures{Endpoint: k.op, Classes: make(map[string]int64)}}
 		m.endpoints[k.op] = counts
 	}
-	counts.classes[slices.Index(Classes, class)]++
+	counts.Requests++
+	counts.Classes[class]++
 	if k.again {
-		counts.retries++
+		counts.Retries++
 	}
 	if class == ClassNone {
 		return
@@ -148,14 +148,8 @@ func (m *measuring) snapshot() Measures {
 		return cmp.Or(cmp.Compare(path(a), path(b)), cmp.Compare(a, b))
 	})
 	for _, op := range ops {
-		counts := m.endpoints[op]
-		e := EndpointMeasures{Endpoint: op, Retries: counts.retries, Classes: make(map[string]int64)}
-		for i, n := range counts.classes {
-			if e.Requests += n; n > 0 {
-				e.Classes[Classes[i]] = n
-			}
-		}
-		h := &counts.took
+		e, h := m.endpoints[op].EndpointMeasures, &m.endpoints[op].took
+		e.Classes = maps.Clone(e.Classes)
 		e.Latency = Latency{P50: h.percentile(50), P90: h.percentile(90), P99: h.percentile(99), Max: h.most}
 		told.Endpoints = append(told.Endpoints, e)
 	}
@@ -174,14 +168,8 @@ func classOf(fault *Error) string {
 		return ClassNone
 	case fault.Status == http.StatusTooManyRequests:
 		return Class429
-	case fault.Status >= 500:
-		return Class5xx
-	case fault.Status >= 400:
-		return Class4xx
-	case fault.Status >= 300:
-		return Class3xx
 	}
-	return Class2xx
+	return [...]string{Class2xx, Class3xx, Class4xx, Class5xx}[min(max(fault.Status/100, 2), 5)-2]
 }
 
 // A histogram of microseconds is exact up to 64 of them; from there each power of two has halfSlots slots, so that the

@@ -101,27 +101,27 @@ func (p *pace) moment(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	for {
-		p.mu.Lock()
-		now := time.Now()
-		wait := p.resume.Sub(now)
-		p.adjust(now)
-		p.mu.Unlock()
-		if wait > 0 {
+		for wait := p.pause(); wait > 0; wait = p.pause() {
 			if err := sleep(ctx, wait); err != nil {
 				return context.Cause(ctx)
 			}
-			continue
 		}
 		if err := p.limiter.Wait(ctx); err != nil {
 			return cmp.Or(context.Cause(ctx), err)
 		}
-		p.mu.Lock()
-		paused := time.Now().Before(p.resume)
-		p.mu.Unlock()
-		if !paused {
+		if p.pause() <= 0 {
 			return nil
 		}
 	}
+}
+
+// pause returns how long nobody may go, and sets the limiter.
+func (p *pace) pause() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.adjust(now)
+	return p.resume.Sub(now)
 }
 
 // adjust sets the limiter to the rate of the moment. The caller holds mu.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -167,11 +168,7 @@ const lastSecond = 253_402_300_799
 // UnmarshalJSON accepts an integer, a float, either as a string, and null; anything else is 0. Milliseconds, and what is
 // finer still, become seconds.
 func (u *Unix) UnmarshalJSON(raw []byte) error {
-	*u = 0
-	whole, ok := number(raw)
-	if !ok {
-		return nil
-	}
+	whole, _, _ := number(raw)
 	for whole > lastSecond {
 		whole /= 1000
 	}
@@ -188,34 +185,29 @@ func (w *Won) UnmarshalJSON(raw []byte) error {
 	if text := strings.Trim(string(raw), `"`); text == "null" || text == "" {
 		return nil
 	}
-	whole, ok := number(raw)
+	whole, exact, ok := number(raw)
 	if !ok {
 		return say.Errorf("an amount in the reply is not a number of won")
 	}
-	if strings.ContainsAny(string(raw), ".eE") {
-		if value, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64); err != nil || value != float64(whole) {
-			return say.Errorf("an amount in the reply has a fraction")
-		}
+	if !exact {
+		return say.Errorf("an amount in the reply has a fraction")
 	}
 	*w = Won(whole)
 	return nil
 }
 
-// number reads a JSON number, or a string that holds one, and cuts a fraction off. Not exact above 2^53 when the
-// number has a point or an exponent; the API's amounts and times stay far below.
-func number(raw []byte) (int64, bool) {
+// number reads a JSON number, or a string that holds one, and cuts a fraction off: then it is not exact. One with a point or
+// an exponent must be below 2^53; the API's amounts and times stay far below.
+func number(raw []byte) (whole int64, exact, ok bool) {
 	text := strings.TrimSpace(strings.Trim(string(raw), `"`))
 	if whole, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return whole, true
-	}
-	if !strings.ContainsAny(text, ".eE") {
-		return 0, false
+		return whole, true, true
 	}
 	value, err := strconv.ParseFloat(text, 64)
-	if err != nil || value > 1<<53 || value < -1<<53 {
-		return 0, false
+	if err != nil || !strings.ContainsAny(text, ".eE") || math.Abs(value) > 1<<53 {
+		return 0, false, false
 	}
-	return int64(value), true
+	return int64(value), value == math.Trunc(value), true
 }
 
 // ask makes a call for a value; of an error it returns the zero value.
@@ -294,8 +286,6 @@ func (c *Client) FindAll(ctx context.Context, tier, merchantUID, status string) 
 			if string(payment.MerchantUID) != merchantUID {
 				return nil, &Error{Op: k.op, Kind: Mismatch}
 			}
-		}
-		for _, payment := range reply.List {
 			if !slices.ContainsFunc(all, func(p Payment) bool { return p.ImpUID == payment.ImpUID }) { // pages shift while payments are made
 				all = append(all, payment)
 			}
@@ -331,18 +321,16 @@ type listed struct {
 func (c *Client) Payments(ctx context.Context, tier string, merchantUIDs []string) (map[string][]Payment, error) {
 	found := make(map[string][]Payment)
 	for len(merchantUIDs) > 0 {
-		wanted, length := make(map[string]bool), 0
-		for _, uid := range merchantUIDs {
+		n, length := 0, 0
+		for _, uid := range merchantUIDs[:min(len(merchantUIDs), maxIDs)] {
 			length += len("&merchant_uid%5B%5D=") + len(url.QueryEscape(uid))
-			if len(wanted) == maxIDs || (length > maxQuery && len(wanted) > 0) {
+			if length > maxQuery && n > 0 {
 				break
 			}
-			wanted[uid] = true
+			n++
 		}
-		batch := merchantUIDs[:0:0]
-		for len(merchantUIDs) > 0 && wanted[merchantUIDs[0]] {
-			batch, merchantUIDs = append(batch, merchantUIDs[0]), merchantUIDs[1:]
-		}
+		batch := merchantUIDs[:n]
+		merchantUIDs = merchantUIDs[n:]
 		var status int
 		k := call{op: "GET /payments", tier: tier, query: url.Values{"merchant_uid[]": batch}, status: &status}
 		list, err := ask[[]listed](ctx, c, k)
@@ -354,7 +342,7 @@ func (c *Client) Payments(ctx context.Context, tier string, merchantUIDs []strin
 		}
 		for _, payment := range list {
 			uid := string(payment.MerchantUID)
-			if !wanted[uid] {
+			if !slices.Contains(batch, uid) {
 				return nil, &Error{Op: k.op, Kind: Mismatch}
 			}
 			found[uid] = append(found[uid], Payment{ImpUID: payment.ImpUID, MerchantUID: payment.MerchantUID, PayMethod: payment.PayMethod,

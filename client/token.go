@@ -70,7 +70,7 @@ func (c *Client) token(ctx context.Context) (string, error) {
 	if value := c.tokens.get(); value != "" {
 		return value, nil
 	}
-	k := call{op: "POST /users/getToken", bare: true, body: map[string]string{"imp_key": string(c.key), "imp_secret": string(c.secret)}}
+	k := call{op: "POST /users/getToken", bare: true, body: map[string]string{"imp_key": string(c.config.Key), "imp_secret": string(c.config.Secret)}}
 	select {
 	case c.tokens.turn <- struct{}{}:
 		defer func() { <-c.tokens.turn }()

@@ -172,14 +172,24 @@ func (s *Sandbox) snapshot() []*Payment {
 	return slices.Clone(s.payments)
 }
 
-// byID returns a tier's own payment as it was at a time, or nil.
-func (s *Sandbox) byID(tier, impUID string, at time.Time) *Payment {
+// byID returns a tier's own payment as it was at a time.
+func (s *Sandbox) byID(tier, impUID string, at time.Time) (*Payment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i, found := s.byImpUID[impUID]; found && s.payments[i].Tier == tier {
-		return s.payments[i].asOf(at)
+		if p := s.payments[i].asOf(at); p != nil {
+			return p, nil
+		}
 	}
-	return nil
+	return nil, ErrNotFound
+}
+
+// newest returns the last of ofOrder's payments that was made.
+func (s *Sandbox) newest(named orderName, status string, at time.Time) (*Payment, error) {
+	if list := s.ofOrder(named, status, at); len(list) > 0 {
+		return list[0], nil
+	}
+	return nil, ErrNotFound
 }
 
 // ofOrder returns an order's payments as they were at a time, the newest first; status "" or "all" means any.
@@ -197,20 +207,16 @@ func (s *Sandbox) ofOrder(named orderName, status string, at time.Time) []*Payme
 
 // getPayment hides the payments of a test channel unless asked: GET /payments/{imp_uid}.
 func (s *Sandbox) getPayment(q *request) reply {
-	p := s.byID(q.tier, q.impUID, s.asOf(q))
-	if p == nil || p.Sandbox && q.query.Get("include_sandbox") != "true" {
-		return failure(ErrNotFound)
+	p, err := s.byID(q.tier, q.impUID, s.asOf(q))
+	if err == nil && p.Sandbox && q.query.Get("include_sandbox") != "true" {
+		err = ErrNotFound
 	}
-	return reply{status: http.StatusOK, payment: p}
+	return about(p, err)
 }
 
 // find is the newest payment of an order: GET /payments/find/{merchant_uid}[/{status}].
 func (s *Sandbox) find(q *request) reply {
-	list := s.ofOrder(orderName{q.tier, q.merchantUID}, q.status, s.asOf(q))
-	if len(list) == 0 {
-		return failure(ErrNotFound)
-	}
-	return reply{status: http.StatusOK, payment: list[0]}
+	return about(s.newest(orderName{q.tier, q.merchantUID}, q.status, s.asOf(q)))
 }
 
 // findAll is a page of an order's payments: GET /payments/findAll/{merchant_uid}[/{status}].
@@ -238,11 +244,11 @@ func (s *Sandbox) findAll(q *request) reply {
 	if page < pages {
 		next = page + 1
 	}
-	shown := page
+	from := (page - 1) * limit
 	if q.fault.fault == SamePage {
-		shown = 1
+		from = 0
 	}
-	list = list[min((shown-1)*limit, total):min(shown*limit, total)]
+	list = list[min(from, total):min(from+limit, total)]
 	if q.fault.fault == PartList {
 		total = len(whole)
 	}
@@ -259,15 +265,15 @@ func (s *Sandbox) getPayments(q *request) reply {
 	}
 	var list []*Payment
 	missing := false
-	add := func(p *Payment) {
-		if p == nil {
+	add := func(p *Payment, err error) {
+		if err != nil {
 			missing = true
 		} else if !slices.Contains(list, p) {
 			list = append(list, p)
 		}
 	}
 	for _, uid := range orders {
-		add(first(s.ofOrder(orderName{q.tier, uid}, "", s.asOf(q))))
+		add(s.newest(orderName{q.tier, uid}, "", s.asOf(q)))
 	}
 	for _, id := range ids {
 		add(s.byID(q.tier, id, s.asOf(q)))
@@ -280,14 +286,9 @@ func (s *Sandbox) getPayments(q *request) reply {
 	shuffle.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	list = q.fault.shown(list)
 	out := reply{status: http.StatusOK, body: append(appendList(begin(len(list)*paymentRoom, 0, ""), list), '}')}
-	switch q.fault.fault {
-	case ShortList, EmptyList: // as if nothing were missing
-	case PartList:
+	asIfWhole := q.fault.fault == ShortList || q.fault.fault == EmptyList
+	if q.fault.fault == PartList || missing && !asIfWhole {
 		out.status = http.StatusMultiStatus
-	default:
-		if missing {
-			out.status = http.StatusMultiStatus
-		}
 	}
 	return out
 }
@@ -298,13 +299,6 @@ func (s *Sandbox) asOf(q *request) time.Time {
 		return time.Time{}
 	}
 	return time.Now().Add(-s.config.Faults.StaleBy)
-}
-
-func first(list []*Payment) *Payment {
-	if len(list) == 0 {
-		return nil
-	}
-	return list[0]
 }
 
 // account is what GET /_sandbox/accounts tells of a payment.

@@ -29,6 +29,14 @@ func problem(status, code int, message string) reply {
 	return reply{status: status, body: envelope(code, message, []byte("null"))}
 }
 
+// about is the reply about a payment, or about what stands in the way of it.
+func about(p *Payment, err error) reply {
+	if err != nil {
+		return failure(err)
+	}
+	return reply{status: http.StatusOK, payment: p}
+}
+
 // plain is a reply of the sandbox's own.
 func plain(value any) reply {
 	body, err := json.Marshal(value)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math/bits"
-	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -51,14 +50,11 @@ func (s *Sandbox) issue(q *request) reply {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.admit(r, p); err != nil {
-		return failure(err)
+	if err = s.admit(r, p); err == nil {
+		s.number(p)
+		err = s.put(p)
 	}
-	s.number(p)
-	if err := s.put(p); err != nil {
-		return failure(err)
-	}
-	return reply{status: http.StatusOK, payment: p}
+	return about(p, err)
 }
 
 // parseIssue returns a well-formed request, as the rules of its PG look at it, and the account that it asks for. The
@@ -301,16 +297,12 @@ func (s *Sandbox) revoke(q *request) reply {
 
 // changeOf changes the payment that a request names, if it is the tier's own.
 func (s *Sandbox) changeOf(q *request, edit func(*Payment) error) reply {
-	p, err := s.change(q.impUID, func(p *Payment) error {
+	return about(s.change(q.impUID, func(p *Payment) error {
 		if p.Tier != q.tier {
 			return ErrNotFound
 		}
 		return edit(p)
-	})
-	if err != nil {
-		return failure(err)
-	}
-	return reply{status: http.StatusOK, payment: p}
+	}))
 }
 
 // change edits a copy of a ready payment and keeps it if edit has no objection.
