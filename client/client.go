@@ -3,9 +3,9 @@
 //
 // It promises that an issue is written to the network at most once for each call, except where the server surely has
 // not acted on the earlier attempt: nothing of it was written, or the server refused it with 401 or 429 and, asked, has
-// no account of the order. Each error says whether the server can have acted ([InDoubt]). It takes one
-// turn of the rate limiter for every HTTP attempt, token requests and retries included. It keeps no record of what
-// was issued: never issuing twice across calls is the caller's business, with [Client.FindAll] to ask.
+// no account of the order. Each error says whether the server can have acted ([InDoubt]). It takes one turn of the rate
+// limiter for every HTTP attempt, token requests and retries included. It keeps no record of what was issued: never
+// issuing twice across calls is the caller's business, with [Client.FindAll] to ask.
 //
 // A Client is safe for concurrent use.
 package client

@@ -107,21 +107,19 @@ func (l *limit) took(now time.Time) {
 	l.start(now)
 	l.last.add(now)
 	l.taken++
-	c := l.claim
-	if c == nil {
-		return
-	}
-	if c.left > 0 {
+	switch c := l.claim; {
+	case c == nil:
+	case c.left > 0:
 		if c.left--; c.left <= 0 {
 			c.grown, c.beyond, c.from = 0, 0, now
 		}
-		return
-	}
-	c.beyond++
-	rate := l.rate()
-	c.grown += 1 / rate
-	if rate >= min(l.top, noLimit) && c.excess(now) > disproved {
-		l.claim, l.same = nil, 0
+	default:
+		c.beyond++
+		rate := l.rate()
+		c.grown += 1 / rate
+		if rate >= min(l.top, noLimit) && c.excess(now) > disproved {
+			l.claim, l.same = nil, 0
+		}
 	}
 }
 
@@ -139,31 +137,25 @@ func (c *claim) excess(now time.Time) float64 { return c.beyond/c.rate - now.Sub
 func (l *limit) refused(now, resume time.Time) {
 	l.start(now)
 	active := max(now.Sub(l.started).Seconds(), 0.001)
-	allowed, pause := l.rate(), resume.Sub(now)
-	taken := l.taken
-	l.stretch.taken += taken
-	l.stretch.seconds += active + l.saved
-	l.stretch.refusals++
+	allowed, pause, taken, second := l.rate(), resume.Sub(now), l.taken, l.last.count(now)
+	l.stretch = stretch{l.stretch.taken + taken, l.stretch.seconds + active + l.saved, l.stretch.refusals + 1}
 	l.started, l.taken, l.saved = resume, 0, min(pause.Seconds(), window)
-	second := l.last.count(now)
-	if l.claim != nil && l.claim.left <= 0 {
-		l.stretch = stretch{}
+	switch {
+	case l.claim != nil && l.claim.left <= 0:
 		l.claim.exceeded(now, pause, second, allowed)
-		return
-	}
-	if l.stretch.seconds < window {
+	case l.stretch.seconds < window:
 		return // too short to tell anything by itself
+	default:
+		l.weigh(now, pause, taken, second, min(allowed, (taken+1)/active))
 	}
-	whole := l.stretch
 	l.stretch = stretch{}
-	l.weigh(now, pause, taken, second, whole, min(allowed, (taken+1)/active))
 }
 
 // weigh makes a claim, keeps it, or drops it, after a stretch in which so many attempts were taken since the last refusal, so
 // many in the last second, and so many were sent a second.
-func (l *limit) weigh(now time.Time, pause time.Duration, taken, second float64, s stretch, sent float64) {
+func (l *limit) weigh(now time.Time, pause time.Duration, taken, second, sent float64) {
 	// A server that counts the last second refuses at that count. One that lets save up refuses at the rate of the stretch.
-	counting, saving := max(safety*second, leastRate), max(safety*s.taken/s.seconds, leastRate)
+	counting, saving := max(safety*second, leastRate), max(safety*l.stretch.taken/l.stretch.seconds, leastRate)
 	c := l.claim
 	if c != nil {
 		sent = c.rate
@@ -172,11 +164,11 @@ func (l *limit) weigh(now time.Time, pause time.Duration, taken, second float64,
 	if named > safety*sent {
 		named = saving
 	}
-	sure := l.agree(named, taken, s, pause)
+	sure := l.agree(named, taken, pause)
 	switch {
 	case c == nil:
 		if sure && named < safety*sent {
-			l.believe(now, named, saving, s.taken)
+			l.believe(now, named, saving)
 		}
 	case c.lower > 0: // the higher meaning was refused, so the lower one holds
 		c.rate, c.lower, c.made = c.lower, 0, now
@@ -186,27 +178,27 @@ func (l *limit) weigh(now time.Time, pause time.Duration, taken, second float64,
 		c.before = taken / helped
 		c.hold(now, pause)
 	case sure && c.confirmed > 0 && named < fallen*c.rate:
-		l.believe(now, named, saving, s.taken)
+		l.believe(now, named, saving)
 	default:
 		l.claim = nil
 	}
 }
 
 // agree counts the refusals that name the same limit, and reports whether there are enough of them.
-func (l *limit) agree(named, taken float64, s stretch, pause time.Duration) bool {
+func (l *limit) agree(named, taken float64, pause time.Duration) bool {
 	if math.Abs(named-l.named) < nearly*named {
-		l.same += s.refusals
+		l.same += l.stretch.refusals
 		l.between += (taken - l.between) / 2
 	} else {
-		l.same, l.between = min(s.refusals, claimAfter-1), taken
+		l.same, l.between = min(l.stretch.refusals, claimAfter-1), taken
 	}
 	l.named = named
 	return l.same >= claimAfter || pause >= longPause && l.same >= claimAfterLong
 }
 
-// believe makes a claim.
-func (l *limit) believe(now time.Time, rate, lower, taken float64) {
-	l.claim = &claim{rate: rate, lower: lower, before: l.between, made: now, left: max(helped*taken, 2)}
+// believe makes a claim of what the stretch has shown.
+func (l *limit) believe(now time.Time, rate, lower float64) {
+	l.claim = &claim{rate: rate, lower: lower, before: l.between, made: now, left: max(helped*l.stretch.taken, 2)}
 	l.same = 1
 }
 

@@ -315,9 +315,10 @@ type listed struct {
 }
 
 // Payments looks up many orders, 100 to a request: GET /payments?merchant_uid[]=…. Of each payment imp_uid, merchant_uid,
-// pay_method, status and amount are read, and nothing else. The orders that have no payment are missing from the map. For one that has several the API may tell of one only: FindAll tells of all. The error's kind
-// is Mismatch when the reply contradicts itself: its status is 200, which the vendor's schema has for a list of all the
-// orders asked for (207 is for a part of them, 404 for none), and it lacks some.
+// pay_method, status and amount are read, and nothing else. The orders that have no payment are missing from the map. For
+// one that has several the API may tell of one only: FindAll tells of all. The error's kind is Mismatch when the reply
+// contradicts itself: its status is 200, which the vendor's schema has for a list of all the orders asked for (207 is for a
+// part of them, 404 for none), and it lacks some.
 func (c *Client) Payments(ctx context.Context, tier string, merchantUIDs []string) (map[string][]Payment, error) {
 	found := make(map[string][]Payment)
 	for len(merchantUIDs) > 0 {

@@ -77,10 +77,10 @@ type Breach struct {
 
 // Check holds a request against the rules of the PG that a value of the pg parameter names, at the time now. Text that is
 // empty and numbers that are 0 are not given; of a revocation only PGAPIKey is looked at, of an update also Amount, VbankDue,
-// and, where it is known, what the account was issued with. Check returns
-// nil where there is nothing to say; errors need not come before warnings. To a value that names no known PG the
-// documents' rules apply: which PG its request goes to is the merchant's setting. Days are those of the calendar in
-// Seoul, so a due date of 30 days ahead may be at any time of its day.
+// and, where it is known, what the account was issued with. Check returns nil where there is nothing to say; errors need
+// not come before warnings. To a value that names no known PG the documents' rules apply: which PG its request goes to is
+// the merchant's setting. Days are those of the calendar in Seoul, so a due date of 30 days ahead may be at any time of its
+// day.
 func Check(value string, action Action, r client.IssueRequest, now time.Time) []Breach {
 	g := of(value)
 	c := check{g: g, action: action, now: now.Unix()}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"time"
 )
 
 // journal is the state file: a line of JSON for each payment that was made or changed, the last one counts. A line
@@ -68,4 +70,70 @@ func (j *journal) append(p *Payment) error {
 	}
 	j.size += int64(len(line)) + 1
 	return nil
+}
+
+// put writes a new or changed payment to the state file and then keeps it. The caller holds mu.
+func (s *Sandbox) put(p *Payment) error {
+	if s.journal != nil {
+		if err := s.journal.append(p); err != nil {
+			return err
+		}
+	}
+	p.since, p.before = time.Now(), nil
+	if i, found := s.byImpUID[p.ImpUID]; found {
+		p.before = s.payments[i]
+	}
+	s.index(p)
+	return nil
+}
+
+func (s *Sandbox) index(p *Payment) {
+	if i, found := s.byImpUID[p.ImpUID]; found {
+		s.payments[i] = p
+		return
+	}
+	i := len(s.payments)
+	s.payments = append(s.payments, p)
+	s.byImpUID[p.ImpUID] = i
+	named := orderName{p.Tier, p.MerchantUID}
+	s.byOrder[named] = append(s.byOrder[named], i)
+}
+
+func (s *Sandbox) snapshot() []*Payment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.payments)
+}
+
+// byID returns a tier's own payment as it was at a time.
+func (s *Sandbox) byID(tier, impUID string, at time.Time) (*Payment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i, found := s.byImpUID[impUID]; found && s.payments[i].Tier == tier {
+		if p := s.payments[i].asOf(at); p != nil {
+			return p, nil
+		}
+	}
+	return nil, ErrNotFound
+}
+
+// newest returns the last of ofOrder's payments that was made.
+func (s *Sandbox) newest(named orderName, status string, at time.Time) (*Payment, error) {
+	if list := s.ofOrder(named, status, at); len(list) > 0 {
+		return list[0], nil
+	}
+	return nil, ErrNotFound
+}
+
+// ofOrder returns an order's payments as they were at a time, the newest first; status "" or "all" means any.
+func (s *Sandbox) ofOrder(named orderName, status string, at time.Time) []*Payment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*Payment
+	for _, i := range slices.Backward(s.byOrder[named]) {
+		if p := s.payments[i].asOf(at); p != nil && (status == "" || status == "all" || p.Status == status) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
