@@ -27,8 +27,9 @@ const (
 	chartHeight = 160
 )
 
-// charts draws the series, if it is long enough to show a course.
-func (p *page) charts(m *client.Measures) []chart {
+// Charts draws the series, if it is long enough to show a course.
+func (p *page) Charts() []chart {
+	m := p.Measures
 	n := len(m.Series)
 	if n < 3 {
 		return nil

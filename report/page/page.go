@@ -16,7 +16,6 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client"
-	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -26,7 +25,9 @@ var text string
 //go:embed page.css
 var style string
 
-var layout = template.Must(template.New("page").Parse(text))
+var layout = template.Must(template.New("page").Funcs(template.FuncMap{
+	"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "milliseconds": milliseconds,
+}).Parse(text))
 
 // policy lets the page do nothing but show itself in its own style: no script, nothing fetched, nothing sent.
 var policy = func() string {
@@ -43,110 +44,67 @@ type Options struct {
 // numbers, and account numbers and holders masked unless the options say otherwise; of rows in their thousands only the
 // first. The run's plan must be known.
 func Write(path string, run *report.Run, facts *report.Facts, options Options) error {
-	return report.Replace(path, 0o600, func(w io.Writer) error { return layout.Execute(w, newPage(run, facts, options)) })
+	return report.Replace(path, 0o600, func(w io.Writer) error { return layout.Execute(w, &page{run, facts, options}) })
 }
 
-// page is what the template shows: texts in the page's language, ready to be read.
+// page is what the template shows. Its methods give texts in the reader's language.
 type page struct {
-	Lang                               say.Language
-	Policy                             string
-	Style                              template.CSS
-	File, Started, Ended, Took         string
-	Sandbox, Continued, Again, Masked  bool
-	Verdict                            verdict
-	Total, Issued                      sum
-	Failed, Unknown                    string
-	Statuses, Banks, PGs               []sum
-	Reasons                            []reason
-	Measured                           bool
-	Charts                             []chart
-	Accounts                           []row
-	OtherAccounts                      string // how many; "" for none
-	Endpoints                          []endpoint
-	Classes                            []string
-	Waited                             string
-	Limits                             []string
-	Digest, Encoding, API, Version, ID string
-	HeaderLine                         int
-	Mapping                            []input.Mapped
-	Results, InDoubt                   string
+	*report.Run
+	*report.Facts
+	Options
 }
 
+// Policy is policy, for the template.
+func (p *page) Policy() string { return policy }
+
+// Style is style, for the template.
+func (p *page) Style() template.CSS { return template.CSS(style) }
+
+// Name is the file's name without its folder.
+func (p *page) Name() string { return report.Clip(report.FileName(p.Plan).In(p.Language)) }
+
+// Sandbox reports whether nobody can pay into the accounts.
+func (p *page) Sandbox() bool { return p.API == "sandbox" || client.Loopback(p.API) }
+
+// Took is how long the run lasted, "" where it has no end.
+func (p *page) Took() string {
+	if p.Ended.IsZero() {
+		return ""
+	}
+	return p.duration(p.Ended.Sub(p.Started))
+}
+
+// Doubts are the orders in doubt of all runs.
+func (p *page) Doubts() (orders int64) {
+	if p.InDoubt != nil {
+		orders = int64(*p.InDoubt)
+	}
+	return orders
+}
+
+// verdict is how the run ended, and what to do.
 type verdict struct {
 	Class string // good, bad or doubt
 	Texts []string
 }
 
-type sum struct{ Name, Rows, Won string }
-
-type reason struct {
-	Code, Sentence, Rows string
-	First                []row
-	Others               string // how many; "" for none
-}
-
-type row struct {
-	Line                                                int64
-	Status, Order, Won, Message, Bank, Num, Holder, Due string
-}
-
-type endpoint struct {
-	Name    string
-	Figures []string // number, retries, by class, milliseconds
-}
-
-func newPage(run *report.Run, facts *report.Facts, options Options) *page {
-	p := &page{Lang: run.Language, Policy: policy, Style: template.CSS(style),
-		File: report.Clip(report.FileName(run.Plan).In(run.Language)), Started: report.Clock(run.Started), Ended: report.Clock(run.Ended),
-		Sandbox: run.API == "sandbox" || client.Loopback(run.API), Continued: run.Continued, Again: run.Command == "report", Masked: !options.ShowAccounts,
-		Failed: report.Thousands(facts.NotDone()), Unknown: report.Thousands(facts.Statuses[batch.Unknown].Rows),
-		Digest: run.Plan.Digest(), Encoding: run.Plan.Layout.Encoding, HeaderLine: run.Plan.Layout.HeaderLine, Mapping: run.Plan.Mapping,
-		API: run.API, Version: run.Version, ID: strconv.FormatInt(run.ID, 10), Results: run.Files.Results}
-	if !run.Ended.IsZero() {
-		p.Took = p.duration(run.Ended.Sub(run.Started))
-	}
-	p.Verdict = p.verdict(run, facts)
-	p.figures(facts)
-	p.reasons(facts)
-	for _, r := range facts.Accounts {
-		row := p.row(r)
-		if row.Num, row.Holder = r.Num, r.Holder; p.Masked {
-			row.Num, row.Holder = report.Mask(r.Num), report.MaskName(r.Holder)
-		}
-		p.Accounts = append(p.Accounts, row)
-	}
-	p.OtherAccounts = rest(facts.Statuses[batch.Issued].Rows, len(facts.Accounts))
-	if run.Measures != nil {
-		p.Measured = true
-		p.Charts = p.charts(run.Measures)
-		p.requests(run.Measures)
-	}
-	if run.Limits != nil {
-		p.limits(run.Limits)
-	}
-	if run.InDoubt != nil && *run.InDoubt > 0 {
-		p.InDoubt = report.Thousands(int64(*run.InDoubt))
-	}
-	return p
-}
-
-// verdict says how the run ended, the gravest first, and what to do.
-func (p *page) verdict(run *report.Run, facts *report.Facts) verdict {
+// Verdict says how the run ended, the gravest first, and what to do.
+func (p *page) Verdict() verdict {
 	v := verdict{Class: "bad"}
 	add := func(key string, values ...any) { v.Texts = append(v.Texts, p.T(key, values...)) }
-	if facts.Statuses[batch.Unknown].Rows > 0 {
+	if unknown := p.Statuses[batch.Unknown].Rows; unknown > 0 {
 		v.Class = "doubt"
-		add("unknown", p.Unknown)
+		add("unknown", report.Thousands(unknown))
 	}
-	switch run.Reason {
+	switch p.Reason {
 	case report.ReasonDone, report.ReasonRowsNotDone, report.ReasonRowsUnknown:
 	case report.ReasonInterrupted:
 		add("interrupted")
 	default:
-		add("ended early", run.Reason)
+		add("ended early", p.Reason)
 	}
-	if facts.NotDone() > 0 {
-		add("not done", p.Failed)
+	if rows := p.NotDone(); rows > 0 {
+		add("not done", report.Thousands(rows))
 	}
 	if v.Texts == nil {
 		v.Class = "good"
@@ -155,99 +113,83 @@ func (p *page) verdict(run *report.Run, facts *report.Facts) verdict {
 	return v
 }
 
-func (p *page) figures(facts *report.Facts) {
-	var total report.Sum
-	for _, status := range batch.Statuses {
-		s := facts.Statuses[status]
+// All lists the statuses.
+func (p *page) All() []batch.Status { return batch.Statuses }
+
+// Total adds up the rows of all statuses.
+func (p *page) Total() (total report.Sum) {
+	for _, s := range p.Statuses {
 		total.Won = min(total.Won, math.MaxInt64-max(s.Won, 0)) + s.Won
 		total.Rows += s.Rows
-		if s.Rows > 0 {
-			p.Statuses = append(p.Statuses, shown(p.T("status "+status), s))
-		}
-		if status == batch.Issued {
-			p.Issued = shown("", s)
-		}
 	}
-	p.Total = shown("", total)
-	for _, b := range facts.Banks() {
-		p.Banks = append(p.Banks, shown(p.name(b), b.Sum))
-	}
-	for _, pg := range facts.PGs() {
-		p.PGs = append(p.PGs, shown(p.name(pg), pg.Sum))
-	}
+	return total
 }
 
-func shown(name string, s report.Sum) sum {
-	return sum{name, report.Thousands(s.Rows), report.Thousands(s.Won)}
-}
-
-// name is that of a bank or a PG.
-func (p *page) name(n *report.Named) string {
+// Of is the name of a bank or a PG.
+func (p *page) Of(n *report.Named) string {
 	if n.Code == report.OtherName {
 		return p.T("others")
 	}
 	return cmp.Or(strings.TrimSpace(n.Name+" "+n.Code), p.T("not told"))
 }
 
-func (p *page) reasons(facts *report.Facts) {
-	for _, r := range facts.Reasons() {
-		shown := reason{Code: r.Code, Sentence: report.Sentence(p.Lang, r.Code), Rows: report.Thousands(r.Rows), Others: rest(r.Rows, len(r.First))}
-		for _, row := range r.First {
-			if report.IsSentence(r.Code, row.Message) {
-				row.Message = "" // it stands above
-			}
-			shown.First = append(shown.First, p.row(row))
-		}
-		p.Reasons = append(p.Reasons, shown)
-	}
-}
+// Sentence says what an error code means.
+func (p *page) Sentence(code string) string { return report.Sentence(p.Language, code) }
 
-func (p *page) row(r report.Row) row {
-	row := row{Line: r.Line, Status: p.T("status " + r.Status), Order: r.MerchantUID, Won: report.Thousands(r.Amount), Message: report.Clip(r.Message.In(p.Lang)), Bank: r.Bank}
-	if r.Due != 0 {
-		row.Due = input.FormatDue(r.Due)
-	}
-	return row
-}
-
-// rest is how many of all are not among the first, "" if none.
-func rest(all int64, first int) string {
-	if all <= int64(first) {
+// Message is a row's, but for one that says no more than its code.
+func (p *page) Message(code string, r report.Row) string {
+	if report.IsSentence(code, r.Message) {
 		return ""
 	}
-	return report.Thousands(all - int64(first))
+	return report.Clip(r.Message.In(p.Language))
 }
 
-func (p *page) requests(m *client.Measures) {
-	for _, class := range client.Classes {
-		if class == client.ClassNone {
-			class = p.T("class none")
-		}
-		p.Classes = append(p.Classes, class)
+// Num is a row's account number, masked unless it is to be shown.
+func (p *page) Num(r report.Row) string {
+	if p.ShowAccounts {
+		return r.Num
 	}
-	for _, e := range m.Endpoints {
-		shown := endpoint{e.Endpoint, []string{report.Thousands(e.Requests), report.Thousands(e.Retries)}}
-		for _, class := range client.Classes {
-			shown.Figures = append(shown.Figures, report.Thousands(e.Classes[class]))
-		}
-		for _, d := range []time.Duration{e.Latency.P50, e.Latency.P90, e.Latency.P99, e.Latency.Max} {
-			shown.Figures = append(shown.Figures, milliseconds(d))
-		}
-		p.Endpoints = append(p.Endpoints, shown)
-	}
-	p.Waited = p.T("waited", p.duration(m.Waited))
+	return report.Mask(r.Num)
 }
 
-func (p *page) limits(l *client.LimitStats) {
+// Holder is a row's account holder, masked likewise.
+func (p *page) Holder(r report.Row) string {
+	if p.ShowAccounts {
+		return r.Holder
+	}
+	return report.MaskName(r.Holder)
+}
+
+// Rest is how many of all are not among the first, "" if none.
+func (p *page) Rest(all int64, first []report.Row) string {
+	if all <= int64(len(first)) {
+		return ""
+	}
+	return report.Thousands(all - int64(len(first)))
+}
+
+// Classes lists those of the HTTP statuses.
+func (p *page) Classes() []string { return client.Classes }
+
+// Waited says how long the requests waited for the limiter.
+func (p *page) Waited() string { return p.T("waited", p.duration(p.Measures.Waited)) }
+
+// Learnt says what was found out about the API's limits.
+func (p *page) Learnt() (told []string) {
+	l := p.Limits
+	if l == nil {
+		return nil
+	}
 	if l.TooMany > 0 {
-		p.Limits = append(p.Limits, p.T("too many", report.Thousands(l.TooMany), p.duration(l.Paused)))
+		told = append(told, p.T("too many", report.Thousands(l.TooMany), p.duration(l.Paused)))
 	}
 	if l.Confirmed {
-		p.Limits = append(p.Limits, p.T("seems to take", l.Rate))
+		told = append(told, p.T("seems to take", l.Rate))
 	}
 	if l.Failures > 0 {
-		p.Limits = append(p.Limits, p.T("api failed", report.Thousands(l.Failures), l.LeastOnce))
+		told = append(told, p.T("api failed", report.Thousands(l.Failures), l.LeastOnce))
 	}
+	return told
 }
 
 // duration writes one for people: 350 ms, 12.0 s, 2 min 8 s, 3 h 20 min.

@@ -194,8 +194,8 @@ func TestVerdict(t *testing.T) {
 		for _, status := range c.statuses {
 			facts.Add(new(input.Row), &batch.Result{Status: status})
 		}
-		p := &page{Failed: report.Thousands(facts.NotDone()), Unknown: report.Thousands(facts.Statuses[batch.Unknown].Rows)}
-		if v := p.verdict(&report.Run{Reason: c.reason}, &facts); v.Class != c.class || !strings.Contains(strings.Join(v.Texts, "\n"), c.want) {
+		p := &page{Run: &report.Run{Reason: c.reason}, Facts: &facts}
+		if v := p.Verdict(); v.Class != c.class || !strings.Contains(strings.Join(v.Texts, "\n"), c.want) {
 			t.Errorf("%s, %v: %+v", c.reason, c.statuses, v)
 		}
 	}
@@ -221,12 +221,12 @@ func TestPageIsBounded(t *testing.T) {
 
 func TestCharts(t *testing.T) {
 	t.Parallel()
-	p := new(page)
 	start := time.Unix(1767150000, 0)
 	m := &client.Measures{Started: start, Ended: start.Add(3500 * time.Millisecond), Interval: time.Second, Series: []client.Moment{
 		{Answered: 10, Changes: 10, P50: 100 * time.Millisecond, P99: 200 * time.Millisecond}, {}, {Answered: 20, Changes: 20, P50: 100 * time.Millisecond, P99: 400 * time.Millisecond},
 		{Answered: 5, Changes: 5, P50: 100 * time.Millisecond, P99: 100 * time.Millisecond}}}
-	charts := p.charts(m)
+	p := &page{Run: &report.Run{Measures: m}}
+	charts := p.Charts()
 	if len(charts) != 2 {
 		t.Fatalf("%d charts", len(charts))
 	}
@@ -241,7 +241,7 @@ func TestCharts(t *testing.T) {
 		t.Errorf("%+v", charts)
 	}
 	m.Series = m.Series[:2]
-	if p.charts(m) != nil {
+	if p.Charts() != nil {
 		t.Error("two moments make a chart")
 	}
 }

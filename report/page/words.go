@@ -110,7 +110,7 @@ func (p *page) T(key string, values ...any) string {
 	case !ok:
 		return key
 	case len(values) == 0:
-		return p.Lang.Text(sentence)
+		return p.Language.Text(sentence)
 	}
-	return p.Lang.Sprintf(sentence, values...)
+	return p.Language.Sprintf(sentence, values...)
 }
