@@ -1,10 +1,10 @@
 package report
 
 import (
-	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/gocarina/gocsv"
 
 	"vbankbatch/client/pg"
 )
@@ -13,10 +13,10 @@ import (
 // the name.
 func Banks(w io.Writer, format string, pgs []string) error {
 	type bank struct {
-		PG   string `json:"pg"`
-		KFTC string `json:"kftc"`
-		Code string `json:"code"`
-		Name string `json:"name"`
+		PG   string `json:"pg" csv:"pg"`
+		KFTC string `json:"kftc" csv:"kftc"`
+		Code string `json:"code" csv:"code"`
+		Name string `json:"name" csv:"name"`
 	}
 	list := []bank{}
 	for _, name := range pgs {
@@ -26,17 +26,9 @@ func Banks(w io.Writer, format string, pgs []string) error {
 	}
 	switch format {
 	case JSON:
-		out := json.NewEncoder(w)
-		out.SetIndent("", "  ")
-		return out.Encode(list)
+		return encodeJSON(w, list)
 	case CSV:
-		out := csv.NewWriter(w)
-		out.Write([]string{"pg", "kftc", "code", "name"}) // Error tells
-		for _, b := range list {
-			out.Write([]string{b.PG, b.KFTC, b.Code, b.Name})
-		}
-		out.Flush()
-		return out.Error()
+		return gocsv.Marshal(list, w)
 	}
 	for _, b := range list {
 		if _, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", b.PG, b.KFTC, b.Code, b.Name); err != nil {

@@ -162,7 +162,7 @@ type checkedProblem struct {
 
 // checkJSON writes the problems as they are found; there may be millions.
 func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan) error {
-	c := checked{File: filePath(p), Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
+	c := checked{File: FilePath(p, say.English), Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
 		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: notices(w.Language, p)}
 	for _, m := range p.Mapping {
 		c.Columns = append(c.Columns, checkedColumn{m.Field, m.Header, m.Column})

@@ -238,10 +238,15 @@ func WriteFigures(path string, run *Run, facts *Facts) error {
 
 // EncodeFigures writes them to w. Of a run that came to no plan only the input's name is told.
 func EncodeFigures(w io.Writer, run *Run, facts *Facts) error {
+	return encodeJSON(w, figures(run, facts))
+}
+
+// encodeJSON writes a value for programs, and for people who look at it.
+func encodeJSON(w io.Writer, value any) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
 	out.SetEscapeHTML(false)
-	return out.Encode(figures(run, facts))
+	return out.Encode(value)
 }
 
 func figures(run *Run, facts *Facts) *Figures {
@@ -285,7 +290,7 @@ func figuresInput(run *Run) FiguresInput {
 	if p == nil {
 		return FiguresInput{File: filepath.Base(run.File)}
 	}
-	in := FiguresInput{File: filepath.Base(filePath(p)), SHA256: p.Digest(), Bytes: p.File.Size, Encoding: p.Layout.Encoding,
+	in := FiguresInput{File: filepath.Base(FilePath(p, say.English)), SHA256: p.Digest(), Bytes: p.File.Size, Encoding: p.Layout.Encoding,
 		Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
 		Key: p.Options.Key, DueYear: p.Options.DueYear, Revoke: p.Options.Revoke}
 	for _, m := range p.Mapping {
@@ -335,18 +340,10 @@ func figuresRequests(m *client.Measures) *FiguresRequests {
 // seconds writes no more digits than were measured.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }
 
-// FileName is the name of the run's file, without its folder.
-func FileName(p *batch.Plan) say.Message {
+// FilePath is the path of the run's file, or what there is instead of one.
+func FilePath(p *batch.Plan, language say.Language) string {
 	if p.File.Path == "-" {
-		return p.File.Name()
-	}
-	return say.Message(filepath.Base(p.File.Path))
-}
-
-// filePath is the path of the run's file, for programs.
-func filePath(p *batch.Plan) string {
-	if p.File.Path == "-" {
-		return p.File.Name().In(say.English)
+		return p.File.Name().In(language)
 	}
 	return p.File.Path
 }

@@ -1,26 +1,19 @@
 package report
 
 import (
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dustin/go-humanize"
 
 	"vbankbatch/batch/input"
 )
 
 // Thousands writes 1234567 as 1,234,567.
 func Thousands(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	start := 0
-	if n < 0 {
-		start = 1
-	}
-	for i := len(text) - 3; i > start; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
+	return humanize.Comma(n)
 }
 
 // Clock writes a time for people, in Korea, "" for none.

@@ -228,10 +228,7 @@ func LedgerOrder(ctx context.Context, w say.Writer, book *ledger.Reader, order l
 				told.State = stateNames[lines[i].State]
 			}
 		}
-		out := json.NewEncoder(w)
-		out.SetEscapeHTML(false)
-		out.SetIndent("", "  ")
-		return out.Encode(told)
+		return encodeJSON(w, told)
 	case CSV:
 		out := stream[exported]{w: w, format: CSV}
 		for i := range lines {
@@ -342,10 +339,7 @@ func LedgerStats(ctx context.Context, w say.Writer, book *ledger.Reader, format 
 		for _, r := range s.Runs {
 			told.Runs = append(told.Runs, statsRun{r.ID, baseName(r.File), stamp(r.Started), stamp(r.Finished), r.Lines, r.Statuses})
 		}
-		out := json.NewEncoder(w)
-		out.SetEscapeHTML(false)
-		out.SetIndent("", "  ")
-		return out.Encode(told)
+		return encodeJSON(w, told)
 	}
 	var out strings.Builder
 	w.To(&out).Printf("file: %s bytes, and %s in the log beside it\n", Thousands(s.Bytes), Thousands(s.LogBytes))

@@ -29,61 +29,59 @@ func WriteMetrics(path string, run *Run, facts *Facts) error {
 // writeMetrics leaves errors to the buffer, which keeps the first.
 func writeMetrics(w *bufio.Writer, name string, run *Run, facts *Facts) {
 	m := metrics{w, name}
-	m.family("last_run_info", "What wrote these samples: the program's version, and the command.")
-	m.sample("last_run_info", 1, "version", run.Version, "command", run.Command)
-	m.family("last_run_start_timestamp_seconds", "When the last run began.")
-	m.sample("last_run_start_timestamp_seconds", float64(run.Started.UnixMilli())/1e3)
+	m.family("last_run_info", "What wrote these samples: the program's version, and the command.").sample(1, "version", run.Version, "command", run.Command)
+	m.family("last_run_start_timestamp_seconds", "When the last run began.").sample(float64(run.Started.UnixMilli()) / 1e3)
 	if !run.Ended.IsZero() {
-		m.family("last_run_end_timestamp_seconds", "When the last run ended.")
-		m.sample("last_run_end_timestamp_seconds", float64(run.Ended.UnixMilli())/1e3)
-		m.family("last_run_duration_seconds", "How long the last run took.")
-		m.sample("last_run_duration_seconds", seconds(run.Ended.Sub(run.Started)))
+		m.family("last_run_end_timestamp_seconds", "When the last run ended.").sample(float64(run.Ended.UnixMilli()) / 1e3)
+		m.family("last_run_duration_seconds", "How long the last run took.").sample(seconds(run.Ended.Sub(run.Started)))
 	}
-	m.family("last_run_exit_status", "The last run's exit status: 0 every row done, 1 some rows not done, 4 some rows unknown, others as the README has them.")
-	m.sample("last_run_exit_status", float64(run.Exit))
-	m.family("last_run_rows", "Rows of the last run by status.")
+	m.family("last_run_exit_status", "The last run's exit status: 0 every row done, 1 some rows not done, 4 some rows unknown, others as the README has them.").
+		sample(float64(run.Exit))
+	rows := m.family("last_run_rows", "Rows of the last run by status.")
 	for _, status := range batch.Statuses {
-		m.sample("last_run_rows", float64(facts.Statuses[status].Rows), "status", status)
+		rows.sample(float64(facts.Statuses[status].Rows), "status", status)
 	}
-	m.family("last_run_amount_won", "Won of the rows of the last run by status.")
+	won := m.family("last_run_amount_won", "Won of the rows of the last run by status.")
 	for _, status := range batch.Statuses {
-		m.sample("last_run_amount_won", float64(facts.Statuses[status].Won), "status", status)
+		won.sample(float64(facts.Statuses[status].Won), "status", status)
 	}
 	if run.InDoubt != nil {
-		m.family("ledger_orders_in_doubt", "Orders in the ledger whose request may have reached the API without an answer, after the last run.")
-		m.sample("ledger_orders_in_doubt", float64(*run.InDoubt))
+		m.family("ledger_orders_in_doubt", "Orders in the ledger whose request may have reached the API without an answer, after the last run.").sample(float64(*run.InDoubt))
 	}
 	if run.Measures != nil {
-		m.family("last_run_requests", "HTTP requests of the last run by endpoint and class of the HTTP status; none is without a whole reply.")
+		requests := m.family("last_run_requests", "HTTP requests of the last run by endpoint and class of the HTTP status; none is without a whole reply.")
 		for _, e := range run.Measures.Endpoints {
 			for _, class := range client.Classes {
-				m.sample("last_run_requests", float64(e.Classes[class]), "endpoint", e.Endpoint, "class", class)
+				requests.sample(float64(e.Classes[class]), "endpoint", e.Endpoint, "class", class)
 			}
 		}
 	}
 }
 
 type metrics struct {
-	w    *bufio.Writer
+	w     *bufio.Writer
+	batch string
+}
+
+// family is some of the samples, all of them gauges: each run starts anew.
+type family struct {
+	metrics
 	name string
 }
 
-const metricPrefix = "vbankbatch_"
-
-// family begins a family of samples, all of them gauges: each run starts anew.
-func (m metrics) family(name, help string) {
-	fmt.Fprintf(m.w, "# HELP %s%s %s\n# TYPE %s%s gauge\n", metricPrefix, name, help, metricPrefix, name)
+func (m metrics) family(name, help string) family {
+	f := family{m, "vbankbatch_" + name}
+	fmt.Fprintf(m.w, "# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n", f.name, help)
+	return f
 }
 
 var metricEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
 // sample writes one, with labels as name and value by turns.
-func (m metrics) sample(name string, value float64, labels ...string) {
-	fmt.Fprintf(m.w, `%s%s{batch="%s"`, metricPrefix, name, metricEscapes.Replace(m.name))
+func (f family) sample(value float64, labels ...string) {
+	fmt.Fprintf(f.w, `%s{batch="%s"`, f.name, metricEscapes.Replace(f.batch))
 	for i := 0; i < len(labels); i += 2 {
-		fmt.Fprintf(m.w, `,%s="%s"`, labels[i], metricEscapes.Replace(labels[i+1]))
+		fmt.Fprintf(f.w, `,%s="%s"`, labels[i], metricEscapes.Replace(labels[i+1]))
 	}
-	fmt.Fprintf(m.w, "} %s\n", float(value))
+	fmt.Fprintf(f.w, "} %s\n", strconv.FormatFloat(value, 'f', -1, 64))
 }
-
-func float(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

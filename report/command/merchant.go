@@ -192,10 +192,18 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 	return unlock, nil
 }
 
+// exists refuses a ledger that is not there.
+func (m *merchant) exists() error {
+	if _, err := os.Stat(m.ledger); errors.Is(err, fs.ErrNotExist) {
+		return usage(noLedgerHint, "there is no ledger at %s: %w", m.ledger, fs.ErrNotExist)
+	}
+	return nil
+}
+
 // existing is locked for a command that has nothing to do without a ledger: it makes none.
 func (m *merchant) existing(a *app, f *requestFlags) (*ledger.Ledger, func() error, error) {
-	if _, err := os.Stat(m.ledger); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, usage(noLedgerHint, "there is no ledger at %s: %w", m.ledger, fs.ErrNotExist)
+	if err := m.exists(); err != nil {
+		return nil, nil, err
 	}
 	return m.locked(a, f)
 }

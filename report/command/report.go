@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -35,13 +33,18 @@ that run that say how the file is read. Of a file that has changed since, or is 
   vbankbatch report --sandbox --run 12`
 }
 
-func (c *reportCommand) Run(a *app) (err error) {
+func (c *reportCommand) Run(a *app) error {
 	if (c.File == "") == (c.OfRun == 0) {
 		return usage("name the file that was run, or the run by its number in vbankbatch ledger stats", "report takes FILE or --run")
 	}
 	if c.OfRun != 0 {
 		return c.ofRun(a)
 	}
+	return c.ofFile(a)
+}
+
+// ofFile writes the results of a file's last run.
+func (c *reportCommand) ofFile(a *app) (err error) {
 	told := &report.Run{Language: a.Language, Command: "report"}
 	m, err := place(a.ctx, c.File, c.Profile, &c.merchantFlags, &c.outputFlags, told)
 	if err != nil {
@@ -92,7 +95,7 @@ func (c *reportCommand) Run(a *app) (err error) {
 		return err
 	}
 	if !c.Quiet {
-		printRun(a, found)
+		a.stderr.Printf("run of %s\n", report.Clock(found.Started))
 		facts.Print(a.stderr, nil)
 		failed, n := results.Failed()
 		printFiles(a, told.Files, facts, failed, n, false, false)
@@ -122,8 +125,8 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 	if c.HTML || c.Metrics != "" {
 		return usage("name the file that was run", "--html and --metrics need FILE, and --run does without it")
 	}
-	if _, err := os.Stat(m.ledger); errors.Is(err, fs.ErrNotExist) {
-		return usage(noLedgerHint, "there is no ledger at %s: %w", m.ledger, fs.ErrNotExist)
+	if err := m.exists(); err != nil {
+		return err
 	}
 	book, err := m.book(a)
 	if err != nil {
@@ -163,7 +166,7 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 		return &failure{say.Errorf("the results could not be written: %w", err), exitStopped, say.NewMessage("nothing is lost: the same command writes them again")}
 	}
 	if !c.Quiet {
-		printRun(a, runs[at])
+		a.stderr.Printf("run of %s\n", report.Clock(runs[at].Started))
 		facts.Print(a.stderr, nil)
 		if runs[at].Finished.IsZero() {
 			fmt.Fprintln(a.stderr, a.Text("the run did not reach its end; rows that it did not get to are missing"))
@@ -171,11 +174,6 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 		a.stderr.Printf("results: %s\n", path)
 	}
 	return outcome(facts)
-}
-
-// printRun tells which run is reported.
-func printRun(a *app, run ledger.Run) {
-	a.stderr.Printf("run of %s\n", report.Clock(run.Started))
 }
 
 type reconcileCommand struct {

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func (p *page) Policy() string { return policy }
 func (p *page) Style() template.CSS { return template.CSS(style) }
 
 // Name is the file's name without its folder.
-func (p *page) Name() string { return report.Clip(report.FileName(p.Plan).In(p.Language)) }
+func (p *page) Name() string { return report.Clip(filepath.Base(report.FilePath(p.Plan, p.Language))) }
 
 // Sandbox reports whether nobody can pay into the accounts.
 func (p *page) Sandbox() bool { return p.API == "sandbox" || client.Loopback(p.API) }
