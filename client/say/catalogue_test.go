@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -20,7 +21,7 @@ import (
 // sayers are the functions that take texts for the catalogue, with which of their arguments those are. One without a package
 // is a method too, of whatever has a reader's language.
 var sayers = map[string][]int{
-	"Text": {0}, "Sprintf": {0}, "Printf": {0},
+	"Text": {0}, "Sprintf": {0}, "Printf": {0}, "T": {0},
 	"say.Mark": {0}, "say.Errorf": {0}, "say.New": {0}, "say.NewMessage": {0}, "say.Messagef": {0},
 	"usage": {0, 1}, "guard": {1}, "c.breach": {3}, "Count": {2, 3}, "report.Count": {2, 3}, "headings": {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, "field": {0},
 	"kong.Description": {0},
@@ -40,6 +41,8 @@ var (
 	tables = []string{"Codes", "Meanings", "Reasons", "Rules", "Whys", "sentences"}
 	kinds  = []string{"Kind", "Action"}
 	states = []string{"in doubt", "issued", "changing", "revoked"} // of report.stateNames
+	// of batch.Statuses, as the page has them
+	statuses = []string{"issued", "already issued", "updated", "unchanged", "revoked", "skipped", "invalid", "rejected", "conflict", "unknown", "not sent"}
 )
 
 // dumb are the functions whose texts are for logs, programs or those who mend this one.
@@ -60,13 +63,12 @@ var notSaid = []string{"--map amount=HEADER", "--set custom_data", "not by today
 // source is what stands in the program's own files.
 type source struct {
 	said   map[string]string // texts for the catalogue, and where each stands
-	names  map[string]bool   // by which the page calls its texts
 	others map[string]string // texts that look like sentences and are said by nobody
 }
 
 func read(t *testing.T) source {
 	t.Helper()
-	s := source{make(map[string]string), make(map[string]bool), make(map[string]string)}
+	s := source{make(map[string]string), make(map[string]string)}
 	folders := make(map[string][]*ast.File)
 	files := token.NewFileSet()
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
@@ -98,11 +100,20 @@ func read(t *testing.T) source {
 			s.file(files, file, constants, !strings.HasSuffix(folder, "client/sandbox"))
 		}
 	}
-	for _, state := range states {
-		s.said[state] = "report.stateNames"
+	for _, state := range slices.Concat(states, statuses) {
+		s.said[state] = "report.stateNames or batch.Statuses"
+	}
+	page, err := os.ReadFile("../../report/page/page.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range templated.FindAllSubmatch(page, -1) {
+		if text := string(found[1]); strings.ContainsFunc(text, unicode.IsLetter) {
+			s.said[text] = "page.html"
+		}
 	}
 	for text := range s.others {
-		if s.said[text] != "" || s.names[text] {
+		if s.said[text] != "" {
 			delete(s.others, text)
 		}
 	}
@@ -153,13 +164,9 @@ func (s source) file(files *token.FileSet, file *ast.File, constants map[string]
 				}
 				for _, element := range table.Elts {
 					pair, _ := element.(*ast.KeyValueExpr)
-					switch {
-					case slices.Contains(tables, n.Names[i].Name):
+					if slices.Contains(tables, n.Names[i].Name) {
 						text, _ := constant(pair.Value, constants)
 						say(pair, text)
-					case n.Names[i].Name == "words":
-						name, _ := constant(pair.Key, constants)
-						s.names[name] = true
 					}
 				}
 			}
@@ -183,6 +190,9 @@ func (s source) file(files *token.FileSet, file *ast.File, constants map[string]
 		return true
 	})
 }
+
+// templated is a text in the page's template.
+var templated = regexp.MustCompile(`\bT "([^"]*)"`)
 
 var flag = regexp.MustCompile(`--[a-z-]+`)
 

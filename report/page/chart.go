@@ -53,20 +53,20 @@ func (p *page) Charts() []chart {
 		slowest = max(slowest, e.Latency.Max)
 	}
 	fastest, average := greatest(speed), float64(changes)/max(m.Ended.Sub(m.Started).Seconds(), 0.001)
-	first := p.chart("speed", m, greatest(speed))
-	first.Told = p.T("speed told", figure(average), figure(fastest))
+	first := p.chart("speed", p.T("Issues, updates and revocations answered, a second"), m, greatest(speed))
+	first.Told = p.T("%s a second on average, %s at most.", figure(average), figure(fastest))
 	first.First = steps(speed, niceTop(fastest))
 	first.Area = fmt.Sprintf("%sV%d H0Z", first.First, chartHeight)
-	second := p.chart("latency", m, greatest(most))
-	second.Told = p.T("latency told", p.duration(slowest))
+	second := p.chart("latency", p.T("How long the API took to answer, ms"), m, greatest(most))
+	second.Told = p.T("Half of the answers came faster than the solid line, 99%% faster than the dashed one. The slowest took %s.", p.duration(slowest))
 	top := niceTop(greatest(most))
 	second.First, second.Second = polyline(half, top), polyline(most, top)
 	return []chart{first, second}
 }
 
-func (p *page) chart(id string, m *client.Measures, most float64) chart {
+func (p *page) chart(id, title string, m *client.Measures, most float64) chart {
 	top := niceTop(most)
-	return chart{ID: id, Title: p.T(id), Width: chartWidth, Height: chartHeight, Top: figure(top), Half: figure(top / 2),
+	return chart{ID: id, Title: title, Width: chartWidth, Height: chartHeight, Top: figure(top), Half: figure(top / 2),
 		Grid: fmt.Sprintf("M0 0H%[1]dM0 %[2]dH%[1]dM0 %[3]dH%[1]d", chartWidth, chartHeight/2, chartHeight),
 		From: m.Started.In(input.KST).Format(time.TimeOnly), To: m.Ended.In(input.KST).Format(time.TimeOnly)}
 }

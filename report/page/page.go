@@ -92,24 +92,23 @@ type verdict struct {
 // Verdict says how the run ended, the gravest first, and what to do.
 func (p *page) Verdict() verdict {
 	v := verdict{Class: "bad"}
-	add := func(key string, values ...any) { v.Texts = append(v.Texts, p.T(key, values...)) }
 	if unknown := p.Statuses[batch.Unknown].Rows; unknown > 0 {
 		v.Class = "doubt"
-		add("unknown", report.Thousands(unknown))
+		v.Texts = append(v.Texts, p.T("Rows of which it is not known yet what became of them: %s. vbankbatch reconcile finds out; issue nothing for them by other means before that.", report.Thousands(unknown)))
 	}
 	switch p.Reason {
 	case report.ReasonDone, report.ReasonRowsNotDone, report.ReasonRowsUnknown:
 	case report.ReasonInterrupted:
-		add("interrupted")
+		v.Texts = append(v.Texts, p.T("The run was interrupted. The same command again goes on with it."))
 	default:
-		add("ended early", p.Reason)
+		v.Texts = append(v.Texts, p.T("The run ended early (%s). When the cause is gone, the same command again goes on with it.", p.Reason))
 	}
 	if rows := p.NotDone(); rows > 0 {
-		add("not done", report.Thousands(rows))
+		v.Texts = append(v.Texts, p.T("Rows that were not done: %s. The reasons are below.", report.Thousands(rows)))
 	}
 	if v.Texts == nil {
 		v.Class = "good"
-		add("all done")
+		v.Texts = append(v.Texts, p.T("Every row is done."))
 	}
 	return v
 }
@@ -129,10 +128,21 @@ func (p *page) Total() (total report.Sum) {
 // Of is the name of a bank or a PG.
 func (p *page) Of(n *report.Named) string {
 	if n.Code == report.OtherName {
-		return p.T("others")
+		return p.T("Others")
 	}
-	return cmp.Or(strings.TrimSpace(n.Name+" "+n.Code), p.T("not told"))
+	return cmp.Or(strings.TrimSpace(n.Name+" "+n.Code), p.T("Not told"))
 }
+
+// T is a text in the reader's language, with its values filled in.
+func (p *page) T(english string, values ...any) string {
+	if len(values) == 0 {
+		return p.Language.Text(english)
+	}
+	return p.Language.Sprintf(english, values...)
+}
+
+// Status is the name of a status.
+func (p *page) Status(status batch.Status) string { return p.Language.Text(strings.ReplaceAll(status, "_", " ")) }
 
 // Sentence says what an error code means.
 func (p *page) Sentence(code string) string { return report.Sentence(p.Language, code) }
@@ -173,7 +183,9 @@ func (p *page) Rest(all int64, first []report.Row) string {
 func (p *page) Classes() []string { return client.Classes }
 
 // Waited says how long the requests waited for the limiter.
-func (p *page) Waited() string { return p.T("waited", p.duration(p.Measures.Waited)) }
+func (p *page) Waited() string {
+	return p.T("All requests together waited %s to be let go.", p.duration(p.Measures.Waited))
+}
 
 // Learnt says what was found out about the API's limits.
 func (p *page) Learnt() (told []string) {
@@ -182,13 +194,13 @@ func (p *page) Learnt() (told []string) {
 		return nil
 	}
 	if l.TooMany > 0 {
-		told = append(told, p.T("too many", report.Thousands(l.TooMany), p.duration(l.Paused)))
+		told = append(told, p.T("The API refused %s requests as too many (429), and nothing was sent for %s.", report.Thousands(l.TooMany), p.duration(l.Paused)))
 	}
 	if l.Confirmed {
-		told = append(told, p.T("seems to take", l.Rate))
+		told = append(told, p.T("It seems to take %.1f a second.", l.Rate))
 	}
 	if l.Failures > 0 {
-		told = append(told, p.T("api failed", report.Thousands(l.Failures), l.LeastOnce))
+		told = append(told, p.T("The API failed at %s requests or left them without an answer, and was sent as few as %d at once.", report.Thousands(l.Failures), l.LeastOnce))
 	}
 	return told
 }
@@ -197,13 +209,13 @@ func (p *page) Learnt() (told []string) {
 func (p *page) duration(d time.Duration) string {
 	switch {
 	case d < time.Second:
-		return p.T("ms", milliseconds(d))
+		return p.T("%s ms", milliseconds(d))
 	case d < time.Minute:
-		return p.T("s", d.Seconds())
+		return p.T("%.1f s", d.Seconds())
 	case d < time.Hour:
-		return p.T("min s", int(d.Minutes()), int(d.Seconds())%60)
+		return p.T("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
-	return p.T("h min", int(d.Hours()), int(d.Minutes())%60)
+	return p.T("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
 func milliseconds(d time.Duration) string {

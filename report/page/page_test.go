@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,8 +15,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
@@ -324,35 +321,4 @@ func open(t *testing.T, chromium, path string, flags ...string) (dom string, com
 	mu.Lock()
 	defer mu.Unlock()
 	return stdout.String(), consoleLine.FindAllString(stderr.String(), -1), fetched
-}
-
-// TestWords finds sentences that are used and not there, there and not used, or whose two languages take other values.
-func TestWords(t *testing.T) {
-	t.Parallel()
-	used := map[string]bool{"speed": true, "latency": true} // charts, by their ids
-	for _, status := range batch.Statuses {
-		used["status "+status] = true
-	}
-	source := text
-	for _, name := range []string{"page.go", "chart.go"} {
-		code, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		source += string(code)
-	}
-	for _, call := range []string{`T "`, `T("`, `add("`} {
-		for _, rest := range strings.Split(source, call)[1:] {
-			key, _, _ := strings.Cut(rest, `"`)
-			used[strings.TrimSpace(key)] = true
-		}
-	}
-	delete(used, "status") // of "status "+status
-	if strings.Contains(text, `T "status"`) {
-		used["status"] = true
-	}
-	there := slices.Sorted(maps.Keys(words))
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(used)), there); diff != "" {
-		t.Error(diff)
-	}
 }
