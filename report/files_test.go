@@ -500,12 +500,8 @@ func TestCP949(t *testing.T) {
 	}
 
 	err = put(path, nil, row, []string{"A-2", "₩12000", "네\u00a0😀"}, row, []string{"A-3", "1", "😀😀😀😀"})
-	lacking, ok := errors.AsType[*EncodingError](err)
-	if !ok {
+	if _, ok := errors.AsType[*EncodingError](err); !ok {
 		t.Fatal(err)
-	}
-	if want := (Lacking{Line: 3, Column: 2, Header: "결제금액", Char: '₩'}); lacking.Total != 7 || len(lacking.First) != mostLacking || lacking.First[0] != want {
-		t.Errorf("%+v", lacking)
 	}
 	if want := "CP949 lacks characters that stand in the results, 7 in all: line 3, column 2 (결제금액): U+20A9 '₩'; line 3, column 3 (비고): U+00A0; " +
 		"line 3, column 3 (비고): U+1F600 '😀'; line 5, column 3 (비고): U+1F600 '😀'; line 5, column 3 (비고): U+1F600 '😀'; and 2 more"; err.Error() != want {

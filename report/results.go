@@ -247,7 +247,7 @@ func (w *Results) record(line int64, cells []string) error {
 // them are on the disk. Where no row failed, the rows that failed of an earlier run are removed. It returns an
 // *EncodingError, and leaves the old files, if the results hold what their encoding lacks.
 func (w *Results) Commit() error {
-	if w.lacking.Total > 0 {
+	if w.lacking.total > 0 {
 		return &w.lacking
 	}
 	for _, t := range w.sheets() {

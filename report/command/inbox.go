@@ -275,9 +275,7 @@ func (r *folderRun) conclude(a *app, move *report.Move) error {
 	if move.Stays { // told with --quiet too: its rows look done, and some are not
 		fmt.Fprintln(a.stderr, a.Sprintf(report.LeftChanged, say.Name(string(move.Name))))
 	}
-	if r.wants(move.Exit) {
-		r.pipe(a, strings.NewReader(move.Summary))
-	}
+	r.notify(a, move.Exit, strings.NewReader(move.Summary))
 	return r.box.End()
 }
 

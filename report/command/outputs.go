@@ -60,7 +60,12 @@ func (f *outputFlags) files(out, ledger string) report.Files {
 // too.
 func (c *runCommand) end(a *app, told *report.Run, facts *report.Facts, ended error) error {
 	err := also(ended, c.tellEnd(told.Files, told, facts, ended))
-	c.notify(a, told, facts)
+	var summary bytes.Buffer
+	if err := report.EncodeFigures(&summary, told, facts); err != nil {
+		a.stderr.Printf("warning: %v\n", err)
+	} else {
+		c.notify(a, told.Exit, &summary)
+	}
 	return err
 }
 
@@ -174,26 +179,11 @@ func (f *merchantFlags) inDoubt(ctx context.Context) *int {
 // notifyWait is how long the command that is told of a run's end may take.
 const notifyWait = time.Minute
 
-// wants reports whether somebody is to be told of a run with that exit status.
-func (f *notifyFlags) wants(exit int) bool {
-	return f.NotifyCmd != "" && (exit != exitDone || f.Notify == "always")
-}
-
-// notify tells whom the flags name how the run ended.
-func (c *runCommand) notify(a *app, run *report.Run, facts *report.Facts) {
-	if !c.wants(run.Exit) {
+// notify tells whom the flags name of a run with that exit status, by its summary.
+func (c *runCommand) notify(a *app, exit int, summary io.Reader) {
+	if c.NotifyCmd == "" || exit == exitDone && c.Notify != "always" {
 		return
 	}
-	var summary bytes.Buffer
-	if err := report.EncodeFigures(&summary, run, facts); err != nil {
-		a.stderr.Printf("warning: %v\n", err)
-		return
-	}
-	c.pipe(a, &summary)
-}
-
-// pipe gives a summary to the command that the flags name.
-func (c *runCommand) pipe(a *app, summary io.Reader) {
 	kept, _ := c.profile() // also one that was refused says as much as could be read
 	c.tell(a, summary, client.Variables(kept.PGAPIKeys), notifyWait)
 }

@@ -142,7 +142,9 @@ func (p *page) T(english string, values ...any) string {
 }
 
 // Status is the name of a status.
-func (p *page) Status(status batch.Status) string { return p.Language.Text(strings.ReplaceAll(status, "_", " ")) }
+func (p *page) Status(status batch.Status) string {
+	return p.Language.Text(strings.ReplaceAll(status, "_", " "))
+}
 
 // Sentence says what an error code means.
 func (p *page) Sentence(code string) string { return report.Sentence(p.Language, code) }
