@@ -51,7 +51,7 @@ func newDoubt(order ledger.Entry, j *job, wait time.Duration, serverTime time.Ti
 	return &doubt{order: order, job: j, ripe: ripe, next: now.Add(ripe.Sub(now) / 8)}
 }
 
-// ripeFor is when what an earlier process left in doubt can be believed not to have happened.
+// ripeFor returns when a request that an earlier process left in doubt is believed not to have happened.
 func ripeFor(order *ledger.Entry, wait time.Duration, serverTime time.Time) time.Time {
 	if serverTime.Sub(order.IntentAt) > longAgo {
 		wait = 0
@@ -59,7 +59,7 @@ func ripeFor(order *ledger.Entry, wait time.Duration, serverTime time.Time) time
 	return time.Now().Add(wait)
 }
 
-// later puts the next look-up half-way to the end of the wait, or to its very end when that is near.
+// later sets the next look-up half-way to the end of the wait, or at its end when that is near.
 func (d *doubt) later(wait time.Duration) {
 	now := time.Now()
 	left := d.ripe.Sub(now)
@@ -134,8 +134,8 @@ func (d *doubt) askClosely(ctx context.Context, api LookUp, seen, ripe bool) (fi
 	return d.decide(payments, ripe)
 }
 
-// decide reads what the API has of the order. One account that was made for the intent is it; the customer may have
-// paid into it already.
+// decide says what the order's payments mean. A single account that was made for the intent is the order's; the customer may
+// have paid into it already.
 func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, say.Message) {
 	live := inForce(payments)
 	switch {
@@ -164,7 +164,7 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, say.Messa
 	return adopted, ""
 }
 
-// settled is the entry of an order in doubt after a look-up. What is still not known stays in doubt.
+// settled returns the entry of an order in doubt after a look-up. An order that is still not known stays in doubt.
 func (d *doubt) settled(found finding, note say.Message) ledger.Entry {
 	e := d.order
 	switch found {
@@ -187,8 +187,8 @@ func (d *doubt) settled(found finding, note say.Message) ledger.Entry {
 	return e
 }
 
-// standing is an order's entry as all of its payments tell of it, and whether that is something else than the entry says.
-// An account that stands where none is claimed is the order's, if it can be the one that was asked for.
+// standing returns an order's entry as all of its payments show it, and whether that differs from the entry. If the entry has
+// no account, an account at the API becomes the order's if it can be the one that was asked for.
 func standing(e ledger.Entry, payments []client.Payment) (told ledger.Entry, changed bool) {
 	told = e
 	conflict := func(status Status, code string, message say.Message) (ledger.Entry, bool) {
@@ -275,7 +275,7 @@ func (p *pending) putBack(d *doubt, found finding, wait time.Duration, patient b
 	return true
 }
 
-// sendAgain lets a row wait for its next try. There is no room for many that have to wait long.
+// sendAgain lets a row wait for its next try. It reports false if too many rows wait already.
 func (p *pending) sendAgain(j *job, at time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -314,7 +314,7 @@ func (p *pending) take(now time.Time, all bool) (due []*doubt, again []*job) {
 	return due, again
 }
 
-// next tells when there is something to take; ok is false when nothing is pending.
+// next returns when there is something to take; ok is false if nothing is pending.
 func (p *pending) next() (next time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

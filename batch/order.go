@@ -46,12 +46,12 @@ const (
 	changeTried                  // the same, and an earlier try may have reached the API: how the account stands
 )
 
-// names is the order that the row names.
+// names returns the order that the row names.
 func (j *job) names() ledger.Order {
 	return ledger.Order{Tier: j.row.Tier, MerchantUID: j.row.Request.MerchantUID}
 }
 
-// lost is how many tries of the row had no answer, or may have had none.
+// lost returns the number of tries of the row that had no answer, or may have had none.
 func (j *job) lost() int { return j.sent - j.refusals }
 
 // result fills in what the results tell of the row and its account. Without a message it is the sentence of the code. Its
@@ -70,7 +70,7 @@ func (j *job) result(status Status, code string, message say.Message) Result {
 	return result
 }
 
-// differences names the figures in which an order was issued otherwise than the row asks, both of each; "" if none.
+// differences says which figure of the order's account differs from the row's, with both values, or "" if none does.
 func differences(row *input.Row, order *ledger.Entry) say.Message {
 	request := &row.Request
 	amount, due := current(order)
@@ -92,7 +92,7 @@ func unchanged(row *input.Row, order *ledger.Entry) bool {
 	return (wantAmount == 0 || wantAmount == amount) && (wantDue == 0 || wantDue == due || wantDue == order.VbankDue)
 }
 
-// current is an order's amount and due date as last asked for.
+// current returns an order's amount and due date as they were last asked for.
 func current(order *ledger.Entry) (amount, due int64) {
 	return cmp.Or(order.NowAmount, order.Amount), cmp.Or(order.NowDue, order.Due)
 }
@@ -102,7 +102,7 @@ func questioned(order *ledger.Entry) bool {
 	return order.ErrorCode == CodeSeveralAccounts || order.ErrorCode == CodeAccountMissing
 }
 
-// refreshed is an order's entry with its account as the API tells of it now.
+// refreshed returns an order's entry with its account as the API shows it now.
 func refreshed(order ledger.Entry, payment client.Payment) ledger.Entry {
 	if amount, _ := current(&order); amount != int64(payment.Amount) {
 		order.NowAmount = int64(payment.Amount)
@@ -117,7 +117,7 @@ func refreshed(order ledger.Entry, payment client.Payment) ledger.Entry {
 	return order
 }
 
-// hasChanged reports whether an account that a change in doubt was meant for has been changed.
+// hasChanged reports whether the account of an order has been changed, by its entry before and now.
 func hasChanged(before, now *ledger.Entry) bool {
 	return now.State == ledger.Revoked || before.NowAmount != now.NowAmount || before.NowDue != now.NowDue
 }

@@ -16,7 +16,8 @@ import (
 // The life of a row: decide tells its outcome if that needs no request. Otherwise begin sets its stage, process does what
 // the stage needs, and conclude ends a doubt. The files above this one only schedule rows, or look orders up.
 
-// know takes what the ledger knows of the row's order. A row that names its account by imp_uid may mean another one.
+// know sets the row's order to what the ledger knows of it. A row that names its account by imp_uid may mean another account
+// than the ledger has for the order; then the ledger knows nothing of it.
 func (j *job) know(orders map[ledger.Order]ledger.Entry) {
 	j.order = orders[j.names()]
 	if j.row.Action != input.Issue && j.row.ImpUID != "" && j.row.ImpUID != j.order.ImpUID {
@@ -24,8 +25,8 @@ func (j *job) know(orders map[ledger.Order]ledger.Entry) {
 	}
 }
 
-// decide tells the outcome of a row by itself and by what the ledger knows of its order; its Status is "" if the API must be
-// asked.
+// decide returns the outcome of a row that follows from the row and from what the ledger knows of its order. Its Status is
+// "" if the API must be asked.
 func (j *job) decide() Result {
 	row, order := j.row, &j.order
 	switch {
@@ -153,20 +154,13 @@ func (r *run) intend(ctx context.Context, jobs ...*job) error {
 		outcome := j.result(Unknown, CodeInDoubt, "")
 		outcome.Run, outcome.ErrorMessage = r.id, "" // the code's sentence is added when it is told
 		j.order = ledger.Entry{Outcome: outcome, State: ledger.Intended, IntentAt: r.api.ServerTime()}
+		j.stage = intended // after an error no row goes on
 		entries = append(entries, j.order)
 	}
 	if len(entries) == 0 {
 		return nil
 	}
-	if err := r.ledger.Intend(ctx, entries...); err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		if j.stage == toIssue {
-			j.stage = intended
-		}
-	}
-	return nil
+	return r.ledger.Intend(ctx, entries...)
 }
 
 // issue sends a row whose order surely has no account: intent, request, outcome. Most rows come with their intent
@@ -235,8 +229,8 @@ func issued(j *job, payment client.Payment) ledger.Entry {
 	return entry
 }
 
-// takeOver decides an order for which the look-up ahead found payments that this ledger does not know: another
-// program made them, or the ledger was lost.
+// takeOver decides a row whose order may have payments that this ledger does not know, since another program made them or
+// the ledger was lost.
 func (r *run) takeOver(ctx context.Context, j *job) {
 	payments, err := r.api.FindAll(ctx, j.row.Tier, j.row.Request.MerchantUID, "")
 	if err != nil {
@@ -305,28 +299,27 @@ func (r *run) recheck(ctx context.Context, j *job) {
 		r.record(j, r.asLedger(j))
 		return
 	}
-	told, changed := standing(j.order, payments)
-	decide := func() Result { return j.result(told.Status, told.ErrorCode, told.ErrorMessage) }
-	if before := j.order; !questioned(&told) { // the line that holds the order says what it said when it was issued
-		if told.State != ledger.Revoked {
-			decide = j.decide
-		}
-		j.order = told
+	before := j.order
+	told, changed := standing(before, payments)
+	j.order = told
+	result := j.result(told.Status, told.ErrorCode, told.ErrorMessage)
+	if !questioned(&told) { // the line that holds the order says what it said when it was issued
 		j.order.Status, j.order.ErrorCode, j.order.ErrorMessage = before.Status, before.ErrorCode, before.ErrorMessage
 		if questioned(&before) {
 			j.order.Status, j.order.ErrorCode, j.order.ErrorMessage = Issued, "", ""
 		}
-	} else {
-		j.order = told
+		if told.State != ledger.Revoked {
+			result = j.decide()
+		}
 	}
 	if changed {
-		r.changed(j, decide())
+		r.changed(j, result)
 	} else {
-		r.record(j, decide())
+		r.record(j, result)
 	}
 }
 
-// asLedger is the result of a row whose order has its account, when the API could not be asked about it.
+// asLedger returns the result of a row whose order has its account, if the API could not be asked about it.
 func (r *run) asLedger(j *job) Result {
 	if questioned(&j.order) {
 		return j.result(j.order.Status, j.order.ErrorCode, j.order.ErrorMessage)

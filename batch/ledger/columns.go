@@ -84,7 +84,7 @@ func definitions() []string {
 	return list
 }
 
-// value is what the column is to hold: a text, or else a number.
+// value returns what the column is to hold: a text or a number.
 func (c *column) value(e *Entry) (number int64, text string, isText bool) {
 	switch field := c.field(e).(type) {
 	case *string:
@@ -99,7 +99,7 @@ func (c *column) value(e *Entry) (number int64, text string, isText bool) {
 	panic("no column is kept in such a field")
 }
 
-// appendValues appends what the columns of some parts are to hold.
+// appendValues appends the values of the columns of some parts.
 func appendValues(values []any, e *Entry, parts part) []any {
 	for i := range columns {
 		if columns[i].part&parts == 0 {
@@ -114,7 +114,7 @@ func appendValues(values []any, e *Entry, parts part) []any {
 	return values
 }
 
-// insert is the statement that writes a new row: the columns of some parts, then the merchant, live and the checksum.
+// insert returns the statement that writes a new row: the columns of some parts, then the merchant, live and the checksum.
 func insert(parts part) string {
 	list := append(names(parts), "merchant", "live", "checksum")
 	return `INSERT INTO entries (` + strings.Join(list, ", ") + `) VALUES (` + parameters(1, len(list)) + `)`
@@ -129,7 +129,7 @@ func parameters(first, n int) string {
 	return strings.Join(list, ", ")
 }
 
-// assign is what sets the columns of some parts in a statement, to parameters that are numbered from first on.
+// assign returns the assignments to the columns of some parts, of parameters that are numbered from first on.
 func assign(first int, parts part) string {
 	list := names(parts)
 	for i := range list {
@@ -138,7 +138,7 @@ func assign(first int, parts part) string {
 	return strings.Join(list, ", ")
 }
 
-// replace is what sets all columns but the key to those of a row that could not be inserted.
+// replace returns the assignments to all columns but the key, of the values of a row that could not be inserted.
 func replace() string {
 	var list []string
 	for _, name := range append(names(ofIntent|ofOutcome|ofAccount), "live", "checksum") {

@@ -421,7 +421,7 @@ func (l *Ledger) RecordBatched(ctx context.Context, entries ...Entry) error {
 	return l.hand(l.recording(entries), true)
 }
 
-// recording is the write of Record.
+// recording returns the write that Record commits.
 func (l *Ledger) recording(entries []Entry) func(*statements) error {
 	return func(s *statements) error {
 		for i := range entries {
@@ -454,7 +454,7 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 	}
 }
 
-// inDoubt is what holds of a state in doubt, and of one that is damaged, so that it is met.
+// inDoubt is the SQL condition for a state in doubt. It holds for a damaged state too, so that the damage is noticed.
 const inDoubt = `NOT IN ('', 'issued', 'revoked')`
 
 // live is 1 for an entry whose order is taken by it.
@@ -465,7 +465,7 @@ func live(state State) int64 {
 	return 1
 }
 
-// row is what insert takes for some parts of an entry.
+// row returns the values of an insert statement for some parts of an entry.
 func (l *Ledger) row(s *statements, e *Entry, parts part) []any {
 	return append(appendValues(make([]any, 0, len(columns)+3), e, parts), l.merchant, live(e.State), s.whole(l.merchant, e)|live(e.State))
 }
@@ -524,8 +524,8 @@ func (l *Ledger) Sent(ctx context.Context, run, after int64, limit int) ([]Entry
 		WHERE run = $1 AND line > $2 AND attempts > 0 AND action = 'issue' ORDER BY line LIMIT $3`, run, after, limit)
 }
 
-// Statuses returns only the statuses of those entries, by line; it is many times faster, for it does not look whether the
-// entries are as they were written. What is decided by a status alone must not be to send.
+// Statuses returns only the statuses of those entries, by line; it is many times faster, since it does not check
+// whether the entries are as they were written. So a status alone must not decide that something is sent.
 func (l *Ledger) Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error) {
 	statuses := make(map[int64]string)
 	err := eachRow(ctx, l.read, func(rows *sql.Rows) error {
@@ -538,7 +538,7 @@ func (l *Ledger) Statuses(ctx context.Context, run, first, last int64) (map[int6
 	return statuses, err
 }
 
-// collect takes the entries that a query returns.
+// collect returns the entries that a query returns.
 func (l *Ledger) collect(rows *sql.Rows, err error) (all []Entry, _ error) {
 	r := newReading()
 	err = scanEach(rows, err, func(rows *sql.Rows) error {

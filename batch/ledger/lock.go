@@ -78,7 +78,7 @@ func LockBeside(ctx context.Context, path string, wait time.Duration) (unlock fu
 	return lock.Unlock, nil
 }
 
-// patiently tries to take a lock until the end.
+// patiently tries to take a lock until it has it or the end has come.
 func patiently(ctx context.Context, end time.Time, try func() (locked bool, err error)) error {
 	for {
 		locked, err := try()
@@ -135,7 +135,8 @@ func isAt(file *os.File, path string) (bool, error) {
 	return err == nil && os.SameFile(mine, now), err
 }
 
-// regular refuses what is there and no regular file: opening a pipe may wait for ever, and opening a device do anything.
+// regular returns an error if something at the paths is not a regular file: to open a pipe may block for ever, and to open a
+// device may do anything.
 func regular(paths ...string) error {
 	for _, path := range paths {
 		info, err := os.Stat(path)

@@ -70,7 +70,7 @@ func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
 	return r, nil
 }
 
-// cannotLock reports whether SQLite could not have the files that it keeps beside a ledger.
+// cannotLock reports whether SQLite could not open the files that it keeps beside a ledger.
 func cannotLock(err error) bool {
 	fault, ok := errors.AsType[*sqlite.Error](err)
 	return ok && (fault.Code()&0xff == sqlite3.SQLITE_CANTOPEN || fault.Code()&0xff == sqlite3.SQLITE_READONLY)
@@ -115,7 +115,7 @@ func (r *Reader) Known() bool { return r.merchant >= 0 }
 // Close closes the file.
 func (r *Reader) Close() error { return r.db.Close() }
 
-// unchanged ends a reading: what was read from a file without locks counts if the file is still the same.
+// unchanged returns an error if the file was read without locks and is not the same any more.
 func (r *Reader) unchanged() error {
 	if r.still == nil {
 		return nil
@@ -393,7 +393,7 @@ const unknown = "unknown"
 // ofOrder selects the line that holds the order of the line e.
 const ofOrder = `SELECT 1 FROM entries o WHERE o.live = 1 AND o.merchant = e.merchant AND o.tier = e.tier AND o.merchant_uid = e.merchant_uid`
 
-// atOnce gives do a connection on which the ledger stands still.
+// atOnce calls do with a connection that shows the ledger as it is at one moment.
 func (r *Reader) atOnce(ctx context.Context, do func(*sql.Conn) error) error {
 	conn, err := r.db.Conn(ctx)
 	if err != nil {

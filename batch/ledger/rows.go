@@ -59,7 +59,7 @@ func eachEntry(ctx context.Context, db querier, do func(*reading) error, query s
 	}, query, values...)
 }
 
-// reading takes rows of entryColumns, one after the other into the same entry.
+// reading scans rows of entryColumns, one after the other into the same entry.
 type reading struct {
 	Entry
 	state              any // text; a flipped bit can make a blob of the same bytes, which SQL compares as another state
@@ -68,7 +68,7 @@ type reading struct {
 	checksums
 }
 
-// newReading is for rows of entryColumns and the columns behind them.
+// newReading returns a reading of rows that have entryColumns and more columns behind them.
 func newReading(behind ...any) *reading {
 	r := new(reading)
 	for _, column := range columns {
@@ -109,7 +109,7 @@ func (r *reading) damaged() error {
 
 const runColumns = `id, digest, settings, file, started_at, finished_at`
 
-// scan takes a row of runColumns.
+// scan reads a row of runColumns.
 func (r *Run) scan(rows *sql.Rows) error {
 	var started, finished int64
 	err := rows.Scan(&r.ID, &r.Digest, &r.Settings, &r.File, &started, &finished)

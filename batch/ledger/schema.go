@@ -56,8 +56,8 @@ func Damaged(err error) bool {
 	return errors.Is(err, errDamaged) || ok && (fault.Code()&0xff == sqlite3.SQLITE_CORRUPT || fault.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }
 
-// ours sees that a file is an empty one, of schema 0, or a ledger that this program may write to. Nothing is changed in
-// it: the write connection would, by its journal mode.
+// ours returns the schema version of a ledger that this program may write to; an empty file has version 0. It changes nothing
+// in the file, as the write connection would by its journal mode.
 func ours(path string) (version int, err error) {
 	db, err := connect(path, url.Values{}, "query_only(1)", "busy_timeout(5000)")
 	if err != nil {
@@ -91,8 +91,8 @@ func Upgrade(ctx context.Context, path string) error {
 	})
 }
 
-// Check looks whether all that the ledger at path holds fits together, so that nothing is missed that is there; that takes
-// some two seconds for a million lines. What an entry says is looked at whenever it is read.
+// Check checks that all that the ledger at path holds fits together, so that no entry is overlooked; that takes some two
+// seconds for a million lines. The entries themselves are checked whenever they are read.
 func Check(ctx context.Context, path string) error {
 	return beforeOpen(path, func(db *sql.DB, version int) error {
 		if version != schemaVersion {
@@ -172,7 +172,7 @@ func bringUp(ctx context.Context, db *sql.DB) error {
 	return tx.Commit()
 }
 
-// schemaChecksum is that of the schema's own text. It stands in the file's head as the number of its kind.
+// schemaChecksum returns the checksum of the schema's text. The file's header keeps it as its application_id.
 func schemaChecksum(ctx context.Context, db querier) (int32, error) {
 	var text string
 	err := db.QueryRowContext(ctx, `SELECT group_concat(type || name || tbl_name || coalesce(sql, ''), ' ' ORDER BY name) FROM sqlite_master`).Scan(&text)
@@ -188,7 +188,7 @@ func seal(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// sound looks whether all that a ledger holds fits together, which takes SQLite some two seconds for a million lines.
+// sound checks that all that a ledger holds fits together, which takes SQLite some two seconds for a million lines.
 func sound(ctx context.Context, db querier) error {
 	var kept int32
 	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&kept); err != nil {
@@ -205,12 +205,12 @@ func sound(ctx context.Context, db querier) error {
 	return eachEntry(ctx, db, func(*reading) error { return nil }, edges)
 }
 
-// edges are the first and the last line of each run: those that are in order even if their numbers are others now, so that
-// nobody meets them who asks for a line.
+// edges selects the first and the last line of each run. If a bit flips in the number of another line, SQLite finds the lines
+// out of order; if it flips in these, they may stay in order, and no query for the line finds it.
 var edges = `SELECT ` + entryColumns + `, live, (SELECT merchant FROM runs WHERE id = run) FROM entries
 	JOIN (SELECT run, min(line) AS first, max(line) AS last FROM entries GROUP BY run) USING (run) WHERE line IN (first, last)`
 
-// fits has SQLite look whether pages and indexes fit together.
+// fits has SQLite check that pages and indexes fit together.
 func fits(ctx context.Context, db querier) error {
 	var found string
 	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&found); err != nil {

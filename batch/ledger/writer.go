@@ -75,7 +75,8 @@ func (s *statements) prepare(conn *sql.Conn) error {
 
 var placeholder = regexp.MustCompile(`\$\d+`)
 
-// unnumbered has ? for $1, $2 and so on where those stand in order: SQLite's driver looks up each numbered one by name.
+// unnumbered returns the query with ? instead of $1, $2 and so on, if those stand in order: SQLite's driver looks up each
+// numbered one by its name.
 func unnumbered(query string) string {
 	for i, name := range placeholder.FindAllString(query, -1) {
 		if name != fmt.Sprintf("$%d", i+1) {
@@ -100,7 +101,7 @@ func (l *Ledger) commit(do func(*statements) error) error {
 	return l.hand(do, false)
 }
 
-// hand is commit for a write that perhaps can wait for others.
+// hand is commit. A write that can wait shares the transaction of one that cannot, if there is one soon.
 func (l *Ledger) hand(do func(*statements) error, canWait bool) error {
 	j := &job{do: do, canWait: canWait, done: make(chan error, 1)}
 	select {
@@ -153,7 +154,7 @@ func (l *Ledger) writer(ready chan<- error) {
 	}
 }
 
-// fill adds the writes to the group that have queued up; while all of it can wait, it waits for more.
+// fill adds the writes that have queued up to the group; while all writes of the group can wait, it waits for more.
 func (l *Ledger) fill(group []*job) []*job {
 	waiting := group[0].canWait
 	var end <-chan time.Time
