@@ -90,37 +90,38 @@ func (c *reconciling) conclude(ctx context.Context, d *doubt, found finding, not
 	c.tell(Settled{Order: entry, Status: entry.Status, Note: note})
 }
 
-// changes settles the orders whose update or revocation is in doubt: each account is as the API tells of it. An account
-// that is as it was before may still be changed; it is asked about again after the wait, or its order is left alone.
+// changes settles the orders whose update or revocation is in doubt: each account is as the API shows it. An account that
+// is as it was before may still be changed; it is asked about again after the wait, or its order is left alone.
 func (c *reconciling) changes(ctx context.Context, orders []ledger.Entry) error {
 	began := time.Now()
-	var left []ledger.Entry
+	left, err := c.changesOnce(ctx, orders, false)
+	if err != nil || !c.patient || len(left) == 0 {
+		return err
+	}
+	if err := pause(ctx, time.Until(began.Add(c.wait))); err != nil {
+		return err
+	}
+	_, err = c.changesOnce(ctx, left, true)
+	return err
+}
+
+// changesOnce returns the orders that are to be asked about again.
+func (c *reconciling) changesOnce(ctx context.Context, orders []ledger.Entry, waited bool) (left []ledger.Entry, err error) {
 	for _, order := range orders {
-		ripe := !time.Now().Before(ripeFor(&order, c.wait, c.api.ServerTime()))
+		ripe := waited || !time.Now().Before(ripeFor(&order, c.wait, c.api.ServerTime()))
 		settled, err := c.change(ctx, order, ripe)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !settled {
 			left = append(left, order)
 		}
 	}
-	if !c.patient || len(left) == 0 {
-		return nil
-	}
-	if err := pause(ctx, time.Until(began.Add(c.wait))); err != nil {
-		return err
-	}
-	for _, order := range left {
-		if _, err := c.change(ctx, order, true); err != nil {
-			return err
-		}
-	}
-	return nil
+	return left, nil
 }
 
-// change reports whether there is nothing more to be done about an order. Only when it is ripe is it believed of an
-// account that is as before that it was not changed.
+// change settles one order, and reports whether it is settled or cannot be asked about. An account that is as before is
+// believed not to have been changed only when the order is ripe.
 func (c *reconciling) change(ctx context.Context, order ledger.Entry, ripe bool) (settled bool, err error) {
 	payment, err := c.api.Payment(ctx, order.Tier, order.ImpUID)
 	if err != nil {

@@ -18,10 +18,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
-	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -34,81 +31,6 @@ import (
 
 // ErrTaken is returned by Intend when the order already has an account, or an issue whose outcome is not known.
 var ErrTaken = say.New("the order is taken: it has an account, or an issue in doubt")
-
-// ErrClosed is returned by every method after Close.
-var ErrClosed = say.New("the ledger is closed")
-
-// ErrNewer is the error for a ledger that a newer program has written, and ErrOlder for one that Upgrade has not seen.
-var (
-	ErrNewer = say.New("it was written by a newer version of this program")
-	ErrOlder = say.New("an older version of this program wrote it")
-)
-
-// State is how the order of an entry stands.
-type State string
-
-// The states. An entry with any but the first is live.
-const (
-	Vacant   State = ""        // the entry asked for no account, or surely got none: never sent, refused, not found
-	Intended State = "intent"  // an issue may have been sent
-	Issued   State = "issued"  // the order has the entry's account
-	Changing State = "change"  // it has that account, and an update or revocation of it may have been sent
-	Revoked  State = "revoked" // it had that account, which was taken back
-)
-
-// Outcome is what became of one line of one run, as the results tell it. It holds no order.
-type Outcome struct {
-	Run, Line    int64
-	Status       string
-	ErrorCode    string
-	ErrorMessage say.Message
-	Action       string
-	Order
-	Amount   int64  // won, as asked for
-	Due      int64  // UNIX seconds, as asked for; 0: not known
-	Bank     string // KFTC code, as asked for; "" when not known
-	Attempts int    // issues, updates or revocations sent in this run
-	Account
-}
-
-// Entry is a line as the ledger keeps it: its outcome, and how it holds the order that it asked an account for, if it does.
-type Entry struct {
-	Outcome
-	State     State
-	IntentAt  time.Time // of the last intent, by the server's clock; microseconds are kept
-	NowAmount int64     // won, since an update; 0: as asked for
-	NowDue    int64     // UNIX seconds, since an update; 0: as asked for
-}
-
-// Order names an order of the merchant's, or of the sub-merchant that a tier stands for.
-type Order struct {
-	Tier        string // of the Tier header; "" without one
-	MerchantUID string
-}
-
-// Account is a virtual account as the API told of it.
-type Account struct {
-	ImpUID      string
-	VbankCode   string // KFTC, three digits
-	VbankName   string
-	VbankNum    string // text: leading zeros count
-	VbankHolder string
-	VbankDue    int64 // UNIX seconds
-	PGProvider  string
-	PGID        string // the PG's MID; "" where it is not known
-	IssuedAt    int64  // UNIX seconds
-}
-
-// Run is one pass over one input.
-type Run struct {
-	ID        int64
-	Digest    string // SHA-256 of the input's bytes, hex
-	Settings  string // digest of the options that say how its rows are read
-	File      string // its absolute path, - for standard input; as it was typed, by older versions; "" after a purge
-	Started   time.Time
-	Finished  time.Time // zero while it is under way or interrupted
-	Continued bool      // Begin found it interrupted
-}
 
 // Ledger is an open ledger for one merchant. It is safe for concurrent use.
 type Ledger struct {
@@ -191,49 +113,6 @@ func (l *Ledger) closeFile() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// locate returns the one path of the ledger's file, whichever of its links path is, and makes the file when it is missing.
-// What is there is not opened: see lockItself.
-func locate(path string) (string, error) {
-	if err := regular(path); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", err
-	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite gives its other files the same mode
-	if err == nil {
-		err = file.Close()
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
-		return "", err
-	}
-	if err := regular(absolute+"-wal", absolute+"-shm"); err != nil {
-		return "", err
-	}
-	switch names, err := links(absolute); {
-	case err != nil:
-		return "", err
-	case names > 1:
-		return "", say.Errorf("%s: %w", path, ErrLinked)
-	case mounted(absolute):
-		return "", say.Errorf("%s: %w", path, ErrMounted)
-	}
-	return absolute, nil
-}
-
-// connect opens the file with SQLite's parameters for a file's URI; without any it is made when it is missing.
-func connect(path string, query url.Values, pragmas ...string) (*sql.DB, error) {
-	query["_pragma"], query["_txlock"] = pragmas, []string{"immediate"}
-	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String())
 }
 
 // begin makes the schema of an empty ledger and finds the merchant's number, in one transaction: a write that fails
@@ -452,17 +331,6 @@ func (l *Ledger) recording(entries []Entry) func(*statements) error {
 		}
 		return nil
 	}
-}
-
-// inDoubt is the SQL condition for a state in doubt. It holds for a damaged state too, so that the damage is noticed.
-const inDoubt = `NOT IN ('', 'issued', 'revoked')`
-
-// live is 1 for an entry whose order is taken by it.
-func live(state State) int64 {
-	if state == Vacant {
-		return 0
-	}
-	return 1
 }
 
 // row returns the values of an insert statement for some parts of an entry.

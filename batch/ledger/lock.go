@@ -26,6 +26,43 @@ var (
 	ErrMounted = say.New("the file is mounted by itself, without the log that stands beside it")
 )
 
+// locate returns the one path of the ledger's file, whichever of its links path is, and makes the file when it is missing.
+// What is there is not opened: see lockItself.
+func locate(path string) (string, error) {
+	if err := regular(path); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite gives its other files the same mode
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if absolute, err = filepath.EvalSymlinks(absolute); err != nil {
+		return "", err
+	}
+	if err := regular(absolute+"-wal", absolute+"-shm"); err != nil {
+		return "", err
+	}
+	switch names, err := links(absolute); {
+	case err != nil:
+		return "", err
+	case names > 1:
+		return "", say.Errorf("%s: %w", path, ErrLinked)
+	case mounted(absolute):
+		return "", say.Errorf("%s: %w", path, ErrMounted)
+	}
+	return absolute, nil
+}
+
 // lockByte is the byte of the ledger that a run locks, far behind those that SQLite locks, and behind all that are
 // written: on Windows nobody else can read a byte that is locked.
 const lockByte = 1 << 62

@@ -387,9 +387,6 @@ func size(path string) int64 {
 	return info.Size()
 }
 
-// unknown is the status of a line whose outcome is not known, as package batch has it.
-const unknown = "unknown"
-
 // ofOrder selects the line that holds the order of the line e.
 const ofOrder = `SELECT 1 FROM entries o WHERE o.live = 1 AND o.merchant = e.merchant AND o.tier = e.tier AND o.merchant_uid = e.merchant_uid`
 

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"net/url"
 	"time"
 
 	"vbankbatch/client/say"
@@ -12,6 +13,12 @@ import (
 type querier interface {
 	QueryContext(ctx context.Context, query string, values ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, values ...any) *sql.Row
+}
+
+// connect opens the file with SQLite's parameters for a file's URI; without any it is made when it is missing.
+func connect(path string, query url.Values, pragmas ...string) (*sql.DB, error) {
+	query["_pragma"], query["_txlock"] = pragmas, []string{"immediate"}
+	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String())
 }
 
 // eachRow calls do with every row that a query returns.

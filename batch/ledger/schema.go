@@ -17,6 +17,12 @@ import (
 	"vbankbatch/client/say"
 )
 
+// ErrNewer is the error for a ledger that a newer program has written, and ErrOlder for one that Upgrade has not seen.
+var (
+	ErrNewer = say.New("it was written by a newer version of this program")
+	ErrOlder = say.New("an older version of this program wrote it")
+)
+
 // schemaVersion counts changes of the schema that an older program must not touch.
 const schemaVersion = 3
 

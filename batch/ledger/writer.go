@@ -16,6 +16,9 @@ const maxGroup = 256
 // linger is how long a write that can wait does so for one that cannot, to share its transaction and fsync.
 const linger = 10 * time.Millisecond
 
+// ErrClosed is returned by every method after Close.
+var ErrClosed = say.New("the ledger is closed")
+
 // job is one caller's write, run inside a transaction that others may share.
 type job struct {
 	do      func(*statements) error

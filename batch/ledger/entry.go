@@ -4,10 +4,93 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"vbankbatch/client/say"
 )
 
-// A new field of an entry is a field of its type and a line here. The schema, the upgrade of older ledgers, the statements,
-// what they are given, what is read, and what the checksums cover follow. A new schemaVersion goes with it.
+// State is how the order of an entry stands.
+type State string
+
+// The states. An entry with any but the first is live.
+const (
+	Vacant   State = ""        // the entry asked for no account, or surely got none: never sent, refused, not found
+	Intended State = "intent"  // an issue may have been sent
+	Issued   State = "issued"  // the order has the entry's account
+	Changing State = "change"  // it has that account, and an update or revocation of it may have been sent
+	Revoked  State = "revoked" // it had that account, which was taken back
+)
+
+// Outcome is what became of one line of one run, as the results tell it. It holds no order.
+type Outcome struct {
+	Run, Line    int64
+	Status       string
+	ErrorCode    string
+	ErrorMessage say.Message
+	Action       string
+	Order
+	Amount   int64  // won, as asked for
+	Due      int64  // UNIX seconds, as asked for; 0: not known
+	Bank     string // KFTC code, as asked for; "" when not known
+	Attempts int    // issues, updates or revocations sent in this run
+	Account
+}
+
+// Entry is a line as the ledger keeps it: its outcome, and how it holds the order that it asked an account for, if it does.
+type Entry struct {
+	Outcome
+	State     State
+	IntentAt  time.Time // of the last intent, by the server's clock; microseconds are kept
+	NowAmount int64     // won, since an update; 0: as asked for
+	NowDue    int64     // UNIX seconds, since an update; 0: as asked for
+}
+
+// Order names an order of the merchant's, or of the sub-merchant that a tier stands for.
+type Order struct {
+	Tier        string // of the Tier header; "" without one
+	MerchantUID string
+}
+
+// Account is a virtual account as the API told of it.
+type Account struct {
+	ImpUID      string
+	VbankCode   string // KFTC, three digits
+	VbankName   string
+	VbankNum    string // text: leading zeros count
+	VbankHolder string
+	VbankDue    int64 // UNIX seconds
+	PGProvider  string
+	PGID        string // the PG's MID; "" where it is not known
+	IssuedAt    int64  // UNIX seconds
+}
+
+// Run is one pass over one input.
+type Run struct {
+	ID        int64
+	Digest    string // SHA-256 of the input's bytes, hex
+	Settings  string // digest of the options that say how its rows are read
+	File      string // its absolute path, - for standard input; as it was typed, by older versions; "" after a purge
+	Started   time.Time
+	Finished  time.Time // zero while it is under way or interrupted
+	Continued bool      // Begin found it interrupted
+}
+
+// unknown is the status of a line whose outcome is not known, as package batch has it.
+const unknown = "unknown"
+
+// inDoubt is the SQL condition for a state in doubt. It holds for a damaged state too, so that the damage is noticed.
+const inDoubt = `NOT IN ('', 'issued', 'revoked')`
+
+// live is 1 for an entry whose order is taken by it.
+func live(state State) int64 {
+	if state == Vacant {
+		return 0
+	}
+	return 1
+}
+
+// A new field of an entry is a field of its type above and a line in the table columns; a new schemaVersion goes with it. The
+// schema, the upgrade of older ledgers, the statements, their values, what is read, and what the checksums cover follow from
+// the table. Package batch fills a new field of an account in accountOf, and package report has the columns of the results.
 
 // column is a column of entries, and the field that it keeps.
 type column struct {
