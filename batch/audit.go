@@ -98,8 +98,8 @@ func (a *auditing) chunk(ctx context.Context, chunk []*ledger.Entry) error {
 	return nil
 }
 
-// closely looks at one order by itself. An account that is claimed and not shown is put aside, and called missing only when
-// the time has come to believe that.
+// closely looks at one order by itself. If the API does not show the account that the ledger claims, the order is put aside,
+// and the account is called missing only when closely is called again for it with ripe.
 func (a *auditing) closely(ctx context.Context, e ledger.Entry, ripe bool) error {
 	payments, err := a.payments(ctx, &e)
 	if err != nil {

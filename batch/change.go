@@ -16,7 +16,7 @@ import (
 // same: what is done already need not be asked for again. But a change whose answer was lost may still be carried out
 // seconds later. So that it was not is believed only after the doubt wait, as with an issue; until then the row waits.
 
-// asked is the status of a row whose change was done.
+// asked returns the status of a row whose change was done.
 func (j *job) asked() Status {
 	if j.row.Action == input.Revoke {
 		return Revoked
@@ -24,8 +24,8 @@ func (j *job) asked() Status {
 	return Updated
 }
 
-// already is the status of a change whose account is as the row asks: Unchanged, unless a try of this row that was lost
-// has made it so.
+// already returns the status of a row whose account is as the row asks without a further request: Unchanged, unless an
+// earlier try of the row, whose answer was lost, has made it so.
 func (j *job) already() Status {
 	if j.stage == changeTried {
 		return j.asked()
@@ -41,7 +41,7 @@ func (j *job) done() bool {
 	return unchanged(j.row, &j.order)
 }
 
-// keep puts what the row asked for into the order.
+// keep sets the order to what the row asked for.
 func (j *job) keep() {
 	if j.row.Action == input.Revoke {
 		j.order.State = ledger.Revoked

@@ -38,7 +38,7 @@ func (r *run) record(j *job, result Result) { r.recordEntries(j, ledger.Entry{Ou
 // changed records a row's outcome and, if the ledger knows the account, how it stands now.
 func (r *run) changed(j *job, result Result) { r.recordEntries(j, withOrder(j, result)...) }
 
-// withOrder is a row's outcome and the entry that holds its order, if the ledger has one.
+// withOrder returns the entries of a row's outcome and of its order, if the ledger has one.
 func withOrder(j *job, result Result) []ledger.Entry {
 	entries := []ledger.Entry{{Outcome: result}}
 	if j.order.Run != 0 {
@@ -89,8 +89,8 @@ func (r *run) recorder() error {
 	return nil
 }
 
-// refusal is the result of a request that surely had no effect, or of a look-up that failed before one. It stops the
-// run if no other row would fare better.
+// refusal returns the result of a row whose request surely had no effect, or whose look-up before the request failed. It
+// stops the run if every other row would fail too.
 func (r *run) refusal(j *job, err error) Result {
 	if reason := EndsRun(err); reason != nil {
 		r.stop(reason)
@@ -115,17 +115,17 @@ func (r *run) refusal(j *job, err error) Result {
 	return j.result(NotSent, CodeAPIUnreachable, fault.Say())
 }
 
-// notAsked is the result of an issue that was not sent because the look-up before it failed or was refused.
+// notAsked returns the result of an issue that was not sent because the look-up before it failed or was refused.
 func (r *run) notAsked(j *job, err error) Result {
 	result := r.refusal(j, err)
 	result.Status = NotSent
 	return result
 }
 
-// passingWaits are how long a row waits that was refused over what passes, before each further try.
+// passingWaits are how long a row waits before each further try, after the API refused it for a reason that passes.
 var passingWaits = [...]time.Duration{15 * time.Second, time.Minute, 4 * time.Minute}
 
-// tryLater puts a row aside that was refused over what passes, until its next try, and reports whether there is one.
+// tryLater puts a row aside until its next try, if it was refused for a reason that passes, and reports whether it did.
 func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) bool {
 	if client.KindOf(err) != client.Refused || !pg.Passing(j.row.PG, string(refusal.ErrorMessage)) || j.refusals >= len(passingWaits) {
 		return false
@@ -152,8 +152,8 @@ func (r *run) setAside(j *job) {
 	}
 }
 
-// waitUntilRipe puts a row aside whose account may still be changed by a request that was lost, and reports whether it
-// did: then the row comes back when that time has passed.
+// waitUntilRipe puts a row aside while a request that was lost may still change its account, and reports whether it did. The
+// row comes back when that time has passed.
 func (r *run) waitUntilRipe(j *job) bool {
 	if j.ripe.IsZero() { // an earlier process's
 		j.ripe = ripeFor(&j.order, r.options.DoubtWait, r.api.ServerTime())

@@ -106,8 +106,8 @@ const (
 
 var repeatSeed = maphash.MakeSeed()
 
-// itemColumns are the indexes of all columns that tell nothing else of an order, if its amount is called 금액 or the
-// like: lines that differ there are items, and the amounts perhaps theirs and not the order's.
+// itemColumns returns the indexes of the columns that are no field of an order, if the amount's column is called 금액 or the
+// like. Lines of one order that differ there are its items, and the amounts may be the items' and not the order's.
 func itemColumns(header []string, mapping []input.Mapped) (items []int) {
 	known := make(map[int]bool)
 	weak := false
@@ -176,15 +176,15 @@ func appendAlike(name []byte, id string) []byte {
 	return name
 }
 
-// The most lines that may be for orders that other lines are for too, and those that are told to look like others. Each is
-// remembered.
+// mostRepeats is the number of lines that may name an order that other lines name too, and mostAlike the number of lines that
+// are said to look like others. Each such line takes memory.
 const (
 	mostRepeats = 1_000_000
 	mostAlike   = 100_000
 )
 
-// tooMany reports whether more than the most lines are for orders or accounts that other lines are for too. It looks when
-// there are enough lines for that, and whenever they have doubled since, so that no file is read on for nothing.
+// tooMany reports whether too many lines name an order or an account that other lines name too. It counts them once there are
+// enough lines, and whenever the lines have doubled since, so that the rest of such a file need not be read.
 func (x *repeatIndex) tooMany() bool {
 	if len(x.entries) <= max(x.most, 2*x.counted) {
 		return false
@@ -201,9 +201,8 @@ func (x *repeatIndex) tooMany() bool {
 	return n > x.most
 }
 
-// resolve returns what is to be said of each line whose order or account stands in another line too, of more than the most
-// only the first; and for lines whose order number looks like another's the first such line, of more than
-// mostAlike only some.
+// resolve returns, by line, the repeats, and for each line whose order number looks like another's the first line that has
+// the other. If there are more than x.most repeats it returns only the first, and of more than mostAlike others only some.
 func (x *repeatIndex) resolve() (found map[int]repeat, looks map[int]int) {
 	found, looks = make(map[int]repeat), make(map[int]int)
 	for group := range cut(x.shared(), func(a, b *entry) bool { return a.key == b.key }) {
@@ -218,7 +217,7 @@ func (x *repeatIndex) resolve() (found map[int]repeat, looks map[int]int) {
 	return found, looks
 }
 
-// lookAlike notes for the lines of names that look alike the first line of another one of them.
+// lookAlike adds the lines of a group of names that look alike to looks, each with the first line of another name.
 func lookAlike(group []entry, looks map[int]int) {
 	first, second := uint32(math.MaxUint32), uint32(math.MaxUint32) // lines of the two names that come first
 	for one := range cut(group, sameName) {
@@ -236,7 +235,7 @@ func lookAlike(group []entry, looks map[int]int) {
 	}
 }
 
-// repeated notes what is to be said of the lines of one order or account.
+// repeated adds the lines of one order or account to found.
 func (x *repeatIndex) repeated(one []entry, found map[int]repeat) {
 	if len(one) == 1 {
 		return
@@ -253,8 +252,8 @@ func (x *repeatIndex) repeated(one []entry, found map[int]repeat) {
 	}
 }
 
-// shared returns the claims whose key others have too, and some more, in the order of key, spelling and line. Nearly all
-// claims are alone: a first look at a few bits of their keys leaves little to be sorted.
+// shared returns the claims whose key other claims have too, and some more, in the order of key, spelling and line. Nearly
+// every claim has a key of its own, so comparing a few bits of the keys first leaves few claims to be sorted.
 func (x *repeatIndex) shared() (some []entry) {
 	width := bits.Len(uint(len(x.entries))) + 3 // 8 slots or more for each
 	seen, again := make([]uint64, 1<<width/64+1), make([]uint64, 1<<width/64+1)

@@ -79,8 +79,8 @@ func Recorded(ctx context.Context, book interface {
 	}
 }
 
-// rowOf is what an entry says of the row that it is of. Whether a due date was relative is not known, and an order that was
-// issued with another one is no conflict.
+// rowOf returns the row of an entry, as far as the entry says. It does not say whether the due date was relative, so the row
+// claims that it was: then an order that was issued with another due date is not a conflict.
 func rowOf(e *ledger.Entry) *input.Row {
 	row := &input.Row{Line: int(e.Line), Action: input.Action(e.Action), ImpUID: e.ImpUID, Tier: e.Tier, Bank: e.Bank, RelativeDue: true}
 	row.Request.MerchantUID, row.Request.Amount, row.Request.VbankDue = e.MerchantUID, e.Amount, e.Due
@@ -127,7 +127,7 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 	return results, nil
 }
 
-// resultOf is what an entry says of its row, and whether the entry that holds the row's order may say more.
+// resultOf returns what an entry says of its row. It is open if another entry, which holds the row's order, may say more.
 func resultOf(e *ledger.Entry) (result Result, open bool) {
 	result = e.Outcome
 	result.ErrorMessage = cmp.Or(result.ErrorMessage, meaning(result.ErrorCode))
@@ -137,7 +137,7 @@ func resultOf(e *ledger.Entry) (result Result, open bool) {
 	return result, e.Status == "" || e.Status == Unknown && e.State == ledger.Vacant
 }
 
-// resultNow is what became of a row that the run did not reach or left unknown, by what the ledger knows of its order now.
+// resultNow returns the result of a row that the run did not reach or left unknown, by what the ledger knows of its order now.
 func (j *job) resultNow(before Result) Result {
 	unknown := before.Status == Unknown
 	result := j.decide()
@@ -154,7 +154,7 @@ func (j *job) resultNow(before Result) Result {
 	return j.result(NotSent, CodeStopped, "")
 }
 
-// warn tells of a row that has an account, and nothing else to be told of, that its order number looks like another's.
+// warn adds to a result without a code that the row's order number looks like another's, if it does.
 func (p *Plan) warn(line int, result *Result) {
 	if other, ok := p.Alike[line]; ok && result.ErrorCode == "" && result.Status != Skipped {
 		result.ErrorCode, result.ErrorMessage = CodeKeyLooksAlike, Alike(other)

@@ -62,7 +62,7 @@ func (j *job) decide() Result {
 	return Result{}
 }
 
-// purged is the code of an order that has its account and whose account number the ledger has lost; "" of others.
+// purged returns the code of an order whose account number was purged from the ledger, or "" if the ledger has it.
 func purged(order *ledger.Entry) (code string) {
 	if order.VbankNum != "" {
 		return ""
@@ -70,7 +70,7 @@ func purged(order *ledger.Entry) (code string) {
 	return CodeAccountPurged
 }
 
-// whySkipped is the sentence of the row's Skip, or what was found about it.
+// whySkipped returns what was found about a row that is skipped, or else the sentence of its code.
 func (j *job) whySkipped() say.Message {
 	_, note := j.row.Complaint()
 	return cmp.Or(note, meaning(j.row.Skip), input.Code(j.row.Skip).Meaning())
@@ -267,7 +267,7 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 	}
 }
 
-// refresh asks how the account of an order stands whose change is in doubt, and decides the row by that.
+// refresh asks the API about the account of an order whose change is in doubt, and decides the row by the answer.
 func (r *run) refresh(ctx context.Context, j *job) {
 	payment, err := r.api.Payment(ctx, j.row.Tier, j.order.ImpUID)
 	if err != nil {
@@ -289,7 +289,7 @@ func (r *run) refresh(ctx context.Context, j *job) {
 	r.changed(j, j.result(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
 }
 
-// recheck decides a row whose order has its account, by the ledger, after the API was asked how that stands.
+// recheck asks the API about an account that the ledger has for the row's order, and decides the row by both.
 func (r *run) recheck(ctx context.Context, j *job) {
 	payments, err := r.payments(ctx, &j.order)
 	if err != nil {

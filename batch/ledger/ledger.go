@@ -24,8 +24,6 @@ import (
 	"sync"
 	"time"
 
-	// the database/sql driver "sqlite"
-
 	"vbankbatch/client/say"
 )
 
