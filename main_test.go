@@ -153,6 +153,9 @@ func spawnSandbox(dir string, env []string, args ...string) (address string, sto
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// sent are the columns of the results that say what was sent, in the golden files of testdata/exports/*.cases.
+var sent = []string{"line", "status", "error_code", "merchant_uid", "amount", "vbank_code", "vbank_due", "vbank_holder"}
+
 // TestExports checks and runs files as people's programs write them, and compares all that is said of them with the
 // golden files: NAME.check as check tells it with the flags that the file needs to be read, NAME.results as run
 // writes them with what the accounts need besides.
@@ -203,6 +206,45 @@ func TestExports(t *testing.T) {
 			accountsForUpdates(t, ledger+".sandbox.jsonl")
 			flags := append(strings.Fields(c.flags+" "+c.more), "--sandbox", "--quiet", "--workers=1", "--rate=0", "--ledger="+ledger, "--out=-")
 			golden(t, exports+"golden/"+c.file+".results", vbankbatch("run", flags...))
+		})
+	}
+	var cases []byte
+	for _, kind := range []string{"cells", "columns", "lines"} {
+		list, err := os.ReadFile(exports + kind + ".cases")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases, tested[kind+".cases"] = append(cases, list...), true
+	}
+	for line := range strings.Lines(string(cases)) {
+		name, call, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		if !ok || name[0] == '#' {
+			continue
+		}
+		flags := strings.Split(strings.ReplaceAll(call, "ACCOUNT", account), " ")
+		tested[flags[0]] = true
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var told, results bytes.Buffer
+			args := append([]string{exports + flags[0]}, flags[1:]...)
+			fmt.Fprintf(&told, "$ check %s\n", strings.Join(flags, " "))
+			fmt.Fprintf(&told, "exit status %d\n$ run\n", command.Main(append([]string{"check"}, args...), nil, &told, &told, now))
+			status := command.Main(append(append([]string{"run"}, args...), "--sandbox", "--quiet", "--workers=1", "--rate=0",
+				"--ledger="+filepath.Join(t.TempDir(), "ledger.db"), "--out=-"), nil, &results, io.Discard, now)
+			records, err := csv.NewReader(&results).ReadAll()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, record := range records {
+				for i, cell := range record {
+					if name := records[0][i]; slices.Contains(sent, name) && !slices.Contains(records[0][i+1:], name) {
+						fmt.Fprintf(&told, "%s | ", cell)
+					}
+				}
+				fmt.Fprintln(&told)
+			}
+			fmt.Fprintf(&told, "exit status %d\n", status)
+			golden(t, exports+"golden/"+name, told.String())
 		})
 	}
 	files, err := os.ReadDir(exports)

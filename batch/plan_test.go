@@ -24,6 +24,8 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
+	full.DateOrder, full.Unit, full.Items, full.StopAt = input.DayFirst, 1000, input.ItemsSum, "환불 대상"
+	full.Ignore, full.FillDown = []string{"통화"}, []string{"동"}
 	// Every setting counts, but for the day and for what the surroundings know.
 	free := map[string]bool{"Now": true, "Channels": true, "HasKey": true}
 	for i := range reflect.TypeFor[input.Options]().NumField() {

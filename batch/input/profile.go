@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,6 +24,12 @@ type Profile struct {
 	Key        string            `toml:"key,omitempty" comment:"the order number, made of columns; it must be another one for every order that was ever issued"`
 	Where      []string          `toml:"where,omitempty" comment:"only the rows in which all of these hold: HEADER=VALUE"`
 	DueYear    int               `toml:"due_year,omitempty" comment:"the year of due dates that have none"`
+	DateOrder  string            `toml:"date_order,omitempty" comment:"of dates such as 01/02/2026: mdy or dmy"`
+	Unit       string            `toml:"unit,omitempty" comment:"what the amounts are counted in: won, 천원, 만원, 백만원, or a number of won"`
+	Items      string            `toml:"items,omitempty" comment:"of lines of one order that differ: same, each has the order's amount; sum, each has its own"`
+	Ignore     []string          `toml:"ignore,omitempty" comment:"headers of columns that are not read and say nothing of the others"`
+	FillDown   []string          `toml:"fill_down,omitempty" comment:"headers of columns whose empty cells repeat the one above"`
+	StopAt     string            `toml:"stop_at,omitempty" comment:"the rows end at the line that begins with this"`
 	OnlyMapped bool              `toml:"only_mapped,omitempty" comment:"another column whose name is known stops the run: the export has changed"`
 	Rate       *float64          `toml:"rate,omitempty" comment:"HTTP requests a second, 0 for no limit; a run reads it again on SIGHUP"`
 	Map        map[string]string `toml:"map,omitempty" comment:"which column is which field: FIELD = HEADER"`
@@ -52,7 +59,7 @@ func ReadProfile(path string) (Profile, error) {
 	err = toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte(bom)))).DisallowUnknownFields().Decode(&p)
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		line, _ := unknown.Errors[0].Position()
-		return p, say.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
+		return p, say.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, date_order, unit, items, ignore, fill_down, stop_at, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
 			path, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -83,6 +90,9 @@ func (p Profile) Write(path string) error {
 func (p Profile) With(other Profile) Profile {
 	p.Encoding, p.Delimiter = cmp.Or(other.Encoding, p.Encoding), cmp.Or(other.Delimiter, p.Delimiter)
 	p.Key, p.DueYear = cmp.Or(other.Key, p.Key), cmp.Or(other.DueYear, p.DueYear)
+	p.DateOrder, p.Unit = cmp.Or(other.DateOrder, p.DateOrder), cmp.Or(other.Unit, p.Unit)
+	p.Items, p.StopAt = cmp.Or(other.Items, p.Items), cmp.Or(other.StopAt, p.StopAt)
+	p.Ignore, p.FillDown = append(slices.Clone(p.Ignore), other.Ignore...), append(slices.Clone(p.FillDown), other.FillDown...)
 	conditions := slices.Clone(other.Where)
 	for _, mine := range p.Where {
 		header, _, _ := strings.Cut(mine, "=")
@@ -102,11 +112,37 @@ func joined(a, b map[string]string) map[string]string {
 	return all
 }
 
+// What Options.Items and Options.DateOrder can say.
+const (
+	ItemsSame  = "same"
+	ItemsSum   = "sum"
+	MonthFirst = "mdy"
+	DayFirst   = "dmy"
+)
+
+// moneyUnits are the names of what amounts are counted in, as files and flags have them, in won.
+var moneyUnits = map[string]int64{"won": 1, "원": 1, "krw": 1, "백원": 100, "천원": 1000, "만원": 10_000, "십만원": 100_000, "백만원": 1_000_000, "억원": 100_000_000}
+
 var delimiters = map[string]rune{"": 0, "auto": 0, "comma": ',', "tab": '\t', "semicolon": ';', "pipe": '|'}
 
 // Options returns the options that the profile stands for, or an error that names the setting.
 func (p Profile) Options(now time.Time) (Options, error) {
-	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, OnlyMapped: p.OnlyMapped, DueYear: p.DueYear, Banks: p.Banks, Now: now}
+	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, OnlyMapped: p.OnlyMapped, DueYear: p.DueYear, Banks: p.Banks, Now: now,
+		DateOrder: p.DateOrder, Items: p.Items, Ignore: p.Ignore, FillDown: p.FillDown, StopAt: p.StopAt}
+	if o.Items != "" && o.Items != ItemsSame && o.Items != ItemsSum {
+		return o, say.Errorf("items %q is neither same nor sum", o.Items)
+	}
+	if o.DateOrder != "" && o.DateOrder != MonthFirst && o.DateOrder != DayFirst {
+		return o, say.Errorf("date_order %q is neither mdy nor dmy", o.DateOrder)
+	}
+	if p.Unit != "" {
+		if o.Unit = moneyUnits[strings.ToLower(p.Unit)]; o.Unit == 0 {
+			o.Unit, _ = strconv.ParseInt(p.Unit, 10, 64)
+		}
+		if o.Unit < 1 || o.Unit > 1_000_000_000 {
+			return o, say.Errorf("unit %q is not won, 천원, 만원, 백만원 or a number of won", p.Unit)
+		}
+	}
 	if p.Encoding != "auto" {
 		o.Encoding = p.Encoding
 	}
@@ -135,6 +171,10 @@ func (p Profile) Options(now time.Time) (Options, error) {
 // search for columns.
 func (o Options) Profile(mapping []Mapped) Profile {
 	p := Profile{Encoding: o.Encoding, Key: o.Key, OnlyMapped: true, DueYear: o.DueYear, Set: o.Set, Banks: o.Banks, Map: make(map[string]string)}
+	p.DateOrder, p.Items, p.Ignore, p.FillDown, p.StopAt = o.DateOrder, o.Items, o.Ignore, o.FillDown, o.StopAt
+	if o.Unit != 0 {
+		p.Unit = strconv.FormatInt(o.Unit, 10)
+	}
 	if o.Delimiter != 0 {
 		p.Delimiter = string(o.Delimiter)
 	}

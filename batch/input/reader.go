@@ -23,6 +23,12 @@ type Options struct {
 	Key        string            // makes the order number from columns: "{동}-{호}-202611"; "" takes it from its own
 	Where      []Where           // all must hold, or the row is skipped as Filtered
 	DueYear    int               // the year of due dates that have none; 0 refuses them
+	DateOrder  string            `json:",omitempty"` // of 01/02/2026: mdy or dmy; "" refuses it
+	Unit       int64             `json:",omitempty"` // won in one unit of the amounts, whatever the file says of it; 0 takes won, and the file's word
+	Items      string            `json:",omitempty"` // of lines of one order that differ: same, the amount stands in each; sum, each has its own; "" refuses them
+	Ignore     []string          `json:",omitempty"` // headers of columns that are not read, and say nothing of the others
+	FillDown   []string          `json:",omitempty"` // headers of columns whose empty cells repeat the one above
+	StopAt     string            `json:",omitempty"` // the rows end at the first line whose first cell that is not empty is this one; "" reads all
 	Now        time.Time         // what due dates are measured by; the zero time is the clock's
 	Revoke     bool              // take back what a results file says was issued, and read nothing else of it
 	Banks      map[string]string // bank, by any of its names → the code to send, for a PG whose table is not known or wrong

@@ -39,6 +39,12 @@ type readFlags struct {
 	Key        string            `placeholder:"TEMPLATE" help:"Order numbers made of columns: '{동}-{호}-202611'."`
 	Where      []string          `placeholder:"HEADER=VALUE" sep:"none" help:"Only the rows in which this holds; repeatable."`
 	DueYear    int               `placeholder:"YEAR" help:"The year of due dates that have none, such as 12월 10일."`
+	DateOrder  string            `enum:",mdy,dmy" default:"" placeholder:"mdy|dmy" help:"How dates such as 01/02/2026 are read."`
+	Unit       string            `placeholder:"UNIT" help:"What the amounts are counted in, whatever the file says: won, 천원, 만원, 백만원 or a number of won."`
+	Items      string            `enum:",same,sum" default:"" placeholder:"same|sum" help:"Lines of one order that differ: each has the order's amount, or each its own."`
+	Ignore     []string          `placeholder:"HEADER" sep:"none" help:"A column that is not read and says nothing of the others; repeatable."`
+	FillDown   []string          `placeholder:"HEADER" sep:"none" help:"A column whose empty cells repeat the one above; repeatable."`
+	StopAt     string            `placeholder:"TEXT" help:"The rows end at the line that begins with this text."`
 	Encoding   string            `placeholder:"NAME" enum:",auto,utf-8,cp949,utf-16le,utf-16be" default:"" help:"utf-8, cp949, utf-16le or utf-16be; by default the bytes tell."`
 	Delimiter  string            `placeholder:"NAME" help:"comma, tab, semicolon, pipe or the character itself; by default the header tells."`
 	MaxInput   string            `placeholder:"SIZE" default:"4GiB" help:"The largest input that is taken, unpacked: 500MB, 2GiB."`
@@ -122,7 +128,8 @@ func (f *readFlags) profile() (kept input.Profile, err error) {
 
 // options turns the flags, and the profile behind them, into what package input takes.
 func (f *readFlags) options(kept input.Profile, now time.Time) (input.Options, error) {
-	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{}}
+	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{},
+		DateOrder: f.DateOrder, Unit: f.Unit, Items: f.Items, Ignore: f.Ignore, FillDown: f.FillDown, StopAt: f.StopAt}
 	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey, "tier": f.Tier} {
 		if value != "" {
 			flags.Set[field] = value
