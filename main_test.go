@@ -221,7 +221,10 @@ func TestExports(t *testing.T) {
 		if !ok || name[0] == '#' {
 			continue
 		}
-		flags := strings.Split(strings.ReplaceAll(call, "ACCOUNT", account), " ")
+		flags := strings.Fields(strings.ReplaceAll(call, "ACCOUNT", account))
+		for i := range flags {
+			flags[i] = strings.ReplaceAll(flags[i], "§", " ")
+		}
 		tested[flags[0]] = true
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,6 +24,8 @@ type Plan struct {
 	Passed  input.Stats        // rows, and the lines between them that are not rows
 	Header  []string           // the input's own
 	Mapping []input.Mapped     // which column is which field
+	Columns []input.Column     // all of the file's
+	Given   []input.Given      // options that columns go before
 	Lacking error              // an *input.Error if the file lacks columns that every row needs; Run refuses it
 	Differ  []input.Difference // lines of totals that do not agree with the rows, the first hundred
 	Totals
@@ -166,6 +168,7 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 		row, err := reader.Next()
 		if errors.Is(err, io.EOF) {
 			p.Passed, p.Differ = reader.Stats(), reader.Differences()
+			p.Columns, p.Given = reader.Columns(), reader.Given()
 			return nil
 		}
 		if err != nil {

@@ -17,6 +17,9 @@ var (
 	lastDay  = time.Date(2099, 12, 31, 23, 59, 59, 0, KST)
 )
 
+// farAway is how late a due date is believed that stands under a name such as 만료일, which may be the end of a contract.
+const farAway = 366 * 24 * time.Hour
+
 // ParseDue reads a due date as UNIX seconds. A day alone means its last second in KST. +7d is the end of the seventh
 // day after now, and relative then. A day without a year is refused unless a year is given, not 0.
 func ParseDue(text string, now time.Time, year int) (due int64, relative bool, code Code) {

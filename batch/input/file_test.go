@@ -205,7 +205,7 @@ func TestMapAndDefaults(t *testing.T) {
 // TestHeaders looks at which column each field is read from.
 func TestHeaders(t *testing.T) {
 	for name, c := range map[string]struct{ header, want string }{
-		"never a neighbour": {"공급가액,합 계,잔액,배송비,주문자,수취인,주문번호,환불은행,은행,입금계좌,주문일자,입금기한(필수),*예금주",
+		"never a neighbour": {"공급가액,합 계,배송비,주문자,수취인,주문번호,환불은행,은행,입금계좌,주문일자,입금기한(필수),*예금주",
 			"amount=합 계 buyer_name=주문자 merchant_uid=주문번호 vbank_code=은행 vbank_due=입금기한(필수) vbank_holder=*예금주"},
 		"the stronger name": {"상품주문번호,주문번호,금액(원),결제금액,은행,입금기한,예금주,전화번호,휴대폰",
 			"merchant_uid=주문번호 amount=결제금액 vbank_code=은행 vbank_due=입금기한 vbank_holder=예금주 buyer_tel=휴대폰"},

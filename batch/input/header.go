@@ -60,15 +60,15 @@ func Fields() []string { return slices.Clone(fields) }
 var aliases = map[string]string{
 	"action":         "처리 작업",
 	"merchant_uid":   "order_id orderno 주문번호 청구번호 고지번호 전표번호 문서번호 계약번호 접수번호 관리번호 일자-no | 상품주문번호",
-	"amount":         "청구금액 청구액 입금금액 입금액 입금예정금액 결제금액 총결제금액 결제예정금액 납부금액 납부할금액 납기내금액 합계금액 합계 총금액 총액 변경금액 | 금액 잔액 미수금",
+	"amount":         "청구금액 청구액 입금금액 입금액 입금예정금액 결제금액 총결제금액 결제예정금액 납부금액 납부할금액 납기내금액 합계금액 합계 총금액 총액 변경금액 원화금액 원화합계 원화환산금액 | 금액 잔액 미수금",
 	"vbank_code":     "bank bank_code 은행 은행명 은행코드 입금은행 가상계좌은행",
 	"vbank_due":      "due due_date netduedate 입금기한 입금마감일 납부기한 납부마감일 납기일 마감일 만료일 지급기한 변경입금기한",
 	"vbank_holder":   "예금주 예금주명 계좌주",
 	"name":           "order_name 주문명 품목명 품목명(요약) 품명 상품명 청구내용",
 	"buyer_name":     "주문자 주문자명 주문자이름 구매자명 고객명 거래처명 거래처 상호 회사명 회원명 성명 이름 학생명 납부자명 세대주",
-	"buyer_tel":      "phone mobile 연락처 휴대폰 휴대폰번호 휴대전화 핸드폰번호 주문자핸드폰번호 구매자연락처 학부모연락처 | 전화번호",
-	"buyer_email":    "email e-mail 이메일 메일 주문자e-mail",
-	"buyer_addr":     "주소 주문자주소",
+	"buyer_tel":      "주문자핸드폰번호 주문자휴대폰번호 주문자연락처 구매자연락처 학부모연락처 휴대폰번호 휴대폰 휴대전화 핸드폰번호 mobile 연락처 phone | 전화번호",
+	"buyer_email":    "주문자e-mail 주문자이메일 email e-mail 이메일 메일",
+	"buyer_addr":     "주문자주소 주소",
 	"buyer_postcode": "우편번호",
 	"imp_uid":        "포트원거래번호 거래고유번호",
 	"vbank_num":      "고정계좌번호 전용계좌번호 가상계좌번호",
@@ -79,21 +79,29 @@ var aliases = map[string]string{
 type meaning struct {
 	field string
 	rank  int // 0 the API's own name, 1 an alias, 2 a weak one
+	order int // of the names of one rank
 }
 
-const answerRank = 3 // of what a results file repeats
+// describe are the fields that only describe an order: of two columns that can be one of them, the name that stands first in
+// aliases is taken.
+var describe = []string{"name", "buyer_name", "buyer_tel", "buyer_email", "buyer_addr", "buyer_postcode"}
+
+const (
+	foreignRank = 3 // of a name that says itself that the amounts are not in single won
+	answerRank  = 4 // of what a results file repeats
+)
 
 var meanings = func() map[string]meaning {
 	m := make(map[string]meaning)
 	for _, field := range fields {
 		strong, weak, _ := strings.Cut(aliases[field], "|")
-		for _, name := range strings.Fields(weak) {
-			m[fold(name)] = meaning{field, 2}
+		for i, name := range strings.Fields(weak) {
+			m[fold(name)] = meaning{field, 2, i}
 		}
-		for _, name := range strings.Fields(strong) {
-			m[fold(name)] = meaning{field, 1}
+		for i, name := range strings.Fields(strong) {
+			m[fold(name)] = meaning{field, 1, i}
 		}
-		m[fold(field)] = meaning{field, 0}
+		m[fold(field)] = meaning{field, 0, 0}
 	}
 	return m
 }()
@@ -106,11 +114,23 @@ var outcomes = []string{"line", "status", "error_code", "error_message", "imp_ui
 // own columns say nothing.
 var answers = []string{"action", "merchant_uid", "amount", "vbank_code", "vbank_holder", "vbank_due"}
 
-var remarks = strings.NewReplacer("(원)", "", "(필수)", "", "[원]", "", "[필수]", "")
+// remarks are what stands in brackets behind a header and does not change its meaning.
+var remarks = []string{"필수", "선택", "부가세포함", "vat포함", "세금포함", "vatincluded", "vatincl", "incl.vat"}
 
-// fold makes two spellings of a header equal: beside what pg.Fold takes away, (원) and (필수) do not count.
+// fold makes two spellings of a header equal: beside what pg.Fold takes away, units and currencies in brackets do not count
+// (headerMoney reads them), nor does (필수).
 func fold(header string) string {
-	return pg.Fold(remarks.Replace(strings.Join(strings.Fields(norm.NFKC.String(header)), "")))
+	if len(header) > maxName {
+		return "" // it is no header
+	}
+	text := strings.Join(strings.Fields(norm.NFKC.String(header)), "")
+	return pg.Fold(inBrackets.ReplaceAllStringFunc(text, func(group string) string {
+		word := strings.ToLower(inBrackets.FindStringSubmatch(group)[1])
+		if slices.Contains(remarks, word) || headerMoney(group) != (money{}) {
+			return ""
+		}
+		return group
+	}))
 }
 
 // Mapped says which column a field is read from.
@@ -130,9 +150,16 @@ type header struct {
 	titles int // how many of those are not blank
 	names  []string
 	folded []string
+	roles  []role
+	ignore []int      // columns of Options.Ignore, which mean nothing
+	groups bool       // a group above some column changes what its name means
 	lines  [][]string // the names as they stand, line by line
 	result bool       // of a results file
 	torn   bool       // not readable as CSV
+
+	money     money // what the lines above say of all amounts,
+	moneyLine int   // on this line,
+	moneyText string
 }
 
 func newHeader(path string, r record) header {
@@ -146,18 +173,21 @@ func newHeader(path string, r record) header {
 }
 
 func (h *header) fold() {
-	h.folded = nil
-	for _, name := range h.names {
-		h.folded = append(h.folded, fold(name))
+	h.folded, h.roles = make([]string, len(h.names)), make([]role, len(h.names))
+	for i, name := range h.names {
+		if name != "" {
+			h.folded[i] = fold(name)
+			h.roles[i] = roleOf(h.folded[i])
+		}
 	}
-	marks := 0 // any two will do: people take columns out
+	marks := 0 // any two will do, as people take columns out, but a billing table has line and status too
 	own := h.withoutReasons()
 	for _, name := range []string{"line", "status", "error_code", "error_message", "vbank_name", "pg_provider", "issued_at", "attempts"} {
 		if slices.Contains(own, name) {
 			marks++
 		}
 	}
-	h.result = marks >= 2
+	h.result = marks > 2 || marks == 2 && !(slices.Contains(own, "line") && slices.Contains(own, "status") && !slices.Contains(own, "imp_uid"))
 }
 
 // withoutReasons are the names without error_code and error_message at their end, which stand there where rows that
@@ -173,11 +203,12 @@ func (h header) withoutReasons() []string {
 	return h.names
 }
 
-// under joins a header of two lines, as merged cells leave it: a column is called what either line says, or both
-// together where that is a known name (납기내 above 금액), else what the lower one says.
+// under joins a header of several lines, as merged cells leave it: a column is called what either line says, or both together
+// where that is a known name (납기내 above 금액) or where the group above changes what the lower one means (환불 above 합계금액),
+// else what the lower one says.
 func (h header) under(upper header) header {
 	joined := h
-	joined.titles, joined.lines = upper.titles, [][]string{upper.names, h.names}
+	joined.titles, joined.lines = upper.titles, append(slices.Clone(upper.lines), h.names)
 	joined.names = make([]string, max(len(upper.names), len(h.names)))
 	copy(joined.names, h.names)
 	group := ""
@@ -189,10 +220,15 @@ func (h header) under(upper header) header {
 		if above != "" || below == "" {
 			group = above // it goes on over the columns to its right that it does not name
 		}
+		nearest := group[strings.LastIndexByte(group, ' ')+1:] // of groups in two lines
 		both := group + " " + below
 		if below == "" {
 			joined.names[i] = above
-		} else if _, known := meanings[fold(both)]; group != "" && (known || doubtful(below)) {
+		} else if _, known := meanings[fold(nearest+below)]; known && group != "" {
+			joined.names[i] = nearest + " " + below
+		} else if group != "" && changes(group, below) {
+			joined.names[i], joined.groups = both, true
+		} else if group != "" && (slices.Contains(h.names[:i], below) || slices.Contains(h.names[i+1:], below)) {
 			joined.names[i] = both
 		}
 	}
@@ -200,16 +236,19 @@ func (h header) under(upper header) header {
 	return joined
 }
 
-// doubtful reports a name that means something else under some headings: 금액 and 은행 under 환불.
-func doubtful(name string) bool {
-	m := meanings[fold(name)]
-	switch m.field {
-	case "amount":
-		return m.rank == 2
-	case "vbank_code", "vbank_due", "vbank_holder", "vbank_num":
-		return true
-	}
-	return false
+// neutralNames are groups of columns that do not change what those below them mean.
+var neutralNames = `주문 주문정보 주문내역 주문자 주문자정보 구매자 구매자정보 결제 결제정보 결제내역 청구 청구정보 청구내역 납부 납부정보 납부내역 고지 고지내역 부과 부과내역
+		고객 고객정보 회원 회원정보 거래처 거래처정보 기본정보 가상계좌 가상계좌정보 입금 입금정보 상품 상품정보 계약 계약정보 금액 금액정보 판매 판매내역 매출 매출내역
+		관리비 수업료 수강료 교육비 원비 회비 임대료 월세 요금 대금 사용료 이용료
+		원화 원화금액 krw
+		order orderinfo customer buyer payment invoice billing virtualaccount 원 단위원`
+
+var neutral = set(neutralNames)
+
+// changes reports whether a group above a name may change what it means: 금액 and 은행 under 환불.
+func changes(group, below string) bool {
+	m, known := meanings[fold(below)]
+	return known && !neutral[fold(group)] && slices.Contains([]string{"amount", "vbank_code", "vbank_due", "vbank_holder", "vbank_num", "merchant_uid", "imp_uid"}, m.field)
 }
 
 // sufficient reports whether rows can stand under the header: it names amounts, and what they are for.
@@ -226,6 +265,14 @@ func (h header) sufficient() bool {
 // meaning is that of column i by its name. What a results file adds goes behind everything else.
 func (h header) meaning(i int) (meaning, bool) {
 	m, ok := meanings[h.folded[i]]
+	if slices.Contains(h.ignore, i) {
+		return meaning{}, false
+	}
+	if ok && m.field == "amount" {
+		if says := headerMoney(h.names[i]); says.foreign != "" || says.unit > 1 {
+			m.rank = foreignRank
+		}
+	}
 	if ok && h.result && m.rank == 0 {
 		if slices.Contains(outcomes, m.field) && h.names[i] == m.field {
 			return meaning{}, false
@@ -254,13 +301,17 @@ func (h header) score(o Options) (n int) {
 			n++
 		}
 	}
+	if h.groups {
+		n++
+	}
 	return n + len(fields)
 }
 
 const (
-	headerLines = 20      // the header is among so many lines that are not blank,
+	headerLines = 100     // the header is among so many lines that are not blank,
 	headerUntil = 100_000 // and among so many in all
 	maxColumns  = 1 << 14 // Excel's own limit
+	maxName     = 1000    // bytes
 )
 
 // findHeader tries each separator and takes the line on which most columns are recognised.
@@ -295,8 +346,8 @@ type headerSearch struct {
 func (s *headerSearch) try(f *File, encoding string, comma rune) error {
 	scan := f.scan(encoding, comma)
 	scan.src.until = headerUntil
-	var above header // the line right before, which may be the upper one of two
-	var rival header // see headerSearch
+	var above []header // the lines right before, of which up to two may belong to the header
+	var rival header   // see headerSearch
 	lines, blanks := 0, 0
 	for n := 0; lines < headerLines; n++ {
 		r, err := scan.read()
@@ -306,7 +357,7 @@ func (s *headerSearch) try(f *File, encoding string, comma rune) error {
 			return err
 		}
 		if scan.src.blank > blanks || blank(r.cells) {
-			above, blanks = header{}, scan.src.blank
+			above, blanks = nil, scan.src.blank
 		}
 		if blank(r.cells) {
 			continue
@@ -316,7 +367,7 @@ func (s *headerSearch) try(f *File, encoding string, comma rune) error {
 			if lines == 1 {
 				s.opening = header{path: f.Path, line: r.line, names: make([]string, len(r.cells))}
 			}
-			above = header{}
+			above = nil
 			continue
 		}
 		h := newHeader(f.Path, r)
@@ -330,25 +381,32 @@ func (s *headerSearch) try(f *File, encoding string, comma rune) error {
 				rival = h
 			}
 		}
-		above = h
+		if above = append(above, h); len(above) > 2 {
+			above = above[1:]
+		}
 	}
 	return nil
 }
 
-// consider takes a line as the best, by itself or with the one above it, if more columns are recognised so.
-func (s *headerSearch) consider(h, above header, cells []string, comma rune, rival header) {
+// consider takes a line as the best, by itself or with one or two above it, if more columns are recognised so.
+func (s *headerSearch) consider(h header, above []header, cells []string, comma rune, rival header) {
 	if score := h.score(s.options); score > s.score && (score >= 2 || h.titles == 0) {
 		s.best, s.comma, s.score, s.rival = h, comma, score, rival
 	}
-	if _, total := isTotal(cells, nil); above.names == nil || total != noTotal {
+	if _, total := isTotal(cells, nil); total != noTotal {
 		return
 	}
-	joined := h.under(above)
-	if score := joined.score(s.options); score > s.score {
-		if rival.line == above.line {
-			rival = header{}
+	for n := 1; n <= len(above); n++ {
+		joined := above[len(above)-n]
+		for _, lower := range append(slices.Clone(above[len(above)-n+1:]), h) {
+			joined = lower.under(joined)
 		}
-		s.best, s.comma, s.score, s.rival = joined, comma, score, rival
+		if score := joined.score(s.options); score > s.score {
+			if slices.ContainsFunc(above, func(h header) bool { return h.line == rival.line }) {
+				rival = header{}
+			}
+			s.best, s.comma, s.score, s.rival = joined, comma, score, rival
+		}
 	}
 }
 
@@ -440,7 +498,7 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 		if _, ok := o.Map[field]; ok || field == "merchant_uid" && o.Key != "" {
 			continue
 		}
-		best, other, answer, rank := -1, -1, -1, answerRank
+		best, other, answer, rank, order := -1, -1, -1, answerRank, 0
 		for i := range h.names {
 			m, ok := h.meaning(i)
 			switch {
@@ -448,9 +506,9 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 			case m.rank == answerRank:
 				answer = i
 			case m.rank > rank:
-			case m.rank < rank:
-				best, other, rank = i, -1, m.rank
-			case other < 0:
+			case m.rank < rank, m.order < order && slices.Contains(describe, field):
+				best, other, rank, order = i, -1, m.rank, m.order
+			case other < 0 && !slices.Contains(describe, field):
 				other = i
 			}
 		}
@@ -463,6 +521,11 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 		if o.OnlyMapped && best >= 0 {
 			return nil, h.failed(say.Messagef("the column “%s” is %s by its name, and the profile does not know it", told(h.names[best]), field),
 				say.Messagef("if it is right, write the profile anew, or give --map '%s=%s'; the export may have changed", field, told(h.names[best])))
+		}
+		if best >= 0 && answer < 0 && !o.Revoke {
+			if err := h.doubted(field, best); err != nil {
+				return nil, err
+			}
 		}
 		switch {
 		case best >= 0 && answer >= 0:

@@ -55,7 +55,7 @@ func TestHeaderNames(t *testing.T) {
 		"imp_uid": "imp_uid 포트원거래번호 거래고유번호", "vbank_num": "vbank_num 고정계좌번호 전용계좌번호 가상계좌번호", "vbank_key": "vbank_key 고객키 계좌고유키",
 		"pg": "pg", "channel_key": "channel_key", "notice_url": "notice_url", "custom_data": "custom_data", "tax_free": "tax_free", "vat_amount": "vat_amount",
 	}
-	const others = "공급가액,단가,배송비,환불금액,납기후금액,환불은행,주문일자,작성일자,입금계좌,환불계좌,수취인,면세금액,부가세,과세"
+	const others = "공급가액,단가,납기후금액,환불은행,주문일자,작성일자,입금계좌,환불계좌,수취인,면세금액,과세"
 	for field, list := range names {
 		for name := range strings.FieldsSeq(list) {
 			for _, written := range []string{name, strings.ToUpper(name), " " + strings.Join(strings.Split(name, ""), " ") + " ", "* " + name + "(필수)", name + " (원)"} {
@@ -76,7 +76,7 @@ func TestMapping(t *testing.T) {
 	}{
 		{"a stronger name", rows("주문번호,상품주문번호,금액,결제금액,전화번호,연락처"), Options{}, "merchant_uid=주문번호 amount=결제금액 buyer_tel=연락처"},
 		{"a weak name alone", rows("상품주문번호,미수금,전화번호"), Options{}, "merchant_uid=상품주문번호 amount=미수금 buyer_tel=전화번호"},
-		{"the API's name first", rows("amount,결제금액,주문번호"), Options{}, "amount=amount merchant_uid=주문번호"},
+		{"the API's name first", rows("amount,결제금액,merchant_uid"), Options{}, "amount=amount merchant_uid=merchant_uid"},
 		{"two weak ones", rows("주문번호,금액,잔액"), Options{}, "standard input: line 1: both “금액” and “잔액” can be amount"},
 		{"a flag decides", rows("주문번호,금액,잔액"), Options{Map: map[string]string{"amount": "잔 액"}}, "merchant_uid=주문번호 amount=잔액"},
 		{"a flag takes a name away", rows("주문번호,전표번호,금액"), Options{Map: map[string]string{"name": "전표번호"}}, "merchant_uid=주문번호 name=전표번호 amount=금액"},

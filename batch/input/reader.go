@@ -83,26 +83,35 @@ func (t table) GetCSVRows() ([][]string, error) { return t, nil }
 
 // Reader is one pass over a file. It is for one goroutine; what Next returns is the caller's to keep.
 type Reader struct {
-	header   header
-	mapped   []Mapped
-	amountAt int // index of the amount's column, -1 without one
-	where    []whereColumn
-	key      []keyPart
-	lacking  map[string]bool // fields that are missing from all rows
-	lacks    error           // how to give them
-	updates  bool            // a row without an action is an update, with or without its imp_uid
-	custom   []keyPart       // of the default custom_data
-	revoke   bool            // Options.Revoke
-	told     *outcome        // where a results file says what came of a row; nil in any other
-	reasonAt int             // index of error_code, where an earlier run says why it refused a row; -1 without one
-	defaults columns
-	now      time.Time
-	dueYear  int
-	channels map[string]string
-	hasKey   func(string) bool
-	codes    map[string]string // Options.Banks by KFTC code
-	banks    map[[2]string]bankCode
-	lastDue  dueText
+	header        header
+	mapped        []Mapped
+	amountAt      int // index of the amount's column, -1 without one
+	where         []whereColumn
+	key           []keyPart
+	lacking       map[string]bool // fields that are missing from all rows
+	lacks         error           // how to give them
+	updates       bool            // a row without an action is an update, with or without its imp_uid
+	custom        []keyPart       // of the default custom_data
+	revoke        bool            // Options.Revoke
+	told          *outcome        // where a results file says what came of a row; nil in any other
+	reasonAt      int             // index of error_code, where an earlier run says why it refused a row; -1 without one
+	defaults      columns
+	now           time.Time
+	dueYear       int
+	channels      map[string]string
+	hasKey        func(string) bool
+	codes         map[string]string // Options.Banks by KFTC code
+	unit          int64             // won in one unit of the amounts
+	currencies    []int             // indexes of the columns that name a row's currency
+	endOfContract bool              // the due date's name may also mean the end of a contract, or a delivery
+	banks         map[[2]string]bankCode
+	lastDue       dueText
+
+	mappedByUser bool       // the column of the amount
+	samples      [][]string // by column
+	sampled      int        // rows
+	given        []Given
+	givenAt      []int // indexes of their columns
 
 	scan    *scanner
 	batches chan batch
@@ -139,12 +148,34 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{header: h, now: o.Now, dueYear: o.DueYear, channels: o.Channels, hasKey: o.HasKey, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing}}
+	r := &Reader{header: h, now: o.Now, dueYear: o.DueYear, channels: o.Channels, hasKey: o.HasKey, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing},
+		unit: max(o.Unit, 1)}
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
+	for _, name := range o.Ignore {
+		i, err := h.column("--ignore", name)
+		if err != nil {
+			return nil, err
+		}
+		h.ignore, h.roles[i] = append(h.ignore, i), noRole
+	}
+	if i := slices.Index(h.folded, "거래고유번호"); i >= 0 && o.Map["imp_uid"] == "" && f.foreignIDs(encoding, comma, h, i) {
+		h.ignore = append(h.ignore, i) // a PG's number
+	}
+	r.scan = f.scan(encoding, comma)
+	if err := h.readTitles(r.scan); err != nil {
+		return nil, err
+	}
+	r.header = h
 	if r.mapped, err = h.mapping(o); err != nil {
 		return nil, err
+	}
+	if !o.Revoke {
+		if err := h.settled(r.mapped, o); err != nil {
+			return nil, err
+		}
+		r.currencies = h.currencyColumns(r.mapped)
 	}
 	r.codes = make(map[string]string)
 	for bank, code := range o.Banks {
@@ -159,8 +190,11 @@ func (f *File) Read(o Options) (*Reader, error) {
 	}
 	r.amountAt, r.reasonAt = -1, h.last("error_code")
 	for _, m := range r.mapped {
-		if m.Field == "amount" {
-			r.amountAt = m.Column - 1
+		switch role := h.roles[m.Column-1]; m.Field {
+		case "amount":
+			r.amountAt, r.mappedByUser = m.Column-1, o.Map["amount"] != ""
+		case "vbank_due":
+			r.endOfContract = o.Map["vbank_due"] == "" && (role == contractEnd || role == deliveryDay && strings.HasPrefix(h.folded[m.Column-1], "납기"))
 		}
 	}
 	r.lacking = make(map[string]bool)
@@ -195,18 +229,32 @@ func (f *File) Read(o Options) (*Reader, error) {
 		return nil, err
 	}
 
-	r.scan = f.scan(encoding, comma)
-	for range h.record + 1 {
-		if _, err := r.scan.read(); err != nil {
-			return nil, err
-		}
-	}
 	r.stats.Titles = h.titles
 	r.batches, r.quit = make(chan batch, 2), make(chan struct{})
 	r.close = sync.OnceFunc(func() { close(r.quit) })
 	r.scan.src.quit = r.quit
 	r.done.Go(r.decode)
 	return r, nil
+}
+
+// foreignIDs reports whether a column has values in the first rows, and none of them is an imp_uid.
+func (f *File) foreignIDs(encoding string, comma rune, h header, column int) bool {
+	scan, some := f.scan(encoding, comma), false
+	for n := range h.record + 1 + sampledRows {
+		r, err := scan.read()
+		if err != nil {
+			break
+		}
+		if n <= h.record || column >= len(r.cells) {
+			continue
+		}
+		id := clean(r.cells[column])
+		if strings.HasPrefix(id, "imp") {
+			return false
+		}
+		some = some || id != ""
+	}
+	return some
 }
 
 // keyParts cuts a template at its braces.
@@ -278,6 +326,11 @@ func (r *Reader) setDefaults(set map[string]string) error {
 		return err
 	}
 	r.defaults = *decoded[0]
+	for _, m := range r.mapped {
+		if set[m.Field] != "" {
+			r.given, r.givenAt = append(r.given, Given{Field: m.Field, Header: m.Header}), append(r.givenAt, m.Column-1)
+		}
+	}
 	var err error
 	if r.custom, err = r.header.insertions(r.defaults.CustomData); err != nil {
 		return err

@@ -61,6 +61,7 @@ func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 		r.tally.add(0, false)
 		return row, nil
 	}
+	r.sample(row.Cells)
 	r.parse(c, row)
 	if again, err := r.headerAgain(raw, row); again || err != nil {
 		return nil, err
@@ -84,6 +85,7 @@ func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 	if row.Skip != "" {
 		row.Problems = nil
 	}
+	r.countGiven(row)
 	return row, nil
 }
 
@@ -341,15 +343,48 @@ func (p *parser) amount(text string) {
 	if p.row.Cells != nil {
 		p.r.tally.addRow(p.row.Request.MerchantUID, won, code == "" || code == AmountZero || code == AmountNegative || code == AmountMissing)
 	}
+	unit := p.unit()
+	if code == "" && won > MaxAmount/unit {
+		code = AmountTooLarge
+	}
 	switch {
 	case code == "":
+		won *= unit
 		p.row.Request.Amount = won
+		p.foreign()
 		p.answer("amount", func(answer string) bool { again, _ := ParseAmount(answer); return again == won })
 	case p.row.Request.FixedUnlimitedVbank && (code == AmountZero || code == AmountMissing): // whatever is paid in
 	case code == AmountZero && p.row.Action == Issue:
 		p.row.Skip = ZeroBalance
 	default:
 		p.add(code, "amount", text)
+	}
+}
+
+// unit is how many won make one unit of the row's amount. What --set gives, and what results repeat, is in won.
+func (p *parser) unit() int64 {
+	at := p.r.amountAt
+	if p.r.unit == 1 || p.row.Cells == nil || at < 0 || clean(p.row.Cells[at]) == "" || p.r.header.result && p.r.header.names[at] == "amount" {
+		return 1
+	}
+	return p.r.unit
+}
+
+// foreign refuses an amount whose row names another currency than won.
+func (p *parser) foreign() {
+	if p.row.Cells == nil {
+		return
+	}
+	for _, i := range p.r.currencies {
+		text := clean(p.row.Cells[i])
+		if text == "" || moneyOf(text).unit == 1 {
+			continue
+		}
+		header := told(p.r.header.names[i])
+		problem := p.add(CurrencyUnsupported, "amount", text)
+		problem.Column, problem.Header = i+1, oneLine(p.r.header.names[i])
+		problem.Message = say.Messagef("the row is not in won; --where '%s=KRW' leaves such rows out, --ignore '%s' takes the amounts for won all the same", header, header)
+		return
 	}
 }
 
@@ -520,8 +555,11 @@ func (p *parser) due(text string) {
 			d.code = DuePast
 		}
 	}
-	if d.code != "" {
+	switch {
+	case d.code != "":
 		p.add(d.code, "vbank_due", text)
+	case p.r.endOfContract && !d.relative && d.due > p.r.now.Add(farAway).Unix():
+		p.add(DueFar, "vbank_due", text)
 	}
 	p.row.Request.VbankDue, p.row.RelativeDue = d.due, d.relative
 	if p.row.IssuedAs == "" && !d.relative {

@@ -1,0 +1,329 @@
+package input
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"vbankbatch/client/say"
+)
+
+// A role is what a column is for in a table, as far as its name tells. Columns that stand beside each other change each
+// other's meaning: 결제금액 by itself is what is to be paid, and beside 잔금 what was paid already.
+type role int8
+
+const (
+	noRole      role = iota
+	someAmount       // 금액 does not say of what
+	payable          // what is still to be collected, whatever stands beside it
+	billed           // what was charged, paid or not
+	paid             // what was paid, or is to be
+	deposited        // what has come in
+	outstanding      // what is left of it
+	supply           // without VAT
+	vat
+	total // of supply and VAT, or of other columns; bare, it may count pieces
+	bareTotal
+	adjustment // what makes another amount of an amount: discount, refund, delivery
+	debit
+	credit
+	quantity
+	unitPrice
+	accountNumber
+	contractEnd   // a last day, of what the name does not say
+	deliveryDay   // a day by which something is to be delivered, or paid
+	contractBegin // the first day of a contract
+	delivery      // that there is something to deliver
+	contract      // a number that stays the same from bill to bill
+	period        // which of the bills of a contract
+	currency
+)
+
+// roleNames are the names of columns by role, as roleOf looks for them: folded, an amount without 금액, 액 or 금 at its end
+// and without 당월, 총 and the like in front.
+var roleNames = map[role]string{
+	someAmount: "금액 amount 판매 매출 상품 주문",
+	payable: "납기내 납부할 납부하실 납부예정 입금예정 입금할 결제예정 결제할 청구합계 변경 amountdue balancedue " +
+		"미납포함 미납합계 차감청구 차인청구 실청구 최종청구 최종결제",
+	billed:        "청구 부과 고지 billed billedamount invoiced invoiceamount invoiced amountbilled",
+	paid:          "결제 납부 납입 payment payments",
+	deposited:     "입금 수납 수금 기납부 기수납 기입금 입금확인 결제완료 수령 영수 paid amountpaid paidamount received deposit",
+	outstanding:   "미수 미납 잔 잔여 미결제 미입금 미수납 미회수 체납 balance outstanding outstandingbalance openbalance unpaid unpaidamount 외상잔",
+	supply:        "공급가 공급 공급대가 과세 순 net netamount subtotal supplyprice",
+	vat:           "부가세 부가가치세 세 vat tax taxes taxamount vatamount surtax 부가세액 gst",
+	total:         "합계금액 총금액 총액 총합계 총결제 합계결제 결제합계 청구총 grandtotal totalamount ordertotal",
+	bareTotal:     "합계 계 총계 total 총",
+	adjustment:    "할인 쿠폰 쿠폰할인 상품할인 배송비 배송료 배송 적립 포인트 예치 환불 취소 반품 discount shipping refund refunded refundedamount coupon discountamount",
+	debit:         "차변 출금 debit dr withdrawal 지급 매입",
+	credit:        "대변 credit cr",
+	quantity:      "수량 qty quantity 개수 건수 매수 부수 총수량 주문수량",
+	unitPrice:     "단가 unitprice 판매단가 출고단가",
+	accountNumber: "계좌번호 계좌 은행계좌 은행계좌번호 입금계좌번호 출금계좌 출금계좌번호 결제계좌 결제계좌번호 이체계좌 자동이체계좌 자동이체계좌번호 cms계좌 환급계좌 accountno accountnumber account bankaccount iban 통장번호",
+	contractEnd:   "만료일 만기일 종료일 마감일 만료일자 enddate expirydate expirationdate validuntil",
+	deliveryDay:   "납기일 납기 납기일자 duedate due",
+	contractBegin: "계약일 계약일자 시작일 시작일자 개시일 계약시작일 가입일 가입일자 계약기간 임대시작일 입주일 입학일 개강일 등록일 갱신일 startdate contractdate begindate validfrom 유효시작일 이용시작일",
+	delivery:      "납품처 납품일 납품장소 납품수량 출고일 출고예정일 출하일 배송일 배송예정일 배송희망일 발주번호 발주일 수주번호 수주일 입고일 입고예정일 인도일 인도조건 deliverydate shipdate purchaseorder ponumber po pono orderqty",
+	contract: "계약번호 관리번호 고객번호 고객코드 회원번호 회원id 학번 원생번호 수용가번호 거래처코드 거래처번호 사업자번호 사업자등록번호 증권번호 가입번호 서비스번호 " +
+		"contract contractno contractnumber contractid customer customerno customerid customernumber memberid subscription subscriptionid",
+	period:   "청구월 청구년월 청구연월 부과월 부과년월 부과연월 고지월 고지년월 납부월 귀속월 귀속년월 해당월 이용월 사용월 대상월 월분 회차 청구회차 납입회차 납부회차 기수 차수 회기 학기 분기 청구일자 청구일 month period billingmonth billingperiod invoicemonth installment",
+	currency: "통화 통화코드 통화단위 통화구분 화폐 화폐단위 화폐코드 환종 외화구분 외화코드 거래통화 결제통화 currency currencycode curr cur ccy lcurr localcurrency amountcurrency transactioncurrency documentcurrency",
+}
+
+var roles = func() map[string]role {
+	names := make(map[string]role)
+	for role, list := range roleNames {
+		for _, name := range strings.Fields(list) {
+			names[name] = role
+		}
+	}
+	return names
+}()
+
+var amountBegin = regexp.MustCompile(`^(당월|전월|금월|이번달|당기|전기|누적|총|기|최종|실)`)
+
+// roleOf is the role of a column by its folded name.
+func roleOf(folded string) role {
+	if r := roles[folded]; r != noRole {
+		return r
+	}
+	for _, ending := range []string{"금액", "액", "금", ""} {
+		core, found := strings.CutSuffix(folded, ending)
+		if r := roles[core]; found && ending != "" && r != noRole {
+			return r
+		}
+		bare := amountBegin.ReplaceAllString(core, "")
+		if r := roles[bare]; found && bare != core && r >= billed && r <= adjustment && r != total && r != bareTotal {
+			return r
+		}
+	}
+	return noRole
+}
+
+// A doubt is what a neighbour makes of a column that was chosen by its name.
+type doubt struct {
+	field  string
+	of     []role // roles of the column that was chosen: any of these
+	beside []role // roles of a neighbour: any of these
+	unless []role // neighbours that settle it
+	says   string // of the column and its neighbour
+}
+
+var alreadyPaid = say.Mark("“%s” may be what was paid already, since “%s” stands beside it")
+
+// doubts are the groups of columns that change each other's meaning. Each is a question that --map or --ignore answers.
+var doubts = []doubt{
+	{"amount", []role{deposited}, []role{outstanding, billed, total, bareTotal, paid, deposited, someAmount}, nil, alreadyPaid},
+	{"amount", []role{paid}, []role{outstanding, billed, total, bareTotal, paid, deposited}, nil, alreadyPaid},
+	{"amount", []role{billed, total, bareTotal, someAmount, supply}, []role{outstanding, deposited, paid}, nil, say.Mark("“%s” may be paid in part or in full, as “%s” beside it would tell")},
+	{"amount", []role{bareTotal}, []role{someAmount, quantity, unitPrice}, []role{vat, supply}, say.Mark("“%s” may count pieces, since “%s” stands beside it")},
+	{"amount", []role{someAmount, supply}, []role{vat}, nil, say.Mark("“%s” may be without the VAT that “%s” has")},
+	{"amount", []role{outstanding, someAmount}, []role{debit, credit}, nil, say.Mark("“%s” may be a line of a ledger or its running balance, since “%s” stands beside it")},
+	{"amount", []role{someAmount}, []role{adjustment}, nil, say.Mark("“%s” may be before “%s” is added or taken away")},
+	{"vbank_code", nil, []role{accountNumber}, nil, say.Mark("“%s” may be the payer's own bank, since “%s” stands beside it")},
+	{"vbank_holder", nil, []role{accountNumber}, nil, say.Mark("“%s” may be the holder of the payer's own account, since “%s” stands beside it")},
+	{"vbank_due", []role{contractEnd}, []role{contractBegin, contract}, nil, say.Mark("“%s” may be the end of a contract, since “%s” stands beside it")},
+	{"vbank_due", []role{deliveryDay}, []role{delivery}, nil, say.Mark("“%s” may be the day of a delivery, since “%s” stands beside it")},
+}
+
+// doubtOf returns what speaks against a column that was chosen by its name: the column beside it, and what that makes of it;
+// -1 if nothing does.
+func (h header) doubtOf(field string, column int) (neighbour int, says string) {
+	mine := h.roles[column]
+	for _, d := range doubts {
+		if d.field != field || d.of != nil && !slices.Contains(d.of, mine) || slices.ContainsFunc(h.roles, func(r role) bool { return slices.Contains(d.unless, r) }) {
+			continue
+		}
+		for _, other := range d.beside {
+			for i, r := range h.roles {
+				if i != column && r == other {
+					return i, d.says
+				}
+			}
+		}
+	}
+	return -1, ""
+}
+
+// doubted returns an *Error if a neighbour speaks against the meaning of a column that was chosen by its name.
+func (h header) doubted(field string, column int) error {
+	if h.folded[column] == field && (slices.Contains(h.folded, "merchantuid") || slices.Contains(h.folded, "impuid")) {
+		return nil // the file was written for the API
+	}
+	neighbour, says := h.doubtOf(field, column)
+	if neighbour < 0 {
+		return nil
+	}
+	mine, other := told(h.names[column]), told(h.names[neighbour])
+	message := say.Messagef(says, mine, other)
+	switch {
+	case field != "amount":
+		return h.failed(message, say.Messagef("--map '%s=%s' if it is meant, --ignore '%s' if not", field, mine, mine))
+	case slices.Contains([]role{outstanding, paid, deposited, billed, total, bareTotal, someAmount}, h.roles[neighbour]):
+		return h.failed(message, say.Messagef("choose one: --map '%s=%s' or --map '%s=%s'", field, mine, field, other))
+	}
+	for i, r := range h.roles {
+		if i != column && (r == total || r == bareTotal || r == payable) {
+			return h.failed(message, say.Messagef("choose one: --map '%s=%s' or --map '%s=%s'", field, mine, field, told(h.names[i])))
+		}
+	}
+	return h.failed(message, say.Messagef("--map '%s=%s' if it is what is to be paid; else name the column that is", field, mine))
+}
+
+// oneBill returns an *Error if the order number stays the same from bill to bill, while another column tells the bills
+// apart: the next month's would be taken for this one's, and never be issued.
+func (h header) oneBill(mapped []Mapped) error {
+	at := slices.IndexFunc(mapped, func(m Mapped) bool { return m.Field == "merchant_uid" })
+	which := slices.Index(h.roles, period)
+	if at < 0 || which < 0 || h.result || h.roles[mapped[at].Column-1] != contract {
+		return nil
+	}
+	number, month := told(h.names[mapped[at].Column-1]), told(h.names[which])
+	return h.failed(say.Messagef("“%s” is the same in every bill of a contract, and “%s” tells them apart; only the first bill would get an account", number, month),
+		say.Messagef("--key '{%s}-{%s}' makes a number for each bill; --ignore '%s' if “%s” is another one in each", number, month, month, number))
+}
+
+// money is what a text says of the amounts: how many won make one unit, or which foreign currency they are in. Neither if it
+// says nothing.
+type money struct {
+	unit    int64
+	foreign string
+}
+
+var wonNames = []string{"원", "원화", "krw", "won", "₩", "￦", `\`, "한국원", "대한민국원", "한화", "원(krw)", "krw(원)", "koreanwon", "410"}
+
+// foreignNames are signs and names of other currencies, and what is no amount at all.
+var foreignNames = regexp.MustCompile(`[$€¥£￥￡฿₫₽₹円元%％]|달러|유로|엔화|위안|파운드|외화|퍼센트`)
+
+// moneyOf reads a currency or a unit: 천원, USD, ₩.
+func moneyOf(text string) money {
+	word := strings.ToLower(strings.Join(strings.Fields(text), ""))
+	switch {
+	case word == "":
+	case slices.Contains(wonNames, word):
+		return money{unit: 1}
+	case moneyUnits[word] > 0:
+		return money{unit: moneyUnits[word]}
+	case foreignNames.MatchString(word), currencies[word]:
+		return money{foreign: text}
+	}
+	return money{}
+}
+
+// currencies are the codes of ISO 4217 that exports have, but for KRW.
+var currencyCodes = `usd eur jpy cny gbp hkd twd sgd thb vnd idr myr php inr aud nzd cad chf sek nok dkk rub brl mxn zar try
+		aed sar kwd qar czk huf pln mnt kzt uzs bdt lkr npr pkr mmk khr lak bnd mop ils egp rmb cnh`
+
+var currencies = set(currencyCodes)
+
+func set(list string) map[string]bool {
+	all := make(map[string]bool)
+	for name := range strings.FieldsSeq(list) {
+		all[name] = true
+	}
+	return all
+}
+
+var (
+	inBrackets   = regexp.MustCompile(`[(\[{（［<【]\s*([^()\[\]{}（）［］<>【】]*?)\s*[)\]}）］>】]`)
+	unitTitle    = regexp.MustCompile(`단위\s*[:：]?\s*[(\[]?\s*([^\s,;:()\[\]]+)`)
+	currencyLine = regexp.MustCompile(`(?i)(?:currency|통화|화폐|환종)\s*(?:코드|단위|code)?\s*[:：]?\s*\(?([^\s,;:()\[\]]+)`)
+)
+
+// headerMoney is what a header says of its own amounts, in brackets or by a sign: Amount ($), 금액(천원).
+func headerMoney(name string) money {
+	for _, group := range inBrackets.FindAllStringSubmatch(name, -1) {
+		word := group[1]
+		if unit := unitTitle.FindStringSubmatch(word); unit != nil {
+			word = unit[1]
+		}
+		if m := moneyOf(word); m != (money{}) {
+			return m
+		}
+	}
+	if sign := foreignNames.FindString(name); sign != "" {
+		return money{foreign: sign}
+	}
+	return money{}
+}
+
+// titleMoney is what a line above the rows says of all amounts: (단위: 천원), Currency: USD.
+func titleMoney(cells []string) money {
+	line := strings.Join(cells, " ")
+	for _, pattern := range []*regexp.Regexp{unitTitle, currencyLine} {
+		if found := pattern.FindStringSubmatch(line); found != nil {
+			if m := moneyOf(found[1]); m != (money{}) {
+				return m
+			}
+		}
+	}
+	for _, cell := range cells {
+		if word := strings.Trim(clean(cell), "()[]（）"); word != clean(cell) {
+			if m := moneyOf(word); m != (money{}) {
+				return m
+			}
+		}
+	}
+	return money{}
+}
+
+// readTitles reads up to the header's end and keeps what the lines above it say of the amounts.
+func (h *header) readTitles(scan *scanner) error {
+	for range h.record + 1 {
+		r, err := scan.read()
+		if err != nil {
+			return err
+		}
+		if says := titleMoney(r.cells); says != (money{}) && r.line <= h.line-len(h.lines) {
+			h.money, h.moneyLine, h.moneyText = says, r.line, strings.TrimSpace(strings.Join(r.cells, " "))
+		}
+	}
+	return nil
+}
+
+// settled returns an *Error if something in the header or above it speaks against the way the amounts and order numbers are
+// read.
+func (h header) settled(mapped []Mapped, o Options) error {
+	if err := h.inWon(mapped, o); err != nil {
+		return err
+	}
+	return h.oneBill(mapped)
+}
+
+// inWon returns an *Error if the column of the amounts, or else a title, says that they are counted in something else than
+// won, and the user has not said what they are counted in.
+func (h header) inWon(mapped []Mapped, o Options) error {
+	at := slices.IndexFunc(mapped, func(m Mapped) bool { return m.Field == "amount" })
+	if at < 0 || o.Unit != 0 {
+		return nil
+	}
+	line, says, text := h.line, headerMoney(mapped[at].Header), told(mapped[at].Header)
+	if says == (money{}) {
+		line, says, text = h.moneyLine, h.money, told(h.moneyText)
+	}
+	switch {
+	case says.foreign != "":
+		return &Error{Path: h.path, Line: line, Message: say.Messagef("“%s” says that the amounts are not in won", text),
+			Hint: say.NewMessage("--map amount=HEADER for a column in won, or --unit won if they are in won all the same")}
+	case says.unit > 1:
+		return &Error{Path: h.path, Line: line, Message: say.Messagef("“%s” says that the amounts are not in single won", text),
+			Hint: say.Messagef("--unit %d reads 1 as %d won; --unit won takes them as they stand", says.unit, says.unit)}
+	}
+	return nil
+}
+
+// currencyColumns are the indexes of the columns that name each row's currency; none if the amount's own name says won.
+func (h header) currencyColumns(mapped []Mapped) (columns []int) {
+	local := false // SAP has the currency of the document, and of the company
+	for _, m := range mapped {
+		if m.Field == "amount" && (headerMoney(m.Header).unit == 1 || strings.Contains(m.Header, "원화")) {
+			return nil
+		}
+		local = local || m.Field == "amount" && strings.Contains(h.folded[m.Column-1], "local")
+	}
+	for i, r := range h.roles {
+		if r == currency && (!local || strings.HasPrefix(h.folded[i], "l")) {
+			columns = append(columns, i)
+		}
+	}
+	return columns
+}
