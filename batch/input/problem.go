@@ -47,7 +47,7 @@ const (
 	DateInvalid         Code = "DATE_INVALID"
 	DateNoYear          Code = "DATE_NO_YEAR"
 	DueMissing          Code = "DUE_MISSING"
-	DueFar              Code = "DUE_FAR"
+	DueDoubtful         Code = "DUE_DOUBTFUL"
 	DuePast             Code = "DUE_PAST"
 	FlagInvalid         Code = "FLAG_INVALID"
 	HolderMissing       Code = "HOLDER_MISSING"
@@ -109,7 +109,7 @@ var sentences = map[Code]string{
 	DateInvalid:         "the due date cannot be read, or there is no such day; write it as 2026-12-31",
 	DateNoYear:          "the due date has no year; write it as 2026-12-31",
 	DueMissing:          "the due date is missing; fill it in or give --due",
-	DueFar:              "the due date is more than a year away, under a name that may mean the end of a contract; --map vbank_due=HEADER if it is meant",
+	DueDoubtful:         "the due date is more than a year away, under a name that may mean the end of a contract; --map vbank_due=HEADER if it is meant",
 	DuePast:             "the due date has passed",
 	FlagInvalid:         "the value is neither yes (true, Y, 1) nor no (false, N, 0)",
 	HolderMissing:       "the account holder is missing; fill it in or give --holder",

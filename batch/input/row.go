@@ -559,7 +559,7 @@ func (p *parser) due(text string) {
 	case d.code != "":
 		p.add(d.code, "vbank_due", text)
 	case p.r.endOfContract && !d.relative && d.due > p.r.now.Add(farAway).Unix():
-		p.add(DueFar, "vbank_due", text)
+		p.add(DueDoubtful, "vbank_due", text)
 	}
 	p.row.Request.VbankDue, p.row.RelativeDue = d.due, d.relative
 	if p.row.IssuedAs == "" && !d.relative {
