@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/rivo/uniseg"
+
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client/say"
@@ -33,7 +35,7 @@ func Check(ctx context.Context, w say.Writer, p *batch.Plan, format string) erro
 	case CSV:
 		return checkCSV(ctx, w, p)
 	}
-	printFigures(w, p)
+	printFigures(w, p, printColumns)
 	err := eachProblem(ctx, p, func(line int, problem *input.Problem) error {
 		_, err := fmt.Fprintln(w, complaint(w.Language, line, problem))
 		return err
@@ -116,6 +118,7 @@ type checked struct {
 	Delimiter  string          `json:"delimiter"`
 	HeaderLine int             `json:"header_line"`
 	Columns    []checkedColumn `json:"columns"`
+	All        []shownColumn   `json:"all_columns"`
 	Lacking    string          `json:"lacking,omitempty"`
 	Lines      struct {
 		Titles       int `json:"titles"`
@@ -149,6 +152,15 @@ type checkedColumn struct {
 	Column int    `json:"column"`
 }
 
+// shownColumn is any column of the file, used or not. Of what may be personal the samples show little.
+type shownColumn struct {
+	Column  int      `json:"column"`
+	Header  string   `json:"header"`
+	Field   string   `json:"field,omitempty"`
+	Note    string   `json:"note,omitempty"`
+	Samples []string `json:"samples,omitempty"`
+}
+
 type checkedProblem struct {
 	Line    int        `json:"line"`
 	Column  int        `json:"column,omitempty"`
@@ -166,6 +178,9 @@ func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan) error {
 		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: notices(w.Language, p)}
 	for _, m := range p.Mapping {
 		c.Columns = append(c.Columns, checkedColumn{m.Field, m.Header, m.Column})
+	}
+	for _, column := range p.Columns {
+		c.All = append(c.All, shownColumn{column.Number, column.Header, column.Field, column.Note.In(w.Language), column.Samples})
 	}
 	if p.Lacking != nil {
 		c.Lacking = w.Error(p.Lacking)
@@ -201,7 +216,7 @@ func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan) error {
 // PrintPlan tells a person what a file asks for, before anything is sent, which totals in it are not right, and which order
 // numbers look alike.
 func PrintPlan(w say.Writer, p *batch.Plan) {
-	printFigures(w, p)
+	printFigures(w, p, printMapping)
 	for i, d := range p.Differ {
 		if i == 10 {
 			w.Printf("  and %d more totals that differ\n", p.Passed.Differ-i)
@@ -230,12 +245,56 @@ func printAlike(w say.Writer, alike map[int]int) {
 	}
 }
 
-// printFigures tells how the file was understood, and the control totals.
-func printFigures(w say.Writer, p *batch.Plan) {
-	w.Printf("%s: %s, separated by %s, header on line %d\n", p.File.Name(), p.Layout.Encoding, delimiterName(w.Language, p.Layout.Delimiter), p.Layout.HeaderLine)
+// printMapping tells which columns are read, and which are not.
+func printMapping(w say.Writer, p *batch.Plan) {
 	for _, m := range p.Mapping {
 		w.Printf("  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
 	}
+	var unused []string
+	for _, c := range p.Columns {
+		if c.Field == "" && c.Note == "" {
+			unused = append(unused, cmp.Or(c.Header, strconv.Itoa(c.Number)))
+		}
+	}
+	if more := len(unused) - mostUnused; more > 0 {
+		unused = append(unused[:mostUnused], w.Sprintf("and %d more", more))
+	}
+	if unused != nil {
+		w.Printf("  not used: %s\n", strings.Join(unused, ", "))
+	}
+}
+
+// mostUnused is how many columns that are not used are told.
+const mostUnused = 40
+
+// printColumns tells what each column was taken for, and why, with some of its values.
+func printColumns(w say.Writer, p *batch.Plan) {
+	unused := 0
+	for _, c := range p.Columns {
+		field := cmp.Or(c.Field, w.Text("not used"))
+		if c.Field == "" && c.Note == "" {
+			if unused++; unused > mostUnused {
+				continue
+			}
+		} else if c.Field == "" {
+			field = w.Text("looked at")
+		}
+		fmt.Fprintf(w, "  %s%s ", field, strings.Repeat(" ", max(14-uniseg.StringWidth(field), 0)))
+		w.Printf("column %d, %s: %s", c.Number, c.Header, cmp.Or(strings.Join(c.Samples, " | "), w.Text("empty")))
+		if c.Note != "" {
+			fmt.Fprintf(w, " (%s)", c.Note.In(w.Language))
+		}
+		fmt.Fprintln(w)
+	}
+	if unused > mostUnused {
+		w.Printf("  and %d more columns that are not used\n", unused-mostUnused)
+	}
+}
+
+// printFigures tells how the file was understood, and the control totals.
+func printFigures(w say.Writer, p *batch.Plan, columns func(say.Writer, *batch.Plan)) {
+	w.Printf("%s: %s, separated by %s, header on line %d\n", p.File.Name(), p.Layout.Encoding, delimiterName(w.Language, p.Layout.Delimiter), p.Layout.HeaderLine)
+	columns(w, p)
 	if p.Options.Key != "" {
 		w.Printf("  %-14s made of %s\n", "merchant_uid", p.Options.Key)
 	}
@@ -267,6 +326,12 @@ func printFigures(w say.Writer, p *batch.Plan) {
 func notices(language say.Language, p *batch.Plan) (list []string) {
 	if n := p.PGs[""]; n > 0 {
 		list = append(list, language.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", Count(language, n, "1 row", "%s rows")))
+	}
+	for _, g := range p.Given {
+		if g.Rows > 0 {
+			list = append(list, language.Sprintf("%s: the column “%s” goes before the %s that was given for all (the first on line %d); --ignore '%s' has it taken for all",
+				Count(language, g.Rows, "1 row", "%s rows"), g.Header, g.Field, g.Line, g.Header))
+		}
 	}
 	for _, message := range slices.Sorted(maps.Keys(p.Notices)) {
 		list = append(list, language.Sprintf("%s: %s", Count(language, p.Notices[message], "1 row", "%s rows"), message))

@@ -177,7 +177,9 @@ func (h *header) fold() {
 	for i, name := range h.names {
 		if name != "" {
 			h.folded[i] = fold(name)
-			h.roles[i] = roleOf(h.folded[i])
+			if name == "amount" || !slices.Contains(fields, name) { // the API's own names are what they say
+				h.roles[i] = roleOf(h.folded[i])
+			}
 		}
 	}
 	marks := 0 // any two will do, as people take columns out, but a billing table has line and status too
