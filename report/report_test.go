@@ -251,7 +251,7 @@ func ExampleFacts() {
 	//   issued                 1   35,000 won
 	//   invalid                1
 	// reasons:
-	//   BANK_UNKNOWN               1  no bank has this name or code; vbankbatch banks lists them
+	//   BANK_UNKNOWN               1  no bank has this name or code; vbankbatch banks lists them; a profile's [banks] takes other names
 }
 
 // TestPlaces refuses to replace what is no file, or a link. One that is planted later is replaced: what it leads to is not

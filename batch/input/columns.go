@@ -123,7 +123,7 @@ func (r *Reader) countGiven(row *Row) {
 		return
 	}
 	for i, column := range r.givenAt {
-		if clean(row.Cells[column]) == "" {
+		if filled(row.Cells[column]) == "" {
 			continue
 		}
 		if r.given[i].Rows++; r.given[i].Rows == 1 {

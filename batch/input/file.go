@@ -67,6 +67,7 @@ type File struct {
 	copy     private
 	bom      bool   // of UTF-8
 	returns  bool   // lines end in CR alone, as on old Macs
+	halves   bool   // of UTF-8: characters are cut in two here and there
 	broken   *Error // where it stops being UTF-8, if it does
 	nul      *Error // where it holds its first NUL byte
 }
@@ -312,10 +313,19 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 				Hint: say.NewMessage("open it in Excel and save it as “CSV UTF-8 (comma delimited)”; if it is UTF-16, give --encoding utf-16le")}
 		}
 		if f.broken == nil {
-			valid := validLen(chunk)
-			at.pass(chunk[:valid])
-			syllables = syllables || hangul(chunk[:valid])
-			chunk = chunk[valid:]
+			for {
+				valid := validLen(chunk)
+				at.pass(chunk[:valid])
+				syllables = syllables || hangul(chunk[:valid])
+				chunk = chunk[valid:]
+				n := half(chunk, end)
+				if n == 0 || !syllables && !f.bom {
+					break
+				}
+				f.halves = true
+				at.column++
+				chunk = chunk[n:]
+			}
 			if len(chunk) == 0 || !end && !utf8.FullRune(chunk) {
 				kept = copy(buf, chunk)
 				continue
@@ -357,6 +367,25 @@ func utf8Line(chunk []byte) int {
 		}
 		chunk = chunk[end+1:]
 	}
+}
+
+// half returns how many bytes at the front are the beginning of a character of three bytes whose end is missing, as
+// databases leave it that count a text's bytes: in UTF-8 that is, since no syllable of CP949 begins so before ASCII.
+func half(text []byte, whole bool) int {
+	for n, b := range text[:min(len(text), 3)] {
+		switch {
+		case n == 0 && (b < 0xE1 || b > 0xEF):
+			return 0
+		case n > 0 && b < utf8.RuneSelf:
+			return n
+		case n == 2 || n > 0 && b >= 0xC0:
+			return 0
+		}
+	}
+	if whole {
+		return len(text)
+	}
+	return 0
 }
 
 // hangul reports a syllable in UTF-8. What people write in CP949 has its three bytes nowhere.

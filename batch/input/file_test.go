@@ -64,7 +64,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"two candidates", "주문번호,결제금액,청구금액,은행,입금기한,예금주\n", "both “결제금액” and “청구금액” can be amount"},
 		{"the same name twice", "주문번호,금액,금액,은행,입금기한,예금주\n", "columns 2 and 3 are both called “금액”"},
 		{"a line without an end", "주문번호,금액\n" + strings.Repeat("x", 10<<20), "longer than 1 MiB"},
-		{"a bare quote before a byte cut in two", "\xc1\xd6\xb9\xae\xb9\xf8\xc8\xa3,\xb1\xdd\xbe\xd7\nA\"1,10\xb0", "line 2, column 7"},
+		{"bytes of no encoding", "\xc1\xd6\xb9\xae\xb9\xf8\xc8\xa3,\xb1\xdd\xbe\xd7\n" + strings.Repeat("A\"1,10\xb0 1\n", 10), "line 2, column 7"},
 		{"a bare quote on a line without an end", "주문번호,금액\nA\"1," + strings.Repeat("x", 2<<20) + "\n", "line 2: the line is longer than 1 MiB"},
 		{"ten thousand times two columns", strings.Repeat("주문번호,", 20000) + "금액\n", "columns"},
 	} {
@@ -288,6 +288,9 @@ func FuzzRead(f *testing.F) {
 			if row.Action == Issue && (request.Amount <= 0 || request.MerchantUID == "" || request.VbankDue <= now.Unix() || request.VbankCode == "") {
 				t.Fatalf("line %d was let through: %+v", row.Line, request)
 			}
+			if placeholder(request.MerchantUID) || strings.Contains(fmt.Sprintf("%+v%s", request, request.CustomData), lost) {
+				t.Fatalf("line %d was let through with what was lost: %+v", row.Line, request)
+			}
 			if row.Action == Issue && len(accepted) < 100 {
 				accepted = append(accepted, row)
 			}
@@ -439,6 +442,56 @@ func TestStillGrowing(t *testing.T) {
 	}
 }
 
+// TestHalfCharacters has half a character, or one that a conversion lost, in a cell that is sent, and in one that is not.
+func TestHalfCharacters(t *testing.T) {
+	header, filler := "주문번호,금액,은행,입금기한,예금주,상품명,비고,메모\n", strings.Repeat("Z,1000,국민,2026-12-31,한빛,책,,\n", 30)
+	cp949 := func(text string) string {
+		encoded, err := korean.EUCKR.NewEncoder().String(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return encoded
+	}
+	for _, half := range []struct {
+		encoding, text string
+		encode         func(string) string
+	}{
+		{"utf-8", "\xEA\xB5", func(s string) string { return s }}, {"utf-8", "\xEA", func(s string) string { return s }}, {"utf-8", lost, func(s string) string { return s }}, {"cp949", "\xb1", cp949},
+	} {
+		for cells, want := range map[string]string{
+			"A-1,1000,국민,2026-12-31,한빛,책,,메모#":     "",
+			"A-1,1000,국민,2026-12-31,한빛,책,\"#\",메모": "",
+			"A-1,1000,국민,2026-12-31,한빛,책#,,":       "TEXT_INVALID",
+			"A-1,1000,국민,2026-12-31,한빛#,책,,":       "TEXT_INVALID",
+			"A-1#,1000,국민,2026-12-31,한빛,책,,":       "KEY_INVALID",
+			"A-1,1000#,국민,2026-12-31,한빛,책,,":       "AMOUNT_INVALID",
+			"A-1,1000,국민#,2026-12-31,한빛,책,,":       "BANK_UNKNOWN",
+			"A-1,1000,국민,2026-12-31#,한빛,책,,":       "DATE_INVALID",
+		} {
+			before, after, _ := strings.Cut(header+filler+cells+"\n"+filler, "#")
+			rows, _, err := read(t, half.encode(before)+half.text+half.encode(after), Options{})
+			if err != nil || len(rows) != 61 {
+				t.Errorf("%s %q: %d rows, %v", half.encoding, cells, len(rows), err)
+				continue
+			}
+			if codes, _ := rows[30].Complaint(); codes != want || rows[60].Request.VbankHolder != "한빛" || len(rows[60].Problems) > 0 {
+				t.Errorf("%s %q: %s, want %s", half.encoding, cells, codes, want)
+			}
+		}
+	}
+	if rows, _, err := read(t, cp949(header)+strings.Repeat(cp949("A-1,1000,국민,2026-12-31,한빛,책,,메")+"\xb1\n", 3000), Options{}); err != nil || len(rows) != 3000 || rows[2999].Invalid() {
+		t.Error("texts that are cut by bytes", err)
+	}
+	filtered, _, err := read(t, header+"A-1,1000,국민,2026-12-31,한빛,책,,보\xEB\nA-2,1000,국민,2026-12-31,한빛,책,,보냄\n", Options{Where: []Where{{"메모", "보냄"}}})
+	if err != nil || !filtered[0].Invalid() || filtered[1].Invalid() {
+		t.Error(filtered, err)
+	}
+	_, _, err = read(t, "주문\uFFFD번호,금액,은행,입금기한,예금주\nA-1,1000,국민,2026-12-31,한빛\n", Options{})
+	if err == nil {
+		t.Error("a header that has lost a character is read as if it had not")
+	}
+}
+
 // TestUTF16 reads both orders of bytes, with and without the mark, and says where it ends being text.
 func TestUTF16(t *testing.T) {
 	for _, c := range []struct {
@@ -453,7 +506,7 @@ func TestUTF16(t *testing.T) {
 		{"no mark and no flag", small, "", unicode.LittleEndian, unicode.IgnoreBOM, "line 1, column 10: holds a NUL byte"},
 		{"called UTF-8", small, "utf-8", unicode.LittleEndian, unicode.UseBOM, "begins as utf-16le does"},
 		{"NUL", small + "A-2,\x00", "", unicode.BigEndian, unicode.UseBOM, "line 3, column 5: holds a NUL character"},
-		{"half a character", small + "A-2,\uFFFD", "", unicode.LittleEndian, unicode.UseBOM, "line 3, column 5: holds half a character"},
+		{"half a character", small + strings.Repeat("A-2,\uFFFD1\n", 4), "", unicode.LittleEndian, unicode.UseBOM, "line 3, column 5: holds half a character"},
 		{"a workbook's page", "<html>" + small, "", unicode.LittleEndian, unicode.UseBOM, "web page"},
 	} {
 		text, err := unicode.UTF16(c.order, c.mark).NewEncoder().String(c.text)
@@ -461,7 +514,7 @@ func TestUTF16(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.name == "half a character" {
-			text = strings.Replace(text, "\xfd\xff", "\x00\xd8", 1)
+			text = strings.ReplaceAll(text, "\xfd\xff", "\x00\xd8")
 		}
 		rows, _, err := read(t, text, Options{Encoding: c.encoding})
 		if c.message == "" && (err != nil || len(rows) != 1 || rows[0].Request.VbankHolder != "똠방각하") {

@@ -157,9 +157,10 @@ type header struct {
 	result bool       // of a results file
 	torn   bool       // not readable as CSV
 
-	money     money // what the lines above say of all amounts,
-	moneyLine int   // on this line,
-	moneyText string
+	money        money // what the lines above say of all amounts,
+	moneyLine    int   // on this line,
+	moneyText    string
+	otherActions map[int]bool // columns that are called an action and hold something else
 }
 
 func newHeader(path string, r record) header {
@@ -267,6 +268,9 @@ func (h header) sufficient() bool {
 // meaning is that of column i by its name. What a results file adds goes behind everything else.
 func (h header) meaning(i int) (meaning, bool) {
 	m, ok := meanings[h.folded[i]]
+	if strings.Contains(h.names[i], lost) || m.field == "action" && h.otherActions[i] {
+		return meaning{}, false
+	}
 	if slices.Contains(h.ignore, i) {
 		return meaning{}, false
 	}

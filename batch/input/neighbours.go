@@ -209,12 +209,6 @@ func moneyOf(text string) money {
 	return money{}
 }
 
-// currencies are the codes of ISO 4217 that exports have, but for KRW.
-var currencyCodes = `usd eur jpy cny gbp hkd twd sgd thb vnd idr myr php inr aud nzd cad chf sek nok dkk rub brl mxn zar try
-		aed sar kwd qar czk huf pln mnt kzt uzs bdt lkr npr pkr mmk khr lak bnd mop ils egp rmb cnh`
-
-var currencies = set(currencyCodes)
-
 func set(list string) map[string]bool {
 	all := make(map[string]bool)
 	for name := range strings.FieldsSeq(list) {

@@ -28,6 +28,7 @@ type Code string
 
 // The codes of problems.
 const (
+	ActionNotUsed       Code = "ACTION_NOT_USED"
 	ActionUnknown       Code = "ACTION_UNKNOWN"
 	AmountAmbiguous     Code = "AMOUNT_AMBIGUOUS"
 	AmountFraction      Code = "AMOUNT_FRACTION"
@@ -44,8 +45,10 @@ const (
 	ColumnCount         Code = "COLUMN_COUNT"
 	CurrencyUnsupported Code = "CURRENCY_UNSUPPORTED"
 	CustomDataInvalid   Code = "CUSTOM_DATA_INVALID"
+	DateAmbiguous       Code = "DATE_AMBIGUOUS"
 	DateInvalid         Code = "DATE_INVALID"
 	DateNoYear          Code = "DATE_NO_YEAR"
+	DateWeekday         Code = "DATE_WEEKDAY"
 	DueMissing          Code = "DUE_MISSING"
 	DueDoubtful         Code = "DUE_DOUBTFUL"
 	DuePast             Code = "DUE_PAST"
@@ -54,14 +57,18 @@ const (
 	ImpUIDMissing       Code = "IMP_UID_MISSING"
 	KeyDamagedByExcel   Code = "KEY_DAMAGED_BY_EXCEL"
 	KeyDigitsLost       Code = "KEY_DIGITS_LOST"
+	KeyFraction         Code = "KEY_FRACTION"
 	KeyInvalid          Code = "KEY_INVALID"
 	KeyIsTotal          Code = "KEY_IS_TOTAL"
 	KeyMissing          Code = "KEY_MISSING"
+	KeyPlaceholder      Code = "KEY_PLACEHOLDER"
 	NothingToChange     Code = "NOTHING_TO_CHANGE"
 	NoticeURLInvalid    Code = "NOTICE_URL_INVALID"
 	PGUnknown           Code = "PG_UNKNOWN"
+	PhoneNote           Code = "PHONE_NOTE"
 	PhoneZeroRestored   Code = "PHONE_ZERO_RESTORED"
 	ResultDiffers       Code = "RESULT_DIFFERS"
+	TextInvalid         Code = "TEXT_INVALID"
 	TooLong             Code = "TOO_LONG"
 	TotalDiffers        Code = "TOTAL_DIFFERS" // of no row, but of a Difference
 	UnreadableRow       Code = "UNREADABLE_ROW"
@@ -90,6 +97,7 @@ var Sentences = func() map[Code]string {
 }()
 
 var sentences = map[Code]string{
+	ActionNotUsed:       "the column is called an action and holds other words: it is not read, and every row is issued or updated by its other columns; --map action=HEADER has it read",
 	ActionUnknown:       "the action is not issue, update or revoke (발급, 변경, 말소)",
 	AmountAmbiguous:     "the amount can be read in two ways; write it in digits alone",
 	AmountFraction:      "won have no fraction; write a whole amount",
@@ -100,14 +108,16 @@ var sentences = map[Code]string{
 	AmountZero:          "the amount is zero; leave it empty to keep it as it is",
 	BankMissing:         "the bank is missing; fill it in or give --bank",
 	BankNotListed:       "the PG's published table does not name this bank",
-	BankUnknown:         "no bank has this name or code; vbankbatch banks lists them",
+	BankUnknown:         "no bank has this name or code; vbankbatch banks lists them; a profile's [banks] takes other names",
 	BankZerosRestored:   "the bank code had lost its leading zeros; they were restored",
 	ChannelUnknown:      "the merchant's account lists no channel with this channel_key",
 	ColumnCount:         "the row has another number of columns than the header; look for a separator too many or too few",
 	CurrencyUnsupported: "the amount is not in won; only won can be collected",
 	CustomDataInvalid:   "custom_data begins like JSON and is not valid JSON",
+	DateAmbiguous:       "the order of year, month and day is not sure; give --date-order mdy, dmy or ymd",
 	DateInvalid:         "the due date cannot be read, or there is no such day; write it as 2026-12-31",
 	DateNoYear:          "the due date has no year; write it as 2026-12-31",
+	DateWeekday:         "the day of the week is not that of the date; one of them is wrong",
 	DueMissing:          "the due date is missing; fill it in or give --due",
 	DueDoubtful:         "the due date is more than a year away, under a name that may mean the end of a contract; --map vbank_due=HEADER if it is meant",
 	DuePast:             "the due date has passed",
@@ -116,14 +126,18 @@ var sentences = map[Code]string{
 	ImpUIDMissing:       "there is neither imp_uid nor merchant_uid to tell which account is meant",
 	KeyDamagedByExcel:   "Excel has turned the number into an exponent and its digits are lost; export it again with that column as text",
 	KeyDigitsLost:       "the number has more than 15 digits and ends in zeros, as Excel leaves it when digits are lost; compare it with the source",
+	KeyFraction:         "the number ends in .0: a program has read it as a quantity, and zeros before it may be lost; export it again with that column as text, or give --key '{HEADER}' to take the cells as they stand",
 	KeyInvalid:          "the number holds a line break, a character that cannot be seen or one that was lost in a conversion; type it anew",
 	KeyIsTotal:          "the order number reads like a line of totals; if it is an order, give it another number",
 	KeyMissing:          "the order number is missing",
+	KeyPlaceholder:      "the number is a sign or a word for none, or an error of the spreadsheet; fill it in, leave the row out with --where, or the column with --ignore if it is not needed",
 	NothingToChange:     "the row changes neither amount nor due date",
 	NoticeURLInvalid:    "notice_url is not an http or https address",
 	PGUnknown:           "no PG has this name, and the API would silently use the default one; write its code, such as nice or settle.MID",
+	PhoneNote:           "a note or another number follows the phone number; only the first number is sent",
 	PhoneZeroRestored:   "the phone number had lost its leading zero; it was restored",
 	ResultDiffers:       "a results file says one thing in its own column and another in the file's; make them agree",
+	TextInvalid:         "the text holds half a character, or one that was lost in a conversion; type it anew, or leave the column out with --ignore if it is not needed",
 	TooLong:             "the text is longer than the API takes",
 	TotalDiffers:        "a total is not what the rows above it add up to; a row may be missing or changed",
 	UnreadableRow:       "the line is not readable as CSV: a quotation mark is opened and never closed, or is followed by other text",
@@ -149,7 +163,7 @@ var Whys = map[Code]string{
 var WhyInvalid = say.Mark("It was found in the file, before anything was sent. As an error it keeps the row from being sent: the message in the results names the column; mend the row in the .failed.csv, and run that. As a warning it is only told, and the row is sent all the same; with --strict the whole file is refused.")
 
 // warnings are the codes of problems that do not keep a row from being done.
-var warnings = map[Code]bool{ChannelUnknown: true, PGUnknown: true, BankZerosRestored: true, KeyDigitsLost: true, PhoneZeroRestored: true}
+var warnings = map[Code]bool{ActionNotUsed: true, ChannelUnknown: true, PGUnknown: true, BankZerosRestored: true, KeyDigitsLost: true, PhoneNote: true, PhoneZeroRestored: true}
 
 // personal are the fields whose text must reach no message.
 var personal = map[string]bool{"vbank_holder": true, "buyer_name": true, "buyer_email": true, "buyer_tel": true, "buyer_addr": true,

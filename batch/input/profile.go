@@ -24,7 +24,7 @@ type Profile struct {
 	Key        string            `toml:"key,omitempty" comment:"the order number, made of columns; it must be another one for every order that was ever issued"`
 	Where      []string          `toml:"where,omitempty" comment:"only the rows in which all of these hold: HEADER=VALUE"`
 	DueYear    int               `toml:"due_year,omitempty" comment:"the year of due dates that have none"`
-	DateOrder  string            `toml:"date_order,omitempty" comment:"of dates such as 01/02/2026: mdy or dmy"`
+	DateOrder  string            `toml:"date_order,omitempty" comment:"of dates such as 01/02/2026 and 26.11.27: mdy, dmy or ymd"`
 	Unit       string            `toml:"unit,omitempty" comment:"what the amounts are counted in: won, 천원, 만원, 백만원, or a number of won"`
 	Items      string            `toml:"items,omitempty" comment:"of lines of one order that differ: same, each has the order's amount; sum, each has its own"`
 	Ignore     []string          `toml:"ignore,omitempty" comment:"headers of columns that are not read and say nothing of the others"`
@@ -118,6 +118,7 @@ const (
 	ItemsSum   = "sum"
 	MonthFirst = "mdy"
 	DayFirst   = "dmy"
+	YearFirst  = "ymd"
 )
 
 // moneyUnits are the names of what amounts are counted in, as files and flags have them, in won.
@@ -132,8 +133,8 @@ func (p Profile) Options(now time.Time) (Options, error) {
 	if o.Items != "" && o.Items != ItemsSame && o.Items != ItemsSum {
 		return o, say.Errorf("items %q is neither same nor sum", o.Items)
 	}
-	if o.DateOrder != "" && o.DateOrder != MonthFirst && o.DateOrder != DayFirst {
-		return o, say.Errorf("date_order %q is neither mdy nor dmy", o.DateOrder)
+	if o.DateOrder != "" && o.DateOrder != MonthFirst && o.DateOrder != DayFirst && o.DateOrder != YearFirst {
+		return o, say.Errorf("date_order %q is not mdy, dmy or ymd", o.DateOrder)
 	}
 	if p.Unit != "" {
 		if o.Unit = moneyUnits[strings.ToLower(p.Unit)]; o.Unit == 0 {

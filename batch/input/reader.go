@@ -23,7 +23,7 @@ type Options struct {
 	Key        string            // makes the order number from columns: "{동}-{호}-202611"; "" takes it from its own
 	Where      []Where           // all must hold, or the row is skipped as Filtered
 	DueYear    int               // the year of due dates that have none; 0 refuses them
-	DateOrder  string            `json:",omitempty"` // of 01/02/2026: mdy or dmy; "" refuses it
+	DateOrder  string            `json:",omitempty"` // of 01/02/2026 and 26.11.27: mdy, dmy or ymd; "" refuses what is not sure
 	Unit       int64             `json:",omitempty"` // won in one unit of the amounts, whatever the file says of it; 0 takes won, and the file's word
 	Items      string            `json:",omitempty"` // of lines of one order that differ: same, the amount stands in each; sum, each has its own; "" refuses them
 	Ignore     []string          `json:",omitempty"` // headers of columns that are not read, and say nothing of the others
@@ -98,9 +98,11 @@ type Reader struct {
 	defaults      columns
 	now           time.Time
 	dueYear       int
+	dayOrder      string
 	channels      map[string]string
 	hasKey        func(string) bool
 	codes         map[string]string // Options.Banks by KFTC code
+	named         map[string]string // Options.Banks of other names, folded
 	unit          int64             // won in one unit of the amounts
 	currencies    []int             // indexes of the columns that name a row's currency
 	endOfContract bool              // the due date's name may also mean the end of a contract, or a delivery
@@ -148,7 +150,10 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{header: h, now: o.Now, dueYear: o.DueYear, channels: o.Channels, hasKey: o.HasKey, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing},
+	if h.otherActions, err = f.otherActions(h, encoding, comma, o); err != nil {
+		return nil, err
+	}
+	r := &Reader{header: h, now: o.Now, dueYear: o.DueYear, dayOrder: o.DateOrder, channels: o.Channels, hasKey: o.HasKey, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing},
 		unit: max(o.Unit, 1)}
 	if r.now.IsZero() {
 		r.now = time.Now()
@@ -177,11 +182,16 @@ func (f *File) Read(o Options) (*Reader, error) {
 		}
 		r.currencies = h.currencyColumns(r.mapped)
 	}
-	r.codes = make(map[string]string)
+	r.codes, r.named = make(map[string]string), make(map[string]string)
 	for bank, code := range o.Banks {
 		kftc, ok := pg.BankByName(bank)
 		if !ok {
-			return nil, h.failed(say.Messagef("[banks] names “%s”, which is not a bank", bank), say.NewMessage("vbankbatch banks lists them"))
+			name := pg.Fold(bank)
+			if other := r.named[name]; name != "" && code != "" && (other == "" || other == code) {
+				r.named[name] = code
+				continue
+			}
+			return nil, h.failed(say.Messagef("[banks] says that “%s” is “%s”, which is nothing, or another code than it says elsewhere", bank, code), say.NewMessage("write a name and its one code: \"국민\" = \"04\""))
 		}
 		if other := r.codes[kftc]; other != "" && other != code {
 			return nil, h.failed(say.Messagef("[banks] gives bank %s two codes, %s and %s", kftc, other, code), say.NewMessage("leave one of them"))
@@ -574,27 +584,6 @@ type dueText struct {
 	due      int64
 	relative bool
 	code     Code
-}
-
-// bankCode is what became of a bank's name for one PG. Files name few banks, many times over.
-type bankCode struct {
-	kftc, code    string
-	known, listed bool
-}
-
-func (r *Reader) bank(gateway, text string) bankCode {
-	key := [2]string{gateway, text}
-	b, ok := r.banks[key]
-	if !ok {
-		b.kftc, b.known = pg.BankByName(text)
-		if b.code, b.listed = pg.VbankCode(gateway, b.kftc); r.codes[b.kftc] != "" {
-			b.code, b.listed = r.codes[b.kftc], true
-		}
-		if len(r.banks) < 1000 {
-			r.banks[key] = b
-		}
-	}
-	return b
 }
 
 // Layout is how a pass reads the file's bytes.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 
 	"vbankbatch/client/say"
@@ -35,6 +36,9 @@ type source struct {
 	quit     <-chan struct{} // closed to stop; may be nil
 	until    int             // the line after which no more is read; 0 reads all
 	err      error           // what stopped reading; csv.Reader may hide it behind a ParseError for the line that it cut
+	decoded  int             // lines that were looked through for what could not be decoded
+	damaged  int             // those in which something could not, within a text
+	damage   *Error          // where that was first
 }
 
 func (f *File) source(encoding string) *source {
@@ -45,6 +49,8 @@ func (f *File) source(encoding string) *source {
 	}
 	if decode, ok := encodings[encoding]; ok {
 		s.r = transform.NewReader(s.r, decode.NewDecoder())
+	} else if f.halves {
+		s.r = transform.NewReader(s.r, unicode.UTF8.NewDecoder())
 	}
 	if f.returns {
 		s.r = returns{s.r}
@@ -99,10 +105,10 @@ func (s *source) fill() error {
 		s.buf = append(make([]byte, 0, 2*cap(s.buf)+64<<10), s.buf...)
 	}
 	n, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
-	fresh := max(len(s.buf)-len("\uFFFD")+1, 0)
+	fresh := len(s.buf)
 	s.buf = s.buf[:len(s.buf)+n]
 	if s.encoding != utf8Name {
-		if err := s.undecoded(fresh); err != nil {
+		if err := s.undecoded(fresh, n == 0); err != nil {
 			return err
 		}
 	}
@@ -117,23 +123,59 @@ func (s *source) fill() error {
 	return s.file.failed(say.NewMessage("cannot be read"), err)
 }
 
+// A file of which more than so many lines, and more than one in so many, hold what cannot be decoded within their texts is
+// in another encoding. Otherwise a character was lost here and there, and the cells that are sent tell.
+const (
+	mostDamaged   = 3
+	damagedOfLine = 10
+)
+
 // undecoded looks for what the decoder could not read, which it marks with U+FFFD, and for NUL, from buf[fresh:] on.
-func (s *source) undecoded(fresh int) error {
-	i := bytes.Index(s.buf[fresh:], []byte("\uFFFD"))
-	message := say.NewMessage("holds a byte that is neither UTF-8 nor CP949")
-	if s.encoding != cp949Name {
-		message = say.NewMessage("holds half a character, or one that an earlier conversion has lost")
-		if nul := bytes.IndexByte(s.buf[fresh:], 0); nul >= 0 && (i < 0 || nul < i) {
-			i, message = nul, say.NewMessage("holds a NUL character, which no text does")
+func (s *source) undecoded(fresh int, ended bool) error {
+	from := max(fresh-len(lost)+1, 0) // the read before may have cut it in two
+	text := s.buf[from:]
+	at := func(i int, message say.Message) *Error {
+		at := place{line: s.line}
+		at.pass(s.buf[:from+i])
+		return &Error{Path: s.file.Path, Line: at.line, Column: at.column + 1, Message: message, Hint: say.NewMessage("export the file again as CSV UTF-8, or give its --encoding")}
+	}
+	if nul := bytes.IndexByte(text, 0); nul >= 0 && s.encoding != cp949Name {
+		return at(nul, say.NewMessage("holds a NUL character, which no text does"))
+	}
+	if i := bytes.Index(text, []byte(lost)); i >= 0 {
+		if s.damage == nil {
+			message := say.NewMessage("holds a byte that is neither UTF-8 nor CP949")
+			if s.encoding != cp949Name {
+				message = say.NewMessage("holds half a character, or one that an earlier conversion has lost")
+			}
+			s.damage = at(i, message)
+		}
+		for line := range bytes.Lines(text) {
+			if lostWithin(line) {
+				s.damaged++
+			}
 		}
 	}
-	if i < 0 {
-		return nil
+	s.decoded += bytes.Count(s.buf[fresh:], []byte{'\n'})
+	if (ended || s.decoded > 1000) && s.damaged > mostDamaged && s.damaged*damagedOfLine > s.decoded {
+		return s.damage
 	}
-	at := place{line: s.line}
-	at.pass(s.buf[:fresh+i])
-	return &Error{Path: s.file.Path, Line: at.line, Column: at.column + 1, Message: message,
-		Hint: say.NewMessage("export the file again as CSV UTF-8, or give its --encoding")}
+	return nil
+}
+
+// lostWithin reports a lost character before more text of its cell. At a cell's end it is half a character, as programs
+// leave it that cut texts by bytes, which tells nothing of the encoding.
+func lostWithin(line []byte) bool {
+	for {
+		_, after, found := bytes.Cut(line, []byte(lost))
+		if !found {
+			return false
+		}
+		if len(after) > 0 && !bytes.ContainsAny(after[:1], ",;|\t\"\r\n") {
+			return true
+		}
+		line = after
+	}
 }
 
 // skipBlank moves on to the first line that is not empty, among those handed on already.

@@ -13,18 +13,6 @@ import (
 	"vbankbatch/client/say"
 )
 
-// Action is what a row asks for.
-type Action string
-
-// The actions.
-const (
-	Issue  Action = "issue"
-	Update Action = "update"
-	Revoke Action = "revoke"
-)
-
-var actions = map[string]Action{"issue": Issue, "발급": Issue, "update": Update, "변경": Update, "revoke": Revoke, "말소": Revoke}
-
 // Row is one row of the input. Of an update Request holds the order number, the new amount and due date (0 leaves them
 // as they are) and the PG; of a revocation the order number and the PG.
 type Row struct {
@@ -78,7 +66,10 @@ func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 			Message: say.NewMessage("the amount may have been cut in two at its own comma, as in 35,000 without quotation marks; write it in digits alone")})
 	}
 	for _, w := range r.where {
-		if clean(row.Cells[w.column]) != w.value {
+		cell := clean(row.Cells[w.column])
+		if strings.Contains(cell, lost) { // it may have been the value
+			row.Problems = append(row.Problems, Problem{Code: TextInvalid, Message: TextInvalid.Meaning(), Column: w.column + 1, Header: oneLine(r.header.names[w.column])})
+		} else if cell != w.value {
 			row.Skip = Filtered
 		}
 	}
@@ -250,12 +241,13 @@ func (p *parser) action(c *columns) {
 		p.row.Action = Update
 	}
 	if text != "" {
-		if action, ok := actions[fold(text)]; ok {
+		if action, ok := actionOf(text); ok {
 			p.row.Action = action
 		} else {
 			p.add(ActionUnknown, "action", text)
 		}
 	}
+	p.notAction()
 	if p.r.told == nil || p.row.Cells == nil {
 		return
 	}
@@ -298,15 +290,15 @@ func (p *parser) issue(c, d *columns) {
 	}
 	req.FixedUnlimitedVbank = p.flag(cmp.Or(clean(c.FixedUnlimitedVbank), d.FixedUnlimitedVbank))
 	p.amount(cmp.Or(clean(c.Amount), d.Amount))
-	p.bank(cmp.Or(clean(c.VbankCode), d.VbankCode))
-	p.due(cmp.Or(clean(c.VbankDue), d.VbankDue))
+	p.bank(cmp.Or(filled(c.VbankCode), d.VbankCode))
+	p.due(cmp.Or(filled(c.VbankDue), d.VbankDue))
 	if req.VbankHolder = p.text("vbank_holder", c.VbankHolder, d.VbankHolder, 16); req.VbankHolder == "" && pg.RequiresHolder(row.PG) {
 		p.add(HolderMissing, "vbank_holder", "")
 	}
 	req.Name = p.text("name", c.Name, d.Name, 40)
 	req.BuyerName = p.text("buyer_name", c.BuyerName, d.BuyerName, 16)
 	req.BuyerEmail = p.text("buyer_email", c.BuyerEmail, d.BuyerEmail, 64)
-	req.BuyerTel = p.phone(cmp.Or(clean(oneLine(c.BuyerTel)), d.BuyerTel))
+	req.BuyerTel = p.phone(cmp.Or(filled(oneLine(c.BuyerTel)), d.BuyerTel))
 	req.BuyerAddr = p.text("buyer_addr", c.BuyerAddr, d.BuyerAddr, 128)
 	req.BuyerPostcode = p.text("buyer_postcode", c.BuyerPostcode, d.BuyerPostcode, 8)
 	req.NoticeURL = p.addresses(p.text("notice_url", c.NoticeURL, d.NoticeURL, 0))
@@ -324,7 +316,7 @@ func (p *parser) issue(c, d *columns) {
 
 // update takes no defaults: they would change what the row does not mention.
 func (p *parser) update(c *columns) {
-	amount, due := clean(c.Amount), clean(c.VbankDue)
+	amount, due := clean(c.Amount), filled(c.VbankDue)
 	if amount == "" && due == "" {
 		p.add(NothingToChange, "", "")
 		return
@@ -357,7 +349,10 @@ func (p *parser) amount(text string) {
 	case code == AmountZero && p.row.Action == Issue:
 		p.row.Skip = ZeroBalance
 	default:
-		p.add(code, "amount", text)
+		problem := p.add(code, "amount", text)
+		if code == AmountInvalid && inWords(text) {
+			problem.Message = say.NewMessage("the amount has words for numbers in it, such as 만 and 천; write it in digits")
+		}
 	}
 }
 
@@ -388,6 +383,15 @@ func (p *parser) foreign() {
 	}
 }
 
+// filled is a cell without a sign or a word for none, such as - and NULL.
+func filled(cell string) string {
+	s := clean(cell)
+	if placeholder(s) {
+		return ""
+	}
+	return s
+}
+
 // answer compares a field of a results file that is run again: its own column, which a person may have corrected, with
 // what the results repeat. Which of two is meant cannot be known.
 func (p *parser) answer(field string, same func(string) bool) {
@@ -405,7 +409,23 @@ func (p *parser) answer(field string, same func(string) bool) {
 
 // text reads a field on one line, of at most so many characters; 0 is no limit.
 func (p *parser) text(field, cell, otherwise string, most int) string {
-	return p.atMost(field, cmp.Or(clean(oneLine(cell)), otherwise), most)
+	s := clean(oneLine(cell))
+	if placeholder(s) && described[field] {
+		s = ""
+	}
+	p.undamaged(field, s)
+	return p.atMost(field, cmp.Or(s, otherwise), most)
+}
+
+// described are the fields that describe an order to people, and that may be empty: a sign or a word for none in them is
+// nothing.
+var described = map[string]bool{"vbank_holder": true, "name": true, "buyer_name": true, "buyer_email": true, "buyer_tel": true, "buyer_addr": true, "buyer_postcode": true, "notice_url": true}
+
+// undamaged refuses a text in which a character was lost.
+func (p *parser) undamaged(field, s string) {
+	if strings.Contains(s, lost) {
+		p.add(TextInvalid, field, s)
+	}
 }
 
 // atMost cuts a text that only describes, with a warning; any other that is too long is refused.
@@ -422,7 +442,7 @@ func (p *parser) atMost(field, s string, most int) string {
 	if field == "name" || field == "buyer_name" || field == "buyer_addr" {
 		problem.Warning = true
 		problem.Message = say.Messagef("%s has %d characters, the API takes at most %d; the rest is left out", field, n, most)
-		s = clean(string([]rune(s)[:most]))
+		s = filled(string([]rune(s)[:most]))
 	}
 	return s
 }
@@ -436,8 +456,12 @@ func (p *parser) id(field, cell string, most int) string {
 
 func (p *parser) checkID(field, s string) {
 	switch {
-	case control(s) || unseen(s) || strings.ContainsRune(s, utf8.RuneError):
+	case control(s) || unseen(s) || strings.Contains(s, lost):
 		p.add(KeyInvalid, field, oneLine(s))
+	case placeholder(s):
+		p.add(KeyPlaceholder, field, s)
+	case withFraction(s):
+		p.add(KeyFraction, field, s)
 	case exponent(s):
 		p.add(KeyDamagedByExcel, field, s)
 	case digitsLost(s):
@@ -462,7 +486,16 @@ func (p *parser) composed() string {
 			problem.Message = say.NewMessage("the order number is made of this column, and it is empty")
 			return ""
 		}
+		before := len(p.row.Problems)
 		p.checkID("merchant_uid", cell)
+		for i := range p.row.Problems[before:] {
+			problem := &p.row.Problems[before+i]
+			problem.Column, problem.Header = part.column+1, p.r.header.names[part.column]
+			if problem.Code == KeyFraction { // --key asks for the cells as they stand
+				problem.Warning = true
+				problem.Message = say.NewMessage("the order number is made of this cell as it stands, with its .0; another export of the same orders may be without it")
+			}
+		}
 		b.WriteString(cell)
 	}
 	uid := p.atMost("merchant_uid", b.String(), 40)
@@ -532,7 +565,10 @@ func (p *parser) bank(text string) {
 	}
 	b := p.r.bank(p.row.PG, text)
 	if !b.known {
-		p.add(BankUnknown, "vbank_code", text)
+		problem := p.add(BankUnknown, "vbank_code", text)
+		if b.differ {
+			problem.Message = say.NewMessage("the cell names two banks, by code or by name; leave one, or say in the profile's [banks] which code the text stands for")
+		}
 		return
 	}
 	p.row.Bank, p.row.Request.VbankCode = b.kftc, b.code
@@ -551,7 +587,7 @@ func (p *parser) due(text string) {
 	d := &p.r.lastDue
 	if d.text != text {
 		d.text = text
-		if d.due, d.relative, d.code = ParseDue(text, p.r.now, p.r.dueYear); d.code == "" && d.due <= p.r.now.Unix() {
+		if d.due, d.relative, d.code = ParseDue(text, p.r.now, p.r.dueYear, p.r.dayOrder); d.code == "" && d.due <= p.r.now.Unix() {
 			d.code = DuePast
 		}
 	}
@@ -564,11 +600,13 @@ func (p *parser) due(text string) {
 	p.row.Request.VbankDue, p.row.RelativeDue = d.due, d.relative
 	if p.row.IssuedAs == "" && !d.relative {
 		p.answer("vbank_due", func(answer string) bool {
-			due, _, _ := ParseDue(answer, p.r.now, p.r.dueYear)
+			due, _, _ := ParseDue(answer, p.r.now, p.r.dueYear, p.r.dayOrder)
 			return due == d.due
 		})
 	}
 }
+
+const mostPhone = 16 // characters
 
 func (p *parser) phone(text string) string {
 	if exponent(text) {
@@ -578,7 +616,11 @@ func (p *parser) phone(text string) string {
 	if restored {
 		p.add(PhoneZeroRestored, "buyer_tel", text)
 	}
-	return p.text("buyer_tel", number, "", 16)
+	if first := firstPhone(number); first != "" && utf8.RuneCountInString(number) > mostPhone {
+		p.add(PhoneNote, "buyer_tel", text)
+		number = first
+	}
+	return p.text("buyer_tel", number, "", mostPhone)
 }
 
 // optional reads an amount that may be zero, and is not the same as none then.
@@ -650,6 +692,8 @@ func (p *parser) json(text string) json.RawMessage {
 	switch {
 	case text == "":
 		return nil
+	case strings.Contains(text, lost):
+		p.add(TextInvalid, "custom_data", text)
 	case text[0] != '{' && text[0] != '[':
 		quoted, _ := json.Marshal(text) // text always has a JSON form
 		return quoted

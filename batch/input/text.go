@@ -1,6 +1,7 @@
 package input
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -129,14 +130,53 @@ func oneLine(s string) string {
 	return strings.Join(parts, " ")
 }
 
-// exponent reports a long number as Excel shows it, 2.02611E+15.
-func exponent(s string) bool {
-	mantissa, power, ok := strings.Cut(s, "+")
-	if !ok || len(mantissa) < 2 || mantissa[len(mantissa)-1]|' ' != 'e' {
+// lost is the character that a conversion writes for one that it could not read.
+const lost = "\uFFFD"
+
+// placeholders are the words that programs and people write where they have nothing, folded as plain does.
+var placeholders = func() map[string]bool {
+	words := make(map[string]bool)
+	for _, word := range strings.Split("null,(null),<null>,[null],na,n/a,n.a.,<na>,none,nil,<nil>,nan,nat,undefined,\\n,#n/a,#ref!,#value!,#div/0!,#name?,#num!,#null!,"+
+		"#spill!,#calc!,#field!,#blocked!,#connect!,#unknown!,#busy!,#error!,#getting_data,#nv,없음,해당없음,해당 없음,미정,미지정", ",") {
+		words[word] = true
+	}
+	return words
+}()
+
+const longestPlaceholder = len("해당 없음")
+
+// placeholder reports a text that stands for none: a word such as NULL and 없음, an error of Excel, or signs without a
+// letter or digit among them, such as - and ########.
+func placeholder(s string) bool {
+	if s == "" || s[0] >= '0' && s[0] <= '9' {
 		return false
 	}
-	whole, fraction, pointed := strings.Cut(strings.Replace(mantissa[:len(mantissa)-1], ",", ".", 1), ".")
-	return digits(power) && len(whole) == 1 && digits(whole) && (!pointed || digits(fraction))
+	if c := s[0] | ' '; c >= 'a' && c <= 'z' && c != 'n' && c != 'u' || s[0] >= 0xEA && s[0] <= 0xED && !strings.HasPrefix(s, "없") && !strings.HasPrefix(s, "해당") && !strings.HasPrefix(s, "미") {
+		return false // a letter that none of the words begins with: nearly all there is
+	}
+	if len(s) <= longestPlaceholder && placeholders[plain(s)] {
+		return true
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) || r == utf8.RuneError })
+}
+
+// exponent reports a long number as Excel shows it, 2.02611E+15, or as databases do, 2.02611E15.
+func exponent(s string) bool {
+	if len(s) < 3 || !digits(s[:1]) || !strings.Contains(".,eE", s[1:2]) {
+		return false // nearly all there is
+	}
+	at := strings.IndexAny(s, "eE")
+	if at < 0 {
+		return false
+	}
+	power, signed := strings.CutPrefix(s[at+1:], "+")
+	return digits(power) && (at == 1 && signed || at > 1 && digits(s[2:at]))
+}
+
+// withFraction reports a whole number that a program has read as a quantity: 20261101.0.
+func withFraction(s string) bool {
+	whole, fraction, pointed := strings.Cut(s, ".")
+	return pointed && digits(whole) && digits(fraction) && strings.Trim(fraction, "0") == ""
 }
 
 // digitsLost reports a number that may have had more than the fifteen digits Excel keeps: it puts zeros for the rest.
@@ -157,9 +197,23 @@ func phone(s string) (number string, restored bool) {
 	if s == "" || s[0] < '1' || s[0] > '7' {
 		return s, false
 	}
+	if withFraction(s) { // 1012345678.0
+		s, _, _ = strings.Cut(s, ".")
+	}
 	bare := hyphens.Replace(s)
 	if (len(bare) == 9 || len(bare) == 10) && digits(bare) {
 		return "0" + s, true
 	}
 	return s, false
+}
+
+// phoneFirst is a whole phone number, and what may stand between it and a note or another number.
+var phoneFirst = regexp.MustCompile(`^(\(?0\d{1,3}\)?[-. ]?\d{3,4}[-. ]?\d{4}|1\d{3}[-. ]?\d{4})[^-.\d]`)
+
+// firstPhone returns the number at the front of a text that goes on with a note or another number, or "".
+func firstPhone(s string) string {
+	if m := phoneFirst.FindStringSubmatch(s); m != nil {
+		return m[1]
+	}
+	return ""
 }

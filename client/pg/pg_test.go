@@ -76,7 +76,17 @@ func TestBankByName(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"", "은행", "행복은행", "999", "0", "000", "0004", "BK", "BK999", "6", "국민연금", "-4", "4.5", "BK-4", "은행4"} {
+	for text, want := range map[string]string{
+		"Korea Development Bank": "002", "Industrial Bank of Korea": "003", "KB Kookmin Bank": "004", "Suhyup Bank": "007", "NH Nonghyup": "011", "NH Bank": "011", "농협은행(중앙회)": "011", "농협중앙회": "011",
+		"지역농협": "012", "단위농협": "012", "농축협": "012", "Woori Bank": "020", "Standard Chartered Bank Korea": "023", "SC Bank": "023", "Citibank Korea": "027", "iM Bank": "031", "Daegu Bank": "031", "BNK Busan Bank": "032",
+		"Kwangju Bank": "034", "Jeju Bank": "035", "JB전북은행": "037", "Jeonbuk Bank": "037", "Kyongnam Bank": "039", "새마을금고중앙회": "045", "MG": "045", "신용협동조합": "048", "신협중앙회": "048", "우정사업본부": "071", "우체국예금": "071",
+		"Korea Post": "071", "KEB Hana Bank": "081", "Shinhan Bank": "088", "K bank": "089", "Kakao Bank": "090", "KakaoBank": "090", "Toss Bank": "092",
+	} {
+		if got, ok := BankByName(text); got != want || !ok {
+			t.Errorf("BankByName(%q) = %q, %t, want %s", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"", "은행", "행복은행", "999", "0", "000", "0004", "BK", "BK999", "6", "국민연금", "JB", "지역수협", "한국", "농협생명", "저축은행", "신한금융투자", "-4", "4.5", "BK-4", "은행4"} {
 		if got, ok := BankByName(text); ok {
 			t.Errorf("BankByName(%q) = %s", text, got)
 		}

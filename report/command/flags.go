@@ -39,7 +39,7 @@ type readFlags struct {
 	Key        string            `placeholder:"TEMPLATE" help:"Order numbers made of columns: '{동}-{호}-202611'."`
 	Where      []string          `placeholder:"HEADER=VALUE" sep:"none" help:"Only the rows in which this holds; repeatable."`
 	DueYear    int               `placeholder:"YEAR" help:"The year of due dates that have none, such as 12월 10일."`
-	DateOrder  string            `enum:",mdy,dmy" default:"" placeholder:"mdy|dmy" help:"How dates such as 01/02/2026 are read."`
+	DateOrder  string            `enum:",mdy,dmy,ymd" default:"" placeholder:"mdy|dmy|ymd" help:"How dates such as 01/02/2026 and 26.11.27 are read."`
 	Unit       string            `placeholder:"UNIT" help:"What the amounts are counted in, whatever the file says: won, 천원, 만원, 백만원 or a number of won."`
 	Items      string            `enum:",same,sum" default:"" placeholder:"same|sum" help:"Lines of one order that differ: each has the order's amount, or each its own."`
 	Ignore     []string          `placeholder:"HEADER" sep:"none" help:"A column that is not read and says nothing of the others; repeatable."`

@@ -1,0 +1,100 @@
+package input
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"vbankbatch/client/say"
+)
+
+// Action is what a row asks for.
+type Action string
+
+// The actions.
+const (
+	Issue  Action = "issue"
+	Update Action = "update"
+	Revoke Action = "revoke"
+)
+
+var actions = map[string]Action{"issue": Issue, "발급": Issue, "update": Update, "변경": Update, "revoke": Revoke, "말소": Revoke}
+
+// actionOf returns the action that a cell names.
+func actionOf(text string) (Action, bool) {
+	action, ok := actions[fold(text)]
+	return action, ok && !strings.Contains(text, lost)
+}
+
+const actionRows = 100 // that tell whether a column holds actions
+
+// otherActions returns the columns that are called 처리 or 작업, and whose first rows hold other words alone: shops keep
+// there what became of an order (완료). A column with both is the action, and the rows with other words are refused.
+func (f *File) otherActions(h header, encoding string, comma rune, o Options) (map[int]bool, error) {
+	columns := make(map[int]bool)
+	for i := range h.names {
+		if m, ok := h.meaning(i); ok && m.field == "action" && m.rank > 0 && m.rank < answerRank && o.Map["action"] == "" &&
+			!slices.ContainsFunc(o.Ignore, func(name string) bool { return fold(name) == h.folded[i] }) {
+			columns[i] = true
+		}
+	}
+	if len(columns) == 0 {
+		return nil, nil
+	}
+	others := make(map[int]bool)
+	scan := f.scan(encoding, comma)
+	for n := 0; n < h.record+1+actionRows; n++ {
+		rec, err := scan.read()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		if n <= h.record || h.kind(rec, nil) != rowLine {
+			continue
+		}
+		for i := range columns {
+			if i >= len(rec.cells) || filled(rec.cells[i]) == "" {
+				continue
+			}
+			if _, ours := actionOf(clean(rec.cells[i])); ours {
+				delete(columns, i)
+			} else {
+				others[i] = true
+			}
+		}
+	}
+	for i := range columns {
+		if !others[i] { // empty, so far
+			delete(columns, i)
+		}
+	}
+	return columns, nil
+}
+
+// againstIssue reports a word for an order that nobody is to pay any more.
+func againstIssue(cell string) bool {
+	for _, word := range []string{"취소", "철회", "환불", "반품", "반려", "거절", "보류", "삭제", "cancel", "refund"} {
+		if strings.Contains(strings.ToLower(cell), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// notAction warns of columns that are not taken for the action, and refuses a row in which one of them names one after
+// all, or says that nobody is to pay.
+func (p *parser) notAction() {
+	for i := range p.r.header.otherActions {
+		if p.row.Cells == nil {
+			return
+		}
+		problem := p.add(ActionNotUsed, "action", "")
+		problem.Column, problem.Header, problem.Everywhere = i+1, oneLine(p.r.header.names[i]), true
+		cell := clean(p.row.Cells[i])
+		if _, ours := actionOf(cell); ours || againstIssue(cell) {
+			problem.Code, problem.Warning, problem.Everywhere, problem.Text = ActionUnknown, false, false, shorten(oneLine(cell))
+			problem.Message = say.NewMessage("this column is not taken for the action, and what stands here may mean that the order is not to be issued; give --map action=HEADER, or leave the column out with --ignore")
+		}
+	}
+}
