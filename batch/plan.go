@@ -27,12 +27,15 @@ type Plan struct {
 	Columns []input.Column     // all of the file's
 	Given   []input.Given      // options that columns go before
 	Lacking error              // an *input.Error if the file lacks columns that every row needs; Run refuses it
+	Refusal error              // an *input.Error if the file lacks columns that every row needs, or a total contradicts its rows; Run refuses it
 	Differ  []input.Difference // lines of totals that do not agree with the rows, the first hundred
 	Totals
 
 	Alike map[int]int // lines whose order number looks like another's → one of those lines; of very many some
 
-	repeats map[int]repeat // by line
+	repeats    map[int]repeat // by line
+	tellings   []input.Telling
+	orderTotal bool // the amount is the order's by its column's name
 }
 
 // Totals are a file's figures.
@@ -113,7 +116,7 @@ func (t *Totals) add(row *input.Row) {
 
 // Preflight reads the whole file and checks it; nothing is sent. Its error is the file's (an *input.Error), not a
 // row's. To find orders that stand in several rows, or look alike, it keeps some 40 bytes a row until it is done; a
-// file that has such orders is read twice.
+// file that has such orders is read up to three times.
 func Preflight(ctx context.Context, file *input.File, options input.Options) (*Plan, error) {
 	return preflight(ctx, file, options, mostRepeats)
 }
@@ -121,14 +124,10 @@ func Preflight(ctx context.Context, file *input.File, options input.Options) (*P
 // preflight refuses a file of which more than most lines are for orders that stand in other lines too.
 func preflight(ctx context.Context, file *input.File, options input.Options, most int) (*Plan, error) {
 	p := &Plan{File: file, Options: options}
-	index := repeatIndex{composed: options.Key != "", most: most}
-	prepared := false
+	index := repeatIndex{composed: options.Key != "" && options.Items == "", sum: options.Items == input.ItemsSum, most: most}
 	count := func(also func(*input.Row) error) error {
 		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[say.Message]int), Codes: make(map[string]int)}
 		return p.Each(ctx, func(row *input.Row) error {
-			if !prepared {
-				prepared, index.items = true, itemColumns(p.Header, p.Mapping)
-			}
 			p.add(row)
 			return also(row)
 		})
@@ -144,14 +143,36 @@ func preflight(ctx context.Context, file *input.File, options input.Options, mos
 	if err != nil {
 		return nil, err
 	}
-	if p.repeats, p.Alike = index.resolve(); len(p.repeats) > most {
+	repeats, alike := index.resolve()
+	if len(repeats) > most {
 		return nil, tooMany
-	} else if len(p.repeats)+len(p.Alike) > 0 {
+	}
+	if err := p.compare(ctx, repeats); err != nil {
+		return nil, err
+	}
+	if p.repeats, p.Alike = repeats, alike; len(p.repeats)+len(p.Alike) > 0 {
 		if err := count(func(*input.Row) error { return nil }); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// compare reads the lines of orders that stand in several once more, to see in which columns they differ.
+func (p *Plan) compare(ctx context.Context, repeats map[int]repeat) error {
+	if len(repeats) == 0 {
+		return nil
+	}
+	return p.Each(ctx, func(row *input.Row) error {
+		if r, ok := repeats[row.Line]; ok {
+			if r.lines = repeats[r.first].lines; r.lines == nil { // the first of them
+				r.lines = new(orderLines)
+			}
+			r.lines.add(row, p.tellings)
+			repeats[row.Line] = r
+		}
+		return nil
+	})
 }
 
 // Each reads the file once more and calls do for every data row, with what the preflight found about its order in
@@ -163,19 +184,20 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 	}
 	defer reader.Close()
 	defer context.AfterFunc(ctx, reader.Stop)() // also while lines pass that are no rows
-	p.Layout, p.Header, p.Mapping, p.Lacking = reader.Layout(), reader.Header(), reader.Mapping(), reader.Lacking()
+	p.Layout, p.Header, p.Mapping = reader.Layout(), reader.Header(), reader.Mapping()
+	p.tellings, p.orderTotal = reader.Tellings(), reader.OrderTotal()
 	for {
 		row, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			p.Passed, p.Differ = reader.Stats(), reader.Differences()
-			p.Columns, p.Given = reader.Columns(), reader.Given()
+			p.Passed, p.Differ, p.Refusal = reader.Stats(), reader.Differences(), cmp.Or(reader.Lacking(), reader.Contradicted())
+			p.Columns, p.Given, p.Lacking = reader.Columns(), reader.Given(), reader.Lacking()
 			return nil
 		}
 		if err != nil {
 			return cmp.Or(context.Cause(ctx), err)
 		}
 		if found, ok := p.repeats[row.Line]; ok {
-			found.tell(row)
+			p.tell(found, row)
 		}
 		if other, ok := p.Alike[row.Line]; ok {
 			tellAlike(row, other)
@@ -247,6 +269,8 @@ func (g Guards) Check(p *Plan) error {
 	guard(g.MaxAmount <= 0 || p.Most <= g.MaxAmount, "one row asks for %d won, --max-amount allows %d", p.Most, g.MaxAmount)
 	guard(!g.Strict || p.Invalid == 0, "%d rows are invalid, and --strict allows none", p.Invalid)
 	guard(!g.Strict || p.Warned == 0, "%d rows have warnings, and --strict allows none", p.Warned)
+	repeated := p.Skips[CodeRepeated]
+	guard(!g.Strict || repeated == 0 || p.Options.Items != "", "%d lines repeat the order of another line, and --strict allows none; --items same does", repeated)
 	for _, d := range p.Differ {
 		guard(!g.Strict, "line %d: the total says %d and the rows come to %d, and --strict allows no difference", d.Line, d.Says, d.Adds)
 	}

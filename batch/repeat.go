@@ -14,6 +14,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"vbankbatch/batch/input"
+	"vbankbatch/client/pg"
 	"vbankbatch/client/say"
 )
 
@@ -22,31 +23,165 @@ type repeat struct {
 	first    int  // the line whose row stands for all
 	conflict bool // the rows disagree, and none is done
 	composed bool // their order number is made of columns, and names no order if two rows have it
+	lines    *orderLines
 }
 
-func (r repeat) tell(row *input.Row) {
+// orderLines are those of one order, or account.
+type orderLines struct {
+	hashes  []uint32 // of the first one's cells, by telling
+	differ  uint64   // bits of the tellings in which another line differs from the first
+	won     int64    // what they come to
+	invalid int      // the first line that is invalid in itself; 0 without one
+	parts   bool     // they have taxes of their own
+}
+
+// add holds a line to the first one.
+func (l *orderLines) add(row *input.Row, tellings []input.Telling) {
+	l.won = min(l.won, math.MaxInt64-row.Request.Amount) + row.Request.Amount
+	l.parts = l.parts || row.Request.TaxFree != nil || row.Request.VatAmount != nil
+	if l.invalid == 0 && row.Invalid() && !row.OnlyLacks() {
+		l.invalid = row.Line
+	}
+	first := l.hashes == nil
+	if first {
+		l.hashes = make([]uint32, min(len(tellings), mostTellings))
+	}
+	hashes := make([]uint32, len(l.hashes))
+	for i, t := range tellings {
+		n := min(i, mostTellings-1) // the last stands for all behind it
+		hashes[n] = hashes[n]*31 + uint32(maphash.String(repeatSeed, input.Clean(row.Cells[t.Column-1])))
+	}
+	for i, hash := range hashes {
+		if first {
+			l.hashes[i] = hash
+		} else if hash != l.hashes[i] {
+			l.differ |= 1 << i
+		}
+	}
+}
+
+// mostTellings is how many columns are told one by one.
+const mostTellings = 64
+
+// inFigures are the fields that repeatIndex compares as they are read, and not as they are written.
+var inFigures = map[string]bool{"action": true, "imp_uid": true, "merchant_uid": true, "amount": true, "vbank_code": true, "vbank_due": true, "vbank_holder": true,
+	"buyer_name": true, "buyer_tel": true, "pg": true, "channel_key": true, "tier": true, "vbank_num": true, "vbank_key": true}
+
+// apart are the columns in which lines differ.
+func (p *Plan) apart(l *orderLines) (list []input.Telling) {
+	for i, t := range p.tellings {
+		if l.differ&(1<<min(i, mostTellings-1)) != 0 {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// one reports whether the lines of an order that have the same figures are one row that stands there several times.
+func (p *Plan) one(row *input.Row, l *orderLines) bool {
+	if p.Options.Items != "" || row.Action == input.Revoke {
+		return true
+	}
+	for _, t := range p.apart(l) {
+		if !inFigures[t.Field] && !(p.orderTotal && t.Item) {
+			return false
+		}
+	}
+	return true
+}
+
+// tell adds to a row what its order's other lines make of it.
+func (p *Plan) tell(r repeat, row *input.Row) {
 	which := say.Messagef("the first is on line %d", r.first)
 	if r.first == row.Line {
 		which = say.NewMessage("this is the first of them")
 	}
+	fail := func(code input.Code, field string, message say.Message) {
+		row.Problems = append(row.Problems, input.Problem{Code: code, Field: field, Message: message})
+	}
+	sum := p.Options.Items == input.ItemsSum && row.Action == input.Issue
 	switch {
 	case r.composed:
-		row.Problems = append(row.Problems, input.Problem{
-			Code: CodeDuplicateConflict, Field: "merchant_uid",
-			Message: say.Messagef("--key makes the same order number of several rows (%s), so none was sent; add a column that tells them apart", which),
-		})
-	case r.conflict:
-		row.Problems = append(row.Problems, input.Problem{
-			Code:    CodeDuplicateConflict,
-			Message: say.Messagef("rows for this order say different things (%s), so none was sent; leave the right one and run again", which),
-		})
+		message := say.Messagef("--key makes the same order number of several rows (%s), so none was sent; add a column that tells them apart, or give --items same if they are one order", which)
+		if apart := p.apart(r.lines); len(apart) > 0 {
+			message = say.Messagef("--key makes the same order number of several rows (%s), which differ in %s, so none was sent; add a column that tells them apart, or give --items same or sum if they are one order", which, headers(apart))
+		}
+		fail(CodeDuplicateConflict, "merchant_uid", message)
+	case p.Options.Items != "" && r.lines.invalid > 0:
+		if r.lines.invalid != row.Line {
+			fail(CodeDuplicateConflict, "", say.Messagef("line %d is of the same order and is invalid, so none of its lines was sent", r.lines.invalid))
+		}
+	case r.conflict || !p.one(row, r.lines):
+		message := say.Messagef("rows for this order say different things (%s), so none was sent; leave the right one and run again", which)
+		if hint := p.suggestion(row, r.lines); hint != "" {
+			message = say.Messagef("rows for this order differ in %s (%s), so none was sent; %s", headers(p.apart(r.lines)), which, hint)
+		}
+		fail(CodeDuplicateConflict, "", message)
+	case sum && r.lines.parts:
+		fail(CodeDuplicateConflict, "", say.NewMessage("the lines of this order have tax_free or vat_amount, which are not added up, so none was sent; --ignore leaves such a column out"))
+	case sum && r.lines.won > input.MaxAmount:
+		fail(input.AmountTooLarge, "amount", say.Messagef("the lines of this order come to %d won, which has more than 12 digits", r.lines.won))
+	case sum && r.first == row.Line:
+		row.Request.Amount = r.lines.won
+		for _, b := range pg.Check(row.PG, pg.Issue, row.Request, p.Options.Now) {
+			if b.Field == "amount" && !slices.ContainsFunc(row.Problems, func(p input.Problem) bool { return p.Code == input.Code(b.Rule) }) {
+				row.Problems = append(row.Problems, input.Problem{Code: input.Code(b.Rule), Field: "amount", Message: b.Message, Warning: b.Warning})
+			}
+		}
 	case r.first != row.Line && row.Skip == "":
+		message := say.Messagef("line %d has the same order with the same figures and stands for this one", r.first)
+		if sum {
+			message = say.Messagef("line %d has the same order and asks for the %d won of all its lines, the %d won of this one among them", r.first, r.lines.won, row.Request.Amount)
+		} else if apart := slices.DeleteFunc(p.apart(r.lines), func(t input.Telling) bool { return inFigures[t.Field] }); len(apart) > 0 {
+			message = say.Messagef("line %d has the same order with the same figures and stands for this one; they differ in %s", r.first, headers(apart))
+		}
 		row.Skip = CodeRepeated
-		row.Problems = []input.Problem{{
-			Code: CodeRepeated, Warning: true,
-			Message: say.Messagef("line %d has the same order with the same figures and stands for this one", r.first),
-		}}
+		row.Problems = []input.Problem{{Code: CodeRepeated, Warning: true, Message: message}}
 	}
+}
+
+// headers names columns, the first few.
+func headers(list []input.Telling) say.Message {
+	var names []say.Message
+	for _, t := range list[:min(len(list), 5)] {
+		names = append(names, say.Messagef("“%s” (column %d)", t.Header, t.Column))
+	}
+	if more := len(list) - len(names); more > 0 {
+		names = append(names, say.Messagef("%d more", more))
+	}
+	return say.Join(names, ", ")
+}
+
+// suggestion is what to do about lines of one order that differ, "" if nothing but their figures tells them apart.
+func (p *Plan) suggestion(row *input.Row, l *orderLines) say.Message {
+	apart := p.apart(l)
+	if len(apart) == 0 {
+		return ""
+	}
+	for _, t := range apart {
+		if t.Period && !inFigures[t.Field] {
+			for _, m := range p.Mapping {
+				if m.Field == "merchant_uid" {
+					return say.Messagef("if each is a bill of its own, --key '{%s}-{%s}' tells them apart; else --items same or --items sum", m.Header, t.Header)
+				}
+			}
+		}
+	}
+	amounts := false
+	for _, t := range apart {
+		if t.Field == "amount" && row.Action == input.Issue {
+			amounts = true
+		} else if inFigures[t.Field] {
+			return say.NewMessage("leave the right one, or give each an order number of its own with --key")
+		}
+	}
+	switch {
+	case row.Action != input.Issue:
+		return say.NewMessage("leave the right one, or give --items same if they are one")
+	case amounts:
+		return say.NewMessage("--items sum sends one account over all of their amounts, if each has its own; else leave the right one")
+	}
+	return say.NewMessage("--items same sends one account over the amount, if each line has the order's; --items sum one over all of their amounts, if each has its own")
 }
 
 // tellAlike warns of an order number that differs from another line's in a way that people do not see.
@@ -65,9 +200,9 @@ func Alike(other int) say.Message {
 // repeatIndex finds the orders and accounts that stand in several rows, and order numbers that look alike. It keeps
 // hashes, not the rows.
 type repeatIndex struct {
-	composed bool  // the order numbers are made by Options.Key
-	items    []int // columns in which two lines of one order may not differ; see itemColumns
-	most     int   // lines that may be for orders or accounts that other lines are for too
+	composed bool // the order numbers are made by Options.Key
+	sum      bool // amounts of one order may differ: Options.Items is sum
+	most     int  // lines that may be for orders or accounts that other lines are for too
 	entries  []entry
 	counted  int    // entries up to which tooMany has looked
 	name     []byte // of the claim that is being added
@@ -82,8 +217,7 @@ type entry struct {
 	by       claim
 }
 
-// figures are what two rows for one order must have in common to be one row said twice. The order's name is not among
-// them, but where items have their own amounts: exports repeat an order for each of its items.
+// figures are what two rows for one order must have in common, whatever else tells them apart: see Plan.one.
 type figures struct {
 	action                      input.Action
 	invalid                     bool
@@ -92,7 +226,6 @@ type figures struct {
 	pg, channelKey              string
 	fixedNum, fixedKey          string
 	buyerName, buyerTel, impUID string
-	items                       string
 }
 
 type claim uint8
@@ -106,23 +239,6 @@ const (
 
 var repeatSeed = maphash.MakeSeed()
 
-// itemColumns returns the indexes of the columns that are no field of an order, if the amount's column is called 금액 or the
-// like. Lines of one order that differ there are its items, and the amounts may be the items' and not the order's.
-func itemColumns(header []string, mapping []input.Mapped) (items []int) {
-	known := make(map[int]bool)
-	weak := false
-	for _, m := range mapping {
-		known[m.Column-1] = m.Field != "name"
-		weak = weak || m.Field == "amount" && m.Weak
-	}
-	for i := range header {
-		if weak && !known[i] {
-			items = append(items, i)
-		}
-	}
-	return items
-}
-
 func (x *repeatIndex) add(row *input.Row) {
 	if row.Skip != "" {
 		return
@@ -132,12 +248,12 @@ func (x *repeatIndex) add(row *input.Row) {
 	if row.RelativeDue {
 		due = -1 // two rows read around midnight mean the same
 	}
-	items := ""
-	for _, i := range x.items {
-		items += row.Cells[i] + "\x00"
+	amount := r.Amount
+	if x.sum && row.Action == input.Issue {
+		amount = 0
 	}
-	hash := maphash.Comparable(repeatSeed, figures{row.Action, row.Invalid(), r.Amount, due, r.VbankHolder, r.VbankCode,
-		r.PG, r.ChannelKey, r.VbankNum, r.VbankKey, r.BuyerName, r.BuyerTel, row.ImpUID, items})
+	hash := maphash.Comparable(repeatSeed, figures{row.Action, row.Invalid(), amount, due, r.VbankHolder, r.VbankCode,
+		r.PG, r.ChannelKey, r.VbankNum, r.VbankKey, r.BuyerName, r.BuyerTel, row.ImpUID})
 	put := func(by claim, id string) {
 		if x.name = x.name[:0]; by == byAccount {
 			x.name = append(append(x.name, 'a'), id...) // an imp_uid is one account whoever asks

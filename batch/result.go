@@ -94,7 +94,7 @@ const (
 
 // Codes tells in a sentence what each of a run's codes means, in English; package say has the Korean.
 var Codes = map[string]string{
-	CodeRepeated:          "the same row stands higher up in the file and was done there",
+	CodeRepeated:          "the order stands on another line too, and is done with that one",
 	CodeDuplicateConflict: "rows for one order say different things, so none was sent; leave the right one and run again",
 	CodeKeyLooksAlike:     "another line's order number differs only in case or in the width of characters; if they are one order, write them alike",
 	CodeFiguresDiffer:     "the order has an account with other figures; to change it use a row with the action update",
@@ -136,7 +136,7 @@ var Whys = map[string]string{
 	CodeReplyDiffers:      "The reply says that the API has acted, and what it shows is not what was asked for: another amount, or an account that is not found under the order. So nothing is sent again. Look at the order in the PortOne console. Where the row is a conflict over the amount, change it by a row with the action update, or revoke the account and run again. Where the row is unknown, record what you found: vbankbatch ledger settle ORDER --account IMP_UID, or --none, with --reason TEXT.",
 	CodeAccountMissing:    "The run asked the API once more at its end, or before it repeated the account, and the API did not show the account that it had confirmed. Do not tell the customer its number yet. The next run asks again, and clears the row once the account is there. If it stays away ask PortOne, then: vbankbatch ledger settle ORDER --none --reason TEXT, and the next run issues another.",
 	CodeOrderUnknown:      "The row comes from a results file and says that it has an account. An account would be issued a second time if the order number had lost its zeros since, as Excel takes them. So nothing was sent. Compare the number with the first results. If the file is another merchant's or another ledger's, choose the right key or --ledger.",
-	CodeDuplicateConflict: "Two rows with one order number differ in the amount, the due date or another field, and nobody but you knows which is right. Rows that are the same are no problem: the first is done, the others are REPEATED.",
+	CodeDuplicateConflict: "Two rows with one order number differ in the amount, the due date or another field, and nobody but you knows which is right. Rows that are the same but for remarks are no problem: the first is done, the others are REPEATED. Rows that differ in other columns may be items of one order, or bills of several months: --items same, --items sum or --key says which.",
 	CodeFiguresDiffer:     "The order was issued before, for another amount, until another date or at another bank than the row says now. A second account would be wrong, and a change has to be asked for.",
 	CodeOrderPaid:         "A customer has paid for the order already, into an account that this ledger does not know. Nothing is to be issued.",
 	CodeOrderDiffers:      "The row names an imp_uid and an order number, and the API says that they do not belong together. A change would hit another customer's account, so nothing was sent. Correct one of them, or leave the order number out.",

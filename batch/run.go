@@ -23,8 +23,8 @@ import (
 // ctx ends, no more rows are taken, those in flight are finished, and what is in doubt is settled for up to
 // Options.SettleTime. The run returned is usable all the same unless its ID is 0.
 func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options) (ledger.Run, error) {
-	if plan.Lacking != nil {
-		return ledger.Run{}, plan.Lacking
+	if plan.Refusal != nil {
+		return ledger.Run{}, plan.Refusal
 	}
 	found, err := book.Begin(ctx, ledger.Run{
 		Digest: plan.Digest(), Settings: plan.Settings(), File: plan.File.Place, Started: time.Now()})

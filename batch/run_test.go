@@ -371,7 +371,7 @@ func TestLooksAlike(t *testing.T) {
 	})
 }
 
-// TestItemLines has two items of one order at one price: 금액 may be the item's, 결제금액 is the order's.
+// TestItemLines has two items of one order at one price: 금액 and 결제금액 may be the item's, 총 결제금액 is the order's.
 func TestItemLines(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
 		lines := []string{"A-1,셔츠,10000", "A-1,바지,10000", "A-2,모자,5000", "A-2,모자,5000"}
@@ -380,7 +380,7 @@ func TestItemLines(t *testing.T) {
 			t.Error(err)
 		}
 		w.expect(got, "A-1 invalid DUPLICATE_CONFLICT", "A-1 invalid DUPLICATE_CONFLICT", "A-2 issued", "A-2 skipped REPEATED")
-		got, err = w.run(t.Context(), plan(t, append([]string{"주문번호,상품명,결제금액"}, lines...)...))
+		got, err = w.run(t.Context(), plan(t, append([]string{"주문번호,상품명,총 결제금액"}, lines...)...))
 		if err != nil {
 			t.Error(err)
 		}

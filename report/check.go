@@ -47,12 +47,12 @@ func Check(ctx context.Context, w say.Writer, p *batch.Plan, format string) erro
 	return nil
 }
 
-// eachProblem calls do with all problems in the order of their lines. What every row lacks is told by Plan.Lacking.
+// eachProblem calls do with all problems in the order of their lines. What every row lacks is told by Plan.Refusal.
 func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *input.Problem) error) error {
 	differ := p.Differ
 	before := func(line int) error {
 		for ; len(differ) > 0 && differ[0].Line < line; differ = differ[1:] {
-			if err := do(differ[0].Line, difference(differ[0])); err != nil {
+			if err := do(differ[0].Line, difference(p, differ[0])); err != nil {
 				return err
 			}
 		}
@@ -78,8 +78,8 @@ func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *
 	return cmp.Or(err, before(math.MaxInt))
 }
 
-func difference(d input.Difference) *input.Problem {
-	return &input.Problem{Column: d.Column, Header: d.Header, Field: "amount", Code: input.TotalDiffers, Text: strconv.FormatInt(d.Says, 10), Warning: true,
+func difference(p *batch.Plan, d input.Difference) *input.Problem {
+	return &input.Problem{Column: d.Column, Header: d.Header, Field: "amount", Code: input.TotalDiffers, Text: strconv.FormatInt(d.Says, 10), Warning: p.Options.Totals == input.TotalsWarn,
 		Message: say.Messagef("the total says %s won and the rows above it come to %s; a row may be missing or changed", Thousands(d.Says), Thousands(d.Adds))}
 }
 
@@ -120,10 +120,13 @@ type checked struct {
 	Columns    []checkedColumn `json:"columns"`
 	All        []shownColumn   `json:"all_columns"`
 	Lacking    string          `json:"lacking,omitempty"`
+	Refusal    string          `json:"refusal,omitempty"`
 	Lines      struct {
 		Titles       int `json:"titles"`
 		Headers      int `json:"repeated_headers"`
 		Blank        int `json:"blank"`
+		Notes        int `json:"notes"`
+		Cut          int `json:"cut"`
 		Totals       int `json:"totals"`
 		TotalsAgree  int `json:"totals_agree"`
 		TotalsDiffer int `json:"totals_differ"`
@@ -185,8 +188,11 @@ func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan) error {
 	if p.Lacking != nil {
 		c.Lacking = w.Error(p.Lacking)
 	}
+	if p.Refusal != nil {
+		c.Refusal = w.Error(p.Refusal)
+	}
 	s := p.Passed
-	c.Lines.Titles, c.Lines.Headers, c.Lines.Blank = s.Titles, s.Headers, s.Blank
+	c.Lines.Titles, c.Lines.Headers, c.Lines.Blank, c.Lines.Notes, c.Lines.Cut = s.Titles, s.Headers, s.Blank, s.Notes, s.Cut
 	c.Lines.Totals, c.Lines.TotalsAgree, c.Lines.TotalsDiffer = s.Totals, s.Agree, s.Differ
 	c.Issue.Won, c.Issue.Smallest, c.Issue.Largest, c.Issue.Banks, c.Issue.PGs = p.Won, p.Least, p.Most, p.Banks, p.PGs
 	c.Issue.EarliestDue, c.Issue.LatestDue = moment(p.FirstDue), moment(p.LastDue)
@@ -222,7 +228,7 @@ func PrintPlan(w say.Writer, p *batch.Plan) {
 			w.Printf("  and %d more totals that differ\n", p.Passed.Differ-i)
 			break
 		}
-		w.Printf("warning: line %d, column %d (%s): %s\n", d.Line, d.Column, d.Header, difference(d).Message)
+		w.Printf("warning: line %d, column %d (%s): %s\n", d.Line, d.Column, d.Header, difference(p, d).Message)
 	}
 	printAlike(w, p.Alike)
 }
@@ -350,6 +356,8 @@ func passedOver(language say.Language, s input.Stats) string {
 	add(s.Titles, Count(language, s.Titles, "1 line above the header", "%s lines above the header"))
 	add(s.Headers, Count(language, s.Headers, "1 repeated header", "%s repeated headers"))
 	add(s.Blank, Count(language, s.Blank, "1 blank line", "%s blank lines"))
+	add(s.Notes, Count(language, s.Notes, "1 line that is no row", "%s lines that are no rows"))
+	add(s.Cut, Count(language, s.Cut, "1 line from --stop-at on", "%s lines from --stop-at on"))
 	add(s.Totals, Count(language, s.Totals, "1 line of totals", "%s lines of totals"))
 	if s.Totals > 0 {
 		var totals []string

@@ -50,7 +50,7 @@ func (f *File) otherActions(h header, encoding string, comma rune, o Options) (m
 		} else if err != nil {
 			return nil, err
 		}
-		if n <= h.record || h.kind(rec, nil) != rowLine {
+		if _, total := isTotal(rec.cells, nil); n <= h.record || total != noTotal || h.again(rec.cells) {
 			continue
 		}
 		for i := range columns {

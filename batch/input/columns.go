@@ -49,7 +49,7 @@ func (r *Reader) sample(cells []string) {
 // Columns returns all columns that have a name or a value, with what each is read as, in their order.
 func (r *Reader) Columns() (columns []Column) {
 	for i, name := range r.header.names {
-		c := Column{Number: i + 1, Header: oneLine(name), Note: r.note(i)}
+		c := Column{Number: i + 1, Header: oneLine(name), Note: r.noteOf(i)}
 		for _, m := range r.mapped {
 			if m.Column == c.Number {
 				c.Field = m.Field
@@ -57,7 +57,7 @@ func (r *Reader) Columns() (columns []Column) {
 		}
 		if r.samples != nil {
 			for _, text := range r.samples[i] {
-				if personal[c.Field] || looksPersonal(r.header.folded[i], text) {
+				if personal[c.Field] || c.Field == "" && looksPersonal(r.header.folded[i], text) {
 					text = mask(text)
 				}
 				c.Samples = append(c.Samples, text)
@@ -70,8 +70,8 @@ func (r *Reader) Columns() (columns []Column) {
 	return columns
 }
 
-// note says what a column is used for beside its field, and of the amount's why it is this one.
-func (r *Reader) note(i int) say.Message {
+// noteOf says what a column is used for beside its field, and of the amount's why it is this one.
+func (r *Reader) noteOf(i int) say.Message {
 	var notes []say.Message
 	for _, w := range r.where {
 		if w.column == i {

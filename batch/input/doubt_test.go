@@ -22,9 +22,9 @@ func TestDoubtful(t *testing.T) {
 		want       string
 	}{
 		{"an amount cut at its comma, the last column empty", "주문번호,고객명,은행,입금기한,예금주,청구금액,비고\nA-1,홍길동,국민,2026-12-31,한빛,35,000,\n", Options{},
-			"2 issue A-1 35 004 2026-12-31T23:59:59 AMOUNT_AMBIGUOUS"},
+			"2 issue A-1 0 004 2026-12-31T23:59:59 AMOUNT_AMBIGUOUS"},
 		{"an amount cut at its comma, the last column left out", "주문번호,은행,입금기한,예금주,금액,비고\nA-1,국민,2026-12-31,한빛,35,000\n", Options{},
-			"2 issue A-1 35 004 2026-12-31T23:59:59 AMOUNT_AMBIGUOUS"},
+			"2 issue A-1 0 004 2026-12-31T23:59:59 AMOUNT_AMBIGUOUS"},
 		{"a small amount beside a bank", "주문번호,금액,은행,입금기한,예금주\nA-1,500,004,2026-12-31,한빛\n", Options{}, "2 issue A-1 500 004 2026-12-31T23:59:59"},
 		{"an amount beside three digits", "주문번호,금액,동,은행,입금기한,예금주\nA-1,35000,101,004,2026-12-31,한빛\n", Options{}, "2 issue A-1 35000 004 2026-12-31T23:59:59"},
 		{"a better header further down", usual + "A-1,35000" + account + "\n주문번호,금액,은행,입금기한,예금주,연락처\nB-1,1000" + account + ",010\n", Options{},
@@ -34,9 +34,10 @@ func TestDoubtful(t *testing.T) {
 			"2 issue A-1 1000 004 2026-12-31T23:59:59|3 issue A-2 1000 004 2026-12-31T23:59:59"},
 		{"words behind a space", "청구내용," + usual + "동창회 계,A-1,1000" + account + "\n", Options{}, "2 issue A-1 1000 004 2026-12-31T23:59:59"},
 		{"a total under the order numbers", "일자," + usual + "2026-11-03,합계,1000" + account + "\n", Options{}, "2 issue 합계 1000 004 2026-12-31T23:59:59 KEY_IS_TOTAL"},
-		{"totals that say so otherwise", usual + "TOTAL,1" + account + "\n합계(3건),1" + account + "\n101동소계,1" + account + "\n총 3건,1" + account + "\n이월금액,1" + account + "\n", Options{},
-			"2 issue TOTAL 1 004 2026-12-31T23:59:59 KEY_IS_TOTAL|3 issue 합계(3건) 1 004 2026-12-31T23:59:59 KEY_IS_TOTAL|4 issue 101동소계 1 004 2026-12-31T23:59:59 KEY_IS_TOTAL|" +
-				"5 issue 총 3건 1 004 2026-12-31T23:59:59 KEY_IS_TOTAL|6 issue 이월금액 1 004 2026-12-31T23:59:59 KEY_IS_TOTAL"},
+		{"totals that say so otherwise", usual + "TOTAL-1,1" + account + "\n101동소계,1" + account + "\n이월금액-2,1" + account + "\n", Options{},
+			"2 issue TOTAL-1 1 004 2026-12-31T23:59:59 KEY_IS_TOTAL|3 issue 101동소계 1 004 2026-12-31T23:59:59 KEY_IS_TOTAL|4 issue 이월금액-2 1 004 2026-12-31T23:59:59 KEY_IS_TOTAL"},
+		{"no line is a total", usual + "TOTAL,1" + account + "\n101동소계,1" + account + "\n", Options{Totals: TotalsNone},
+			"2 issue TOTAL 1 004 2026-12-31T23:59:59|3 issue 101동소계 1 004 2026-12-31T23:59:59"},
 		{"a total among the parts of a key", "동,호,금액,은행,입금기한,예금주\n101,1,1000" + account + "\n101,소계,1000" + account + "\n101동\u3000소계,,1000" + account + "\n", Options{Key: "{동}-{호}"},
 			"2 issue 101-1 1000 004 2026-12-31T23:59:59|3 issue 101-소계 1000 004 2026-12-31T23:59:59 KEY_IS_TOTAL"},
 		{"a note's number", usual + "A-1,①35000" + account + "\nA-2,35000²" + account + "\nA-3,３５０００" + account + "\nA-4,1000,④,2026-12-31,한빛\n", Options{},

@@ -609,5 +609,5 @@ func (h header) revocable() error {
 
 // blank reports a record with nothing in it.
 func blank(cells []string) bool {
-	return !slices.ContainsFunc(cells, func(c string) bool { return trim(c) != "" })
+	return !slices.ContainsFunc(cells, func(c string) bool { return trim(c) != "" && c != string(controlZ) })
 }

@@ -260,18 +260,22 @@ func titleMoney(cells []string) money {
 	return money{}
 }
 
-// readTitles reads up to the header's end and keeps what the lines above it say of the amounts.
-func (h *header) readTitles(scan *scanner) error {
-	for range h.record + 1 {
+// readTitles reads up to the header's end, keeps what the lines above it say of the amounts, and returns the first cell of
+// each.
+func (h *header) readTitles(scan *scanner) (titles []string, err error) {
+	for n := range h.record + 1 {
 		r, err := scan.read()
 		if err != nil {
-			return err
+			return nil, err
+		}
+		if title, _ := firstCell(r.cells); title != "" && n < h.record {
+			titles = append(titles, title)
 		}
 		if says := titleMoney(r.cells); says != (money{}) && r.line <= h.line-len(h.lines) {
 			h.money, h.moneyLine, h.moneyText = says, r.line, strings.TrimSpace(strings.Join(r.cells, " "))
 		}
 	}
-	return nil
+	return titles, nil
 }
 
 // settled returns an *Error if something in the header or above it speaks against the way the amounts and order numbers are

@@ -77,6 +77,7 @@ const (
 // The reasons of Row.Skip.
 const (
 	Filtered    = "FILTERED"     // Options.Where does not hold
+	Repeated    = "REPEATED"     // the line belongs to the order of the line above
 	NotIssued   = "NOT_ISSUED"   // Options.Revoke: the results do not say that this account was issued
 	ZeroBalance = "ZERO_BALANCE" // the amount to collect is zero
 )
@@ -128,7 +129,7 @@ var sentences = map[Code]string{
 	KeyDigitsLost:       "the number has more than 15 digits and ends in zeros, as Excel leaves it when digits are lost; compare it with the source",
 	KeyFraction:         "the number ends in .0: a program has read it as a quantity, and zeros before it may be lost; export it again with that column as text, or give --key '{HEADER}' to take the cells as they stand",
 	KeyInvalid:          "the number holds a line break, a character that cannot be seen or one that was lost in a conversion; type it anew",
-	KeyIsTotal:          "the order number reads like a line of totals; if it is an order, give it another number",
+	KeyIsTotal:          "the line reads like one of totals; if it is, pass it over with --pass-over, and if it is an order, --totals none takes it",
 	KeyMissing:          "the order number is missing",
 	KeyPlaceholder:      "the number is a sign or a word for none, or an error of the spreadsheet; fill it in, leave the row out with --where, or the column with --ignore if it is not needed",
 	NothingToChange:     "the row changes neither amount nor due date",
@@ -150,10 +151,11 @@ var sentences = map[Code]string{
 // holds.
 var Whys = map[Code]string{
 	AmountAmbiguous:   "1.234 is one thousand to one program and a fraction to another, and 35,000 without quotation marks is two cells of a CSV: 35 and 000. A wrong guess would collect a wrong amount, so the row is refused. Write 1234 or 35000, or have the amounts exported without separators.",
+	KeyIsTotal:        "A line of totals that is read as an order asks somebody for the money of all. So a row is refused whose order number, or first cell, reads like a total, or a number of rows (2건), or whose amount is what the rows above it come to while little else stands in it. --pass-over TEXT leaves out the lines that begin with the text, and --totals none takes every line for what it is otherwise.",
 	KeyDamagedByExcel: "Excel shows a long number as 2.02611E+15 and saves what it shows, so the other digits are gone from the file. They cannot be brought back from it. Go back to the export itself. If the file must go through Excel, set the column's format to text before the numbers come into it, or import the CSV with that column as text.",
 	KeyDigitsLost:     "Excel keeps 15 digits of a number and writes zeros for the others. A number may also end in zeros by itself, so this is a warning, and the row is sent.",
 	ColumnCount:       "One separator too many, such as a comma in an address without quotation marks, moves all cells behind it, and an amount could be taken from another column. Put the cell into quotation marks, or export the file again.",
-	TotalDiffers:      "Lines of totals are not sent. They are compared with the rows above them. A difference is a warning, and with --strict a refusal.",
+	TotalDiffers:      "Lines of totals are not sent. They are compared with the rows above them. If one differs, a row may be missing or changed, and the file is refused. A line that adds up something else, such as what was paid, differs as well: with --totals warn it is a warning. With --totals none no line is a total.",
 	Filtered:          "The row is skipped, and is not a failure. To have it done leave --where out, or the profile's where.",
 	NotIssued:         "--revoke takes back only what the results call issued. The row is skipped, and is not a failure.",
 	ZeroBalance:       "The row is skipped, and is not a failure. If there should be an amount, look whether the right column was taken for it.",

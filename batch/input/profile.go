@@ -30,6 +30,8 @@ type Profile struct {
 	Ignore     []string          `toml:"ignore,omitempty" comment:"headers of columns that are not read and say nothing of the others"`
 	FillDown   []string          `toml:"fill_down,omitempty" comment:"headers of columns whose empty cells repeat the one above"`
 	StopAt     string            `toml:"stop_at,omitempty" comment:"the rows end at the line that begins with this"`
+	PassOver   []string          `toml:"pass_over,omitempty" comment:"lines that begin with one of these are not read; * stands for any text"`
+	Totals     string            `toml:"totals,omitempty" comment:"of lines of totals: warn, those that differ from the rows are only told; none, no line is one"`
 	OnlyMapped bool              `toml:"only_mapped,omitempty" comment:"another column whose name is known stops the run: the export has changed"`
 	Rate       *float64          `toml:"rate,omitempty" comment:"HTTP requests a second, 0 for no limit; a run reads it again on SIGHUP"`
 	Map        map[string]string `toml:"map,omitempty" comment:"which column is which field: FIELD = HEADER"`
@@ -59,7 +61,7 @@ func ReadProfile(path string) (Profile, error) {
 	err = toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte(bom)))).DisallowUnknownFields().Decode(&p)
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		line, _ := unknown.Errors[0].Position()
-		return p, say.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, date_order, unit, items, ignore, fill_down, stop_at, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
+		return p, say.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, date_order, unit, items, ignore, fill_down, stop_at, pass_over, totals, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
 			path, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -91,7 +93,8 @@ func (p Profile) With(other Profile) Profile {
 	p.Encoding, p.Delimiter = cmp.Or(other.Encoding, p.Encoding), cmp.Or(other.Delimiter, p.Delimiter)
 	p.Key, p.DueYear = cmp.Or(other.Key, p.Key), cmp.Or(other.DueYear, p.DueYear)
 	p.DateOrder, p.Unit = cmp.Or(other.DateOrder, p.DateOrder), cmp.Or(other.Unit, p.Unit)
-	p.Items, p.StopAt = cmp.Or(other.Items, p.Items), cmp.Or(other.StopAt, p.StopAt)
+	p.Items, p.StopAt, p.Totals = cmp.Or(other.Items, p.Items), cmp.Or(other.StopAt, p.StopAt), cmp.Or(other.Totals, p.Totals)
+	p.PassOver = append(slices.Clone(p.PassOver), other.PassOver...)
 	p.Ignore, p.FillDown = append(slices.Clone(p.Ignore), other.Ignore...), append(slices.Clone(p.FillDown), other.FillDown...)
 	conditions := slices.Clone(other.Where)
 	for _, mine := range p.Where {
@@ -129,9 +132,12 @@ var delimiters = map[string]rune{"": 0, "auto": 0, "comma": ',', "tab": '\t', "s
 // Options returns the options that the profile stands for, or an error that names the setting.
 func (p Profile) Options(now time.Time) (Options, error) {
 	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, OnlyMapped: p.OnlyMapped, DueYear: p.DueYear, Banks: p.Banks, Now: now,
-		DateOrder: p.DateOrder, Items: p.Items, Ignore: p.Ignore, FillDown: p.FillDown, StopAt: p.StopAt}
+		DateOrder: p.DateOrder, Items: p.Items, Ignore: p.Ignore, FillDown: p.FillDown, StopAt: p.StopAt, PassOver: p.PassOver, Totals: p.Totals}
 	if o.Items != "" && o.Items != ItemsSame && o.Items != ItemsSum {
 		return o, say.Errorf("items %q is neither same nor sum", o.Items)
+	}
+	if o.Totals != "" && o.Totals != TotalsWarn && o.Totals != TotalsNone {
+		return o, say.Errorf("totals %q is neither warn nor none", o.Totals)
 	}
 	if o.DateOrder != "" && o.DateOrder != MonthFirst && o.DateOrder != DayFirst && o.DateOrder != YearFirst {
 		return o, say.Errorf("date_order %q is not mdy, dmy or ymd", o.DateOrder)
@@ -173,6 +179,7 @@ func (p Profile) Options(now time.Time) (Options, error) {
 func (o Options) Profile(mapping []Mapped) Profile {
 	p := Profile{Encoding: o.Encoding, Key: o.Key, OnlyMapped: true, DueYear: o.DueYear, Set: o.Set, Banks: o.Banks, Map: make(map[string]string)}
 	p.DateOrder, p.Items, p.Ignore, p.FillDown, p.StopAt = o.DateOrder, o.Items, o.Ignore, o.FillDown, o.StopAt
+	p.PassOver, p.Totals = o.PassOver, o.Totals
 	if o.Unit != 0 {
 		p.Unit = strconv.FormatInt(o.Unit, 10)
 	}

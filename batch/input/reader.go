@@ -29,6 +29,8 @@ type Options struct {
 	Ignore     []string          `json:",omitempty"` // headers of columns that are not read, and say nothing of the others
 	FillDown   []string          `json:",omitempty"` // headers of columns whose empty cells repeat the one above
 	StopAt     string            `json:",omitempty"` // the rows end at the first line whose first cell that is not empty is this one; "" reads all
+	PassOver   []string          `json:",omitempty"` // lines whose first cell that is not empty is one of these, * being any text, are not read
+	Totals     string            `json:",omitempty"` // of lines that add others up: warn, those that differ only warn; none, there are none; "" refuses such a file
 	Now        time.Time         // what due dates are measured by; the zero time is the clock's
 	Revoke     bool              // take back what a results file says was issued, and read nothing else of it
 	Banks      map[string]string // bank, by any of its names → the code to send, for a PG whose table is not known or wrong
@@ -49,7 +51,9 @@ type Stats struct {
 	Titles  int // lines above the header
 	Headers int // the header, met again
 	Blank   int // lines with nothing in them, among the records and between them
-	Totals  int // subtotals, totals and balances carried forward, by the words they begin with
+	Notes   int // lines that are no rows: below them all, or named by Options.PassOver
+	Cut     int // lines from Options.StopAt on
+	Totals  int // subtotals, totals and balances carried forward, by their words or by what they add up
 	Agree   int // of them, those that the rows add up to
 	Differ  int // those that say something else; the others could not be compared
 }
@@ -73,7 +77,7 @@ type raw struct {
 	record
 	width int  // its own number of cells
 	extra bool // it has more than the header, if only empty ones
-	total bool // a line of totals
+	look  *look
 }
 
 // table hands records that were read already to gocsv.
@@ -85,7 +89,9 @@ func (t table) GetCSVRows() ([][]string, error) { return t, nil }
 type Reader struct {
 	header        header
 	mapped        []Mapped
-	amountAt      int // index of the amount's column, -1 without one
+	totals        string // Options.Totals
+	keys          []int  // indexes of the columns that hold order numbers, or of which they are made
+	amountAt      int    // index of the amount's column, -1 without one
 	where         []whereColumn
 	key           []keyPart
 	lacking       map[string]bool // fields that are missing from all rows
@@ -125,7 +131,14 @@ type Reader struct {
 	at      int
 	stats   Stats
 	worded  int // headers in other words than the first
+	noted   int // lines that are no rows, beside those in stats
 	tally   tally
+	above   []string // the cells of the row before
+	order   order    // of that row, or of the first one of its order
+	full    []string // those of the last good row that has all columns
+	stood   []bool   // by keys: a line above had that part of the order number
+	filling []int    // and of Options.FillDown
+	note    *raw     // the first line that is no row and that no good row has followed; nil without one
 }
 
 type whereColumn struct {
@@ -169,7 +182,8 @@ func (f *File) Read(o Options) (*Reader, error) {
 		h.ignore = append(h.ignore, i) // a PG's number
 	}
 	r.scan = f.scan(encoding, comma)
-	if err := h.readTitles(r.scan); err != nil {
+	titles, err := h.readTitles(r.scan)
+	if err != nil {
 		return nil, err
 	}
 	r.header = h
@@ -231,6 +245,14 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if r.key, err = h.keyParts(o.Key); err != nil {
 		return nil, err
 	}
+	r.keys, r.totals, r.tally.each = r.keyColumns(), o.Totals, o.Items == ItemsSum
+	if o.Items == ItemsSum { // the results repeat the sum, and not what the line has
+		for i := range r.mapped {
+			if r.mapped[i].Field == "amount" {
+				r.mapped[i].Answer = 0
+			}
+		}
+	}
 	if h.result {
 		told := h.outcome()
 		r.told = &told
@@ -239,11 +261,16 @@ func (f *File) Read(o Options) (*Reader, error) {
 		return nil, err
 	}
 
+	lines, err := r.newLines(o)
+	if err != nil {
+		return nil, err
+	}
+	lines.titles, r.filling, r.stood = titles, lines.filling, make([]bool, len(r.keys))
 	r.stats.Titles = h.titles
 	r.batches, r.quit = make(chan batch, 2), make(chan struct{})
 	r.close = sync.OnceFunc(func() { close(r.quit) })
 	r.scan.src.quit = r.quit
-	r.done.Go(r.decode)
+	r.done.Go(func() { r.decode(lines) })
 	return r, nil
 }
 
@@ -365,6 +392,16 @@ func (r *Reader) Mapping() []Mapped { return r.mapped }
 // they should hold. Every row has a problem that says so, too.
 func (r *Reader) Lacking() error { return r.lacks }
 
+// Contradicted returns nil, or an *Error for the first line of totals up to here that does not agree with the rows.
+func (r *Reader) Contradicted() error {
+	if len(r.tally.differences) == 0 || r.totals == TotalsWarn {
+		return nil
+	}
+	d := r.tally.differences[0]
+	return &Error{Path: r.header.path, Line: d.Line, Message: say.Messagef("the total says %d won, and the rows above it come to %d", d.Says, d.Adds),
+		Hint: say.NewMessage("look for a row that is missing or changed; if the line adds up something else, --totals warn reads on")}
+}
+
 // Differences returns the first hundred lines of totals up to here that do not agree with the rows.
 func (r *Reader) Differences() []Difference { return r.tally.differences }
 
@@ -372,6 +409,7 @@ func (r *Reader) Differences() []Difference { return r.tally.differences }
 func (r *Reader) Stats() Stats {
 	s := r.stats
 	s.Headers += r.worded
+	s.Notes += r.noted
 	return s
 }
 
@@ -392,16 +430,10 @@ func (r *Reader) Next() (*Row, error) {
 			raw, cells := &r.current.rows[r.at], r.current.cells[r.at]
 			r.current.cells[r.at] = nil
 			r.at++
-			if raw.total {
-				r.compare(raw)
+			row, err := r.judge(raw, cells)
+			if row == nil && err == nil {
 				continue
 			}
-			row, err := r.row(raw, cells)
-			if row == nil && err == nil { // the header in other words
-				r.worded++
-				continue
-			}
-			r.stats.Rows++
 			return row, err
 		}
 		if r.current.err != nil {
@@ -411,26 +443,9 @@ func (r *Reader) Next() (*Row, error) {
 		if !ok {
 			return nil, errStopped
 		}
-		b.stats.Rows, b.stats.Agree, b.stats.Differ = r.stats.Rows, r.stats.Agree, r.stats.Differ
+		s := &r.stats
+		b.stats.Rows, b.stats.Totals, b.stats.Agree, b.stats.Differ = s.Rows, s.Totals, s.Agree, s.Differ
 		r.current, r.at, r.stats = b, 0, b.stats
-	}
-}
-
-// compare holds a line of totals to the rows above it.
-func (r *Reader) compare(raw *raw) {
-	if r.amountAt < 0 {
-		return
-	}
-	m := r.mapped[slices.IndexFunc(r.mapped, func(m Mapped) bool { return m.Field == "amount" })]
-	word, kind := isTotal(raw.cells, r.keyColumns())
-	says, adds, checked, agrees := r.tally.total(word, kind, clean(raw.cells[m.Column-1]))
-	switch {
-	case agrees:
-		r.stats.Agree++
-	case checked:
-		if r.stats.Differ++; r.stats.Differ <= mostDifferences {
-			r.tally.differences = append(r.tally.differences, Difference{raw.line, m.Column, m.Header, says, adds})
-		}
 	}
 }
 
@@ -459,7 +474,7 @@ func (r *Reader) keyColumns() (columns []int) {
 }
 
 // decode reads the records of the pass and lets gocsv sort their cells into fields.
-func (r *Reader) decode() {
+func (r *Reader) decode(lines *lines) {
 	defer close(r.batches)
 	names := make([]string, len(r.mapped))
 	for i, m := range r.mapped {
@@ -468,7 +483,7 @@ func (r *Reader) decode() {
 	most, width := min(batchRows, 1+batchCells/len(r.header.names)), len(names)
 	picked := make([]string, most*width)
 	records := append(make(table, 0, batchRows+1), names)
-	stats, keys := r.stats, r.keyColumns()
+	stats := r.stats
 	for ended := false; !ended; {
 		var b batch
 		records = records[:1]
@@ -484,21 +499,32 @@ func (r *Reader) decode() {
 				break
 			}
 			bytes += rec.bytes
-			kind := r.header.kind(rec, keys)
-			switch kind {
+			look := lines.look(rec)
+			switch look.kind {
 			case blankLine:
 				stats.Blank++
 				continue
 			case headerLine:
 				stats.Headers++
 				continue
-			case totalLine:
-				stats.Totals++
+			case passedLine:
+				stats.Notes++
+				continue
+			case cutLine:
+				stats.Cut++
+				continue
+			case faultLine:
+				b.err, ended = lines.fault, true
+			}
+			if ended {
+				break
 			}
 			n := len(r.header.names)
 			full := cells[:n:n]
 			cells = cells[n:]
 			copy(full, rec.cells)
+			full[0] = strings.TrimPrefix(full[0], bom)
+			lines.fill(full, look)
 			pick := picked[len(b.rows)*width:][:width:width]
 			for i, m := range r.mapped {
 				pick[i] = full[m.Column-1]
@@ -507,7 +533,7 @@ func (r *Reader) decode() {
 				}
 			}
 			records = append(records, pick)
-			b.rows = append(b.rows, raw{record{full, rec.line, rec.lines, rec.bytes, rec.torn}, r.header.count(rec.cells), len(rec.cells) > len(r.header.names), kind == totalLine})
+			b.rows = append(b.rows, raw{record{full, rec.line, rec.lines, rec.bytes, rec.torn}, r.header.count(rec.cells), len(rec.cells) > len(r.header.names), look})
 		}
 		if len(b.rows) > 0 {
 			if err := gocsv.UnmarshalDecoder(records, &b.cells); err != nil {
@@ -525,27 +551,9 @@ func (r *Reader) decode() {
 	}
 }
 
-type lineKind int
-
-const (
-	rowLine lineKind = iota
-	blankLine
-	headerLine
-	totalLine
-)
-
-// kind tells rows from the lines between them, by the columns of their order numbers.
-func (h header) kind(r record, keys []int) lineKind {
-	if blank(r.cells) {
-		return blankLine
-	}
-	if slices.ContainsFunc(h.lines, func(names []string) bool { return repeats(names, r.cells) }) {
-		return headerLine
-	}
-	if _, kind := isTotal(r.cells, keys); kind != noTotal {
-		return totalLine
-	}
-	return rowLine
+// again reports a line of the header standing in the file once more.
+func (h header) again(cells []string) bool {
+	return slices.ContainsFunc(h.lines, func(names []string) bool { return repeats(names, cells) })
 }
 
 // repeats reports a line of the header standing in the file once more, where files were joined.

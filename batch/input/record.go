@@ -34,6 +34,7 @@ type source struct {
 	passed   int64           // bytes before buf[start] since the csv.Reader began
 	blank    int             // empty lines so far
 	quit     <-chan struct{} // closed to stop; may be nil
+	held     int             // Control-Z read and not yet handed on: at the end of a file it is no text
 	until    int             // the line after which no more is read; 0 reads all
 	err      error           // what stopped reading; csv.Reader may hide it behind a ParseError for the line that it cut
 	decoded  int             // lines that were looked through for what could not be decoded
@@ -104,9 +105,8 @@ func (s *source) fill() error {
 	if cap(s.buf)-len(s.buf) < 32<<10 {
 		s.buf = append(make([]byte, 0, 2*cap(s.buf)+64<<10), s.buf...)
 	}
-	n, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
 	fresh := len(s.buf)
-	s.buf = s.buf[:len(s.buf)+n]
+	n, err := s.more()
 	if s.encoding != utf8Name {
 		if err := s.undecoded(fresh, n == 0); err != nil {
 			return err
@@ -122,6 +122,27 @@ func (s *source) fill() error {
 	}
 	return s.file.failed(say.NewMessage("cannot be read"), err)
 }
+
+// more reads behind what is kept, but holds back the Control-Z at its end until something follows.
+func (s *source) more() (n int, err error) {
+	from := len(s.buf)
+	for n == 0 && err == nil {
+		for ; s.held > 0; s.held-- {
+			s.buf = append(s.buf, controlZ)
+		}
+		n, err = s.r.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+n]
+		for len(s.buf) > from && s.buf[len(s.buf)-1] == controlZ && s.held < 16 {
+			s.buf = s.buf[:len(s.buf)-1]
+			s.held++
+		}
+		n = len(s.buf) - from
+	}
+	return n, err
+}
+
+// controlZ is what old programs write at the end of a file.
+const controlZ = '\x1a'
 
 // A file of which more than so many lines, and more than one in so many, hold what cannot be decoded within their texts is
 // in another encoding. Otherwise a character was lost here and there, and the cells that are sent tell.
@@ -260,6 +281,11 @@ func (s *scanner) read() (record, error) {
 		first = i + 1
 	} else if parse == nil {
 		return record{}, &Error{Path: s.src.file.Path, Line: line, Message: say.NewMessage("the line is longer than 1 MiB"), Hint: say.NewMessage("look for line ends that are missing, or for a file that is not CSV")}
+	}
+	if bytes.HasPrefix(raw, []byte(bom)) { // of a file that was joined to another: the mark hides the quotation mark behind it
+		s.src.take(len(bom))
+		s.restart()
+		return s.read()
 	}
 	if parse != nil && (first == n || errors.Is(err, csv.ErrBareQuote)) {
 		if cells, ok := split(lineText(raw), string(s.comma)); ok {

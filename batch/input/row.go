@@ -49,19 +49,21 @@ func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 		r.tally.add(0, false)
 		return row, nil
 	}
-	r.sample(row.Cells)
+	before := r.tally
 	r.parse(c, row)
 	if again, err := r.headerAgain(raw, row); again || err != nil {
 		return nil, err
 	}
-	if problem := r.misplaced(raw); problem != nil {
+	if problem := r.misplaced(raw, row); problem != nil {
 		row.Skip = ""
-		row.Problems = []Problem{*problem}
-		r.tally.now.unread++
+		row.Problems, row.Request.Amount = []Problem{*problem}, 0
+		r.tally.drop(&before)
 		return row, nil
 	}
+	r.sample(row.Cells)
 	if !r.revoke && r.cutAtComma(raw) {
-		row.Skip = ""
+		row.Skip, row.Request.Amount = "", 0
+		r.tally.drop(&before)
 		row.Problems = append(row.Problems, Problem{Code: AmountAmbiguous, Field: "amount", Column: r.amountAt + 1, Header: oneLine(r.header.names[r.amountAt]),
 			Message: say.NewMessage("the amount may have been cut in two at its own comma, as in 35,000 without quotation marks; write it in digits alone")})
 	}
@@ -72,6 +74,10 @@ func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 		} else if cell != w.value {
 			row.Skip = Filtered
 		}
+	}
+	if row.Skip == Filtered {
+		r.tally.now.filtered++
+		r.tally.now.out += r.tally.now.won - before.now.won
 	}
 	if row.Skip != "" {
 		row.Problems = nil
@@ -109,8 +115,11 @@ func (r *Reader) headerAgain(raw *raw, row *Row) (bool, error) {
 }
 
 // misplaced returns why any cell of a row may stand in another's place, or nil.
-func (r *Reader) misplaced(raw *raw) *Problem {
-	if raw.width != len(r.header.names) {
+func (r *Reader) misplaced(raw *raw, row *Row) *Problem {
+	if raw.width < len(r.header.names) && !r.cutShort(raw, row) {
+		return &Problem{Code: ColumnCount, Message: say.Messagef("the row has %d columns, the header %d; look for a separator too few, or, if only its last columns are left out, give --ignore for those", raw.width, len(r.header.names))}
+	}
+	if raw.width > len(r.header.names) {
 		return &Problem{Code: ColumnCount, Message: say.Messagef("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}
 	}
 	for _, code := range []Code{ColumnCount, UnreadableRow} {
@@ -286,7 +295,10 @@ func (p *parser) takeBack() bool {
 func (p *parser) issue(c, d *columns) {
 	row, req := p.row, &p.row.Request
 	if req.MerchantUID == "" && !slices.ContainsFunc(p.row.Problems, func(p Problem) bool { return p.Field == "merchant_uid" }) {
-		p.add(KeyMissing, "merchant_uid", "")
+		problem := p.add(KeyMissing, "merchant_uid", "")
+		if problem.Column > 0 && p.r.stood != nil {
+			problem.Message = p.r.empty(problem.Column - 1)
+		}
 	}
 	req.FixedUnlimitedVbank = p.flag(cmp.Or(clean(c.FixedUnlimitedVbank), d.FixedUnlimitedVbank))
 	p.amount(cmp.Or(clean(c.Amount), d.Amount))
@@ -466,7 +478,7 @@ func (p *parser) checkID(field, s string) {
 		p.add(KeyDamagedByExcel, field, s)
 	case digitsLost(s):
 		p.add(KeyDigitsLost, field, s)
-	case field == "merchant_uid" && readsLikeTotal(s):
+	case field == "merchant_uid" && p.r.totals != TotalsNone && readsLikeTotal(s):
 		p.add(KeyIsTotal, field, s)
 	}
 }
@@ -483,7 +495,7 @@ func (p *parser) composed() string {
 		if cell == "" {
 			problem := p.add(KeyMissing, "merchant_uid", "")
 			problem.Column, problem.Header = part.column+1, p.r.header.names[part.column]
-			problem.Message = say.NewMessage("the order number is made of this column, and it is empty")
+			problem.Message = p.r.empty(part.column)
 			return ""
 		}
 		before := len(p.row.Problems)

@@ -129,7 +129,7 @@ func TestSamples(t *testing.T) {
 			"7 issue A-1 1234000 088 2026-12-31T23:59:59 TOO_LONG",
 			"8 issue A-2 60000 081 2026-12-31T23:59:59",
 			"10 issue B-1 10000 011 2025-01-01T23:59:59 DUE_PAST",
-			"11 issue B-2 10000 004 2026-11-12T23:59:59 COLUMN_COUNT",
+			"11 issue B-2 0 004 2026-11-12T23:59:59 COLUMN_COUNT",
 			"13 issue B-3 10000  - BANK_UNKNOWN DATE_INVALID",
 		}, Stats{Rows: 10, Headers: 1, Blank: 1}},
 	} {

@@ -37,8 +37,8 @@ func (c *checkCommand) Run(a *app) error {
 	if err := cmp.Or(report.Check(a.ctx, a.stdout.To(out), plan, c.Format), out.Flush()); err != nil {
 		return err
 	}
-	if plan.Lacking != nil {
-		return plan.Lacking
+	if plan.Refusal != nil {
+		return plan.Refusal
 	}
 	if err := c.Check(plan); err != nil {
 		return &failure{err, exitInput, ""}

@@ -45,6 +45,8 @@ type readFlags struct {
 	Ignore     []string          `placeholder:"HEADER" sep:"none" help:"A column that is not read and says nothing of the others; repeatable."`
 	FillDown   []string          `placeholder:"HEADER" sep:"none" help:"A column whose empty cells repeat the one above; repeatable."`
 	StopAt     string            `placeholder:"TEXT" help:"The rows end at the line that begins with this text."`
+	PassOver   []string          `placeholder:"TEXT" sep:"none" help:"A line that begins with this text is no row; * stands for any text; repeatable."`
+	Totals     string            `enum:",warn,none" default:"" placeholder:"warn|none" help:"Totals that differ from the rows only warn, or no line is a total."`
 	Encoding   string            `placeholder:"NAME" enum:",auto,utf-8,cp949,utf-16le,utf-16be" default:"" help:"utf-8, cp949, utf-16le or utf-16be; by default the bytes tell."`
 	Delimiter  string            `placeholder:"NAME" help:"comma, tab, semicolon, pipe or the character itself; by default the header tells."`
 	MaxInput   string            `placeholder:"SIZE" default:"4GiB" help:"The largest input that is taken, unpacked: 500MB, 2GiB."`
@@ -129,7 +131,7 @@ func (f *readFlags) profile() (kept input.Profile, err error) {
 // options turns the flags, and the profile behind them, into what package input takes.
 func (f *readFlags) options(kept input.Profile, now time.Time) (input.Options, error) {
 	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{},
-		DateOrder: f.DateOrder, Unit: f.Unit, Items: f.Items, Ignore: f.Ignore, FillDown: f.FillDown, StopAt: f.StopAt}
+		DateOrder: f.DateOrder, Unit: f.Unit, Items: f.Items, Ignore: f.Ignore, FillDown: f.FillDown, StopAt: f.StopAt, PassOver: f.PassOver, Totals: f.Totals}
 	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey, "tier": f.Tier} {
 		if value != "" {
 			flags.Set[field] = value

@@ -59,8 +59,8 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 		return err
 	}
 	defer plan.File.Close()
-	if plan.Lacking != nil {
-		return plan.Lacking
+	if plan.Refusal != nil {
+		return plan.Refusal
 	}
 	if !c.Quiet {
 		report.PrintPlan(a.stderr, plan)

@@ -220,14 +220,14 @@ func (w *work) check(ctx context.Context, file *input.File) (*batch.Plan, error)
 	if w.Inbox && plan.Layout.Results {
 		return nil, &Error{Fault: OfRun, Err: say.Errorf("%s is the results of a run, and a folder's are not run again", say.Name(file.Path))}
 	}
-	if plan.Channels > 0 && plan.Lacking == nil { // whose rules apply is for the API to say
+	if plan.Channels > 0 && plan.Refusal == nil { // whose rules apply is for the API to say
 		if plan, err = w.withChannels(ctx, plan); err != nil {
 			return nil, err
 		}
 	}
 	w.tell(Event{Step: Planned, Plan: plan})
-	if plan.Lacking != nil {
-		return nil, plan.Lacking
+	if plan.Refusal != nil {
+		return nil, plan.Refusal
 	}
 	if err := w.Settings.Guards.Check(plan); err != nil {
 		return nil, &Error{Fault: Guarded, Err: err}
