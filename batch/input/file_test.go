@@ -61,7 +61,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"no header", "하나,둘\n1,2\n", "no header was found"},
 		{"a quotation mark before the header", "\"" + small, "line 1: a quotation mark is opened and never closed"},
 		{"no amount", "주문번호,이름,은행\nA-1,홍길동,국민\n", "amount"},
-		{"two candidates", "주문번호,결제금액,청구금액,은행,입금기한,예금주\n", "both “결제금액” and “청구금액” can be amount"},
+		{"two candidates", "주문번호,결제금액,청구금액,은행,입금기한,예금주\n", "“결제금액” may be what was paid already, since “청구금액” stands beside it"},
 		{"the same name twice", "주문번호,금액,금액,은행,입금기한,예금주\n", "columns 2 and 3 are both called “금액”"},
 		{"a line without an end", "주문번호,금액\n" + strings.Repeat("x", 10<<20), "longer than 1 MiB"},
 		{"bytes of no encoding", "\xc1\xd6\xb9\xae\xb9\xf8\xc8\xa3,\xb1\xdd\xbe\xd7\n" + strings.Repeat("A\"1,10\xb0 1\n", 10), "line 2, column 7"},

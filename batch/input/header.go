@@ -1,6 +1,7 @@
 package input
 
 import (
+	"cmp"
 	"io"
 	"reflect"
 	"slices"
@@ -59,15 +60,15 @@ func Fields() []string { return slices.Clone(fields) }
 // there. Headers such as 공급가액, 배송비, 환불은행, 입금계좌 or 주문일자 mean something else and stand nowhere here.
 var aliases = map[string]string{
 	"action":         "처리 작업",
-	"merchant_uid":   "order_id orderno 주문번호 청구번호 고지번호 전표번호 문서번호 계약번호 접수번호 관리번호 일자-no | 상품주문번호",
+	"merchant_uid":   "order_id orderno ordernumber 주문번호 청구번호 고지번호 전표번호 문서번호 계약번호 접수번호 관리번호 일자-no | 상품주문번호",
 	"amount":         "청구금액 청구액 입금금액 입금액 입금예정금액 결제금액 총결제금액 결제예정금액 납부금액 납부할금액 납기내금액 합계금액 합계 총금액 총액 변경금액 원화금액 원화합계 원화환산금액 | 금액 잔액 미수금",
 	"vbank_code":     "bank bank_code 은행 은행명 은행코드 입금은행 가상계좌은행",
-	"vbank_due":      "due due_date netduedate 입금기한 입금마감일 납부기한 납부마감일 납기일 마감일 만료일 지급기한 변경입금기한",
+	"vbank_due":      "due due_date netduedate 입금기한 입금마감일 납부기한 납부마감일 납기일 마감일 만료일 지급기한 변경입금기한 납기내기한",
 	"vbank_holder":   "예금주 예금주명 계좌주",
-	"name":           "order_name 주문명 품목명 품목명(요약) 품명 상품명 청구내용",
-	"buyer_name":     "주문자 주문자명 주문자이름 구매자명 고객명 거래처명 거래처 상호 회사명 회원명 성명 이름 학생명 납부자명 세대주",
-	"buyer_tel":      "주문자핸드폰번호 주문자휴대폰번호 주문자연락처 구매자연락처 학부모연락처 휴대폰번호 휴대폰 휴대전화 핸드폰번호 mobile 연락처 phone | 전화번호",
-	"buyer_email":    "주문자e-mail 주문자이메일 email e-mail 이메일 메일",
+	"name":           "order_name 주문명 품목명 품목명(요약) 주문상품명 주문상품명(옵션포함) 품명 상품명 청구내용",
+	"buyer_name":     "주문자 주문자명 주문자이름 구매자명 구매자 고객명 거래처명 거래처 상호 회사명 회원명 성명 이름 학생명 납부자명 납부자성명 세대주 입주자명 임차인 임차인명 원생명 수강생명 customername billingname",
+	"buyer_tel":      "주문자핸드폰번호 주문자휴대폰번호 주문자휴대전화 주문자연락처 구매자연락처 구매자휴대폰 구매자전화번호 학부모연락처 휴대폰번호 휴대폰 휴대전화 핸드폰번호 mobile 연락처 phone | 전화번호",
+	"buyer_email":    "주문자e-mail 주문자이메일 email e-mail 이메일 메일 customeremail",
 	"buyer_addr":     "주문자주소 주소",
 	"buyer_postcode": "우편번호",
 	"imp_uid":        "포트원거래번호 거래고유번호",
@@ -83,7 +84,7 @@ type meaning struct {
 }
 
 // describe are the fields that only describe an order: of two columns that can be one of them, the name that stands first in
-// aliases is taken.
+// aliases is taken, and of two columns with the same name neither.
 var describe = []string{"name", "buyer_name", "buyer_tel", "buyer_email", "buyer_addr", "buyer_postcode"}
 
 const (
@@ -251,6 +252,9 @@ var neutral = set(neutralNames)
 // changes reports whether a group above a name may change what it means: 금액 and 은행 under 환불.
 func changes(group, below string) bool {
 	m, known := meanings[fold(below)]
+	if fold(group) == "" && headerMoney(group).unit == 1 {
+		return false // (단위: 원) above the first column is said of all
+	}
 	return known && !neutral[fold(group)] && slices.Contains([]string{"amount", "vbank_code", "vbank_due", "vbank_holder", "vbank_num", "merchant_uid", "imp_uid"}, m.field)
 }
 
@@ -298,6 +302,10 @@ func (h header) score(o Options) (n int) {
 	}
 	for _, w := range o.Where {
 		asked[fold(w.Header)] = true
+	}
+	for _, part := range strings.Split(o.Key, "{")[1:] {
+		name, _, _ := strings.Cut(part, "}")
+		asked[fold(name)] = true
 	}
 	fields := make(map[string]bool)
 	for i, name := range h.folded {
@@ -514,13 +522,21 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 			case m.rank > rank:
 			case m.rank < rank, m.order < order && slices.Contains(describe, field):
 				best, other, rank, order = i, -1, m.rank, m.order
-			case other < 0 && !slices.Contains(describe, field):
+			case other < 0 && (!slices.Contains(describe, field) || m.order == order):
 				other = i
 			}
+		}
+		if other >= 0 && slices.Contains(describe, field) {
+			best, other = -1, -1 // two columns of one name, such as the seller's and the buyer's: neither is guessed
 		}
 		if other >= 0 && h.names[best] == h.names[other] {
 			return nil, h.failed(say.Messagef("columns %d and %d are both called “%s”, which is %s", best+1, other+1, told(h.names[best]), field), say.NewMessage("rename one of them in the file"))
 		} else if other >= 0 {
+			if h.roles[best] != payable && h.roles[other] != payable { // what stands beside them says more
+				if err := cmp.Or(h.doubted(field, best), h.doubted(field, other)); err != nil {
+					return nil, err
+				}
+			}
 			return nil, h.failed(say.Messagef("both “%s” and “%s” can be %s", told(h.names[best]), told(h.names[other]), field),
 				say.Messagef("choose one: --map '%s=%s' or --map '%s=%s'", field, told(h.names[best]), field, told(h.names[other])))
 		}

@@ -77,7 +77,7 @@ func TestMapping(t *testing.T) {
 		{"a stronger name", rows("주문번호,상품주문번호,금액,결제금액,전화번호,연락처"), Options{}, "merchant_uid=주문번호 amount=결제금액 buyer_tel=연락처"},
 		{"a weak name alone", rows("상품주문번호,미수금,전화번호"), Options{}, "merchant_uid=상품주문번호 amount=미수금 buyer_tel=전화번호"},
 		{"the API's name first", rows("amount,결제금액,merchant_uid"), Options{}, "amount=amount merchant_uid=merchant_uid"},
-		{"two weak ones", rows("주문번호,금액,잔액"), Options{}, "standard input: line 1: both “금액” and “잔액” can be amount"},
+		{"two weak ones", rows("주문번호,금액,잔액"), Options{}, "standard input: line 1: “금액” may be paid in part or in full, as “잔액” beside it would tell"},
 		{"a flag decides", rows("주문번호,금액,잔액"), Options{Map: map[string]string{"amount": "잔 액"}}, "merchant_uid=주문번호 amount=잔액"},
 		{"a flag takes a name away", rows("주문번호,전표번호,금액"), Options{Map: map[string]string{"name": "전표번호"}}, "merchant_uid=주문번호 name=전표번호 amount=금액"},
 		{"a flag without a column", rows("주문번호,금액"), Options{Map: map[string]string{"amount": "합계"}}, "standard input: line 1: --map amount names “합계”, and there is no such column among “주문번호”, “금액”"},

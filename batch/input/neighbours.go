@@ -37,6 +37,9 @@ const (
 	contract      // a number that stays the same from bill to bill
 	period        // which of the bills of a contract
 	currency
+	instalment // what is paid at one time of several
+	settlement // what a PG or a marketplace pays out of what it has collected
+	state      // whether a row is paid already, or cancelled
 )
 
 // roleNames are the names of columns by role, as roleOf looks for them: folded, an amount without 금액, 액 or 금 at its end
@@ -45,16 +48,18 @@ var roleNames = map[role]string{
 	someAmount: "금액 amount 판매 매출 상품 주문",
 	payable: "납기내 납부할 납부하실 납부예정 입금예정 입금할 결제예정 결제할 청구합계 변경 amountdue balancedue " +
 		"미납포함 미납합계 차감청구 차인청구 실청구 최종청구 최종결제",
-	billed:        "청구 부과 고지 billed billedamount invoiced invoiceamount invoiced amountbilled",
-	paid:          "결제 납부 납입 payment payments",
-	deposited:     "입금 수납 수금 기납부 기수납 기입금 입금확인 결제완료 수령 영수 paid amountpaid paidamount received deposit",
-	outstanding:   "미수 미납 잔 잔여 미결제 미입금 미수납 미회수 체납 balance outstanding outstandingbalance openbalance unpaid unpaidamount 외상잔",
+	billed:    "청구 부과 고지 billed billedamount invoiced invoiceamount invoiced amountbilled",
+	paid:      "결제 납부 납입 payment payments",
+	deposited: "입금 수납 수금 기납부 기수납 기입금 입금확인 선납 선입 선수 과납 과오납 계약금 예약금 선금 착수금 맡기신 받으신 결제완료 수령 영수 paid amountpaid paidamount received deposit",
+	outstanding: "미수 미납 잔 잔여 미결제 미입금 미수납 미회수 체납 balance outstanding outstandingbalance openbalance unpaid unpaidamount 외상잔 " +
+		"현잔 현재잔 거래후잔 미수잔 기말잔 채권잔 잔고 미수합계 미납총 미납회비 미납관리비 미납임대료 미납수강료 미납원비 미납요금 미납보험료 " +
+		"remaining amountremaining remainingamount openamount amountoutstanding outstandingamount invoiceamountdue amountduesigned residual",
 	supply:        "공급가 공급 공급대가 과세 순 net netamount subtotal supplyprice",
 	vat:           "부가세 부가가치세 세 vat tax taxes taxamount vatamount surtax 부가세액 gst",
 	total:         "합계금액 총금액 총액 총합계 총결제 합계결제 결제합계 청구총 grandtotal totalamount ordertotal",
 	bareTotal:     "합계 계 총계 total 총",
-	adjustment:    "할인 쿠폰 쿠폰할인 상품할인 배송비 배송료 배송 적립 포인트 예치 환불 취소 반품 discount shipping refund refunded refundedamount coupon discountamount",
-	debit:         "차변 출금 debit dr withdrawal 지급 매입",
+	adjustment:    "할인 쿠폰 쿠폰할인 상품할인 배송비 배송료 배송 적립 포인트 예치 환불 취소 반품 discount shipping refund refunded refundedamount amountrefunded totalrefunded orderrefundamount coupon discountamount",
+	debit:         "차변 출금 찾으신 보내신 debit dr withdrawal 지급 매입",
 	credit:        "대변 credit cr",
 	quantity:      "수량 qty quantity 개수 건수 매수 부수 총수량 주문수량",
 	unitPrice:     "단가 unitprice 판매단가 출고단가",
@@ -65,8 +70,13 @@ var roleNames = map[role]string{
 	delivery:      "납품처 납품일 납품장소 납품수량 출고일 출고예정일 출하일 배송일 배송예정일 배송희망일 발주번호 발주일 수주번호 수주일 입고일 입고예정일 인도일 인도조건 deliverydate shipdate purchaseorder ponumber po pono orderqty",
 	contract: "계약번호 관리번호 고객번호 고객코드 회원번호 회원id 학번 원생번호 수용가번호 거래처코드 거래처번호 사업자번호 사업자등록번호 증권번호 가입번호 서비스번호 " +
 		"contract contractno contractnumber contractid customer customerno customerid customernumber memberid subscription subscriptionid",
-	period:   "청구월 청구년월 청구연월 부과월 부과년월 부과연월 고지월 고지년월 납부월 귀속월 귀속년월 해당월 이용월 사용월 대상월 월분 회차 청구회차 납입회차 납부회차 기수 차수 회기 학기 분기 청구일자 청구일 month period billingmonth billingperiod invoicemonth installment",
-	currency: "통화 통화코드 통화단위 통화구분 화폐 화폐단위 화폐코드 환종 외화구분 외화코드 거래통화 결제통화 currency currencycode curr cur ccy lcurr localcurrency amountcurrency transactioncurrency documentcurrency",
+	period:     "청구월 청구년월 청구연월 부과월 부과년월 부과연월 고지월 고지년월 납부월 귀속월 귀속년월 해당월 이용월 사용월 대상월 월분 회차 청구회차 납입회차 납부회차 기수 차수 회기 학기 분기 청구일자 청구일 month period billingmonth billingperiod invoicemonth installment",
+	currency:   "통화 통화코드 통화단위 통화구분 화폐 화폐단위 화폐코드 환종 외화구분 외화코드 거래통화 결제통화 청구통화 주문통화 판매통화 기준통화 currency currencycode curr cur ccy lcurr localcurrency amountcurrency transactioncurrency documentcurrency",
+	instalment: "월납입 월납부 월렌탈료 월이용료 회차금액 회차별금액 분할금액 분납금액 분납금 installmentamount monthlypayment",
+	settlement: "수수료 총수수료 수수료합계 정산 정산예정 정산예정금 정산대상 정산기준 당일정산 서비스이용료 pg수수료 결제수수료 판매수수료 카드수수료 정산수수료 settlement settlementamount payout fee fees transactionfee processingfee",
+	state: "주문상태 결제상태 입금상태 수납상태 납부상태 납입상태 거래상태 결제여부 입금여부 수납여부 납부여부 납입여부 완납여부 미납여부 입금확인여부 취소여부 취소구분 영수청구구분 출금결과 이체결과 수납결과 " +
+		"결제일시 결제일시입금확인일 입금확인일 입금확인일시 결제완료일 결제완료일시 입금완료일 입금완료일시 입금일시 입금일자 수납일 수납일자 " +
+		"financialstatus paymentstatus paymentstate orderstatus invoicestatus paidat paiddate datepaid",
 }
 
 var roles = func() map[string]role {
@@ -81,10 +91,17 @@ var roles = func() map[string]role {
 
 var amountBegin = regexp.MustCompile(`^(당월|전월|금월|이번달|당기|전기|누적|총|기|최종|실)`)
 
+// currencyName is a name such as Entered Currency, unless it says that it is an amount in one.
+var currencyName = regexp.MustCompile(`^[a-z]+currency(code)?$`)
+var amountName = regexp.MustCompile(`amount|total|balance|price|value|paid|due|rate`)
+
 // roleOf is the role of a column by its folded name.
 func roleOf(folded string) role {
 	if r := roles[folded]; r != noRole {
 		return r
+	}
+	if currencyName.MatchString(folded) && !amountName.MatchString(folded) {
+		return currency
 	}
 	for _, ending := range []string{"금액", "액", "금", ""} {
 		core, found := strings.CutSuffix(folded, ending)
@@ -108,17 +125,23 @@ type doubt struct {
 	says   string // of the column and its neighbour
 }
 
-var alreadyPaid = say.Mark("“%s” may be what was paid already, since “%s” stands beside it")
+var (
+	alreadyPaid  = say.Mark("“%s” may be what was paid already, since “%s” stands beside it")
+	lineOfLedger = say.Mark("“%s” may be a line of a ledger or its running balance, since “%s” stands beside it")
+)
 
 // doubts are the groups of columns that change each other's meaning. Each is a question that --map or --ignore answers.
 var doubts = []doubt{
+	{"amount", []role{deposited}, []role{debit, credit}, nil, lineOfLedger},
 	{"amount", []role{deposited}, []role{outstanding, billed, total, bareTotal, paid, deposited, someAmount}, nil, alreadyPaid},
 	{"amount", []role{paid}, []role{outstanding, billed, total, bareTotal, paid, deposited}, nil, alreadyPaid},
 	{"amount", []role{billed, total, bareTotal, someAmount, supply}, []role{outstanding, deposited, paid}, nil, say.Mark("“%s” may be paid in part or in full, as “%s” beside it would tell")},
+	{"amount", []role{total, bareTotal}, []role{instalment}, nil, say.Mark("“%s” may be the sum of all instalments, since “%s” stands beside it")},
 	{"amount", []role{bareTotal}, []role{someAmount, quantity, unitPrice}, []role{vat, supply}, say.Mark("“%s” may count pieces, since “%s” stands beside it")},
 	{"amount", []role{someAmount, supply}, []role{vat}, nil, say.Mark("“%s” may be without the VAT that “%s” has")},
-	{"amount", []role{outstanding, someAmount}, []role{debit, credit}, nil, say.Mark("“%s” may be a line of a ledger or its running balance, since “%s” stands beside it")},
+	{"amount", []role{outstanding, someAmount}, []role{debit, credit}, nil, lineOfLedger},
 	{"amount", []role{someAmount}, []role{adjustment}, nil, say.Mark("“%s” may be before “%s” is added or taken away")},
+	{"amount", []role{billed, paid, payable, deposited, total, bareTotal, someAmount}, []role{settlement}, nil, say.Mark("“%s” may be what a PG or a marketplace has collected already, since “%s” stands beside it")},
 	{"vbank_code", nil, []role{accountNumber}, nil, say.Mark("“%s” may be the payer's own bank, since “%s” stands beside it")},
 	{"vbank_holder", nil, []role{accountNumber}, nil, say.Mark("“%s” may be the holder of the payer's own account, since “%s” stands beside it")},
 	{"vbank_due", []role{contractEnd}, []role{contractBegin, contract}, nil, say.Mark("“%s” may be the end of a contract, since “%s” stands beside it")},
@@ -180,6 +203,25 @@ func (h header) oneBill(mapped []Mapped) error {
 	number, month := told(h.names[mapped[at].Column-1]), told(h.names[which])
 	return h.failed(say.Messagef("“%s” is the same in every bill of a contract, and “%s” tells them apart; only the first bill would get an account", number, month),
 		say.Messagef("--key '{%s}-{%s}' makes a number for each bill; --ignore '%s' if “%s” is another one in each", number, month, month, number))
+}
+
+// stillDue returns an *Error if a column tells which rows are paid or cancelled, and no option says which of them are to be
+// paid. What is left of an amount is due whatever such a column says.
+func (h header) stillDue(mapped []Mapped, o Options) error {
+	at := slices.IndexFunc(mapped, func(m Mapped) bool { return m.Field == "amount" })
+	which := slices.Index(h.roles, state)
+	switch {
+	case which < 0, h.result, has(mapped, "imp_uid"), at < 0 && o.Set["amount"] == "", at >= 0 && h.roles[mapped[at].Column-1] == outstanding:
+		return nil
+	}
+	for _, w := range o.Where {
+		if roleOf(fold(clean(w.Header))) == state {
+			return nil
+		}
+	}
+	name := told(h.names[which])
+	return h.failed(say.Messagef("“%s” may tell which rows are paid already or cancelled, and an account would be issued for all of them", name),
+		say.Messagef("--where '%s=VALUE' takes only the rows that are still to be paid, and an empty VALUE those where nothing stands; --ignore '%s' if all of them are", name, name))
 }
 
 // money is what a text says of the amounts: how many won make one unit, or which foreign currency they are in. Neither if it
@@ -282,6 +324,9 @@ func (h *header) readTitles(scan *scanner) (titles []string, err error) {
 // read.
 func (h header) settled(mapped []Mapped, o Options) error {
 	if err := h.inWon(mapped, o); err != nil {
+		return err
+	}
+	if err := h.stillDue(mapped, o); err != nil {
 		return err
 	}
 	return h.oneBill(mapped)

@@ -37,6 +37,15 @@ var layouts = map[string]layout{
 	"a ledger":                {[]string{"차변|Debit", "대변|Credit", "잔액|Balance|금액"}, func(a, b int64) (int64, []int64) { return -1, []int64{a, b, a - b} }},
 	"before the discount":     {[]string{"금액|Amount", "할인금액|쿠폰할인|Discount|배송비", "결제금액|총결제금액|결제예정금액"}, func(a, b int64) (int64, []int64) { return a, []int64{a + b, b, a} }},
 	"quantity and amount":     {[]string{namesOfCount, "단가|Unit Price", "금액|결제금액|청구금액"}, func(a, b int64) (int64, []int64) { return a * b, []int64{b, a, a * b} }},
+	"carried forward":         {[]string{"금일매출|매출", "전잔액|전기이월|전월미수금", namesOfPaid, "현잔액|미수잔액|잔액|거래후잔액"}, func(a, b int64) (int64, []int64) { return a + b, []int64{a + 2*b, b, 2 * b, a + b} }},
+	"left to pay":             {[]string{"Total|Amount|Invoice Amount|합계금액", "Amount Paid|Paid Amount", "Amount Remaining|Open balance|Outstanding Balance|Remaining Amount"}, func(a, b int64) (int64, []int64) { return a, []int64{a + b, b, a} }},
+	"paid or not":             {[]string{namesOfBill, "결제여부|입금여부|수납상태|주문상태|납부여부|Financial Status|Payment Status|결제완료일|입금확인일"}, func(a, b int64) (int64, []int64) { return -1, []int64{a, b % 2} }},
+	"a settlement":            {[]string{"결제금액|금액|Amount|총결제금액|합계금액", "PG수수료|결제수수료|서비스이용료|수수료|Fee", "정산금액|정산예정금액|입금예정금액|정산예정금"}, func(a, b int64) (int64, []int64) { return -1, []int64{a, b, a - b} }},
+	"a bank's statement":      {[]string{"출금액|출금금액|지급액|출금", "입금액|입금금액|입금", "잔액|거래후잔액|거래 후 잔액"}, func(a, b int64) (int64, []int64) { return -1, []int64{0, a, a + b} }},
+	"paid in advance":         {[]string{namesOfBill, "선납금|선납액|계약금|예약금|선수금|과오납금"}, func(a, b int64) (int64, []int64) { return a, []int64{a + b, b} }},
+	"instalments":             {[]string{"총금액|합계금액|총액|합계", "월납입금|월렌탈료|회차금액|분납금|Monthly Payment"}, func(a, b int64) (int64, []int64) { return a, []int64{a * b, a} }},
+	"refunded":                {[]string{"Amount|금액", "Amount Refunded|Refunded Amount|환불금액|취소금액|Order Refund Amount"}, func(a, b int64) (int64, []int64) { return -1, []int64{a, b} }},
+	"arrears of dues":         {[]string{namesOfBill, "미납회비|미납관리비|미수합계|미납총액|미납임대료|잔고"}, func(a, b int64) (int64, []int64) { return a, []int64{a + b, a} }},
 	"after the due date":      {[]string{"납기내금액|납기내 금액|납부할금액", "납기후금액", "당월부과액|부과금액", namesOfRest}, func(a, b int64) (int64, []int64) { return a + b, []int64{a + b, a + 2*b, a, b} }},
 }
 
