@@ -24,6 +24,7 @@ const (
 	vat
 	total // of supply and VAT, or of other columns; bare, it may count pieces
 	bareTotal
+	refund
 	adjustment // what makes another amount of an amount: discount, refund, delivery
 	debit
 	credit
@@ -47,7 +48,7 @@ const (
 var roleNames = map[role]string{
 	someAmount: "금액 amount 판매 매출 상품 주문",
 	payable: "납기내 납부할 납부하실 납부예정 입금예정 입금할 결제예정 결제할 청구합계 변경 amountdue balancedue " +
-		"미납포함 미납합계 차감청구 차인청구 실청구 최종청구 최종결제",
+		"미납포함 미납합계 차감청구 차인청구 실청구 최종청구 최종결제 최종납부 최종주문 최종 실납부 실결제 할인후 감면후 할인적용",
 	billed:    "청구 부과 고지 billed billedamount invoiced invoiceamount invoiced amountbilled",
 	paid:      "결제 납부 납입 payment payments",
 	deposited: "입금 수납 수금 기납부 기수납 기입금 입금확인 선납 선입 선수 과납 과오납 계약금 예약금 선금 착수금 맡기신 받으신 결제완료 수령 영수 paid amountpaid paidamount received deposit",
@@ -56,9 +57,10 @@ var roleNames = map[role]string{
 		"remaining amountremaining remainingamount openamount amountoutstanding outstandingamount invoiceamountdue amountduesigned residual",
 	supply:        "공급가 공급 공급대가 과세 순 net netamount subtotal supplyprice",
 	vat:           "부가세 부가가치세 세 vat tax taxes taxamount vatamount surtax 부가세액 gst",
-	total:         "합계금액 총금액 총액 총합계 총결제 합계결제 결제합계 청구총 grandtotal totalamount ordertotal",
+	total:         "합계금액 총금액 총액 총합계 총결제 합계결제 결제합계 청구총 계약금액 grandtotal totalamount ordertotal",
 	bareTotal:     "합계 계 총계 total 총",
-	adjustment:    "할인 쿠폰 쿠폰할인 상품할인 배송비 배송료 배송 적립 포인트 예치 환불 취소 반품 discount shipping refund refunded refundedamount amountrefunded totalrefunded orderrefundamount coupon discountamount",
+	adjustment:    "할인 쿠폰 쿠폰할인 상품할인 배송비 배송료 배송 적립 포인트 예치 감면 공제 discount shipping coupon discountamount",
+	refund:        "환불 취소 반품 부분취소 부분환불 refund refunded refundedamount amountrefunded totalrefunded orderrefundamount",
 	debit:         "차변 출금 찾으신 보내신 debit dr withdrawal 지급 매입",
 	credit:        "대변 credit cr",
 	quantity:      "수량 qty quantity 개수 건수 매수 부수 총수량 주문수량",
@@ -137,6 +139,9 @@ var doubts = []doubt{
 	{"amount", []role{paid}, []role{outstanding, billed, total, bareTotal, paid, deposited}, nil, alreadyPaid},
 	{"amount", []role{billed, total, bareTotal, someAmount, supply}, []role{outstanding, deposited, paid}, nil, say.Mark("“%s” may be paid in part or in full, as “%s” beside it would tell")},
 	{"amount", []role{total, bareTotal}, []role{instalment}, nil, say.Mark("“%s” may be the sum of all instalments, since “%s” stands beside it")},
+	{"amount", []role{payable}, []role{deposited, paid}, nil, say.Mark("“%s” may be paid in part or in full, as “%s” beside it would tell")},
+	{"amount", []role{billed, paid, total, bareTotal, someAmount}, []role{payable}, nil, say.Mark("“%s” may not be what is still to be paid, since “%s” stands beside it")},
+	{"amount", []role{billed, paid, payable, deposited, total, bareTotal, someAmount}, []role{refund}, nil, say.Mark("“%s” may be before “%s” is added or taken away")},
 	{"amount", []role{bareTotal}, []role{someAmount, quantity, unitPrice}, []role{vat, supply}, say.Mark("“%s” may count pieces, since “%s” stands beside it")},
 	{"amount", []role{someAmount, supply}, []role{vat}, nil, say.Mark("“%s” may be without the VAT that “%s” has")},
 	{"amount", []role{outstanding, someAmount}, []role{debit, credit}, nil, lineOfLedger},

@@ -44,7 +44,9 @@ var layouts = map[string]layout{
 	"a bank's statement":      {[]string{"출금액|출금금액|지급액|출금", "입금액|입금금액|입금", "잔액|거래후잔액|거래 후 잔액"}, func(a, b int64) (int64, []int64) { return -1, []int64{0, a, a + b} }},
 	"paid in advance":         {[]string{namesOfBill, "선납금|선납액|계약금|예약금|선수금|과오납금"}, func(a, b int64) (int64, []int64) { return a, []int64{a + b, b} }},
 	"instalments":             {[]string{"총금액|합계금액|총액|합계", "월납입금|월렌탈료|회차금액|분납금|Monthly Payment"}, func(a, b int64) (int64, []int64) { return a, []int64{a * b, a} }},
-	"refunded":                {[]string{"Amount|금액", "Amount Refunded|Refunded Amount|환불금액|취소금액|Order Refund Amount"}, func(a, b int64) (int64, []int64) { return -1, []int64{a, b} }},
+	"before and after":        {[]string{"청구금액|청구액|금액|합계금액|총액", "감면액|할인금액|공제액|할인액", "실청구액|최종금액|실결제금액|최종결제금액|실납부액|차감청구액"}, func(a, b int64) (int64, []int64) { return a, []int64{a + b, b, a} }},
+	"paid before the due day": {[]string{"납기내금액|납부할금액|납기내 금액", namesOfPaid, "납기후금액"}, func(a, b int64) (int64, []int64) { return a, []int64{a + b, b, a + 2*b} }},
+	"refunded":                {[]string{namesOfBill, "Amount Refunded|Refunded Amount|환불금액|취소금액|총 환불금액|Order Refund Amount|반품금액"}, func(a, b int64) (int64, []int64) { return -1, []int64{a, b} }},
 	"arrears of dues":         {[]string{namesOfBill, "미납회비|미납관리비|미수합계|미납총액|미납임대료|잔고"}, func(a, b int64) (int64, []int64) { return a, []int64{a + b, a} }},
 	"after the due date":      {[]string{"납기내금액|납기내 금액|납부할금액", "납기후금액", "당월부과액|부과금액", namesOfRest}, func(a, b int64) (int64, []int64) { return a + b, []int64{a + b, a + 2*b, a, b} }},
 }
@@ -114,6 +116,35 @@ func TestDecoys(t *testing.T) {
 	for _, kind := range []string{"supply, VAT and total", "quantity and amount", "after the due date", "before the discount"} {
 		if sent[kind] == 0 {
 			t.Errorf("%s: nothing was sent", kind)
+		}
+	}
+}
+
+// TestStillDue asks which rows are to be paid where a column tells it, once, and not where the amount is what is left.
+func TestStillDue(t *testing.T) {
+	for _, c := range []struct {
+		header string
+		o      Options
+		asked  bool
+	}{
+		{"주문번호,결제금액,주문상태", Options{}, true},
+		{"주문번호,결제금액,결제일시(입금확인일)", Options{}, true},
+		{"order_id,amount,Paid at", Options{}, true},
+		{"merchant_uid,amount,payment_status", Options{}, true},
+		{"주문번호,값,주문상태", Options{Map: map[string]string{"amount": "값"}}, true},
+		{"주문번호,결제금액,주문상태", Options{Where: []Where{{"주문상태", "입금대기"}}}, false},
+		{"주문번호,결제금액,주문 상태", Options{Where: []Where{{"주문상태", "입금대기"}}}, false},
+		{"주문번호,결제금액,결제방법,주문상태", Options{Where: []Where{{"결제방법", "가상계좌"}}}, true},
+		{"주문번호,결제금액,주문상태", Options{Ignore: []string{"주문상태"}}, false},
+		{"주문번호,결제금액,주문상태,결제일시", Options{Ignore: []string{"주문상태"}}, true},
+		{"주문번호,미수금,수납상태", Options{}, false},
+		{"imp_uid,amount,status,payment_status", Options{}, false},
+		{"주문번호,결제금액,결제수단", Options{}, false},
+	} {
+		c.o.Set = map[string]string{"vbank_code": "국민", "vbank_due": "+7d", "vbank_holder": "한빛"}
+		_, _, err := read(t, c.header+"\n", c.o)
+		if asked := err != nil && strings.Contains(err.Error(), "paid already or cancelled"); asked != c.asked || err != nil && !asked {
+			t.Errorf("%s, %v: asked %t, %v", c.header, c.o.Where, asked, err)
 		}
 	}
 }
