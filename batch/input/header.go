@@ -125,6 +125,9 @@ func fold(header string) string {
 		return "" // it is no header
 	}
 	text := strings.Join(strings.Fields(norm.NFKC.String(header)), "")
+	if !strings.ContainsAny(text, "([{<【") {
+		return pg.Fold(text) // nearly all there is
+	}
 	return pg.Fold(inBrackets.ReplaceAllStringFunc(text, func(group string) string {
 		word := strings.ToLower(inBrackets.FindStringSubmatch(group)[1])
 		if slices.Contains(remarks, word) || headerMoney(group) != (money{}) {
@@ -175,14 +178,9 @@ func newHeader(path string, r record) header {
 }
 
 func (h *header) fold() {
-	h.folded, h.roles = make([]string, len(h.names)), make([]role, len(h.names))
+	h.folded = make([]string, len(h.names))
 	for i, name := range h.names {
-		if name != "" {
-			h.folded[i] = fold(name)
-			if name == "amount" || !slices.Contains(fields, name) { // the API's own names are what they say
-				h.roles[i] = roleOf(h.folded[i])
-			}
-		}
+		h.folded[i] = fold(name)
 	}
 	marks := 0 // any two will do, as people take columns out, but a billing table has line and status too
 	own := h.withoutReasons()
@@ -192,6 +190,16 @@ func (h *header) fold() {
 		}
 	}
 	h.result = marks > 2 || marks == 2 && !(slices.Contains(own, "line") && slices.Contains(own, "status") && !slices.Contains(own, "imp_uid"))
+}
+
+// setRoles finds what each column is for. The API's own names, but amount, are what they say.
+func (h *header) setRoles() {
+	h.roles = make([]role, len(h.names))
+	for i, name := range h.names {
+		if name == "amount" || !slices.Contains(fields, name) {
+			h.roles[i] = roleOf(h.folded[i])
+		}
+	}
 }
 
 // withoutReasons are the names without error_code and error_message at their end, which stand there where rows that

@@ -171,6 +171,7 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
+	h.setRoles()
 	for _, name := range o.Ignore {
 		i, err := h.column("--ignore", name)
 		if err != nil {

@@ -103,6 +103,9 @@ func (r *Reader) headerAgain(raw *raw, row *Row) (bool, error) {
 	if !slices.ContainsFunc(row.Problems, func(p Problem) bool { return p.Code == AmountInvalid }) {
 		return false, nil
 	}
+	if at := r.amountAt; at >= 0 && strings.IndexAny(raw.cells[at], "0123456789") == 0 {
+		return false, nil // no name: a look at all cells costs much more
+	}
 	other := newHeader("", raw.record)
 	if !other.sufficient() {
 		return false, nil
@@ -628,7 +631,7 @@ func (p *parser) phone(text string) string {
 	if restored {
 		p.add(PhoneZeroRestored, "buyer_tel", text)
 	}
-	if first := firstPhone(number); first != "" && utf8.RuneCountInString(number) > mostPhone {
+	if first := firstPhone(number); first != "" {
 		p.add(PhoneNote, "buyer_tel", text)
 		number = first
 	}

@@ -210,8 +210,12 @@ func phone(s string) (number string, restored bool) {
 // phoneFirst is a whole phone number, and what may stand between it and a note or another number.
 var phoneFirst = regexp.MustCompile(`^(\(?0\d{1,3}\)?[-. ]?\d{3,4}[-. ]?\d{4}|1\d{3}[-. ]?\d{4})[^-.\d]`)
 
-// firstPhone returns the number at the front of a text that goes on with a note or another number, or "".
+// firstPhone returns the number at the front of a text that is longer than the API takes, since it goes on with a note or
+// another number, or "".
 func firstPhone(s string) string {
+	if utf8.RuneCountInString(s) <= mostPhone {
+		return ""
+	}
 	if m := phoneFirst.FindStringSubmatch(s); m != nil {
 		return m[1]
 	}
