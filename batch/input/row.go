@@ -410,6 +410,9 @@ func filled(cell string) string {
 // answer compares a field of a results file that is run again: its own column, which a person may have corrected, with
 // what the results repeat. Which of two is meant cannot be known.
 func (p *parser) answer(field string, same func(string) bool) {
+	if p.r.told == nil {
+		return
+	}
 	for _, m := range p.r.mapped {
 		if m.Field != field || m.Answer == 0 || p.row.Cells == nil {
 			continue
@@ -424,6 +427,9 @@ func (p *parser) answer(field string, same func(string) bool) {
 
 // text reads a field on one line, of at most so many characters; 0 is no limit.
 func (p *parser) text(field, cell, otherwise string, most int) string {
+	if cell == "" { // as most of the optional columns are
+		return p.atMost(field, otherwise, most)
+	}
 	s := clean(oneLine(cell))
 	if placeholder(s) && described[field] {
 		s = ""
@@ -438,7 +444,7 @@ var described = map[string]bool{"vbank_holder": true, "name": true, "buyer_name"
 
 // undamaged refuses a text in which a character was lost.
 func (p *parser) undamaged(field, s string) {
-	if strings.Contains(s, lost) {
+	if strings.IndexByte(s, lost[0]) >= 0 && strings.Contains(s, lost) {
 		p.add(TextInvalid, field, s)
 	}
 }

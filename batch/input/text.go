@@ -37,10 +37,20 @@ func Clean(cell string) string { return clean(cell) }
 // composed is a quick look that most text passes: nothing in it but ASCII, whole syllables and CJK signs, which
 // composition leaves alone.
 func composed(s string) bool {
-	for _, r := range s {
-		if r >= utf8.RuneSelf && (r < '가' || r > '힣') && (r < '一' || r > '\u9fff') {
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c < utf8.RuneSelf:
+			i++
+			continue
+		case c == 0xEB || c == 0xEC: // U+B000 to U+CFFF, all of them syllables
+			i += 3
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if (r < '가' || r > '힣') && (r < '一' || r > '\u9fff') {
 			return false
 		}
+		i += n
 	}
 	return true
 }

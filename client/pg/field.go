@@ -106,20 +106,22 @@ var special = func() (all field) {
 // lacks, counted from 1; 0 is none. Such a character counts as two bytes. It is Microsoft's EUC-KR (CP949), which
 // has every Hangul syllable, as Korean systems have used it for long.
 func measure(text string) (chars, size, lacks int) {
-	ascii := 0
-	for ascii < len(text) && text[ascii] < utf8.RuneSelf {
-		ascii++
-	}
-	chars, size = ascii, ascii
-	for _, r := range text[ascii:] {
-		chars++
-		if r < utf8.RuneSelf {
+	for i := 0; i < len(text); chars++ {
+		switch c := text[i]; {
+		case c < utf8.RuneSelf:
 			size++
+			i++
+			continue
+		case (c == 0xEB || c == 0xEC) && i+2 < len(text): // U+B000 to U+CFFF, all of them Hangul syllables
+			size += 2
+			i += 3
 			continue
 		}
+		r, n := utf8.DecodeRuneInString(text[i:])
 		size += 2
+		i += n
 		if (r < '가' || r > '힣') && lacks == 0 && !inEUCKR(r) {
-			lacks = chars
+			lacks = chars + 1
 		}
 	}
 	return chars, size, lacks
