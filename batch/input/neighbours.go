@@ -197,16 +197,21 @@ func (h header) doubted(field string, column int) error {
 	return h.failed(message, say.Messagef("--map '%s=%s' if it is what is to be paid; else name the column that is", field, mine))
 }
 
-// oneBill returns an *Error if the order number stays the same from bill to bill, while another column tells the bills
+// billNames are the names of order numbers that are another one in each bill, and merchant_uid, which is made for that.
+var billNames = `청구번호 과세번호 전자납부번호 고지번호 전표번호 문서번호 명세서번호 영수번호 invoice invoiceno invoicenumber invoiceid billno 일자no merchantuid`
+
+var billNumbers = set(billNames)
+
+// oneBill returns an *Error if the order number may stay the same from bill to bill, while another column tells the bills
 // apart: the next month's would be taken for this one's, and never be issued.
 func (h header) oneBill(mapped []Mapped) error {
 	at := slices.IndexFunc(mapped, func(m Mapped) bool { return m.Field == "merchant_uid" })
 	which := slices.Index(h.roles, period)
-	if at < 0 || which < 0 || h.result || h.roles[mapped[at].Column-1] != contract {
+	if at < 0 || which < 0 || h.result || has(mapped, "imp_uid") || billNumbers[h.folded[mapped[at].Column-1]] {
 		return nil
 	}
 	number, month := told(h.names[mapped[at].Column-1]), told(h.names[which])
-	return h.failed(say.Messagef("“%s” is the same in every bill of a contract, and “%s” tells them apart; only the first bill would get an account", number, month),
+	return h.failed(say.Messagef("“%s” may be the same in every bill of an order or contract, which “%s” tells apart; then only the first bill would get an account", number, month),
 		say.Messagef("--key '{%s}-{%s}' makes a number for each bill; --ignore '%s' if “%s” is another one in each", number, month, month, number))
 }
 

@@ -52,7 +52,7 @@ var (
 	sentenceLike = regexp.MustCompile(`(^|[^\pL_{])\pL*[a-z]{2,} [a-z]{2,}`)
 	sql          = regexp.MustCompile(`\b(SELECT|INSERT|DELETE|FROM|WHERE|ORDER BY|AND|ALTER|PRAGMA|RETURNING)\b`)
 	script       = regexp.MustCompile(`^#(compdef| bash| fish)|^\t(local|case) `) // for shells
-	nameLists    = []string{"aliases", "roleNames", "neutralNames", "currencies", "gateways", "banks", "answers", "profileHead"}
+	nameLists    = []string{"aliases", "roleNames", "neutralNames", "billNames", "currencies", "gateways", "banks", "answers", "profileHead"}
 )
 
 // notSaid are what look like sentences and are none: flags, what a document of this project is made of, and an error that
