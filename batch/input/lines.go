@@ -478,6 +478,9 @@ func shape(s string) string {
 func (r *Reader) empty(column int) say.Message {
 	name := r.header.names[column]
 	if n := slices.Index(r.keys, column); n >= 0 && r.stood[n] && !slices.Contains(r.filling, column) {
+		if r.key == nil {
+			return say.Messagef("the order number is missing; if it stands in the first row of its order only, --fill-down '%s' repeats it", told(name))
+		}
 		return say.Messagef("the order number is made of this column, and it is empty; if it stands in the first row of its group only, --fill-down '%s' repeats it", told(name))
 	}
 	if len(r.key) == 0 {

@@ -215,6 +215,9 @@ func (h header) oneBill(mapped []Mapped) error {
 		say.Messagef("--key '{%s}-{%s}' makes a number for each bill; --ignore '%s' if “%s” is another one in each", number, month, month, number))
 }
 
+// settledWord is a word in a column called 상태 or Status, of what the name does not say, for an order that nobody is to pay.
+var settledWord = regexp.MustCompile(`(?i)입금완료|결제완료|납부완료|수납완료|입금확인|완납|수납|취소|환불|반품|철회|\bpaid\b|refund|cancel|\bvoid|settled|captured|completed|완료`)
+
 // stillDue returns an *Error if a column tells which rows are paid or cancelled, and no option says which of them are to be
 // paid. What is left of an amount is due whatever such a column says.
 func (h header) stillDue(mapped []Mapped, o Options) error {
@@ -225,7 +228,7 @@ func (h header) stillDue(mapped []Mapped, o Options) error {
 		return nil
 	}
 	for _, w := range o.Where {
-		if roleOf(fold(clean(w.Header))) == state {
+		if i, err := h.column("--where", w.Header); err == nil && h.roles[i] == state {
 			return nil
 		}
 	}

@@ -179,8 +179,16 @@ func (f *File) Read(o Options) (*Reader, error) {
 		}
 		h.ignore, h.roles[i] = append(h.ignore, i), noRole
 	}
-	if i := slices.Index(h.folded, "거래고유번호"); i >= 0 && o.Map["imp_uid"] == "" && f.foreignIDs(encoding, comma, h, i) {
-		h.ignore = append(h.ignore, i) // a PG's number
+	if i := slices.Index(h.folded, "거래고유번호"); i >= 0 && o.Map["imp_uid"] == "" {
+		ids := f.firstCells(encoding, comma, h, i)
+		if ids != nil && !slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "imp") }) {
+			h.ignore = append(h.ignore, i) // a PG's number
+		}
+	}
+	for i, name := range h.folded {
+		if !h.result && (name == "상태" || name == "status" || name == "처리상태") && h.roles[i] == noRole && slices.ContainsFunc(f.firstCells(encoding, comma, h, i), settledWord.MatchString) {
+			h.roles[i] = state
+		}
 	}
 	r.scan = f.scan(encoding, comma)
 	titles, err := h.readTitles(r.scan)
@@ -275,24 +283,19 @@ func (f *File) Read(o Options) (*Reader, error) {
 	return r, nil
 }
 
-// foreignIDs reports whether a column has values in the first rows, and none of them is an imp_uid.
-func (f *File) foreignIDs(encoding string, comma rune, h header, column int) bool {
-	scan, some := f.scan(encoding, comma), false
+// firstCells are what a column holds in the first rows, where it holds something.
+func (f *File) firstCells(encoding string, comma rune, h header, column int) (cells []string) {
+	scan := f.scan(encoding, comma)
 	for n := range h.record + 1 + sampledRows {
 		r, err := scan.read()
 		if err != nil {
 			break
 		}
-		if n <= h.record || column >= len(r.cells) {
-			continue
+		if n > h.record && column < len(r.cells) && trim(r.cells[column]) != "" {
+			cells = append(cells, clean(r.cells[column]))
 		}
-		id := clean(r.cells[column])
-		if strings.HasPrefix(id, "imp") {
-			return false
-		}
-		some = some || id != ""
 	}
-	return some
+	return cells
 }
 
 // keyParts cuts a template at its braces.
