@@ -299,7 +299,11 @@ func printColumns(w say.Writer, p *batch.Plan) {
 
 // printFigures tells how the file was understood, and the control totals.
 func printFigures(w say.Writer, p *batch.Plan, columns func(say.Writer, *batch.Plan)) {
-	w.Printf("%s: %s, separated by %s, header on line %d\n", p.File.Name(), p.Layout.Encoding, delimiterName(w.Language, p.Layout.Delimiter), p.Layout.HeaderLine)
+	if p.Layout.Sheet != "" {
+		w.Printf("%s: workbook, sheet “%s”, header on row %d\n", p.File.Name(), p.Layout.Sheet, p.Layout.HeaderLine)
+	} else {
+		w.Printf("%s: %s, separated by %s, header on line %d\n", p.File.Name(), p.Layout.Encoding, delimiterName(w.Language, p.Layout.Delimiter), p.Layout.HeaderLine)
+	}
 	columns(w, p)
 	if p.Options.Key != "" {
 		w.Printf("  %-14s made of %s\n", "merchant_uid", p.Options.Key)

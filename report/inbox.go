@@ -143,7 +143,7 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
 	for _, entry := range entries {
 		name := entry.Name()
 		lower := strings.ToLower(name)
-		table := strings.HasSuffix(strings.TrimSuffix(lower, ".gz"), ".csv")
+		table := slices.Contains([]string{".csv", ".xlsx", ".xlsm"}, filepath.Ext(strings.TrimSuffix(lower, ".gz")))
 		switch {
 		case strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") /* Excel's mark of an open file */ || entry.IsDir():
 		case !table:

@@ -62,9 +62,13 @@ type File struct {
 	Size     int64             // bytes, unpacked
 	Encoding string            // as detected: utf-8, cp949, utf-16le or utf-16be
 
-	file     *os.File // nil for standard input
+	Sheet string // of a workbook's rows, which were made a file of their own; "" of any other
+
+	file     *os.File  // nil for standard input
+	book     *workbook // nil if it is none
 	modified time.Time
 	copy     private
+	packed   bool   // a zip archive, as workbooks are
 	bom      bool   // of UTF-8
 	returns  bool   // lines end in CR alone, as on old Macs
 	halves   bool   // of UTF-8: characters are cut in two here and there
@@ -234,6 +238,9 @@ func (u *unpacking) Read(p []byte) (n int, err error) {
 // Close closes the file and removes the copy. Passes are to be closed before.
 func (f *File) Close() error {
 	err := f.copy.close()
+	if f.book != nil {
+		err = errors.Join(err, f.book.close())
+	}
 	if f.file != nil {
 		err = errors.Join(err, f.file.Close())
 	}
@@ -252,8 +259,7 @@ func (f *File) failed(message say.Message, err error) error {
 
 // foreignFormats are files that people take for CSV, by their first bytes.
 var foreignFormats = []struct{ magic, message string }{
-	{"PK\x03\x04", say.Mark("is an Excel workbook (xlsx) or zip archive, not a CSV file")},
-	{"\xD0\xCF\x11\xE0", say.Mark("is an Excel workbook (xls), not a CSV file")},
+	{"\xD0\xCF\x11\xE0", say.Mark("is an old Excel workbook (xls)")},
 	{"<html", say.Mark("is a web page, whatever its name, not a CSV file")},
 	{"<table", say.Mark("is a web page, whatever its name, not a CSV file")},
 	{"<!doctype", say.Mark("is a web page, whatever its name, not a CSV file")},
@@ -290,9 +296,13 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 			if err := f.begins(chunk, end); err != nil {
 				return err
 			}
+			f.packed = bytes.HasPrefix(chunk, []byte(zipMagic))
 			if f.bom {
 				chunk = chunk[len(bom):]
 			}
+		}
+		if f.packed {
+			continue
 		}
 		if f.Encoding == utf8Name || f.broken != nil {
 			feeds = feeds || bytes.IndexByte(chunk, '\n') >= 0
@@ -345,6 +355,9 @@ func (f *File) examine(ctx context.Context, r io.Reader, most int64) error {
 	}
 	f.Digest = [sha256.Size]byte(hash.Sum(nil))
 	f.returns = f.returns && !feeds
+	if f.packed {
+		return f.openWorkbook(most)
+	}
 	return nil
 }
 
@@ -417,6 +430,9 @@ func (f *File) begins(chunk []byte, whole bool) error {
 	head := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(text, []byte(bom)), " \t\r\n"))
 	if len(head) == 0 && whole {
 		return &Error{Path: f.Path, Message: say.NewMessage("is empty")}
+	}
+	if encrypted(chunk) {
+		return &Error{Path: f.Path, Message: say.NewMessage("is a workbook behind a password"), Hint: say.NewMessage("open it in Excel, take the password off and save it as a workbook (.xlsx)")}
 	}
 	for _, format := range foreignFormats {
 		if bytes.HasPrefix(chunk, []byte(format.magic)) || bytes.HasPrefix(head, []byte(format.magic)) {

@@ -52,7 +52,7 @@ func TestRefusedFiles(t *testing.T) {
 	for _, c := range []struct{ name, text, message string }{
 		{"empty", "", "is empty"},
 		{"blank", "\n\n  \n", "is empty"},
-		{"xlsx", "PK\x03\x04 and so on", "xlsx"},
+		{"xlsx", "PK\x03\x04 and so on", "damaged workbook"},
 		{"xls", "\xD0\xCF\x11\xE0 and so on", "xls"},
 		{"web page", "<html><small><tr><td>주문번호</td></tr></small></html>", "web page"},
 		{"NUL", "주문번호,금액\nA-1,10\x0000\n", "line 2, column 7: holds a NUL byte"},
@@ -377,7 +377,7 @@ func TestPacked(t *testing.T) {
 		"its end missing": {whole[:len(whole)-2], "cannot be unpacked: unexpected EOF"},
 		"damaged":         {whole[:20] + "xxxx" + whole[24:], "cannot be unpacked"},
 		"no header":       {"\x1f\x8b", "cannot be unpacked: unexpected EOF"},
-		"a workbook":      {packed(t, "PK\x03\x04 and so on"), "xlsx"},
+		"a workbook":      {packed(t, "PK\x03\x04 and so on"), "damaged workbook"},
 	} {
 		path := filepath.Join(t.TempDir(), "orders.csv.gz")
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {

@@ -216,7 +216,7 @@ func (h header) oneBill(mapped []Mapped) error {
 }
 
 // settledWord is a word in a column called 상태 or Status, of what the name does not say, for an order that nobody is to pay.
-var settledWord = regexp.MustCompile(`(?i)입금완료|결제완료|납부완료|수납완료|입금확인|완납|수납|취소|환불|반품|철회|\bpaid\b|refund|cancel|\bvoid|settled|captured|completed|완료`)
+var settledWord = regexp.MustCompile(`(?i)(입금|결제|납부|납입|수납|지급|거래|구매) ?(완료|확인)|완납|수납됨|취소|환불|반품|철회|\bpaid\b|refund|cancel|\bvoid|settled|captured`)
 
 // stillDue returns an *Error if a column tells which rows are paid or cancelled, and no option says which of them are to be
 // paid. What is left of an amount is due whatever such a column says.

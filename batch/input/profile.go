@@ -29,6 +29,8 @@ type Profile struct {
 	Items      string            `toml:"items,omitempty" comment:"of lines of one order that differ: same, each has the order's amount; sum, each has its own"`
 	Ignore     []string          `toml:"ignore,omitempty" comment:"headers of columns that are not read and say nothing of the others"`
 	FillDown   []string          `toml:"fill_down,omitempty" comment:"headers of columns whose empty cells repeat the one above"`
+	Sheet      string            `toml:"sheet,omitempty" comment:"the sheet of a workbook; without it the only one that is shown and has a header"`
+	Hidden     string            `toml:"hidden,omitempty" comment:"of a workbook's rows that are hidden or filtered out: skip or include"`
 	StopAt     string            `toml:"stop_at,omitempty" comment:"the rows end at the line that begins with this"`
 	PassOver   []string          `toml:"pass_over,omitempty" comment:"lines that begin with one of these are not read; * stands for any text"`
 	Totals     string            `toml:"totals,omitempty" comment:"of lines of totals: warn, those that differ from the rows are only told; none, no line is one"`
@@ -61,7 +63,7 @@ func ReadProfile(path string) (Profile, error) {
 	err = toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte(bom)))).DisallowUnknownFields().Decode(&p)
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		line, _ := unknown.Errors[0].Position()
-		return p, say.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, date_order, unit, items, ignore, fill_down, stop_at, pass_over, totals, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
+		return p, say.Errorf("%s: line %d: there is no setting called %s; there are encoding, delimiter, key, where, due_year, date_order, unit, items, ignore, fill_down, sheet, hidden, stop_at, pass_over, totals, only_mapped, rate, [map], [set], [banks] and [pg_api_keys]",
 			path, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -94,6 +96,7 @@ func (p Profile) With(other Profile) Profile {
 	p.Key, p.DueYear = cmp.Or(other.Key, p.Key), cmp.Or(other.DueYear, p.DueYear)
 	p.DateOrder, p.Unit = cmp.Or(other.DateOrder, p.DateOrder), cmp.Or(other.Unit, p.Unit)
 	p.Items, p.StopAt, p.Totals = cmp.Or(other.Items, p.Items), cmp.Or(other.StopAt, p.StopAt), cmp.Or(other.Totals, p.Totals)
+	p.Sheet, p.Hidden = cmp.Or(other.Sheet, p.Sheet), cmp.Or(other.Hidden, p.Hidden)
 	p.PassOver = append(slices.Clone(p.PassOver), other.PassOver...)
 	p.Ignore, p.FillDown = append(slices.Clone(p.Ignore), other.Ignore...), append(slices.Clone(p.FillDown), other.FillDown...)
 	conditions := slices.Clone(other.Where)
@@ -132,7 +135,10 @@ var delimiters = map[string]rune{"": 0, "auto": 0, "comma": ',', "tab": '\t', "s
 // Options returns the options that the profile stands for, or an error that names the setting.
 func (p Profile) Options(now time.Time) (Options, error) {
 	o := Options{Map: p.Map, Set: p.Set, Key: p.Key, OnlyMapped: p.OnlyMapped, DueYear: p.DueYear, Banks: p.Banks, Now: now,
-		DateOrder: p.DateOrder, Items: p.Items, Ignore: p.Ignore, FillDown: p.FillDown, StopAt: p.StopAt, PassOver: p.PassOver, Totals: p.Totals}
+		DateOrder: p.DateOrder, Items: p.Items, Ignore: p.Ignore, FillDown: p.FillDown, StopAt: p.StopAt, PassOver: p.PassOver, Totals: p.Totals, Sheet: p.Sheet, Hidden: p.Hidden}
+	if o.Hidden != "" && o.Hidden != HiddenSkip && o.Hidden != HiddenInclude {
+		return o, say.Errorf("hidden %q is neither skip nor include", o.Hidden)
+	}
 	if o.Items != "" && o.Items != ItemsSame && o.Items != ItemsSum {
 		return o, say.Errorf("items %q is neither same nor sum", o.Items)
 	}
@@ -179,7 +185,7 @@ func (p Profile) Options(now time.Time) (Options, error) {
 func (o Options) Profile(mapping []Mapped) Profile {
 	p := Profile{Encoding: o.Encoding, Key: o.Key, OnlyMapped: true, DueYear: o.DueYear, Set: o.Set, Banks: o.Banks, Map: make(map[string]string)}
 	p.DateOrder, p.Items, p.Ignore, p.FillDown, p.StopAt = o.DateOrder, o.Items, o.Ignore, o.FillDown, o.StopAt
-	p.PassOver, p.Totals = o.PassOver, o.Totals
+	p.PassOver, p.Totals, p.Sheet, p.Hidden = o.PassOver, o.Totals, o.Sheet, o.Hidden
 	if o.Unit != 0 {
 		p.Unit = strconv.FormatInt(o.Unit, 10)
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	Items      string            `json:",omitempty"` // of lines of one order that differ: same, the amount stands in each; sum, each has its own; "" refuses them
 	Ignore     []string          `json:",omitempty"` // headers of columns that are not read, and say nothing of the others
 	FillDown   []string          `json:",omitempty"` // headers of columns whose empty cells repeat the one above
+	Sheet      string            `json:",omitempty"` // of a workbook; "" takes the only one that is shown and has a header
+	Hidden     string            `json:",omitempty"` // of a workbook's rows that are hidden: skip or include; "" refuses them
 	StopAt     string            `json:",omitempty"` // the rows end at the first line whose first cell that is not empty is this one; "" reads all
 	PassOver   []string          `json:",omitempty"` // lines whose first cell that is not empty is one of these, * being any text, are not read
 	Totals     string            `json:",omitempty"` // of lines that add others up: warn, those that differ only warn; none, there are none; "" refuses such a file
@@ -155,6 +157,14 @@ type keyPart struct {
 // Read begins a pass. It finds the header and settles the columns, or returns an *Error that says why it cannot. A
 // file without a column that every row needs is read all the same: Reader.Lacking tells. The Reader must be closed.
 func (f *File) Read(o Options) (*Reader, error) {
+	if f.book != nil {
+		table, err := f.book.table(o)
+		if err != nil {
+			return nil, err
+		}
+		o.Encoding, o.Delimiter = "", ','
+		return table.Read(o)
+	}
 	encoding, err := f.encoding(o.Encoding)
 	if err != nil {
 		return nil, err
@@ -602,11 +612,16 @@ type dueText struct {
 type Layout struct {
 	Encoding   string // utf-8, cp949, utf-16le or utf-16be
 	Delimiter  rune
-	HeaderLine int  // physical, from 1
-	Results    bool // the file is the results of a run, which can be run again
+	Sheet      string // of a workbook, whose encoding is xlsx
+	HeaderLine int    // physical, from 1
+	Results    bool   // the file is the results of a run, which can be run again
 }
 
 // Layout returns what was detected, or what the options say.
 func (r *Reader) Layout() Layout {
-	return Layout{Encoding: r.scan.src.encoding, Delimiter: r.scan.comma, HeaderLine: r.header.line, Results: r.told != nil}
+	layout := Layout{Encoding: r.scan.src.encoding, Delimiter: r.scan.comma, Sheet: r.scan.src.file.Sheet, HeaderLine: r.header.line, Results: r.told != nil}
+	if layout.Sheet != "" {
+		layout.Encoding = "xlsx"
+	}
+	return layout
 }

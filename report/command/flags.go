@@ -22,7 +22,7 @@ import (
 
 // inputFlags name a file and say how it is read.
 type inputFlags struct {
-	File      string `arg:"" help:"The CSV of orders; - is standard input."`
+	File      string `arg:"" help:"The orders, CSV or .xlsx; - is standard input."`
 	readFlags `embed:""`
 }
 
@@ -44,6 +44,8 @@ type readFlags struct {
 	Items      string            `enum:",same,sum" default:"" placeholder:"same|sum" help:"Lines of one order that differ: each has the order's amount, or each its own."`
 	Ignore     []string          `placeholder:"HEADER" sep:"none" help:"A column that is not read and says nothing of the others; repeatable."`
 	FillDown   []string          `placeholder:"HEADER" sep:"none" help:"A column whose empty cells repeat the one above; repeatable."`
+	Sheet      string            `placeholder:"NAME" help:"The sheet of a workbook; by default the only one that is shown and has a header."`
+	Hidden     string            `enum:",skip,include" default:"" placeholder:"skip|include" help:"What becomes of a workbook's rows that are hidden or filtered out."`
 	StopAt     string            `placeholder:"TEXT" help:"The rows end at the line that begins with this text."`
 	PassOver   []string          `placeholder:"TEXT" sep:"none" help:"A line that begins with this text is no row; * stands for any text; repeatable."`
 	Totals     string            `enum:",warn,none" default:"" placeholder:"warn|none" help:"Totals that differ from the rows only warn, or no line is a total."`
@@ -131,7 +133,7 @@ func (f *readFlags) profile() (kept input.Profile, err error) {
 // options turns the flags, and the profile behind them, into what package input takes.
 func (f *readFlags) options(kept input.Profile, now time.Time) (input.Options, error) {
 	flags := input.Profile{Encoding: f.Encoding, Delimiter: f.Delimiter, Key: f.Key, Where: f.Where, DueYear: f.DueYear, Map: f.Map, Set: map[string]string{},
-		DateOrder: f.DateOrder, Unit: f.Unit, Items: f.Items, Ignore: f.Ignore, FillDown: f.FillDown, StopAt: f.StopAt, PassOver: f.PassOver, Totals: f.Totals}
+		DateOrder: f.DateOrder, Unit: f.Unit, Items: f.Items, Ignore: f.Ignore, FillDown: f.FillDown, StopAt: f.StopAt, PassOver: f.PassOver, Totals: f.Totals, Sheet: f.Sheet, Hidden: f.Hidden}
 	for field, value := range map[string]string{"vbank_due": f.Due, "vbank_holder": f.Holder, "vbank_code": f.Bank, "pg": f.PG, "channel_key": f.ChannelKey, "tier": f.Tier} {
 		if value != "" {
 			flags.Set[field] = value
