@@ -1,12 +1,15 @@
-// Package input turns the bytes of a CSV file, as people's programs export it, into rows that are ready to be sent or
-// that say why they are not. Start with [Open]; each [File.Read] is then one pass over the same bytes, in constant
+// Package input turns the bytes of a CSV file or a workbook, as people's programs export it, into rows that are ready to be
+// sent or that say why they are not. Start with [Open]; each [File.Read] is then one pass over the same bytes, in constant
 // memory.
 //
-// It promises that a row it lets through means what the file says: encodings, separators, the header and its names
-// are found, not assumed; money, dates and order numbers are read in one way or refused. What is wrong with a row is
-// data ([Problem]) and the pass goes on; what makes the file unreadable is an [*Error] with the line and what to do.
+// It promises that a row it lets through means what the file says: encodings, separators, the header and its names are found,
+// not assumed; money, dates and order numbers are read in one way or refused; and a row is sent only if nothing in the file
+// speaks against the way it was read, unless an option decides it. What is wrong with a row is data ([Problem]) and the pass
+// goes on; what makes the file unreadable is an [*Error] with the line and what to do.
 //
-// It does not look at rows together: repeated orders and totals are the caller's.
+// On the way from bytes to rows: file.go (bytes, encodings), workbook.go (a sheet as CSV), record.go (records of CSV), header.go
+// and neighbours.go (which column is what), lines.go and total.go (which line is a row), row.go with amount.go, due.go, bank.go
+// and text.go (cells). Rows of one order are the caller's to compare.
 package input
 
 import (
