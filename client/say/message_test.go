@@ -24,8 +24,8 @@ func TestMessage(t *testing.T) {
 		{say.Messagef("%s of %s rows", "3", "12"), "3 of 12 rows", "12건 중 3건"},
 		{say.Messagef("%d %.1f %v %q %t", int64(1)<<60, 0.5, 90*time.Second, "a\x1e\"b", true), "1152921504606846976 0.5 1m30s \"a\\x1e\\\"b\" true", "1152921504606846976 0.5 1m30s \"a\\x1e\\\"b\" true"},
 		{say.Messagef("%s: %s", "A-1", say.NewMessage("the due date has passed")), "A-1: the due date has passed", "A-1: 입금기한이 지났습니다"},
-		{say.Of(say.Errorf("the ledger: %w", closed)), "the ledger: the ledger is closed", "원장: 원장이 닫혀 있습니다"},
-		{say.Of(errors.Join(closed, fs.ErrNotExist)), "the ledger is closed\nfile does not exist", "원장이 닫혀 있습니다\nfile does not exist"},
+		{say.Of(say.Errorf("the ledger: %w", closed)), "the ledger: the ledger is closed", "발급 대장: 발급 대장이 닫혀 있습니다"},
+		{say.Of(errors.Join(closed, fs.ErrNotExist)), "the ledger is closed\nfile does not exist", "발급 대장이 닫혀 있습니다\nfile does not exist"},
 		{say.Of(fmt.Errorf("by other means: %w", fs.ErrNotExist)), "by other means: file does not exist", "by other means: file does not exist"},
 		{say.Join([]say.Message{say.NewMessage("the due date has passed"), "x"}, "; "), "the due date has passed; x", "입금기한이 지났습니다; x"},
 	} {

@@ -23,7 +23,7 @@ func Example() {
 
 func TestErrors(t *testing.T) {
 	early, same := New("the ledger is closed"), New("the ledger is closed")
-	for language, want := range map[Language]string{English: "the ledger: the ledger is closed", Korean: "원장: 원장이 닫혀 있습니다", "fr": "the ledger: the ledger is closed"} {
+	for language, want := range map[Language]string{English: "the ledger: the ledger is closed", Korean: "발급 대장: 발급 대장이 닫혀 있습니다", "fr": "the ledger: the ledger is closed"} {
 		err := Errorf("the ledger: %w", early)
 		if language.Error(err) != want || language.Sprintf("%v", err) != want || language.Sprintf("%s", Of(err)) != want || err.Error() != Of(err).In(English) || !errors.Is(err, early) || errors.Is(err, same) {
 			t.Errorf("%s: %v", language, err)

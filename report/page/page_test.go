@@ -123,7 +123,7 @@ func TestReadersAtOnce(t *testing.T) {
 	run.Error = say.New("the ledger is closed")
 	facts.Add(new(input.Row), &batch.Result{Status: batch.Invalid, ErrorCode: string(input.AmountZero), ErrorMessage: say.NewMessage("the due date has passed")})
 	words := map[say.Language][]string{
-		say.Korean:  {"살펴볼 행", "입금기한이 지났습니다", "원장이 닫혀 있습니다", "거절"},
+		say.Korean:  {"살펴볼 행", "입금기한이 지났습니다", "발급 대장이 닫혀 있습니다", "거절"},
 		say.English: {"Rows to look at", "the due date has passed", "the ledger is closed", "reasons:"},
 	}
 	for i := range 10 {
