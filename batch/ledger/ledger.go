@@ -94,9 +94,13 @@ func (l *Ledger) open(merchant string, empty bool) (err error) {
 
 // prepareOrders prepares the query of Orders.
 func (l *Ledger) prepareOrders() (err error) {
-	l.orders, err = l.read.Prepare(unnumbered(selectEntries + `WHERE live = 1 AND merchant = $1 AND tier = $2 AND merchant_uid IN (` +
-		parameters(3, ordersAtOnce) + `)`))
+	l.orders, err = l.read.Prepare(selectOrders())
 	return err
+}
+
+// selectOrders is the query of Orders.
+func selectOrders() string {
+	return unnumbered(selectEntries + `WHERE live = 1 AND merchant = $1 AND tier = $2 AND merchant_uid IN (` + parameters(3, ordersAtOnce) + `)`)
 }
 
 // closeFile closes the connections that are open.
@@ -342,20 +346,27 @@ const ordersAtOnce = 128
 // Orders returns the live entries of the named orders; an order that the ledger does not know of, or knows to have no
 // account, is missing.
 func (l *Ledger) Orders(ctx context.Context, orders []Order) (map[Order]Entry, error) {
+	return ordersBy(l.merchant, orders, func(values []any) ([]Entry, error) {
+		return l.collect(l.orders.QueryContext(ctx, values...))
+	})
+}
+
+// ordersBy asks for the live entries of orders, so many at once.
+func ordersBy(merchant int64, orders []Order, query func(values []any) ([]Entry, error)) (map[Order]Entry, error) {
 	byTier := make(map[string][]string)
 	for _, o := range orders {
 		byTier[o.Tier] = append(byTier[o.Tier], o.MerchantUID)
 	}
 	found := make(map[Order]Entry)
 	values := make([]any, 2+ordersAtOnce)
-	values[0] = l.merchant
+	values[0] = merchant
 	for tier, merchantUIDs := range byTier {
 		values[1] = tier
 		for uids := range slices.Chunk(merchantUIDs, ordersAtOnce) {
 			for i := range ordersAtOnce {
 				values[2+i] = uids[min(i, len(uids)-1)]
 			}
-			entries, err := l.collect(l.orders.QueryContext(ctx, values...))
+			entries, err := query(values)
 			if err != nil {
 				return nil, err
 			}
@@ -405,14 +416,21 @@ func (l *Ledger) Statuses(ctx context.Context, run, first, last int64) (map[int6
 }
 
 // collect returns the entries that a query returns.
-func (l *Ledger) collect(rows *sql.Rows, err error) (all []Entry, _ error) {
-	r := newReading()
-	err = scanEach(rows, err, func(rows *sql.Rows) error {
-		if err := r.scan(rows); err != nil {
-			return err
-		}
-		all = append(all, r.Entry)
-		return r.check(l.merchant, r.checksum&1)
-	})
-	return all, err
+func (l *Ledger) collect(rows *sql.Rows, err error) ([]Entry, error) {
+	return collect(l.merchant)(rows, err)
+}
+
+// collect returns what reads the entries of a merchant.
+func collect(merchant int64) func(*sql.Rows, error) ([]Entry, error) {
+	return func(rows *sql.Rows, err error) (all []Entry, _ error) {
+		r := newReading()
+		err = scanEach(rows, err, func(rows *sql.Rows) error {
+			if err := r.scan(rows); err != nil {
+				return err
+			}
+			all = append(all, r.Entry)
+			return r.check(merchant, r.checksum&1)
+		})
+		return all, err
+	}
 }

@@ -112,6 +112,17 @@ func (r *Reader) connect(ctx context.Context, query url.Values, merchant string)
 // Known reports whether the ledger has ever been opened for the merchant.
 func (r *Reader) Known() bool { return r.merchant >= 0 }
 
+// Orders is Ledger.Orders.
+func (r *Reader) Orders(ctx context.Context, orders []Order) (map[Order]Entry, error) {
+	found, err := ordersBy(r.merchant, orders, func(values []any) ([]Entry, error) {
+		return collect(r.merchant)(r.db.QueryContext(ctx, selectOrders(), values...))
+	})
+	if err == nil {
+		err = r.unchanged()
+	}
+	return found, err
+}
+
 // Close closes the file.
 func (r *Reader) Close() error { return r.db.Close() }
 

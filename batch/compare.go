@@ -1,0 +1,76 @@
+package batch
+
+import (
+	"context"
+
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+)
+
+// Compared is what a run over a plan would do, as far as the ledger knows: a run also asks the API for orders that the ledger
+// does not know.
+type Compared struct {
+	New     Planned // to be issued
+	Issued  Planned // have their account already, with the same figures
+	Changed Planned // have an account with other figures: a conflict
+	InDoubt Planned // to be looked up: nobody knows what came of an earlier request
+	Changes Planned // updates and revocations to be sent
+	Done    Planned // those of them that need none
+}
+
+// Planned counts rows, and their amounts.
+type Planned struct {
+	Rows int
+	Won  int64
+}
+
+func (p *Planned) add(row *input.Row) {
+	p.Rows++
+	p.Won += row.Request.Amount
+}
+
+// Compare holds the rows of a plan against a ledger. Nothing is sent.
+func (p *Plan) Compare(ctx context.Context, orders func(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)) (found Compared, err error) {
+	err = p.blocks(ctx, func(rows []*input.Row) error {
+		var named []ledger.Order
+		for _, row := range rows {
+			named = append(named, (&job{row: row}).names())
+		}
+		known, err := orders(ctx, named)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			j := &job{row: row}
+			j.know(known)
+			found.add(j)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// add counts a row by what decide says of it.
+func (c *Compared) add(j *job) {
+	issue := j.row.Action == input.Issue
+	switch j.decide().Status {
+	case Invalid, Skipped:
+	case AlreadyIssued:
+		c.Issued.add(j.row)
+	case Conflict:
+		c.Changed.add(j.row)
+	case "":
+		switch {
+		case j.order.State == ledger.Intended || j.order.State == ledger.Changing:
+			c.InDoubt.add(j.row)
+		case issue && j.order.State == ledger.Issued:
+			c.Issued.add(j.row) // and is asked about once more
+		case issue:
+			c.New.add(j.row)
+		default:
+			c.Changes.add(j.row)
+		}
+	default:
+		c.Done.add(j.row)
+	}
+}
