@@ -91,7 +91,17 @@ var roles = func() map[string]role {
 	return names
 }()
 
-var amountBegin = regexp.MustCompile(`^(당월|전월|금월|이번달|당기|전기|누적|총|기|최종|실)`)
+var amountBegins = []string{"당월", "전월", "금월", "이번달", "당기", "전기", "누적", "총", "기", "최종", "실"}
+
+// withoutBegin takes one of amountBegins off a name.
+func withoutBegin(name string) string {
+	for _, begin := range amountBegins {
+		if rest, found := strings.CutPrefix(name, begin); found {
+			return rest
+		}
+	}
+	return name
+}
 
 // currencyName is a name such as Entered Currency, unless it says that it is an amount in one.
 var currencyName = regexp.MustCompile(`^[a-z]+currency(code)?$`)
@@ -110,7 +120,7 @@ func roleOf(folded string) role {
 		if r := roles[core]; found && ending != "" && r != noRole {
 			return r
 		}
-		bare := amountBegin.ReplaceAllString(core, "")
+		bare := withoutBegin(core)
 		if r := roles[bare]; found && bare != core && r >= billed && r <= adjustment && r != total && r != bareTotal {
 			return r
 		}
@@ -280,6 +290,9 @@ var (
 
 // headerMoney is what a header says of its own amounts, in brackets or by a sign: Amount ($), 금액(천원).
 func headerMoney(name string) money {
+	if len(name) > maxName {
+		return money{} // it is no header
+	}
 	for _, group := range inBrackets.FindAllStringSubmatch(name, -1) {
 		word := group[1]
 		if unit := unitTitle.FindStringSubmatch(word); unit != nil {
