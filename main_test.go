@@ -1488,8 +1488,8 @@ func checkInbox(t *testing.T, what, api, in string, files, rows int) {
 		t.Fatal(err)
 	}
 	checkAccounts(t, what, api, files*rows, all, []string{"issued"})
-	if entries, _ := os.ReadDir(filepath.Join(in, "done")); len(entries) != 3*files {
-		t.Errorf("%s: %d files in done, want %d", what, len(entries), 3*files)
+	if entries, _ := os.ReadDir(filepath.Join(in, "done")); len(entries) != 4*files {
+		t.Errorf("%s: %d files in done, want %d", what, len(entries), 4*files)
 	}
 }
 

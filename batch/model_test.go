@@ -327,7 +327,7 @@ func (s *simulation) runFile(t *testing.T, i int, end *life, stop time.Duration)
 	defer results.Close()
 	err = batch.Results(context.Background(), p, book, found.ID, func(row *input.Row, r *batch.Result) error {
 		s.check(row, r, ran{before, found.Continued, ended == nil && s.opts.Audit.Err == nil})
-		return results.Write(row.Cells, r)
+		return results.Write(row, r)
 	})
 	if err = errors.Join(err, results.Commit()); err != nil {
 		t.Fatal(err)

@@ -45,6 +45,15 @@ func (f *Facts) NotDone() (rows int64) {
 	return rows
 }
 
+// Total adds up the rows of all statuses.
+func (f *Facts) Total() (total Sum) {
+	for _, s := range f.Statuses {
+		total.Won = min(total.Won, math.MaxInt64-max(s.Won, 0)) + s.Won
+		total.Rows += s.Rows
+	}
+	return total
+}
+
 // Sum adds up rows.
 type Sum struct {
 	Rows int64 `json:"rows"`
@@ -62,6 +71,14 @@ type Named struct {
 	Code string `json:"code"` // of a bank KFTC's
 	Name string `json:"name"`
 	Sum
+}
+
+// In is the name for a reader.
+func (n *Named) In(language say.Language) string {
+	if n.Code == OtherName {
+		return language.Text("Others")
+	}
+	return cmp.Or(strings.TrimSpace(n.Name+" "+n.Code), language.Text("Not told"))
 }
 
 // CodeRows is an error code, and the first of the rows that have it.

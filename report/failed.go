@@ -15,9 +15,10 @@ const (
 	messageColumn = "error_message"
 )
 
-// failedRows is the file of the rows that failed.
+// failedRows is the file of the rows that failed, and the sheet of them in the workbook.
 type failedRows struct {
 	*sheet
+	tab           *tab // nil without a workbook
 	rows          int
 	code, message int // the indexes of their columns
 	width         int
@@ -62,13 +63,24 @@ func (f *failedRows) write(cells []string, result *batch.Result) error {
 	return f.keep(row)
 }
 
-// keep writes a line, the header too, with what a spreadsheet would spoil or run as ="…", which is read as what it was.
-// The file is there to be mended: an order in doubt whose number has lost its zeros is another order.
+// keep writes a line, the header too. In the CSV what a spreadsheet would spoil or run becomes ="…", which is read as what it
+// was. The file is there to be mended: an order in doubt whose number has lost its zeros is another order.
 func (f *failedRows) keep(line []string) error {
-	for i, cell := range line {
-		if trimmed := strings.TrimSpace(cell); spoiled(trimmed) || formula(trimmed) && !literal.MatchString(cell) {
-			line[i] = asText(cell)
+	if f.tab != nil {
+		if err := f.tab.texts(line); err != nil {
+			return err
 		}
 	}
+	for i, cell := range line {
+		line[i] = mendable(cell)
+	}
 	return f.record(line)
+}
+
+// mendable is a cell of the CSV.
+func mendable(cell string) string {
+	if trimmed := strings.TrimSpace(cell); spoiled(trimmed) || formula(trimmed) && !literal.MatchString(cell) {
+		return asText(cell)
+	}
+	return cell
 }

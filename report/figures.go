@@ -39,6 +39,9 @@ type Run struct {
 	Files     Files
 }
 
+// Sandbox reports whether nobody can pay into the accounts.
+func (r *Run) Sandbox() bool { return r.API == "sandbox" || client.Loopback(r.API) }
+
 // Settings are the flags that a run went by.
 type Settings struct {
 	Rate        float64 // HTTP requests a second; 0 is no limit
@@ -52,11 +55,12 @@ type Settings struct {
 
 // Files says where a run's files are; "" is none.
 type Files struct {
-	Results string `json:"results,omitempty"` // - is standard output
-	Summary string `json:"summary,omitempty"`
-	Page    string `json:"page,omitempty"`
-	Metrics string `json:"metrics,omitempty"`
-	Ledger  string `json:"ledger,omitempty"`
+	Workbook string `json:"workbook,omitempty"`
+	Results  string `json:"results,omitempty"` // - is standard output
+	Summary  string `json:"summary,omitempty"`
+	Page     string `json:"page,omitempty"`
+	Metrics  string `json:"metrics,omitempty"`
+	Ledger   string `json:"ledger,omitempty"`
 }
 
 // The reasons for the end of a run that no code of package batch gives.

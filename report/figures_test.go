@@ -101,7 +101,7 @@ func ran(t *testing.T) (run *Run, facts *Facts, numbers []string) {
 			Settings: &Settings{Rate: 20, Workers: 4, Timeout: time.Minute, DoubtWait: 30 * time.Second, RemoteCheck: true, MaxFailures: "100%",
 				Guards: batch.Guards{Strict: true, ExpectRows: 1, ExpectTotal: 2, MaxRows: 3, MaxTotal: 4, MaxAmount: 5}},
 			LogID: "4f2a", Measures: &measures, Limits: &limits, Audit: &audit, InDoubt: new(len(doubtful)),
-			Files: Files{Results: "orders.results.csv", Summary: "orders.summary.json", Page: "orders.report.html", Metrics: "hanbit.prom", Ledger: "ledger.db"}}
+			Files: Files{Workbook: "orders.results.xlsx", Results: "orders.results.csv", Summary: "orders.summary.json", Page: "orders.report.html", Metrics: "hanbit.prom", Ledger: "ledger.db"}}
 	})
 	if t.Failed() {
 		t.FailNow()

@@ -124,8 +124,8 @@ func sweep(dir, prefix string, age time.Duration) {
 		if !ours || strings.Trim(random, "0123456789") != "" {
 			continue
 		}
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > age {
-			os.Remove(filepath.Join(dir, entry.Name()))
+		if info, err := entry.Info(); err == nil && (info.IsDir() || info.Mode().IsRegular()) && time.Since(info.ModTime()) > age {
+			os.RemoveAll(filepath.Join(dir, entry.Name())) // a folder is that of a workbook's own temporary files
 		}
 	}
 }

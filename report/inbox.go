@@ -146,10 +146,10 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
 		table := slices.Contains([]string{".csv", ".xlsx", ".xlsm"}, filepath.Ext(strings.TrimSuffix(lower, ".gz")))
 		switch {
 		case strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") /* Excel's mark of an open file */ || entry.IsDir():
-		case !table:
-			left[name] = LeftOther
 		case slices.ContainsFunc(besideEndings, func(ending string) bool { return strings.HasSuffix(strings.TrimSuffix(lower, ".gz"), ending) }):
 			left[name] = LeftOurs
+		case !table:
+			left[name] = LeftOther
 		case !entry.Type().IsRegular():
 			left[name] = LeftIrregular
 		default:
@@ -167,11 +167,11 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
 }
 
 // besideEndings are those of the files that runs write beside their input, whose name without its ending they bear.
-var besideEndings = []string{resultsEnding, failedEnding, excelEnding, SummaryEnding, PageEnding}
+var besideEndings = []string{resultsEnding, failedEnding, ".results" + workbookEnding, SummaryEnding, PageEnding}
 
 // hiddenFiles are the names of all that may be written of the file under way.
 func hiddenFiles() []string {
-	return append(Paths(hiddenResults, Options{Excel: true}), Beside(hiddenResults, SummaryEnding), Beside(hiddenResults, PageEnding))
+	return append(Paths(hiddenResults, Options{Workbook: AnyWorkbook}), Beside(hiddenResults, SummaryEnding), Beside(hiddenResults, PageEnding))
 }
 
 // Results is the path for the results of the file under way. They stay there until the file is moved, and those of a file

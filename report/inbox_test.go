@@ -136,7 +136,7 @@ func TestMoveBytes(t *testing.T) {
 func TestMoveNames(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 5, 0, 30, 0, 0, time.UTC)
-	for _, taken := range []string{"a.csv.gz", "a.results.csv", "a.failed.csv", "a.results.excel.csv", "a.summary.json", "a.report.html"} {
+	for _, taken := range []string{"a.csv.gz", "a.results.csv", "a.failed.csv", "a.results.xlsx", "a.summary.json", "a.report.html"} {
 		b := newInbox(t, "a.csv.gz", ".vbankbatch.results.csv")
 		put(t, filepath.Join(b.dir, InboxDone, taken))
 		put(t, filepath.Join(b.dir, InboxDone, "a-20261105-093000.results.csv"))
@@ -158,7 +158,7 @@ func TestMoveNames(t *testing.T) {
 	}
 
 	// too long for what is written of it, and for a time behind it
-	for _, stem := range []string{strings.Repeat("x", 251), strings.Repeat("x", 240), "xy" + strings.Repeat("가", 80), strings.Repeat("\xb0", 251)} {
+	for _, stem := range []string{strings.Repeat("x", 251), strings.Repeat("x", 243), "xy" + strings.Repeat("가", 81), strings.Repeat("\xb0", 251)} {
 		b := newInbox(t, stem+".csv", ".vbankbatch.results.csv")
 		file := take(t, b)
 		m, err := b.Plan(file, InboxFailed, now)
@@ -190,7 +190,7 @@ func TestMoveNames(t *testing.T) {
 // else beside it: the links are not followed, the files are not touched, and none of them goes with the file.
 func TestInboxHidden(t *testing.T) {
 	t.Parallel()
-	others := []string{"a.failed.csv", "a.report.html", "a.results.csv", "a.results.excel.csv", "a.summary.json"}
+	others := []string{"a.failed.csv", "a.report.html", "a.results.csv", "a.results.xlsx", "a.summary.json"}
 	b := newInbox(t, append(others, "a.csv", ".vbankbatch.results.csv", ".vbankbatch.toml", "..vbankbatch.results.csv.123", "..vbankbatch.move.45")...)
 	outside := filepath.Join(t.TempDir(), "outside")
 	put(t, outside)
@@ -202,7 +202,7 @@ func TestInboxHidden(t *testing.T) {
 		}
 	}
 	link()
-	if err := errors.Join(os.Mkdir(filepath.Join(b.dir, ".vbankbatch.report.html"), 0o700), b.Clear()); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(b.dir, ".vbankbatch.report.html"), 0o700), os.Mkdir(filepath.Join(b.dir, "..vbankbatch.results.xlsx.67"), 0o700), b.Clear()); err != nil {
 		t.Fatal(err)
 	}
 	if names := in(t, b, "."); !slices.Equal(names, append([]string{".vbankbatch.toml", "a.csv"}, others...)) {
@@ -211,7 +211,7 @@ func TestInboxHidden(t *testing.T) {
 
 	link() // while the file runs
 	p, _ := plan(t, "testdata/orders.csv", input.Options{})
-	if err := writeAll(t, b.Results(), Options{Excel: true}, p, nil, nil); err != nil { // none failed: that file is removed
+	if err := writeAll(t, b.Results(), Options{Workbook: AnyWorkbook}, p, nil, nil); err != nil { // none failed: that file is removed
 		t.Fatal(err)
 	}
 	file := take(t, b)
@@ -219,7 +219,7 @@ func TestInboxHidden(t *testing.T) {
 	if err := errors.Join(err, b.Begin(m, file)); err != nil {
 		t.Fatal(err)
 	}
-	if moved, err := b.Carry(m); err != nil || !slices.Equal(moved, []string{"a.results.csv", "a.results.excel.csv", "a.csv"}) {
+	if moved, err := b.Carry(m); err != nil || !slices.Equal(moved, []string{"a.results.csv", "a.results.xlsx", "a.csv"}) {
 		t.Errorf("%q was moved, %v", moved, err)
 	}
 	for _, path := range append(others, outside) {

@@ -37,7 +37,7 @@ func write(t *testing.T, path string, stdout io.Writer, rows int) error {
 	}
 	cells := []string{"A-1", "35,000", "두 줄\n\"인용\""}
 	for range rows {
-		if err := w.Write(cells, &result); err != nil {
+		if err := w.Write(&input.Row{Cells: cells}, &result); err != nil {
 			return err
 		}
 	}
@@ -98,7 +98,7 @@ func TestResultsReplace(t *testing.T) {
 	if err := w.Header(new(batch.Plan)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Write(nil, &result); err != nil {
+	if err := w.Write(new(input.Row), &result); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil { // without Commit
@@ -276,22 +276,22 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 	later := filepath.Join(dir, "later.csv")
-	w, err := Create(later, nil, Options{Excel: true})
+	w, err := Create(later, nil, Options{Workbook: AnyWorkbook})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	for _, path := range Paths(later, Options{Excel: true}) {
+	for _, path := range Paths(later, Options{Workbook: AnyWorkbook}) {
 		if err := os.Symlink(file, path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err = errors.Join(w.Header(&batch.Plan{Header: []string{"order_id"}}), w.Write([]string{"A-1"}, &batch.Result{Status: batch.Rejected}), w.Commit())
+	err = errors.Join(w.Header(&batch.Plan{Header: []string{"order_id"}}), w.Write(&input.Row{Cells: []string{"A-1"}}, &batch.Result{Status: batch.Rejected}), w.Commit())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range Paths(later, Options{Excel: true}) {
-		if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || !strings.Contains(read(t, path), "A-1") {
+	for _, path := range Paths(later, Options{Workbook: AnyWorkbook}) {
+		if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || !strings.Contains(read(t, path), "A-1") && !strings.HasPrefix(read(t, path), "PK") {
 			t.Error(path, info, err)
 		}
 	}

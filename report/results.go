@@ -3,7 +3,7 @@
 //
 // What a program may read goes to a file or to standard output; what a person reads goes to standard error. A results
 // file is whole or it is not there: it is written under a temporary name, synced, and renamed into place. Beside it
-// stand the rows that failed, ready to be mended and run, and, if asked for, the results once more for Excel.
+// stand the rows that failed, ready to be mended and run, and a workbook for those who work in Excel.
 package report
 
 import (
@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"vbankbatch/batch"
+	"vbankbatch/batch/input"
 	"vbankbatch/client/say"
 )
 
@@ -44,15 +45,18 @@ func number(n int64) string {
 
 // Options say what stands beside the results, and their form.
 type Options struct {
-	Excel    bool         // the results once more, in the form that Excel opens right
+	Workbook Workbook
 	Encoding string       // of the results: UTF8, as "" is, or CP949
 	Alone    bool         // no rows that failed beside them, nor are those removed: the input's own columns are not known
 	Language say.Language // of the messages
+	Plan     *batch.Plan  // by its size it is known whether there is a workbook
+	Run      *Run         // what the workbook tells of it when the results are committed; nil tells nothing
+	Facts    *Facts       // likewise
 }
 
-// Paths are the files that results at out make or remove: out itself, FILE.failed.csv for the rows that failed, and, if
-// asked for, FILE.excel.csv; orders.results.csv has orders.failed.csv and orders.results.excel.csv beside it. Standard
-// output, "-", has nothing beside it.
+// Paths are the files that results at out may make or remove: out itself, FILE.failed.csv for the rows that failed, and
+// the workbook; orders.results.csv has orders.failed.csv and orders.results.xlsx beside it. Standard output, "-", has nothing
+// beside it.
 func Paths(out string, o Options) []string {
 	if out == "-" {
 		return []string{out}
@@ -61,19 +65,19 @@ func Paths(out string, o Options) []string {
 	if !o.Alone {
 		paths = append(paths, Beside(out, failedEnding))
 	}
-	if o.Excel {
-		paths = append(paths, strings.TrimSuffix(out, filepath.Ext(out))+excelEnding)
+	if o.Workbook != NoWorkbook {
+		paths = append(paths, strings.TrimSuffix(out, filepath.Ext(out))+workbookEnding)
 	}
 	return paths
 }
 
-// The endings of the files of a run. That of Excel's form stands behind the results' whole name.
+// The endings of the files of a run. The workbook bears the results' name.
 const (
-	resultsEnding = ".results.csv"
-	failedEnding  = ".failed.csv"
-	excelEnding   = ".excel.csv"
-	SummaryEnding = ".summary.json"
-	PageEnding    = ".report.html"
+	resultsEnding  = ".results.csv"
+	failedEnding   = ".failed.csv"
+	workbookEnding = ".xlsx"
+	SummaryEnding  = ".summary.json"
+	PageEnding     = ".report.html"
 )
 
 // Beside is the path of another file of the run whose results stand at out, "" where they go to standard output.
@@ -114,12 +118,11 @@ type Results struct {
 	Language say.Language // of the messages
 	results  *sheet
 	failed   *failedRows // nil on standard output
-	excel    *sheet      // nil if not asked for
+	book     *workbook   // nil without one
 
 	header  []string
 	kept    []int          // the input's columns that stand in the results
 	asked   map[string]int // those that a result column replaces
-	kinds   []kind         // of the results' columns, for Excel
 	lacking EncodingError
 }
 
@@ -127,13 +130,16 @@ type Results struct {
 // that cannot be written is known before anything is sent. Close them in any case; Commit first to keep them.
 //
 // The path "-" stands for stdout. There the results alone are written, as they come: no rows that failed, and an error if
-// Excel's form is asked for.
+// a workbook was asked for.
 func Create(path string, stdout io.Writer, o Options) (_ *Results, err error) {
 	switch {
 	case o.Encoding != "" && o.Encoding != UTF8 && o.Encoding != CP949:
 		return nil, say.Errorf("results are not written in %q, but in %s or %s", o.Encoding, UTF8, CP949)
-	case o.Excel && path == "-":
-		return nil, say.New("the results for Excel stand in a file beside the results, and standard output has nothing beside it")
+	case o.Workbook == AnyWorkbook && path == "-":
+		return nil, say.New("the workbook stands in a file beside the results, and standard output has nothing beside it")
+	}
+	if err := o.fit(); err != nil {
+		return nil, err
 	}
 	w := &Results{Language: o.Language}
 	defer func() {
@@ -156,9 +162,12 @@ func Create(path string, stdout io.Writer, o Options) (_ *Results, err error) {
 		}
 		w.failed = &failedRows{sheet: t, language: o.Language}
 	}
-	if o.Excel {
-		if w.excel, err = newSheet(paths[len(paths)-1], nil); err != nil {
+	if o.Workbook != NoWorkbook {
+		if w.book, err = newWorkbook(paths[len(paths)-1], &o); err != nil {
 			return nil, err
+		}
+		if w.failed != nil {
+			w.failed.tab = w.book.mend
 		}
 	}
 	return w, nil
@@ -182,9 +191,8 @@ func (w *Results) Header(plan *batch.Plan) error {
 			return err
 		}
 	}
-	if w.excel != nil {
-		w.kinds = excelKinds(w.kept, plan.Mapping)
-		if err := w.excel.mark(); err != nil {
+	if w.book != nil {
+		if err := w.book.header(plan, w.kept); err != nil {
 			return err
 		}
 	}
@@ -196,9 +204,10 @@ func (w *Results) Header(plan *batch.Plan) error {
 	return w.record(0, w.header)
 }
 
-// Write adds a row: the input's cells, then the result. The cells may be reused afterwards. Its error ends the writing;
+// Write adds a row: the input's cells, then the result. Both may be reused afterwards. Its error ends the writing;
 // a character that CP949 lacks is one on standard output only, and else told by Commit, with all the others.
-func (w *Results) Write(cells []string, result *batch.Result) error {
+func (w *Results) Write(asked *input.Row, result *batch.Result) error {
+	cells := asked.Cells
 	if w.failed != nil {
 		if err := w.failed.write(cells, result); err != nil {
 			return err
@@ -214,24 +223,15 @@ func (w *Results) Write(cells []string, result *batch.Result) error {
 	for _, i := range w.kept {
 		line = append(line, cells[i])
 	}
-	return w.record(result.Line, append(line, row...))
+	line = append(line, row...)
+	if err := w.record(result.Line, line); err != nil || w.book == nil {
+		return err
+	}
+	return w.book.named(w.book.add(line, asked, result))
 }
 
-// record writes a line of the results, in each of their forms.
+// record writes a line of the results.
 func (w *Results) record(line int64, cells []string) error {
-	if w.excel != nil {
-		row := make([]string, len(cells))
-		for i, cell := range cells {
-			k := w.kinds[i]
-			if line == 0 {
-				k = general
-			}
-			row[i] = excelCell(k, cell)
-		}
-		if err := w.excel.record(row); err != nil {
-			return err
-		}
-	}
 	if w.results.cp949 {
 		if err := w.lacking.look(line, w.header, cells); err != nil {
 			if w.results.file == nil {
@@ -250,12 +250,17 @@ func (w *Results) Commit() error {
 	if w.lacking.total > 0 {
 		return &w.lacking
 	}
-	for _, t := range w.sheets() {
+	if w.book != nil {
+		if err := w.book.end(); err != nil {
+			return w.book.named(err)
+		}
+	}
+	for _, t := range w.files() {
 		if err := t.seal(); err != nil {
 			return err
 		}
 	}
-	for _, t := range w.sheets() {
+	for _, t := range w.files() {
 		if err := w.settle(t); err != nil {
 			return t.named(err)
 		}
@@ -264,11 +269,11 @@ func (w *Results) Commit() error {
 }
 
 // settle puts a sealed file in its place, or takes away what stands in the place of one that has nothing to say.
-func (w *Results) settle(t *sheet) error {
+func (w *Results) settle(t *replacement) error {
 	if t.file == nil {
 		return nil
 	}
-	if w.failed != nil && t == w.failed.sheet && w.failed.rows == 0 {
+	if w.failed != nil && t == w.failed.replacement && w.failed.rows == 0 {
 		if err := os.Remove(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -289,25 +294,36 @@ func (w *Results) Failed() (path string, rows int) {
 	return w.failed.path, w.failed.rows
 }
 
+// Workbook is its path, "" without one.
+func (w *Results) Workbook() string {
+	if w.book == nil {
+		return ""
+	}
+	return w.book.path
+}
+
 // Close drops what was not committed. What stood at the paths before is untouched.
 func (w *Results) Close() error {
 	var all []error
-	for _, t := range w.sheets() {
+	for _, t := range w.files() {
 		all = append(all, t.drop())
+	}
+	if w.book != nil {
+		all = append(all, w.book.close())
 	}
 	return errors.Join(all...)
 }
 
-// sheets are the files there are, in the order in which they are put in their places.
-func (w *Results) sheets() (sheets []*sheet) {
+// files are those that there are, in the order in which they are put in their places.
+func (w *Results) files() (files []*replacement) {
 	if w.results != nil {
-		sheets = append(sheets, w.results)
+		files = append(files, w.results.replacement)
 	}
-	if w.excel != nil {
-		sheets = append(sheets, w.excel)
+	if w.book != nil {
+		files = append(files, w.book.replacement)
 	}
 	if w.failed != nil {
-		sheets = append(sheets, w.failed.sheet)
+		files = append(files, w.failed.replacement)
 	}
-	return sheets
+	return files
 }

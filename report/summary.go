@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
@@ -79,9 +80,7 @@ func printCodes(w say.Writer, codes map[string]int) {
 		return
 	}
 	const most = 10
-	names := slices.SortedFunc(maps.Keys(codes), func(a, b string) int {
-		return cmp.Or(cmp.Compare(codes[b], codes[a]), cmp.Compare(a, b))
-	})
+	names := commonest(codes)
 	fmt.Fprintln(w, w.Text("reasons:"))
 	for i, code := range names {
 		if i == most {
@@ -90,6 +89,18 @@ func printCodes(w say.Writer, codes map[string]int) {
 		}
 		fmt.Fprintf(w, "  %-22s %5s  %s\n", code, Thousands(int64(codes[code])), Sentence(w.Language, code))
 	}
+}
+
+// commonest are the codes in the order of how many rows have them.
+func commonest(codes map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(codes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(codes[b], codes[a]), cmp.Compare(a, b))
+	})
+}
+
+// StatusName is the name of a status for a reader.
+func StatusName(language say.Language, status batch.Status) string {
+	return language.Text(strings.ReplaceAll(status, "_", " "))
 }
 
 // Sentence says what an error code means, "" for one that does not exist.

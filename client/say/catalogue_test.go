@@ -38,7 +38,7 @@ func saying(name string) []int {
 
 // tables are the maps of sentences, and kinds the types of constants, that are translated where they are shown.
 var (
-	tables = []string{"Codes", "Meanings", "Reasons", "Rules", "Whys", "sentences"}
+	tables = []string{"Codes", "Meanings", "Reasons", "Rules", "Whys", "sentences", "titles"}
 	kinds  = []string{"Kind", "Action"}
 	states = []string{"in doubt", "issued", "changing", "revoked"} // of report.stateNames
 	// of batch.Statuses, as the page has them
@@ -58,7 +58,7 @@ var (
 // notSaid are what look like sentences and are none: flags, what a document of this project is made of, and an error that
 // is told in other words.
 var notSaid = []string{"--map amount=HEADER", "--set custom_data", "not by today's schema", "not listed", "record too long",
-	"the API does not answer; trying again", "the API answers again"}
+	"the API does not answer; trying again", "the API answers again", "yyyy-mm-dd hh:mm:ss"}
 
 // source is what stands in the program's own files.
 type source struct {

@@ -232,7 +232,7 @@ func (r *folderRun) leave(file *report.InboxFile, told *report.Run, facts *repor
 		return nil, err
 	}
 	here := told.Files
-	for _, path := range []*string{&told.Files.Results, &told.Files.Summary, &told.Files.Page} {
+	for _, path := range []*string{&told.Files.Workbook, &told.Files.Results, &told.Files.Summary, &told.Files.Page} {
 		*path = r.box.At(move, *path)
 	}
 	if !r.met(exit) {

@@ -25,7 +25,7 @@ import (
 type outputFlags struct {
 	Out          string `placeholder:"FILE" help:"The results; - is standard output. Default: FILE without its ending + .results.csv."`
 	OutEncoding  string `enum:"utf-8,cp949" default:"utf-8" help:"Of the results: utf-8, which Excel knows by its mark, or cp949."`
-	Excel        bool   `help:"The results once more, in a form that Excel opens right by double click: .results.excel.csv."`
+	Excel        *bool  `negatable:"" help:"A workbook beside the results, .xlsx, of any number of rows that Excel takes. Default: of up to 100,000."`
 	HTML         bool   `name:"html" help:"A page for people: .report.html."`
 	ShowAccounts bool   `help:"Whole account numbers and holders on the page."`
 	Metrics      string `placeholder:"FILE.prom" help:"Figures of the run for Prometheus, as node_exporter's textfile collector takes them."`
@@ -40,12 +40,18 @@ type notifyFlags struct {
 // paths are all the files that are written.
 func (f *outputFlags) paths(out string) []string {
 	files := f.files(out, "")
-	paths := append(report.Paths(out, report.Options{Excel: f.Excel}), files.Summary, files.Page, f.Metrics)
+	paths := append(report.Paths(out, f.form(say.English)), files.Summary, files.Page, f.Metrics)
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
 func (f *outputFlags) form(language say.Language) report.Options {
-	return report.Options{Excel: f.Excel, Encoding: f.OutEncoding, Language: language}
+	workbook := report.SmallWorkbook
+	if f.Excel != nil && *f.Excel {
+		workbook = report.AnyWorkbook
+	} else if f.Excel != nil {
+		workbook = report.NoWorkbook
+	}
+	return report.Options{Workbook: workbook, Encoding: f.OutEncoding, Language: language}
 }
 
 func (f *outputFlags) files(out, ledger string) report.Files {
@@ -107,7 +113,8 @@ func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.F
 // printFiles names the files that stand in their places now, and says what is to be done next; failed has the n rows that are
 // not done or unknown, again is whether the same command goes on with the file, and moves whether they are about to be moved,
 // which names them.
-func printFiles(a *app, files report.Files, facts *report.Facts, failed string, n int, again, moves bool) {
+func (f *outputFlags) printFiles(a *app, files report.Files, facts *report.Facts, failed string, n int, again, moves bool) {
+	f.printWorkbook(a, files, facts, moves)
 	if !moves {
 		a.stderr.Printf("results: %s\n", files.Results)
 	}
@@ -134,6 +141,16 @@ func printFiles(a *app, files report.Files, facts *report.Facts, failed string, 
 		if status.rows > 0 {
 			fmt.Fprintln(a.stderr, a.Text(status.next))
 		}
+	}
+}
+
+// printWorkbook names the workbook, or says why there is none.
+func (f *outputFlags) printWorkbook(a *app, files report.Files, facts *report.Facts, moves bool) {
+	if files.Workbook != "" && !moves {
+		a.stderr.Printf("workbook: %s\n", files.Workbook)
+	}
+	if facts.Rows > report.SmallRows && f.Excel == nil && files.Results != "-" {
+		a.stderr.Printf("no workbook: of more than %s rows it is written with --excel\n", report.Thousands(report.SmallRows))
 	}
 }
 

@@ -77,17 +77,19 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	results, err := report.Create(told.Files.Results, a.stdout, c.form(a.Language))
+	told.ID, told.Started, told.Ended, told.File, told.Plan = found.ID, found.Started, found.Finished, c.File, plan
+	form, facts := c.form(a.Language), new(report.Facts)
+	form.Plan, form.Run, form.Facts = plan, told, facts
+	results, err := report.Create(told.Files.Results, a.stdout, form)
 	if err != nil {
 		return usage("", "the results: %w", err)
 	}
 	defer results.Close()
-	facts := new(report.Facts)
 	if err := job.WriteResults(a.ctx, plan, book, found.ID, results, told.Files.Results, facts); err != nil {
 		return err
 	}
 	ended := outcome(facts)
-	told.ID, told.Started, told.Ended, told.Plan = found.ID, found.Started, found.Finished, plan
+	told.Files.Workbook = results.Workbook()
 	if doubts, err := book.InDoubt(a.ctx); err == nil {
 		told.InDoubt = new(len(doubts))
 	}
@@ -98,7 +100,7 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 		a.stderr.Printf("run of %s\n", report.Clock(found.Started))
 		facts.Print(a.stderr, nil)
 		failed, n := results.Failed()
-		printFiles(a, told.Files, facts, failed, n, false, false)
+		c.printFiles(a, told.Files, facts, failed, n, false, false)
 	}
 	return ended
 }
@@ -153,12 +155,12 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 		path = report.OfRun(report.Default(name), c.OfRun)
 	}
 	form := c.form(a.Language)
-	form.Alone = true
+	form.Alone, form.Run = true, &report.Run{ID: c.OfRun, API: m.url, File: runs[at].File, Started: runs[at].Started}
 	if err := distinct([]string{"", c.Profile}, m.books(), report.Paths(path, form)); err != nil {
 		return err
 	}
 	facts := new(report.Facts)
-	err = job.FromLedger(context.WithoutCancel(a.ctx), book, c.OfRun, path, a.stdout, form, facts)
+	workbook, err := job.FromLedger(context.WithoutCancel(a.ctx), book, c.OfRun, path, a.stdout, form, facts)
 	switch {
 	case ledger.Damaged(err):
 		return err
@@ -171,6 +173,7 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 		if runs[at].Finished.IsZero() {
 			fmt.Fprintln(a.stderr, a.Text("the run did not reach its end; rows that it did not get to are missing"))
 		}
+		c.printWorkbook(a, report.Files{Workbook: workbook, Results: path}, facts, false)
 		a.stderr.Printf("results: %s\n", path)
 	}
 	return outcome(facts)

@@ -205,7 +205,7 @@ func (d *driver) printEnd(out *job.Outcome) {
 		}
 		if written {
 			moves := d.inInbox && out.Error == nil
-			printFiles(d.a, out.Files, &out.Facts, out.Failed, out.FailedRows, !moves, moves)
+			d.printFiles(d.a, out.Files, &out.Facts, out.Failed, out.FailedRows, !moves, moves)
 		}
 	}
 	if out.Unsalvaged != nil {

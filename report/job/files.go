@@ -22,7 +22,7 @@ func WriteResults(ctx context.Context, plan *batch.Plan, book *ledger.Ledger, ru
 	err := write(plan, results, facts, func(do doRow) error { return batch.Results(ctx, plan, book, run, do) })
 	if _, unreadable := errors.AsType[*input.Error](err); unreadable && path != "-" {
 		instead := report.OfRun(path, run)
-		if failed := FromLedger(ctx, book, run, instead, nil, report.Options{Language: results.Language}, facts); failed == nil {
+		if _, failed := FromLedger(ctx, book, run, instead, nil, report.Options{Language: results.Language}, facts); failed == nil {
 			return &Error{NotWritten, run, say.Errorf("the results could not be written from the file: %w; from the ledger, without the file's own columns, they are in %s", err, instead)}
 		}
 	}
@@ -38,15 +38,23 @@ func WriteResults(ctx context.Context, plan *batch.Plan, book *ledger.Ledger, ru
 	return nil
 }
 
-// FromLedger writes the results of a run from the ledger alone, in its own columns.
-func FromLedger(ctx context.Context, book *ledger.Ledger, run int64, path string, stdout io.Writer, form report.Options, facts *report.Facts) error {
-	form.Alone = true
+// FromLedger writes the results of a run from the ledger alone, in its own columns. It returns the path of their workbook, ""
+// without one.
+func FromLedger(ctx context.Context, book *ledger.Ledger, run int64, path string, stdout io.Writer, form report.Options, facts *report.Facts) (workbook string, err error) {
+	plan := new(batch.Plan)
+	each := func(do doRow) error { return batch.Recorded(ctx, book, run, do) }
+	if form.Workbook != report.NoWorkbook {
+		if err := each(func(*input.Row, *batch.Result) error { plan.Rows++; return nil }); err != nil {
+			return "", err
+		}
+	}
+	form.Alone, form.Plan, form.Facts = true, plan, facts
 	results, err := report.Create(path, stdout, form)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer results.Close()
-	return write(new(batch.Plan), results, facts, func(do doRow) error { return batch.Recorded(ctx, book, run, do) })
+	return results.Workbook(), write(plan, results, facts, each)
 }
 
 // doRow is called for each row and what became of it.
@@ -58,7 +66,7 @@ func write(plan *batch.Plan, results *report.Results, facts *report.Facts, each 
 	err := each(func(row *input.Row, result *batch.Result) error {
 		facts.Add(row, result)
 		if written == nil {
-			written = results.Write(row.Cells, result)
+			written = results.Write(row, result)
 		}
 		return nil
 	})

@@ -156,7 +156,9 @@ func (w *work) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	results, err := report.Create(w.About.Files.Results, w.Stdout, w.Form)
+	form := w.Form
+	form.Plan, form.Run, form.Facts = plan, &w.out.Run, &w.out.Facts
+	results, err := report.Create(w.About.Files.Results, w.Stdout, form)
 	if err != nil {
 		return &Error{Fault: NoPlace, Err: say.Errorf("the results: %w", err)}
 	}
@@ -297,7 +299,7 @@ func (w *work) finish(ctx context.Context, results *report.Results, ended error)
 			return err
 		}
 	}
-	out.Reached = true
+	out.Reached, out.Files.Workbook = true, results.Workbook()
 	out.Failed, out.FailedRows = results.Failed()
 	return ended
 }

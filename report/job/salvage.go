@@ -88,7 +88,7 @@ func (w *work) salvage(ctx context.Context, lost func(ledger.Run) bool, results 
 			}
 		}
 		s := Salvaged{Run: run, Path: report.OfRun(results(run), run.ID)}
-		err = FromLedger(ctx, w.Ledger, run.ID, s.Path, nil, report.Options{Language: w.About.Language}, &s.Facts)
+		_, err = FromLedger(ctx, w.Ledger, run.ID, s.Path, nil, report.Options{Language: w.About.Language}, &s.Facts)
 		switch {
 		case ledger.Damaged(err): // from which nothing can be written to any place
 			return err

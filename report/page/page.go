@@ -2,7 +2,6 @@
 package page
 
 import (
-	"cmp"
 	"crypto/sha256"
 	_ "embed" // the page's template and style
 	"encoding/base64"
@@ -11,7 +10,6 @@ import (
 	"math"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"vbankbatch/batch"
@@ -64,9 +62,6 @@ func (p *page) Style() template.CSS { return template.CSS(style) }
 // Name is the file's name without its folder.
 func (p *page) Name() string { return report.Clip(filepath.Base(report.FilePath(p.Plan, p.Language))) }
 
-// Sandbox reports whether nobody can pay into the accounts.
-func (p *page) Sandbox() bool { return p.API == "sandbox" || client.Loopback(p.API) }
-
 // Took is how long the run lasted, "" where it has no end.
 func (p *page) Took() string {
 	if p.Ended.IsZero() {
@@ -116,23 +111,6 @@ func (p *page) Verdict() verdict {
 // All lists the statuses.
 func (p *page) All() []batch.Status { return batch.Statuses }
 
-// Total adds up the rows of all statuses.
-func (p *page) Total() (total report.Sum) {
-	for _, s := range p.Statuses {
-		total.Won = min(total.Won, math.MaxInt64-max(s.Won, 0)) + s.Won
-		total.Rows += s.Rows
-	}
-	return total
-}
-
-// Of is the name of a bank or a PG.
-func (p *page) Of(n *report.Named) string {
-	if n.Code == report.OtherName {
-		return p.T("Others")
-	}
-	return cmp.Or(strings.TrimSpace(n.Name+" "+n.Code), p.T("Not told"))
-}
-
 // T is a text in the reader's language, with its values filled in.
 func (p *page) T(english string, values ...any) string {
 	if len(values) == 0 {
@@ -143,7 +121,7 @@ func (p *page) T(english string, values ...any) string {
 
 // Status is the name of a status.
 func (p *page) Status(status batch.Status) string {
-	return p.Language.Text(strings.ReplaceAll(status, "_", " "))
+	return report.StatusName(p.Language, status)
 }
 
 // Sentence says what an error code means.

@@ -3,76 +3,17 @@ package report
 import (
 	"encoding/csv"
 	"regexp"
-	"slices"
 	"strings"
-	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/width"
-
-	"vbankbatch/batch/input"
 )
-
-// kind is what Excel is to make of a column.
-type kind int
-
-const (
-	general    kind = iota // what Excel makes of it, unless that would change it
-	identifier             // text, whatever it looks like
-	day                    // a date, from RFC 3339
-)
-
-// identifiers are the fields whose every character counts.
-var identifiers = []string{"imp_uid", "merchant_uid", "vbank_code", "buyer_tel", "buyer_postcode", "pg", "channel_key", "tier", "vbank_num", "vbank_key",
-	"business_registration_number", "escrow_password"}
-
-// excelKinds are those of the results' columns: the input's that are kept (indexes), then the results' own.
-func excelKinds(kept []int, mapping []input.Mapped) (kinds []kind) {
-	for _, i := range kept {
-		k := general
-		if slices.ContainsFunc(mapping, func(m input.Mapped) bool { return m.Column-1 == i && slices.Contains(identifiers, m.Field) }) {
-			k = identifier
-		}
-		kinds = append(kinds, k)
-	}
-	for _, name := range Columns {
-		switch {
-		case slices.Contains(identifiers, name):
-			kinds = append(kinds, identifier)
-		case name == "vbank_due" || name == "issued_at":
-			kinds = append(kinds, day)
-		default:
-			kinds = append(kinds, general)
-		}
-	}
-	return kinds
-}
-
-// excelCell is a cell as Excel opens it right: read back by this program it is what it was. What Excel would run as a
-// formula gets a ' before it, which shows, and stays there when the file is saved; text that Excel would take for a number is
-// ="…", which shows as itself.
-func excelCell(k kind, cell string) string {
-	cell = input.Clean(cell)
-	if k == day {
-		if t, err := time.Parse(time.RFC3339, cell); err == nil {
-			return t.In(input.KST).Format(time.DateTime)
-		}
-	}
-	switch {
-	case cell == "":
-		return ""
-	case formula(cell):
-		return "'" + cell
-	case spoiled(cell), cell == "-", k == identifier && strings.ContainsFunc(cell, unicode.IsDigit):
-		return asText(cell)
-	}
-	return cell
-}
 
 // maxLiteral is how long a text within a formula of Excel may be.
 const maxLiteral = 255
 
+// asText writes a cell for a CSV so that Excel shows it as it is, and this program reads it as what it was: ="…", or behind
+// a ' where that has no room.
 func asText(cell string) string {
 	doubled := strings.ReplaceAll(cell, `"`, `""`)
 	if len(doubled) > maxLiteral || strings.ContainsAny(cell, "\t\r\n") {
