@@ -119,7 +119,8 @@ func (r *Reader) headerAgain(raw *raw, row *Row) (bool, error) {
 
 // misplaced returns why any cell of a row may stand in another's place, or nil.
 func (r *Reader) misplaced(raw *raw, row *Row) *Problem {
-	if raw.width < len(r.header.names) && !r.cutShort(raw, row) {
+	inPlace := r.scan.src.file.Sheet != "" // each cell of a workbook says which column it is in, and empty ones need not stand there
+	if raw.width < len(r.header.names) && !inPlace && !r.cutShort(raw, row) {
 		return &Problem{Code: ColumnCount, Message: say.Messagef("the row has %d columns, the header %d; look for a separator too few, or, if only its last columns are left out, give --ignore for those", raw.width, len(r.header.names))}
 	}
 	if raw.width > len(r.header.names) {
