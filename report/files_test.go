@@ -197,19 +197,22 @@ func TestFailedIsReadAsItsInput(t *testing.T) {
 			}
 			for range 2 {
 				out := filepath.Join(dir, "out.results.csv")
-				if err := writeAll(t, out, Options{}, p, rows, outcomes(rows, batch.Rejected)); err != nil {
+				if err := writeAll(t, out, Options{Workbook: AnyWorkbook}, p, rows, outcomes(rows, batch.Rejected)); err != nil {
 					t.Fatal(err)
 				}
+				_, inSheet := plan(t, filepath.Join(dir, "out.results.xlsx"), input.Options{Sheet: "To mend"})
 				again, rowsAgain := plan(t, filepath.Join(dir, "out.failed.csv"), input.Options{})
-				if len(rowsAgain) != 1 {
-					t.Fatal(len(rowsAgain), "rows")
+				if len(rowsAgain) != 1 || len(inSheet) != 1 {
+					t.Fatal(len(rowsAgain), "rows,", len(inSheet), "in the sheet")
 				}
-				was, is := rows[0], rowsAgain[0]
-				if is.Action != was.Action || is.ImpUID != was.ImpUID || is.IssuedAs != was.IssuedAs || is.Invalid() != was.Invalid() {
-					t.Errorf("%+v\nwas %+v", is, was)
-				}
-				if diff := cmp.Diff(was.Request, is.Request); diff != "" {
-					t.Error(diff)
+				was := rows[0]
+				for _, is := range []*input.Row{rowsAgain[0], inSheet[0]} {
+					if is.Action != was.Action || is.ImpUID != was.ImpUID || is.IssuedAs != was.IssuedAs || is.Invalid() != was.Invalid() {
+						t.Errorf("%+v\nwas %+v", is, was)
+					}
+					if diff := cmp.Diff(was.Request, is.Request); diff != "" {
+						t.Error(diff)
+					}
 				}
 				if diff := cmp.Diff(p.Mapping, again.Mapping); diff != "" {
 					t.Error(diff)
