@@ -81,6 +81,7 @@ type Client struct {
 	tokens   tokens
 	requests atomic.Int64
 	measured measuring
+	dated    atomic.Pointer[dated]
 }
 
 // New checks the configuration and returns a Client. Nothing is sent until the first call.
@@ -130,6 +131,23 @@ func Loopback(address string) bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// Proxy is the proxy by which requests to an address go, as HTTPS_PROXY and NO_PROXY say, "" without one: its host alone, since
+// what stands before it may be a password.
+func Proxy(address string) (host string, err error) {
+	request, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		return "", say.New("the API's address must look like https://api.iamport.kr")
+	}
+	proxy, err := http.ProxyFromEnvironment(request)
+	if err != nil {
+		return "", say.New("HTTPS_PROXY or HTTP_PROXY holds no address of a proxy")
+	}
+	if proxy == nil {
+		return "", nil
+	}
+	return proxy.Host, nil
 }
 
 // transport keeps one connection alive for each worker. HTTP/1.1 only: what HTTP/2 sends again by itself is harder to know.
@@ -374,6 +392,9 @@ func (c *Client) exchange(k call, request *http.Request, written *atomic.Bool, r
 		return fault
 	}
 	defer response.Body.Close()
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil && k.bare {
+		c.dated.Store(&dated{date, time.Now()})
+	}
 	text := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(text) // what is decoded holds none of its bytes
 	text.Reset()

@@ -16,6 +16,7 @@ type Credentials struct {
 	Key       Secret // IMP_KEY
 	Secret    Secret // IMP_SECRET
 	PGAPIKeys PGAPIKeys
+	Places    []string // where they came from: IMP_KEY, or IMP_KEY_FILE=/etc/vbankbatch/key
 }
 
 // PGAPIKeys are the values of pg_api_key for KG Inicis.
@@ -79,7 +80,11 @@ func Environment(ctx context.Context) (Credentials, error) {
 		if value != "" && file != "" {
 			return Credentials{}, say.Errorf("%s and %s_FILE are both set; one of them must go", name, name)
 		}
-		if file != "" {
+		switch {
+		case value != "":
+			c.Places = append(c.Places, name)
+		case file != "":
+			c.Places = append(c.Places, name+"_FILE="+file)
 			var err error
 			if value, err = readSecret(ctx, file, secretWait); err != nil {
 				return Credentials{}, say.Errorf("%s_FILE: %w", name, err)

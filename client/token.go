@@ -140,3 +140,15 @@ func (c *Client) ServerTime() time.Time {
 	}
 	return c.tokens.server.Add(time.Since(c.tokens.local))
 }
+
+// dated is when a reply came, by the server's clock and by ours.
+type dated struct{ server, local time.Time }
+
+// Date returns the server's time as of the Date header of its last reply about a token, refused or not; the zero time if there
+// was none.
+func (c *Client) Date() time.Time {
+	if d := c.dated.Load(); d != nil {
+		return d.server.Add(time.Since(d.local))
+	}
+	return time.Time{}
+}

@@ -103,6 +103,17 @@ func OpenInbox(dir string) (*Inbox, error) {
 	return b, nil
 }
 
+// LookInbox lists the files of a folder as [Inbox.Files] does, and makes nothing there.
+func LookInbox(dir string) (files []InboxFile, left map[string]string, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &Inbox{dir, root}
+	defer b.Close()
+	return b.Files()
+}
+
 // prepare makes a folder and moves a file there, which also a folder on another file system would refuse.
 func (b *Inbox) prepare(to string) error {
 	if err := b.root.Mkdir(to, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -43,6 +43,7 @@ const (
 type commands struct {
 	Run        runCommand        `cmd:"" help:"Issue, update or revoke an account for every row of a file."`
 	Check      checkCommand      `cmd:"" help:"Read and check a file as run would. Sends nothing and needs no credentials."`
+	Doctor     doctorCommand     `cmd:"" help:"Check the credentials, the API, the ledger and the folder before the first night. Issues nothing."`
 	Report     reportCommand     `cmd:"" help:"Write the results of a file's last run again, from the ledger."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Ask the API what came of every order in doubt. Issues nothing."`
 	Ledger     ledgerCommand     `cmd:"" help:"Look at the ledger, or take personal data out of it."`

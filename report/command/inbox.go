@@ -61,16 +61,8 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 		return err
 	}
 	told.API, told.Files.Metrics, told.Files.Ledger = m.url, c.Metrics, m.ledger
-	switch {
-	case c.Out != "":
-		return usage("leave it out: each file's results are moved with it", "--out names one file, and %s is a folder", c.File)
-	case c.Revoke:
-		return usage("name the results file whose accounts are meant", "--revoke takes back the results of one file, and %s is a folder", c.File)
-	}
-	if c.Metrics != "" {
-		if err := replaceable([]string{c.Metrics}); err != nil {
-			return err
-		}
+	if err := c.inboxFlags(); err != nil {
+		return err
 	}
 	if err := c.identify(a.ctx, m); err != nil {
 		return err
@@ -107,6 +99,19 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 		}
 	}
 	return err
+}
+
+// inboxFlags refuses flags that a folder cannot have.
+func (c *runCommand) inboxFlags() error {
+	switch {
+	case c.Out != "":
+		return usage("leave it out: each file's results are moved with it", "--out names one file, and %s is a folder", c.File)
+	case c.Revoke:
+		return usage("name the results file whose accounts are meant", "--revoke takes back the results of one file, and %s is a folder", c.File)
+	case c.Metrics != "":
+		return replaceable([]string{c.Metrics})
+	}
+	return nil
 }
 
 // folderRun is one run over a folder.

@@ -224,6 +224,21 @@ func (m *merchant) locked(a *app, f *requestFlags) (*ledger.Ledger, func() error
 // connect makes the client, with the sandbox behind it if asked for, and sees that the credentials are good. The
 // caller calls close, also after an error.
 func (m *merchant) connect(a *app, f *requestFlags, perSecond float64, log *slog.Logger) (api *client.Client, close func() error, err error) {
+	api, close, err = m.client(a, f, perSecond, log)
+	if err != nil {
+		return nil, close, err
+	}
+	if err := m.authenticate(a, api); err != nil {
+		return nil, close, err
+	}
+	if off := api.ServerTime().Sub(a.now()).Round(time.Second); off.Abs() > wrongClock {
+		log.Warn("this machine's clock differs from the API's; due dates such as +7d go by this machine's", "by", off)
+	}
+	return api, close, nil
+}
+
+// client makes the client of connect.
+func (m *merchant) client(a *app, f *requestFlags, perSecond float64, log *slog.Logger) (api *client.Client, close func() error, err error) {
 	close = func() error { return nil }
 	address := m.url
 	if m.state != "" {
@@ -236,16 +251,19 @@ func (m *merchant) connect(a *app, f *requestFlags, perSecond float64, log *slog
 	if err != nil {
 		return nil, close, usage("", "--api-url: %w", err)
 	}
-	if err := api.Authenticate(a.ctx); err != nil {
-		if a.ctx.Err() != nil {
-			return nil, close, context.Cause(a.ctx)
-		}
-		return nil, close, &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, say.NewMessage("nothing was sent")}
-	}
-	if off := api.ServerTime().Sub(a.now()).Round(time.Second); off.Abs() > wrongClock {
-		log.Warn("this machine's clock differs from the API's; due dates such as +7d go by this machine's", "by", off)
-	}
 	return api, close, nil
+}
+
+// authenticate sees that the credentials are good.
+func (m *merchant) authenticate(a *app, api *client.Client) error {
+	err := api.Authenticate(a.ctx)
+	if err == nil {
+		return nil
+	}
+	if a.ctx.Err() != nil {
+		return context.Cause(a.ctx)
+	}
+	return &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, say.NewMessage("nothing was sent")}
 }
 
 // wrongClock is how far the two clocks may be apart without a word about it.

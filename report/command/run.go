@@ -18,7 +18,15 @@ import (
 )
 
 type runCommand struct {
-	inputFlags    `embed:""`
+	File     string `arg:"" help:"The CSV of orders; - is standard input."`
+	runFlags `embed:""`
+
+	inInbox bool // FILE is one of the folder that was named; the run is finished once its files can be moved
+}
+
+// runFlags are all that run takes.
+type runFlags struct {
+	readFlags     `embed:""`
 	merchantFlags `embed:""`
 	requestFlags  `embed:""`
 	batch.Guards  `embed:""`
@@ -31,8 +39,6 @@ type runCommand struct {
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
 	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
 	Yes           bool   `help:"Ask no question."`
-
-	inInbox bool // FILE is one of the folder that was named; the run is finished once its files can be moved
 }
 
 func (runCommand) Help() string {
@@ -115,6 +121,11 @@ func (d *driver) prepare(told *report.Run) (err error) {
 	if d.merchant, err = place(d.a.ctx, d.File, d.Profile, &d.merchantFlags, &d.outputFlags, told); err != nil {
 		return err
 	}
+	return d.parse()
+}
+
+// parse reads the flags whose values say more than their types, and the profile.
+func (d *driver) parse() (err error) {
 	if d.limit, err = batch.ParseLimit(d.MaxFailures); err != nil {
 		return usage("", "--max-failures: %w", err)
 	}
