@@ -123,7 +123,7 @@ var Codes = map[string]string{
 	CodeNoContract:        "the merchant has no contract for virtual accounts with the PG, or the PG of the rows is the wrong one",
 	CodePlanEnded:         "the merchant's plan with PortOne does not allow it, or has ended",
 	CodeKeyRefused:        "KG Inicis refused pg_api_key; check IMP_PG_API_KEY, or the profile's pg_api_keys",
-	CodeAllRefused:        "the first rows were all refused in the same words, and the run was stopped; the same command goes on behind them",
+	CodeAllRefused:        "the first rows were all refused in the same words, and the run was stopped; look at the reason before anything is run again",
 	CodeTimeIsUp:          "the time of --until has come; the same command goes on",
 	CodeStopped:           "the run ended before it was this row's turn; run again",
 }

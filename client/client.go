@@ -288,7 +288,7 @@ func (r *renewals) another(current bool) bool {
 // persist waits until a call that has failed for a while may be sent again, and reports false if it is to be given up.
 func (c *Client) persist(ctx context.Context, attempt int, failing time.Time, fault *Error) bool {
 	if down := c.pace.downSince(); !down.IsZero() {
-		fault.Down, failing = true, down
+		fault.Down, fault.Since, failing = true, down, down
 	}
 	lasting := fault.Down || !fault.InDoubt() // a look-up alone that fails while others are answered gets four tries
 	left := c.config.Patience - time.Since(failing)

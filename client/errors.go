@@ -56,6 +56,7 @@ type Error struct {
 	ImpUID     string        // of the payment in a reply that says success for something else
 	RetryAfter time.Duration // what a 429 asked for; 0 when it did not say
 	Down       bool          // nobody else got an answer either
+	Since      time.Time     // when that began
 	blocked    bool          // it is one of many foreign replies in a row
 	Err        error         // the cause underneath, or nil
 }

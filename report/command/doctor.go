@@ -177,12 +177,10 @@ func (d *doctor) credentials() {
 // reach asks the API for a token and the channels, and compares the clocks.
 func (d *doctor) reach() {
 	m := d.merchant
-	if proxy, err := client.Proxy(m.url); m.state == "" && err != nil {
+	if _, err := client.Proxy(m.url); m.state == "" && err != nil {
 		d.add("address", levelFail, err, say.NewMessage("write it as http://proxy.example.com:3128"))
-	} else if proxy != "" && m.state == "" {
-		d.add("address", levelOK, say.Messagef("%s, by the proxy %s", m.url, proxy), "")
 	} else {
-		d.add("address", levelOK, say.Message(m.url), "")
+		d.add("address", levelOK, m.way(), "")
 	}
 	if m.name == "" {
 		return // there is nothing to ask for a token with

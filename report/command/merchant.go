@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vbankbatch/batch"
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
@@ -263,7 +264,36 @@ func (m *merchant) authenticate(a *app, api *client.Client) error {
 	if a.ctx.Err() != nil {
 		return context.Cause(a.ctx)
 	}
-	return &failure{cmp.Or(batch.EndsRun(err), err), exitStopped, say.NewMessage("nothing was sent")}
+	return m.advised(cmp.Or(batch.EndsRun(err), err), say.NewMessage("nothing was sent"))
+}
+
+// advised gives an error that ended a run a hint: what there is to say of every run, and what to look at.
+func (m *merchant) advised(err error, hint say.Message) error {
+	stop, stopped := errors.AsType[*batch.StopError](err)
+	switch {
+	case !stopped:
+	case stop.Code == batch.CodeUnauthorized && len(m.Places) > 0:
+		hint = say.Messagef("%s; the credentials came from %s, and the PortOne console has the right ones: 결제 연동 > 식별코드·API Keys", hint, strings.Join(m.Places, ", "))
+	case stop.Code == batch.CodeAPIUnreachable && m.state == "":
+		if fault, ok := errors.AsType[*client.Error](err); ok && !fault.Since.IsZero() {
+			hint = say.Messagef("%s; %s has not answered since %s: look at the network and the address", hint, m.way(), fault.Since.In(input.KST).Format(time.DateTime))
+		} else {
+			hint = say.Messagef("%s; %s did not answer: look at the network and the address", hint, m.way())
+		}
+	case stop.Code == batch.CodeAllRefused:
+		hint = say.NewMessage("look at the reason first: the rows that are left would be refused like these; when it is gone run the .failed.csv, then the same command for the rest")
+	case stop.TriesAgain():
+		hint = say.Messagef("look at the reason first (vbankbatch explain %s); when it is gone the same command sends the refused rows again, and the rest", stop.Code)
+	}
+	return &failure{err, exitStopped, hint}
+}
+
+// way is the API's address, and the proxy on the way there.
+func (m *merchant) way() say.Message {
+	if proxy, err := client.Proxy(m.url); err == nil && proxy != "" {
+		return say.Messagef("%s, by the proxy %s", m.url, proxy)
+	}
+	return say.Message(m.url)
 }
 
 // wrongClock is how far the two clocks may be apart without a word about it.

@@ -112,8 +112,8 @@ func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.F
 
 // printFiles names the files that stand in their places now, and says what is to be done next; failed has the n rows that are
 // not done or unknown, again is whether the same command goes on with the file, and moves whether they are about to be moved,
-// which names them.
-func (f *outputFlags) printFiles(a *app, files report.Files, facts *report.Facts, failed string, n int, again, moves bool) {
+// which names them, and refused whether the rows that were not sent would be refused like the others.
+func (f *outputFlags) printFiles(a *app, files report.Files, facts *report.Facts, failed string, n int, again, moves, refused bool) {
 	f.printWorkbook(a, files, facts, moves)
 	if !moves {
 		a.stderr.Printf("results: %s\n", files.Results)
@@ -129,6 +129,9 @@ func (f *outputFlags) printFiles(a *app, files report.Files, facts *report.Facts
 	if !again {
 		unknown, notSent = say.Mark("next: vbankbatch reconcile finds out what became of the unknown rows; issue nothing for them by other means before that"),
 			say.Mark("next: vbankbatch run on the input file itself sends what was not sent")
+	}
+	if refused {
+		notSent = say.Mark("next: look at the reason above; the rows that were not sent would be refused like the others")
 	}
 	for _, status := range []struct {
 		next string

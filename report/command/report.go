@@ -100,7 +100,7 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 		a.stderr.Printf("run of %s\n", report.Clock(found.Started))
 		facts.Print(a.stderr, nil)
 		failed, n := results.Failed()
-		c.printFiles(a, told.Files, facts, failed, n, false, false)
+		c.printFiles(a, told.Files, facts, failed, n, false, false, false)
 	}
 	return ended
 }

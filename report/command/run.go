@@ -91,6 +91,9 @@ func (c *runCommand) run(a *app, out *job.Outcome) (err error) {
 	defer func() { err = also(err, d.disconnect()) }()
 	*out, err = j.Run(a.ctx)
 	d.printEnd(out)
+	if stop, ok := err.(*batch.StopError); ok {
+		return d.merchant.advised(stop, say.NewMessage(again))
+	}
 	if err != nil {
 		return err
 	}
@@ -216,7 +219,7 @@ func (d *driver) printEnd(out *job.Outcome) {
 		}
 		if written {
 			moves := d.inInbox && out.Error == nil
-			d.printFiles(d.a, out.Files, &out.Facts, out.Failed, out.FailedRows, !moves, moves)
+			d.printFiles(d.a, out.Files, &out.Facts, out.Failed, out.FailedRows, !moves, moves, report.Reason(exitStopped, out.Error) == batch.CodeAllRefused)
 		}
 	}
 	if out.Unsalvaged != nil {
