@@ -69,7 +69,8 @@ type Config struct {
 	// Patience is how long a call is repeated whose attempts surely had no effect, while the API cannot be reached,
 	// answers nobody or says 429. With 0 it is given up after four attempts.
 	Patience time.Duration
-	Log      *slog.Logger      // one event for each attempt, at debug level, and a warning when the API is down; nil means none
+	Log      *slog.Logger      // one event for each attempt, at debug level, and those of outages; nil means none
+	Outage   slog.Level        // of the events that the API is down, and that it answers again
 	Through  http.RoundTripper // in place of the network, for tests; nil means the network
 }
 
@@ -350,10 +351,10 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 	defer func() {
 		switch c.pace.leave(began, fault) {
 		case wentDown:
-			c.config.Log.LogAttrs(ctx, slog.LevelWarn, "the API does not answer; trying again", append(fault.attributes(k, time.Since(began)),
+			c.config.Log.LogAttrs(ctx, c.config.Outage, "the API does not answer; trying again", append(fault.attributes(k, time.Since(began)),
 				slog.Duration("patience", c.config.Patience), slog.Any("error", fault.Err))...)
 		case isBack:
-			c.config.Log.LogAttrs(ctx, slog.LevelWarn, "the API answers again")
+			c.config.Log.LogAttrs(ctx, c.config.Outage, "the API answers again")
 		}
 	}()
 	sending := ctx

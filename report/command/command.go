@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os/signal"
 	"runtime/debug"
 	"slices"
@@ -67,6 +68,8 @@ type app struct {
 	stdout, stderr say.Writer
 	now            func() time.Time // for due dates, and for what is compared with the API's times; durations go by the real clock
 	sound          bool             // the ledger, as merchant.book has found
+	outage         slog.Level       // of log events about an API that is down
+	told           bool             // --notify-cmd has told of the error, with --quiet: standard error need not
 }
 
 // failure is an error with its exit status and a hint.
@@ -152,18 +155,18 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	} else {
 		err = command.Run(a)
 	}
-	return exitStatus(err, a.stderr)
+	return a.exitStatus(err)
 }
 
-// exitStatus prints an error with its hint and returns its exit status.
-func exitStatus(err error, stderr say.Writer) int {
+// exitStatus prints an error with its hint, unless somebody has been told of it, and returns its exit status.
+func (a *app) exitStatus(err error) int {
 	status, hint := statusOf(err)
-	if _, told := errors.AsType[rowsNotDone](err); err == nil || told {
+	if _, rows := errors.AsType[rowsNotDone](err); err == nil || rows || a.told {
 		return status
 	}
-	stderr.Printf("error: %v\n", err)
+	a.stderr.Printf("error: %v\n", err)
 	if hint != "" {
-		stderr.Printf("hint: %s\n", hint)
+		a.stderr.Printf("hint: %s\n", hint)
 	}
 	return status
 }

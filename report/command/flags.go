@@ -108,16 +108,19 @@ func (f *logFlags) logID() string {
 }
 
 // log returns the logger that the flags ask for. It is given neither names nor numbers of people or accounts.
-func (f *logFlags) log(stderr io.Writer) *slog.Logger {
+func (f *logFlags) log(a *app) *slog.Logger {
+	if !f.Quiet { // otherwise an outage is told once it has ended the run
+		a.outage = slog.LevelWarn
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
 		panic(err) // the flag's enum has let it through
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if f.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(stderr, options)).With("run", f.logID())
+		return slog.New(slog.NewJSONHandler(a.stderr, options)).With("run", f.logID())
 	}
-	return slog.New(slog.NewTextHandler(stderr, options)).With("run", f.logID())
+	return slog.New(slog.NewTextHandler(a.stderr, options)).With("run", f.logID())
 }
 
 // profile reads the profile that the flags name, if any.

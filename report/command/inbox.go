@@ -197,6 +197,7 @@ func (r *folderRun) met(exit int) bool {
 // been taken. The error is of a file that was stopped early, which stays where it is.
 func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) {
 	c := *r.runCommand
+	a.told = false // of this file, nobody
 	c.File, c.Out, c.id = file.Path, r.box.Results(), ""
 	out := job.Outcome{Run: c.begun(a)}
 	ended := c.run(a, &out)
@@ -213,8 +214,8 @@ func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) 
 		r.told = true
 		return true, c.end(a, told, facts, ended)
 	}
-	if out.Refused {
-		exitStatus(ended, a.stderr)
+	if out.Refused && !c.Quiet {
+		a.exitStatus(ended)
 	}
 	here := told.Files
 	move, err := r.leave(file, told, facts, ended)
@@ -222,7 +223,11 @@ func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) 
 		told.Files, r.told = here, true
 		return true, c.end(a, told, facts, err)
 	}
-	return true, r.conclude(a, move)
+	err = r.conclude(a, move)
+	if out.Refused && c.Quiet {
+		a.exitStatus(ended)
+	}
+	return true, err
 }
 
 // leave writes what tells of a file that was run, and puts its move on the disk.

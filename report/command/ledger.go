@@ -185,7 +185,7 @@ func (c *ledgerSettleCommand) Run(a *app) (err error) {
 			return err
 		}
 	}
-	api, disconnect, err := m.connect(a, &c.requestFlags, perSecond, c.log(a.stderr))
+	api, disconnect, err := m.connect(a, &c.requestFlags, perSecond, c.log(a))
 	defer func() { err = also(err, disconnect()) }()
 	if err != nil {
 		return err

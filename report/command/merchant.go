@@ -247,7 +247,7 @@ func (m *merchant) client(a *app, f *requestFlags, perSecond float64, log *slog.
 			return nil, close, err
 		}
 	}
-	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log,
+	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log, Outage: a.outage,
 		Rate: perSecond, Workers: f.Workers + 1 /* rows, and the look-up ahead of them */, Timeout: f.Timeout, Patience: f.Patience})
 	if err != nil {
 		return nil, close, usage("", "--api-url: %w", err)

@@ -201,16 +201,17 @@ const notifyWait = time.Minute
 
 // notify tells whom the flags name of a run with that exit status, by its summary.
 func (c *runCommand) notify(a *app, exit int, summary io.Reader) {
+	a.told = false
 	if c.NotifyCmd == "" || exit == exitDone && c.Notify != "always" {
 		return
 	}
 	kept, _ := c.profile() // also one that was refused says as much as could be read
-	c.tell(a, summary, client.Variables(kept.PGAPIKeys), notifyWait)
+	a.told = c.tell(a, summary, client.Variables(kept.PGAPIKeys), notifyWait) && c.Quiet
 }
 
 // tell runs the command with a summary, and without the variables that hold secrets. That it failed is a warning: the run
 // did not.
-func (f *notifyFlags) tell(a *app, summary io.Reader, secrets []string, wait time.Duration) {
+func (f *notifyFlags) tell(a *app, summary io.Reader, secrets []string, wait time.Duration) (told bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), wait)
 	defer cancel()
 	command := exec.CommandContext(ctx, "sh", "-c", f.NotifyCmd)
@@ -228,4 +229,5 @@ func (f *notifyFlags) tell(a *app, summary io.Reader, secrets []string, wait tim
 	if err != nil {
 		a.stderr.Printf("warning: %v\n", say.Errorf("--notify-cmd: %w", err))
 	}
+	return err == nil
 }

@@ -206,7 +206,7 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	api, disconnect, err := m.connect(a, &c.requestFlags, perSecond, c.log(a.stderr))
+	api, disconnect, err := m.connect(a, &c.requestFlags, perSecond, c.log(a))
 	defer func() { err = also(err, disconnect()) }()
 	if err != nil {
 		return err

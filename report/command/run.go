@@ -116,7 +116,7 @@ type driver struct {
 }
 
 func (c *runCommand) driver(a *app) *driver {
-	return &driver{runCommand: c, a: a, log: c.log(a.stderr), disconnect: func() error { return nil }}
+	return &driver{runCommand: c, a: a, log: c.log(a), disconnect: func() error { return nil }}
 }
 
 // prepare reads what the flags, the profile and the environment say, and refuses what is wrong with it.
