@@ -89,6 +89,7 @@ type Counts struct {
 	Done    atomic.Int64 // rows with an outcome, those of an interrupted run included
 	Failed  atomic.Int64 // of them, rows that were not done
 	Settled atomic.Int64 // of them, rows that needed no request, such as those of an interrupted run
+	Won     atomic.Int64 // issued by this process
 	Pending atomic.Int64 // rows that wait to be looked up, or for their next try
 	Audited atomic.Int64 // orders looked at once more, at the end
 }

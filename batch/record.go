@@ -69,9 +69,11 @@ func (r *run) recorder() error {
 	var statuses []Status
 	var entries []ledger.Entry
 	for outcome := range r.outcomes {
+		won := wonIssued(&outcome[0])
 		statuses, entries = append(statuses[:0], outcome[0].Status), append(entries[:0], outcome...)
 		for len(r.outcomes) > 0 && len(entries) < cap(r.outcomes) {
 			outcome = <-r.outcomes
+			won += wonIssued(&outcome[0])
 			statuses, entries = append(statuses, outcome[0].Status), append(entries, outcome...)
 		}
 		if broken {
@@ -85,8 +87,16 @@ func (r *run) recorder() error {
 		for _, status := range statuses {
 			r.options.Counts.done(status)
 		}
+		r.options.Counts.Won.Add(won)
 	}
 	return nil
+}
+
+func wonIssued(e *ledger.Entry) int64 {
+	if e.Status != Issued {
+		return 0
+	}
+	return e.Amount
 }
 
 // refusal returns the result of a row whose request surely had no effect, or whose look-up before the request failed. It

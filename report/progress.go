@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"log/slog"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -14,9 +16,10 @@ import (
 	"vbankbatch/client/say"
 )
 
-// How often progress is shown: on a terminal, and as plain lines elsewhere.
+// How often progress is shown: on a terminal, to programs, and as plain lines elsewhere.
 const (
 	barEvery  = 250 * time.Millisecond
+	logEvery  = time.Second
 	lineEvery = 30 * time.Second
 )
 
@@ -68,6 +71,28 @@ func ShowProgress(w say.Writer, mode Mode, total int, counts *batch.Counts) *Pro
 		}
 		every, clear = barEvery, func() { bar.Clear() }
 	}
+	p.show(every, show, clear)
+	return p
+}
+
+// LogProgress starts to log counts against total rows, for programs; the last event has what they were in the end.
+func LogProgress(log *slog.Logger, total int, counts *batch.Counts) *Progress {
+	p, began := &Progress{stop: make(chan struct{})}, time.Now()
+	show := func() {
+		done := counts.Done.Load()
+		figures := []any{"rows_done", done, "rows", total, "not_done", counts.Failed.Load(), "waiting", counts.Pending.Load(),
+			"won_issued", counts.Won.Load(), "rows_per_second", math.Round(10*float64(done)/max(time.Since(began).Seconds(), 0.001)) / 10}
+		if left, known := left(total, counts, began); known {
+			figures = append(figures, "eta_seconds", math.Ceil(left.Seconds()))
+		}
+		log.Info("progress", figures...)
+	}
+	p.show(logEvery, show, show)
+	return p
+}
+
+// show shows progress now and then until Stop; last comes behind that, if it is not nil.
+func (p *Progress) show(every time.Duration, show, last func()) {
 	p.done.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
@@ -76,14 +101,13 @@ func ShowProgress(w say.Writer, mode Mode, total int, counts *batch.Counts) *Pro
 			case <-ticker.C:
 				show()
 			case <-p.stop:
-				if clear != nil {
-					clear()
+				if last != nil {
+					last()
 				}
 				return
 			}
 		}
 	})
-	return p
 }
 
 // wideEnough is how many columns the whole line of a bar takes, with the numbers of a million rows.
@@ -126,10 +150,18 @@ func progress(language say.Language, total int, counts *batch.Counts) string {
 func Status(language say.Language, total int, counts *batch.Counts, since time.Time, requests int64) string {
 	elapsed := time.Since(since)
 	text := language.Sprintf("%s in %s, %.1f requests/s", progress(language, total, counts), elapsed.Round(time.Second), float64(requests)/max(elapsed.Seconds(), 0.001))
-	done := counts.Done.Load()
-	if sent := done - counts.Settled.Load(); sent > 0 && done < int64(total) {
-		left := time.Duration(float64(elapsed) / float64(sent) * float64(int64(total)-done))
+	if left, known := left(total, counts, since); known {
 		text += language.Sprintf(", about %s left", left.Round(time.Second))
 	}
 	return text
+}
+
+// left is how long the rest of the rows will take at the pace of those that were sent.
+func left(total int, counts *batch.Counts, since time.Time) (left time.Duration, known bool) {
+	done := counts.Done.Load()
+	sent := done - counts.Settled.Load()
+	if sent <= 0 || done >= int64(total) {
+		return 0, false
+	}
+	return time.Duration(float64(time.Since(since)) / float64(sent) * float64(int64(total)-done)), true
 }

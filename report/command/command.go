@@ -68,6 +68,7 @@ type app struct {
 	stdout, stderr say.Writer
 	now            func() time.Time // for due dates, and for what is compared with the API's times; durations go by the real clock
 	sound          bool             // the ledger, as merchant.book has found
+	lines          *jsonLines       // what stderr writes to, with --log-format json
 	outage         slog.Level       // of log events about an API that is down
 	told           bool             // --notify-cmd has told of the error, with --quiet: standard error need not
 }
@@ -136,6 +137,11 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	defer cancel(nil)
 	reader := language(args)
 	a := &app{ctx: ctx, Language: reader, stdin: stdin, stdout: say.Writer{Writer: stdout, Language: reader}, stderr: say.Writer{Writer: stderr, Language: reader}, now: now, signals: signals{reloaded: make(chan struct{}, 1)}}
+	if given(args, "log-format", "text", "json") == "json" {
+		a.lines = newJSONLines(stderr, reader)
+		defer a.lines.flush()
+		a.stderr.Writer = a.lines
+	}
 	done := make(chan struct{})
 	defer close(done)
 	defer a.watch(done, func(s syscall.Signal) {
@@ -143,7 +149,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 		cancel(interrupted{s})
 	})()
 
-	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, stderr), kong.Resolvers(environment{}),
+	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, a.stderr), kong.Resolvers(environment{}),
 		kong.Description(description), kong.Help(a.printHelp), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { panic(helped{}) }))
 	if err != nil {
@@ -162,6 +168,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 func (a *app) exitStatus(err error) int {
 	status, hint := statusOf(err)
 	if _, rows := errors.AsType[rowsNotDone](err); err == nil || rows || a.told {
+		return status
+	}
+	if a.lines != nil {
+		figures := []any{"code", report.Reason(status, err), "exit_status", status}
+		if hint != "" {
+			figures = append(figures, "hint", hint.In(a.Language))
+		}
+		a.lines.logger().Error(a.Error(err), figures...)
 		return status
 	}
 	a.stderr.Printf("error: %v\n", err)

@@ -79,8 +79,8 @@ type requestFlags struct {
 // logFlags say what is told on standard error.
 type logFlags struct {
 	Quiet     bool   `help:"Only errors."`
-	LogFormat string `enum:"text,json" default:"text" help:"text or json."`
-	LogLevel  string `enum:"debug,info,warn,error" default:"warn" help:"debug tells of every request."`
+	LogFormat string `enum:"text,json" default:"text" help:"text or json: then every line on standard error is an object, errors and hints included."`
+	LogLevel  string `placeholder:"LEVEL" enum:",debug,info,warn,error" default:"" help:"debug, info, warn or error; debug tells of every request. Default: warn, or info with --log-format json and without --quiet."`
 
 	id string // see logID
 }
@@ -91,11 +91,16 @@ type environment struct{}
 func (environment) Validate(*kong.Application) error { return nil }
 
 func (environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	value := os.Getenv("VBANKBATCH_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_")))
+	value := os.Getenv(variable(flag.Name))
 	if value == "" || flag.Name == "help" || flag.Name == "revoke" { // that must be typed
 		return nil, nil
 	}
 	return value, nil
+}
+
+// variable is the one that has a flag's value.
+func variable(flag string) string {
+	return "VBANKBATCH_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
 // logID is what all log events of a run carry as the attribute run, so that one run can be picked out of a journal. It is
@@ -112,15 +117,29 @@ func (f *logFlags) log(a *app) *slog.Logger {
 	if !f.Quiet { // otherwise an outage is told once it has ended the run
 		a.outage = slog.LevelWarn
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
-		panic(err) // the flag's enum has let it through
+	level := slog.LevelWarn
+	if f.LogFormat == "json" && !f.Quiet {
+		level = slog.LevelInfo
 	}
-	options := &slog.HandlerOptions{Level: level}
-	if f.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(a.stderr, options)).With("run", f.logID())
+	if f.LogLevel != "" {
+		if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+			panic(err) // the flag's enum has let it through
+		}
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, options)).With("run", f.logID())
+	if a.lines == nil {
+		return slog.New(slog.NewTextHandler(a.stderr, options(level))).With("run", f.logID())
+	}
+	a.lines.use(f.jsonLog(a, slog.LevelDebug))
+	return f.jsonLog(a, level)
+}
+
+// jsonLog logs to standard error in JSON, whatever else is printed there.
+func (f *logFlags) jsonLog(a *app, level slog.Level) *slog.Logger {
+	to := a.stderr.Writer
+	if a.lines != nil {
+		to = a.lines.to
+	}
+	return slog.New(slog.NewJSONHandler(to, options(level))).With("run", f.logID())
 }
 
 // profile reads the profile that the flags name, if any.

@@ -181,7 +181,9 @@ func (r *folderRun) nothing(a *app) error {
 	told := r.begun(a)
 	told.API, told.Files.Metrics = r.merchant.url, r.Metrics
 	r.over(a, &told)
-	return r.tellEnd(told.Files, &told, new(report.Facts), nil)
+	err := r.tellEnd(told.Files, &told, new(report.Facts), nil)
+	r.logEnd(a, &told, new(report.Facts))
+	return err
 }
 
 // met notes a file's exit status, and reports whether none was worse before.
@@ -219,6 +221,9 @@ func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) 
 	}
 	here := told.Files
 	move, err := r.leave(file, told, facts, ended)
+	if err == nil {
+		c.logEnd(a, told, facts)
+	}
 	if err != nil { // it stays where it is
 		told.Files, r.told = here, true
 		return true, c.end(a, told, facts, err)

@@ -13,28 +13,34 @@ import (
 	"vbankbatch/client/say"
 )
 
-// language is the one that the arguments ask for, the environment, or the locale. It is needed before they are parsed, to
-// tell what is wrong with them.
+// language is the one that the arguments ask for, the environment, or the locale.
 func language(args []string) say.Language {
-	if end := slices.Index(args, "--"); end >= 0 {
-		args = args[:end]
-	}
-	for i, arg := range args {
-		value, found := strings.CutPrefix(arg, "--lang=")
-		if arg == "--lang" && i+1 < len(args) {
-			value, found = args[i+1], true
-		}
-		if found && slices.Contains(languages, say.Language(value)) {
-			return say.Language(value)
-		}
-	}
-	if value := say.Language(os.Getenv("VBANKBATCH_LANG")); slices.Contains(languages, value) {
-		return value
+	if asked := given(args, "lang", string(say.English), string(say.Korean)); asked != "" {
+		return say.Language(asked)
 	}
 	return say.Locale()
 }
 
-var languages = []say.Language{say.English, say.Korean}
+// given is the value of a flag, or of its variable, before the arguments are parsed: it is needed to tell what is wrong with
+// them. What is none of the values is passed over.
+func given(args []string, flag string, values ...string) string {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	for i, arg := range args {
+		value, found := strings.CutPrefix(arg, "--"+flag+"=")
+		if arg == "--"+flag && i+1 < len(args) {
+			value, found = args[i+1], true
+		}
+		if found && slices.Contains(values, value) {
+			return value
+		}
+	}
+	if value := os.Getenv(variable(flag)); slices.Contains(values, value) {
+		return value
+	}
+	return ""
+}
 
 // filler stands behind each wide character of a help text while kong wraps it, so that it counts for two.
 const filler = '\uE000'

@@ -66,6 +66,7 @@ func (f *outputFlags) files(out, ledger string) report.Files {
 // too.
 func (c *runCommand) end(a *app, told *report.Run, facts *report.Facts, ended error) error {
 	err := also(ended, c.tellEnd(told.Files, told, facts, ended))
+	c.logEnd(a, told, facts)
 	var summary bytes.Buffer
 	if err := report.EncodeFigures(&summary, told, facts); err != nil {
 		a.stderr.Printf("warning: %v\n", err)
@@ -206,7 +207,7 @@ func (c *runCommand) notify(a *app, exit int, summary io.Reader) {
 		return
 	}
 	kept, _ := c.profile() // also one that was refused says as much as could be read
-	a.told = c.tell(a, summary, client.Variables(kept.PGAPIKeys), notifyWait) && c.Quiet
+	a.told = c.tell(a, summary, client.Variables(kept.PGAPIKeys), notifyWait) && c.Quiet && a.lines == nil
 }
 
 // tell runs the command with a summary, and without the variables that hold secrets. That it failed is a warning: the run

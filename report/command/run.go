@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -39,6 +40,7 @@ type runFlags struct {
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
 	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
 	Yes           bool   `help:"Ask no question."`
+	Progress      string `enum:"text,json" default:"text" help:"How far the run is: text, or json, an object each second for programs, with --quiet too."`
 }
 
 func (runCommand) Help() string {
@@ -76,6 +78,7 @@ func (c *runCommand) begun(a *app) report.Run {
 // runs.
 func (c *runCommand) run(a *app, out *job.Outcome) (err error) {
 	d := c.driver(a)
+	d.log.Info("run started", "file", filepath.Base(c.File))
 	if err := d.prepare(&out.Run); err != nil {
 		return err
 	}
@@ -183,6 +186,7 @@ func (d *driver) show(e job.Event) {
 	case job.Checking:
 		d.a.tell(func() string { return d.a.Sprintf("checking %s", say.Name(d.File)) })
 	case job.Planned:
+		d.log.Info("file checked", "rows", e.Plan.Rows, "to_do", e.Plan.ToDo(), "skipped", e.Plan.Skipped, "invalid", e.Plan.Invalid, "won_to_issue", e.Plan.Won)
 		if !d.Quiet {
 			report.PrintPlan(d.a.stderr, e.Plan)
 		}
@@ -200,6 +204,10 @@ func (d *driver) show(e job.Event) {
 		if d.Profile != "" {
 			d.a.onReload(func() { d.reload(d.a, d.api) })
 		}
+		if d.Progress == "json" {
+			d.progress = report.LogProgress(d.jsonLog(d.a, slog.LevelInfo), e.Plan.Rows, e.Counts)
+			break
+		}
 		d.progress = report.ShowProgress(d.a.stderr, d.mode(d.a.stderr.Writer), e.Plan.Rows, e.Counts)
 	case job.Writing:
 		d.progress.Stop()
@@ -208,6 +216,16 @@ func (d *driver) show(e job.Event) {
 			d.log.Info("the ledger's run", "number", e.Run.ID, "continued", e.Run.Continued)
 		}
 	}
+}
+
+// logEnd logs the figures of a run that is over.
+func (c *runCommand) logEnd(a *app, told *report.Run, facts *report.Facts) {
+	var rows []any
+	for _, status := range batch.Statuses {
+		rows = append(rows, status, facts.Statuses[status].Rows)
+	}
+	c.log(a).Info("run ended", "exit_status", told.Exit, "reason", told.Reason, "number", told.ID, "seconds", told.Ended.Sub(told.Started).Seconds(),
+		"rows", facts.Rows, "won_issued", facts.Statuses[batch.Issued].Won, "requests", told.Requests, slog.Group("statuses", rows...))
 }
 
 // printEnd prints what a job came to, and the files that it wrote.
