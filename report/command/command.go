@@ -53,10 +53,12 @@ type commands struct {
 	Sandbox    sandboxCommand    `cmd:"" help:"Serve the API's sandbox on this machine."`
 	Completion completionCommand `cmd:"" help:"Print what completes commands and flags in bash, zsh or fish."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Help       helpCommand       `cmd:"" help:"Show help, on all or on a command."`
 	Complete   completeCommand   `cmd:"" name:"__complete" hidden:""`
 
 	// Lang is what language finds; here it is checked, and told in the help.
-	Lang string `placeholder:"ko|en" enum:",ko,en" default:"" help:"The language of what people read. Default: the locale's."`
+	Lang        string           `placeholder:"ko|en" enum:",ko,en" default:"" help:"The language of what people read. Default: the locale's."`
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // app is what every command is given.
@@ -150,16 +152,19 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	})()
 
 	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, a.stderr), kong.Resolvers(environment{}),
-		kong.Description(description), kong.Help(a.printHelp), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Description(description), kong.Vars{"version": "vbankbatch " + version()}, kong.Help(a.printHelp), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { panic(helped{}) }))
 	if err != nil {
 		panic(err)
 	}
+	if len(args) == 0 || len(args) == 1 && strings.HasPrefix(args[0], "--lang=") || len(args) == 2 && args[0] == "--lang" {
+		args = append(args, "help")
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		err = &failure{err, exitUsage, say.NewMessage("vbankbatch --help, or vbankbatch COMMAND --help")}
+		err = &failure{err, exitUsage, say.NewMessage(seeHelp)}
 	} else {
-		err = command.Run(a)
+		err = command.Run(a, parser)
 	}
 	return a.exitStatus(err)
 }
@@ -229,6 +234,8 @@ func statusOfJob(err *job.Error) (status int, hint say.Message) {
 	return exitStopped, say.Messagef("nothing is lost: vbankbatch report writes them again; if the file has changed, vbankbatch report --run %d", err.Run)
 }
 
+const seeHelp = "vbankbatch --help, or vbankbatch COMMAND --help"
+
 const again = "run the same command again to go on"
 
 const description = `Issues Korean virtual bank accounts for a CSV of orders through the PortOne V1 API, one order one account.
@@ -239,6 +246,16 @@ IMP_KEY, IMP_SECRET and, for KG Inicis, IMP_PG_API_KEY, or from the files that I
   vbankbatch check orders.csv
   vbankbatch run --sandbox orders.csv
   vbankbatch run --due +7d --holder 한빛상사 orders.csv`
+
+type helpCommand struct {
+	Command []string `arg:"" optional:"" help:"The command."`
+}
+
+// Run parses the command with --help, which does not return.
+func (c helpCommand) Run(k *kong.Kong) error {
+	_, err := k.Parse(append(c.Command, "--help"))
+	return &failure{err, exitUsage, say.NewMessage(seeHelp)}
+}
 
 type versionCommand struct{}
 

@@ -92,7 +92,7 @@ func (environment) Validate(*kong.Application) error { return nil }
 
 func (environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	value := os.Getenv(variable(flag.Name))
-	if value == "" || flag.Name == "help" || flag.Name == "revoke" { // that must be typed
+	if value == "" || flag.Name == "help" || flag.Name == "version" || flag.Name == "revoke" { // that must be typed
 		return nil, nil
 	}
 	return value, nil
