@@ -378,7 +378,7 @@ func TestReadme(t *testing.T) {
 	}
 	has("report/README.md", "table of error codes", table(slices.Sorted(maps.Keys(codes)), codes))
 	has("report/README.md", "table of statuses", table(batch.Statuses, batch.Meanings))
-	reasons := []string{report.ReasonDone, report.ReasonRowsNotDone, report.ReasonRowsUnknown, report.ReasonInterrupted, report.ReasonFailed}
+	reasons := []string{report.ReasonDone, report.ReasonRowsNotDone, report.ReasonRowsUnknown, report.ReasonInterrupted, report.ReasonNotTaken, report.ReasonFailed}
 	has("report/README.md", "table of reasons", table(reasons, report.Reasons))
 	has("report/README.md", "list of columns", "`"+strings.Join(report.Columns, ", ")+"`")
 	var pgs strings.Builder

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -99,6 +100,20 @@ func complaint(language say.Language, line int, p *input.Problem) string {
 	}
 	b.WriteString(p.Message.In(language))
 	return b.String()
+}
+
+// WriteProblems writes a file's problems as Check does in CSV, with the mark by which Excel knows UTF-8; nothing if there are
+// none.
+func WriteProblems(ctx context.Context, language say.Language, path string, p *batch.Plan) error {
+	if len(p.Codes) == 0 && len(p.Differ) == 0 {
+		return nil
+	}
+	return Replace(path, 0o600, func(w io.Writer) error {
+		if _, err := io.WriteString(w, "\uFEFF"); err != nil {
+			return err
+		}
+		return checkCSV(ctx, say.Writer{Writer: w, Language: language}, p)
+	})
 }
 
 func checkCSV(ctx context.Context, w say.Writer, p *batch.Plan) error {

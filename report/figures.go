@@ -36,6 +36,7 @@ type Run struct {
 	Limits    *client.LimitStats
 	Audit     *batch.Audit // nil without one
 	InDoubt   *int         // orders in doubt in the ledger, of all runs
+	NotTaken  *int         // files of the folder that no run takes; nil where no folder was run
 	Files     Files
 }
 
@@ -69,6 +70,7 @@ const (
 	ReasonRowsNotDone = "ROWS_NOT_DONE" // the run reached its end, some rows were not done
 	ReasonRowsUnknown = "ROWS_UNKNOWN"  // likewise, and of some rows it is not known
 	ReasonInterrupted = "INTERRUPTED"   // by a signal
+	ReasonNotTaken    = "NOT_TAKEN"     // of a folder: files lie there that no run takes
 	ReasonFailed      = "FAILED"        // by anything else: see the error that it printed
 )
 
@@ -78,6 +80,7 @@ var Reasons = map[string]string{
 	ReasonRowsNotDone: "the run reached its end, and some rows were not done; mend the .failed.csv and run that",
 	ReasonRowsUnknown: "the run reached its end, and of some rows it is not known what became of them; run again, or vbankbatch reconcile",
 	ReasonInterrupted: "a signal such as Ctrl-C ended the run; the same command goes on",
+	ReasonNotTaken:    "files lie in the folder that no run takes, since they are no CSV, are links or have a name that this program gives; save them as CSV under another name, or take them away",
 	ReasonFailed:      "something else ended the run; the error that it printed, which the summary has too, says what",
 }
 
@@ -136,6 +139,7 @@ type Figures struct {
 	Limits        *FiguresLimits   `json:"limits,omitempty"`
 	Audit         *FiguresAudit    `json:"audit,omitempty"`
 	OrdersInDoubt *int             `json:"orders_in_doubt,omitempty"` // in the ledger, of all runs
+	FilesNotTaken *int             `json:"files_not_taken,omitempty"` // of the folder
 	Files         Files            `json:"files"`
 }
 
@@ -258,7 +262,7 @@ func figures(run *Run, facts *Facts) *Figures {
 		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason,
 		Input: figuresInput(run), Settings: figuresSettings(run.Settings),
 		Rows: facts.Rows, NotDone: facts.NotDone(), Statuses: make(map[batch.Status]Sum), Banks: facts.Banks(), PGs: []FiguresPG{}, Codes: facts.Codes,
-		Requests: figuresRequests(run.Measures), OrdersInDoubt: run.InDoubt, Files: run.Files}
+		Requests: figuresRequests(run.Measures), OrdersInDoubt: run.InDoubt, FilesNotTaken: run.NotTaken, Files: run.Files}
 	if run.Error != nil {
 		f.Error = run.Language.Error(run.Error)
 	}

@@ -100,7 +100,7 @@ func ran(t *testing.T) (run *Run, facts *Facts, numbers []string) {
 		run = &Run{Version: "v1.2.3", Command: "run", API: "sandbox", ID: found.ID, Started: started, Ended: time.Now(), Exit: 1, Reason: Reason(1, nil), Plan: plan,
 			Settings: &Settings{Rate: 20, Workers: 4, Timeout: time.Minute, DoubtWait: 30 * time.Second, RemoteCheck: true, MaxFailures: "100%",
 				Guards: batch.Guards{Strict: true, ExpectRows: 1, ExpectTotal: 2, MaxRows: 3, MaxTotal: 4, MaxAmount: 5}},
-			LogID: "4f2a", Measures: &measures, Limits: &limits, Audit: &audit, InDoubt: new(len(doubtful)),
+			LogID: "4f2a", Measures: &measures, Limits: &limits, Audit: &audit, InDoubt: new(len(doubtful)), NotTaken: new(1),
 			Files: Files{Workbook: "orders.results.xlsx", Results: "orders.results.csv", Summary: "orders.summary.json", Page: "orders.report.html", Metrics: "hanbit.prom", Ledger: "ledger.db"}}
 	})
 	if t.Failed() {

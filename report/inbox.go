@@ -94,7 +94,7 @@ func OpenInbox(dir string) (*Inbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Inbox{dir, root}
+	b := &Inbox{dir: dir, root: root}
 	for _, to := range []string{InboxDone, InboxFailed} {
 		if err := b.prepare(to); err != nil {
 			return nil, errors.Join(say.Errorf("files cannot be moved to %s: %w", filepath.Join(dir, to), cause(err)), root.Close())
@@ -109,9 +109,10 @@ func LookInbox(dir string) (files []InboxFile, left map[string]string, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &Inbox{dir, root}
+	b := &Inbox{dir: dir, root: root}
 	defer b.Close()
-	return b.Files()
+	files, left, _, err = b.Files()
+	return files, left, err
 }
 
 // prepare makes a folder and moves a file there, which also a folder on another file system would refuse.
@@ -144,11 +145,13 @@ func (b *Inbox) prepare(to string) error {
 func (b *Inbox) Close() error { return b.root.Close() }
 
 // Files lists the files to be run, the oldest first, then by name: *.csv and *.csv.gz, but not what runs write beside
-// them. Hidden files and folders are passed over; left has a sentence for every other file.
-func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
+// them. Hidden files and folders are passed over; left has a sentence for every other file. Of them, those in never will
+// not be run on any other night either, and whoever put them there may believe that they were. (What has just been written
+// may be an upload that gets its own name later.)
+func (b *Inbox) Files() (files []InboxFile, left map[string]string, never []string, err error) {
 	entries, err := fs.ReadDir(b.root.FS(), ".")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	left = make(map[string]string)
 	for _, entry := range entries {
@@ -159,30 +162,44 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, err error) {
 		case strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") /* Excel's mark of an open file */ || entry.IsDir():
 		case slices.ContainsFunc(besideEndings, func(ending string) bool { return strings.HasSuffix(strings.TrimSuffix(lower, ".gz"), ending) }):
 			left[name] = LeftOurs
+			if table {
+				never = append(never, name)
+			}
 		case !table:
 			left[name] = LeftOther
+			if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) >= inboxUnended {
+				never = append(never, name)
+			}
 		case !entry.Type().IsRegular():
 			left[name] = LeftIrregular
+			never = append(never, name)
 		default:
 			info, err := entry.Info()
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // it has just been taken away
 			} else if err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 			files = append(files, InboxFile{filepath.Join(b.dir, name), info})
 		}
 	}
 	slices.SortStableFunc(files, func(x, y InboxFile) int { return x.info.ModTime().Compare(y.info.ModTime()) })
-	return files, left, nil
+	return files, left, never, nil
 }
 
 // besideEndings are those of the files that runs write beside their input, whose name without its ending they bear.
-var besideEndings = []string{resultsEnding, failedEnding, ".results" + workbookEnding, SummaryEnding, PageEnding}
+var besideEndings = []string{resultsEnding, failedEnding, ".results" + workbookEnding, SummaryEnding, PageEnding, ProblemsEnding, ReasonEnding}
+
+// Of a file that was refused: what check finds in it, and the error and the hint in words.
+const (
+	ProblemsEnding = ".problems.csv"
+	ReasonEnding   = ".reason.txt"
+)
 
 // hiddenFiles are the names of all that may be written of the file under way.
 func hiddenFiles() []string {
-	return append(Paths(hiddenResults, Options{Workbook: AnyWorkbook}), Beside(hiddenResults, SummaryEnding), Beside(hiddenResults, PageEnding))
+	return append(Paths(hiddenResults, Options{Workbook: AnyWorkbook}), Beside(hiddenResults, SummaryEnding), Beside(hiddenResults, PageEnding),
+		Beside(hiddenResults, ProblemsEnding), Beside(hiddenResults, ReasonEnding))
 }
 
 // Results is the path for the results of the file under way. They stay there until the file is moved, and those of a file

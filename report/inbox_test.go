@@ -42,7 +42,7 @@ func put(t *testing.T, path string) {
 // take returns the only file to be run.
 func take(t *testing.T, b *Inbox) *InboxFile {
 	t.Helper()
-	files, _, err := b.Files()
+	files, _, _, err := b.Files()
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
@@ -326,7 +326,7 @@ func TestInboxWriter(t *testing.T) {
 		t.Skip("not known here")
 	}
 	b := newInbox(t, "a.csv", "b.csv.gz")
-	files, _, err := b.Files()
+	files, _, _, err := b.Files()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,11 +183,15 @@ func (a *app) exitStatus(err error) int {
 		a.lines.logger().Error(a.Error(err), figures...)
 		return status
 	}
-	a.stderr.Printf("error: %v\n", err)
-	if hint != "" {
-		a.stderr.Printf("hint: %s\n", hint)
-	}
+	printError(a.stderr, err, hint)
 	return status
+}
+
+func printError(w say.Writer, err error, hint say.Message) {
+	w.Printf("error: %v\n", err)
+	if hint != "" {
+		w.Printf("hint: %s\n", hint)
+	}
 }
 
 // statusOf turns how a command ended into an exit status, with what to do about it.

@@ -2,10 +2,12 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -90,16 +92,41 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 		return usage("nothing was sent; done and failed must be folders of this one, on its file system, that can be written", "%w", err)
 	}
 	defer box.Close() // nothing is written through it any more
+	if err := c.share(filepath.Join(c.File, report.InboxDone), filepath.Join(c.File, report.InboxFailed)); err != nil {
+		return err
+	}
 	c.held, c.inInbox = true, true
 	r.merchant, r.box = m, box
 	left, err := r.all(a)
+	noticed := false
+	if err == nil && len(r.never) > 0 && r.worst == exitDone { // else whoever was told of a file was told how many these are
+		r.tellNever(a)
+		noticed = a.told
+	}
 	for _, name := range slices.Sorted(maps.Keys(left)) {
-		if !c.Quiet {
+		if !c.Quiet || slices.Contains(r.never, name) && !noticed {
 			fmt.Fprintln(a.stderr, a.Sprintf(left[name], say.Name(name)))
 		}
 	}
 	return err
 }
+
+// tellNever tells whom the flags name of files that no run takes.
+func (r *folderRun) tellNever(a *app) {
+	told := r.begun(a)
+	told.API, told.Files = r.merchant.url, report.Files{Metrics: r.Metrics, Ledger: r.merchant.ledger}
+	r.over(a, &told)
+	told.Version, told.Exit, told.Reason = version(), r.worst, report.ReasonNotTaken
+	names := r.never[:min(len(r.never), mostNever)]
+	told.Error = say.Errorf("no run takes %d files of %s: %s", len(r.never), say.Name(r.File), say.Name(strings.Join(names, ", ")))
+	var summary bytes.Buffer
+	if err := report.EncodeFigures(&summary, &told, new(report.Facts)); err == nil {
+		r.send(a, &summary)
+	}
+}
+
+// mostNever is how many files that no run takes are named in a message.
+const mostNever = 10
 
 // inboxFlags refuses flags that a folder cannot have.
 func (c *runCommand) inboxFlags() error {
@@ -122,6 +149,7 @@ type folderRun struct {
 	worst    int            // exit status so far
 	told     bool           // of what ended the command before the last file
 	swept    []job.Salvaged // the runs of files that are gone
+	never    []string       // files that no run takes
 }
 
 // badness orders the exit statuses of files that were run.
@@ -142,10 +170,11 @@ func (r *folderRun) all(a *app) (left map[string]string, err error) {
 	if err := r.box.Clear(); err != nil {
 		return nil, usage("nothing was sent; the folder must be one that can be written", "%w", err)
 	}
-	files, left, err := r.box.Files()
+	files, left, never, err := r.box.Files()
 	if err != nil {
 		return nil, err
 	}
+	r.never, r.notTaken = never, new(len(never))
 	for i := range files {
 		if a.ctx.Err() != nil {
 			return left, context.Cause(a.ctx)
@@ -210,7 +239,7 @@ func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) 
 	}
 	exit, _ := statusOf(ended)
 	if out.Refused && r.box.Changed(file) {
-		return false, nil
+		return false, r.box.Clear() // what tells why
 	}
 	if !out.Refused && exit != exitDone && exit != exitFailed && exit != exitUnknown {
 		r.told = true
@@ -220,7 +249,7 @@ func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) 
 		a.exitStatus(ended)
 	}
 	here := told.Files
-	move, err := r.leave(file, told, facts, ended)
+	move, err := r.leave(a, file, told, facts, ended)
 	if err == nil {
 		c.logEnd(a, told, facts)
 	}
@@ -236,7 +265,7 @@ func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) 
 }
 
 // leave writes what tells of a file that was run, and puts its move on the disk.
-func (r *folderRun) leave(file *report.InboxFile, told *report.Run, facts *report.Facts, ended error) (*report.Move, error) {
+func (r *folderRun) leave(a *app, file *report.InboxFile, told *report.Run, facts *report.Facts, ended error) (*report.Move, error) {
 	exit, _ := statusOf(ended)
 	to := report.InboxDone
 	if exit != exitDone {
@@ -245,6 +274,11 @@ func (r *folderRun) leave(file *report.InboxFile, told *report.Run, facts *repor
 	move, err := r.box.Plan(file, to, time.Now())
 	if err != nil {
 		return nil, err
+	}
+	if told.ID == 0 && ended != nil {
+		if err := r.reason(a, ended); err != nil {
+			return nil, err
+		}
 	}
 	here := told.Files
 	for _, path := range []*string{&told.Files.Workbook, &told.Files.Results, &told.Files.Summary, &told.Files.Page} {
@@ -268,6 +302,17 @@ func (r *folderRun) leave(file *report.InboxFile, told *report.Run, facts *repor
 		return nil, say.Errorf("%s cannot be moved: %w", say.Name(file.Path), err)
 	}
 	return move, nil
+}
+
+// reason writes why a file was refused, for whoever finds it in failed.
+func (r *folderRun) reason(a *app, ended error) error {
+	path := report.Beside(r.box.Results(), report.ReasonEnding)
+	err := report.Replace(path, 0o600, func(w io.Writer) error {
+		_, hint := statusOf(ended)
+		printError(a.stderr.To(w), ended, hint)
+		return nil
+	})
+	return cmp.Or(err, r.share(path, report.Beside(r.box.Results(), report.ProblemsEnding)))
 }
 
 // conclude finishes the ledger's run, moves the files and tells whom the flags name. It is done even after a signal.

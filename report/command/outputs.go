@@ -28,6 +28,7 @@ type outputFlags struct {
 	Excel        *bool  `negatable:"" help:"A workbook beside the results, .xlsx, of any number of rows that Excel takes. Default: of up to 100,000."`
 	HTML         bool   `name:"html" help:"A page for people: .report.html."`
 	ShowAccounts bool   `help:"Whole account numbers and holders on the page."`
+	Group        string `placeholder:"NAME" help:"A group that may read the results, and a folder's done and failed; of Unix."`
 	Metrics      string `placeholder:"FILE.prom" help:"Figures of the run for Prometheus, as node_exporter's textfile collector takes them."`
 }
 
@@ -102,7 +103,7 @@ func ends(run *report.Run, err error) {
 func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.Facts) error {
 	err := job.WriteFigures(at, run, facts, page.Options{ShowAccounts: f.ShowAccounts})
 	if err == nil {
-		return nil
+		return f.shareResults(at.Results)
 	}
 	hint := say.Message("")
 	if run.ID != 0 {
@@ -203,7 +204,15 @@ const notifyWait = time.Minute
 // notify tells whom the flags name of a run with that exit status, by its summary.
 func (c *runCommand) notify(a *app, exit int, summary io.Reader) {
 	a.told = false
-	if c.NotifyCmd == "" || exit == exitDone && c.Notify != "always" {
+	if exit != exitDone || c.Notify == "always" {
+		c.send(a, summary)
+	}
+}
+
+// send tells whom the flags name.
+func (c *runCommand) send(a *app, summary io.Reader) {
+	a.told = false
+	if c.NotifyCmd == "" {
 		return
 	}
 	kept, _ := c.profile() // also one that was refused says as much as could be read

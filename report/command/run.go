@@ -22,7 +22,8 @@ type runCommand struct {
 	File     string `arg:"" help:"The CSV of orders; - is standard input."`
 	runFlags `embed:""`
 
-	inInbox bool // FILE is one of the folder that was named; the run is finished once its files can be moved
+	inInbox  bool // FILE is one of the folder that was named; the run is finished once its files can be moved
+	notTaken *int // files of the folder; nil without one
 }
 
 // runFlags are all that run takes.
@@ -71,7 +72,7 @@ func (c *runCommand) Run(a *app) error {
 
 // begun is what can be told of a run at its start.
 func (c *runCommand) begun(a *app) report.Run {
-	return report.Run{Language: a.Language, Command: "run", File: c.File, LogID: c.logID(), Started: time.Now()}
+	return report.Run{Language: a.Language, Command: "run", File: c.File, LogID: c.logID(), Started: time.Now(), NotTaken: c.notTaken}
 }
 
 // run does the job of one file: what is wrong with the flags is refused first, then the ledger's lock is taken, then the job
@@ -147,7 +148,10 @@ func (d *driver) parse() (err error) {
 	if d.until, err = job.ParseClock(d.Until); err != nil {
 		return usage("a time is told as 23:25", "--until: %w", err)
 	}
-	return nil
+	if d.Group != "" {
+		_, err = d.gid()
+	}
+	return err
 }
 
 // job is what the flags ask for.
@@ -189,6 +193,12 @@ func (d *driver) show(e job.Event) {
 		d.log.Info("file checked", "rows", e.Plan.Rows, "to_do", e.Plan.ToDo(), "skipped", e.Plan.Skipped, "invalid", e.Plan.Invalid, "won_to_issue", e.Plan.Won)
 		if !d.Quiet {
 			report.PrintPlan(d.a.stderr, e.Plan)
+		}
+	case job.Refused:
+		if d.inInbox {
+			if err := report.WriteProblems(d.a.ctx, d.a.Language, report.Beside(d.Out, report.ProblemsEnding), e.Plan); err != nil {
+				d.a.stderr.Printf("warning: %v\n", err)
+			}
 		}
 	case job.Interrupted:
 		d.a.stderr.Printf("run %d over standard input was interrupted; the same input goes on with it, vbankbatch report --run %d writes what it did\n", e.Run.ID, e.Run.ID)

@@ -64,7 +64,7 @@ type Job struct {
 // Event tells how far a job is.
 type Event struct {
 	Step   Step
-	Plan   *batch.Plan   // of Planned and Running
+	Plan   *batch.Plan   // of Planned, Refused and Running
 	Counts *batch.Counts // of Running
 	Run    ledger.Run    // of Interrupted, Asking and Writing
 }
@@ -76,6 +76,7 @@ type Step int
 const (
 	Checking    Step = iota // the input is read and checked
 	Planned                 // it was checked, and nothing was sent yet
+	Refused                 // it lacks something or is not as the guards say, and is still open; nothing is sent
 	Running                 // rows are sent
 	Writing                 // they no longer are, and the results are written; Run.ID is 0 if there are none
 	Interrupted             // Run over standard input was interrupted, and only the same input goes on with it
@@ -229,9 +230,11 @@ func (w *work) check(ctx context.Context, file *input.File) (*batch.Plan, error)
 	}
 	w.tell(Event{Step: Planned, Plan: plan})
 	if plan.Refusal != nil {
+		w.tell(Event{Step: Refused, Plan: plan})
 		return nil, plan.Refusal
 	}
 	if err := w.Settings.Guards.Check(plan); err != nil {
+		w.tell(Event{Step: Refused, Plan: plan})
 		return nil, &Error{Fault: Guarded, Err: err}
 	}
 	return plan, nil
