@@ -282,7 +282,7 @@ type Move struct {
 	Digest  string    `json:"sha256"` // of the file's bytes
 	Run     int64     `json:"run"`    // in the ledger, to be finished there first; 0 without one
 	Exit    int       `json:"exit_status"`
-	Summary string    `json:"summary"` // for whom is to be told of the run's end; see EncodeFigures
+	Summary string    `json:"summary"` // for whom is to be told of the run's end
 	Name    raw       `json:"name"`    // the input's, in the inbox
 	To      string    `json:"to"`      // InboxDone or InboxFailed
 	Stays   bool      `json:"stays"`   // the input itself: somebody has written to it since

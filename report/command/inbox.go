@@ -118,9 +118,9 @@ func (r *folderRun) tellNever(a *app) {
 	r.over(a, &told)
 	told.Version, told.Exit, told.Reason = version(), r.worst, report.ReasonNotTaken
 	names := r.never[:min(len(r.never), mostNever)]
-	told.Error = say.Errorf("no run takes %d files of %s: %s", len(r.never), say.Name(r.File), say.Name(strings.Join(names, ", ")))
+	told.Error = &failure{say.Errorf("no run takes %d files of %s: %s", len(r.never), say.Name(r.File), say.Name(strings.Join(names, ", "))), r.worst, say.NewMessage("save them as CSV under another name, or take them out of the folder")}
 	var summary bytes.Buffer
-	if err := report.EncodeFigures(&summary, &told, new(report.Facts)); err == nil {
+	if err := r.writeNotice(&summary, r.File, &told, new(report.Facts)); err == nil {
 		r.send(a, &summary)
 	}
 }
@@ -291,7 +291,7 @@ func (r *folderRun) leave(a *app, file *report.InboxFile, told *report.Run, fact
 		return nil, err
 	}
 	var summary bytes.Buffer
-	if err := report.EncodeFigures(&summary, told, facts); err != nil {
+	if err := r.writeNotice(&summary, r.box.At(move, file.Path), told, facts); err != nil {
 		return nil, err
 	}
 	move.Run, move.Exit, move.Summary = told.ID, exit, summary.String()

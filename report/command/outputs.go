@@ -34,8 +34,8 @@ type outputFlags struct {
 
 // notifyFlags say who is told of a run's end.
 type notifyFlags struct {
-	NotifyCmd string `placeholder:"COMMAND" help:"Run by the shell once the run has failed, with the summary as JSON on standard input."`
-	Notify    string `enum:"failed,always" default:"failed" help:"When: failed or always."`
+	NotifyCmd string   `placeholder:"COMMAND" help:"Run by the shell once the run has failed, with what happened in three lines, and the summary as JSON, on standard input."`
+	Notify    []string `enum:"failed,always,json" default:"failed" help:"When: failed or always; json: with the summary alone. always,json is both."`
 }
 
 // paths are all the files that are written.
@@ -69,7 +69,7 @@ func (c *runCommand) end(a *app, told *report.Run, facts *report.Facts, ended er
 	err := also(ended, c.tellEnd(told.Files, told, facts, ended))
 	c.logEnd(a, told, facts)
 	var summary bytes.Buffer
-	if err := report.EncodeFigures(&summary, told, facts); err != nil {
+	if err := c.writeNotice(&summary, told.File, told, facts); err != nil {
 		a.stderr.Printf("warning: %v\n", err)
 	} else {
 		c.notify(a, told.Exit, &summary)
@@ -204,7 +204,7 @@ const notifyWait = time.Minute
 // notify tells whom the flags name of a run with that exit status, by its summary.
 func (c *runCommand) notify(a *app, exit int, summary io.Reader) {
 	a.told = false
-	if exit != exitDone || c.Notify == "always" {
+	if exit != exitDone || slices.Contains(c.Notify, "always") {
 		c.send(a, summary)
 	}
 }
