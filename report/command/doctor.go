@@ -100,6 +100,9 @@ func (d *doctor) add(check string, level level, what any, hint say.Message) {
 // fails keeps an error with its own hint, if there is one.
 func (d *doctor) fails(check string, err error) {
 	exit, hint := statusOf(err)
+	if hint == "" && errors.Is(err, fs.ErrPermission) {
+		hint = say.Messagef("let the user %s read it", me())
+	}
 	d.add(check, map[bool]level{false: levelFail, true: levelWarn}[exit == exitLocked], err, hint)
 }
 
@@ -265,19 +268,21 @@ func (d *doctor) book() {
 		return
 	}
 	took := time.Since(began).Round(100 * time.Microsecond)
-	if m.name == "" { // nobody knows whose orders are meant
-		if err := ledger.Check(d.a.ctx, m.ledger); err != nil {
-			d.add("ledger", levelFail, err, say.NewMessage(ledgerHint(err)))
-		}
+	if err := ledger.Check(d.a.ctx, m.ledger); err != nil {
+		d.add("ledger", levelFail, err, say.NewMessage(ledgerHint(err)))
 		return
 	}
+	d.add("ledger", levelOK, say.Messagef("%s: opened, locked, and written to the disk in %s", say.Name(m.ledger), took), "")
+	if m.name == "" {
+		return // nobody knows whose orders are meant
+	}
+	d.a.sound = true
 	book, err := m.book(d.a)
 	if err != nil {
 		d.fails("ledger", err)
 		return
 	}
 	defer func() { book.Close() }()
-	d.add("ledger", levelOK, say.Messagef("%s: opened, locked, and written to the disk in %s", say.Name(m.ledger), took), "")
 	if orders, err := book.InDoubt(d.a.ctx); err != nil {
 		d.add("ledger", levelFail, err, "")
 	} else if len(orders) > 0 {
