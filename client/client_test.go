@@ -705,3 +705,22 @@ func TestAnswerAfterAnotherIsWhole(t *testing.T) {
 		}
 	})
 }
+
+// TestDate: the server's clock is known from a refusal too.
+func TestDate(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	c := connect(t, client.Config{BaseURL: server.URL})
+	if got := c.Date(); !got.IsZero() {
+		t.Errorf("%v before any reply", got)
+	}
+	if err := c.Authenticate(t.Context()); client.KindOf(err) != client.Unauthorized {
+		t.Error(err)
+	}
+	if off := time.Until(c.Date()) - time.Hour; off.Abs() > 5*time.Second {
+		t.Errorf("it is off by %v", off)
+	}
+}

@@ -67,3 +67,21 @@ func TestSecretWithoutEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestPlaces: where a secret came from may be told, and not what it is.
+func TestPlaces(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("planted"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("IMP_KEY", "planted")
+	t.Setenv("IMP_KEY_FILE", "")
+	t.Setenv("IMP_SECRET", "")
+	t.Setenv("IMP_SECRET_FILE", file)
+	t.Setenv("IMP_PG_API_KEY", "")
+	t.Setenv("IMP_PG_API_KEY_FILE", "")
+	c, err := Environment(t.Context())
+	if want := "IMP_KEY IMP_SECRET_FILE=" + file; err != nil || strings.Join(c.Places, " ") != want {
+		t.Errorf("%q, %v, want %q", c.Places, err, want)
+	}
+}
