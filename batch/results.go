@@ -8,6 +8,7 @@ import (
 
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
 )
 
 // Results reads the plan's file once more beside the entries of a run, and calls do with every data row and what
@@ -108,7 +109,7 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 		if open[i] = true; len(entries) > 0 && entries[0].Line == int64(row.Line) {
 			results[i], open[i] = resultOf(&entries[0])
 		}
-		if open[i] {
+		if open[i] || mayBeReissued(row, &results[i]) {
 			named = append(named, (&job{row: row}).names())
 		}
 	}
@@ -122,9 +123,16 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 			j.know(orders)
 			j.begin(results[i].Status)
 			results[i] = j.resultNow(results[i])
+		} else if now := orders[(&job{row: row}).names()]; mayBeReissued(row, &results[i]) && now.ImpUID != "" && now.ImpUID != results[i].ImpUID {
+			results[i].ErrorMessage = say.Messagef("the account was revoked; the order has another one since then: %s", now.ImpUID)
 		}
 	}
 	return results, nil
+}
+
+// mayBeReissued reports an account that was revoked after its issue: another run may have issued a new one for the order.
+func mayBeReissued(row *input.Row, result *Result) bool {
+	return row.Action == input.Issue && result.Status == Revoked
 }
 
 // resultOf returns what an entry says of its row. It is open if another entry, which holds the row's order, may say more.

@@ -1234,3 +1234,32 @@ func TestManyInDoubt(t *testing.T) {
 		}
 	})
 }
+
+// TestReissued tells an earlier run's results again after its account was revoked and its order issued anew: they name the
+// account that the order has now.
+func TestReissued(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		first, again := plan(t, "주문번호,금액", "A-1,1000"), plan(t, "주문번호,금액,비고", "A-1,1000,다시")
+		for _, p := range []*batch.Plan{first, plan(t, "주문번호,금액,action", "A-1,,revoke"), again} {
+			if _, err := w.run(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		book := w.book()
+		defer book.Close()
+		accounts := make(map[*batch.Plan]batch.Result)
+		for _, p := range []*batch.Plan{first, again} {
+			run, err := book.LastRun(t.Context(), p.Digest())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := batch.Results(t.Context(), p, book, run.ID, func(_ *input.Row, r *batch.Result) error { accounts[p] = *r; return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		old, now := accounts[first], accounts[again]
+		if old.Status != batch.Revoked || now.Status != batch.Issued || !strings.Contains(old.ErrorMessage.String(), now.ImpUID) || strings.Contains(old.ErrorMessage.String(), old.ImpUID) {
+			t.Errorf("%+v\n%+v", old, now)
+		}
+	})
+}
