@@ -41,6 +41,7 @@ type runFlags struct {
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
 	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
 	Yes           bool   `help:"Ask no question."`
+	DryRun        bool   `help:"Check the file, hold it against the ledger, and send nothing."`
 	Progress      string `enum:"text,json" default:"text" help:"How far the run is: text, or json, an object each second for programs, with --quiet too."`
 }
 
@@ -61,7 +62,22 @@ func (c *runCommand) Run(a *app) error {
 	if c.Profile != "" {
 		a.holdReload()
 	}
-	if info, err := os.Stat(c.File); err == nil && info.IsDir() {
+	info, err := os.Stat(c.File)
+	isDir := err == nil && info.IsDir()
+	switch {
+	case c.DryRun && isDir:
+		return usage("name one of its files", "--dry-run checks one file, and %s is a folder", c.File)
+	case c.DryRun:
+		whose, err := c.find(a.ctx)
+		if err != nil {
+			return err
+		}
+		plan, err := c.look(a, c.File, report.Text, c.Guards, whose)
+		if err == nil && plan.Invalid > 0 {
+			err = rowsNotDone(exitFailed)
+		}
+		return err
+	case isDir:
 		return c.inbox(a)
 	}
 	out := &job.Outcome{Run: c.begun(a)}
@@ -330,9 +346,26 @@ func (d *driver) confirm(plan *batch.Plan) error {
 	case d.Revoke:
 		return d.a.ask(d.a.Sprintf("take these %d accounts back at %s?", plan.ToDo(), d.merchant.url), say.New("there is no terminal to ask whether to take accounts back"))
 	case d.merchant.live() && terminal(d.a.stdin):
-		return d.a.ask(d.a.Sprintf("send these to %s?", d.merchant.url), say.New("there is no terminal to ask whether to send"))
+		return d.askToSend(plan)
 	}
 	return nil
+}
+
+// askToSend asks for what will be sent, as far as the ledger knows. Rows that have their account are not asked for.
+func (d *driver) askToSend(plan *batch.Plan) error {
+	found, err := d.merchant.compare(d.a, plan)
+	if err != nil {
+		return err
+	}
+	printCompared(d.a.stderr, found)
+	nobody := say.New("there is no terminal to ask whether to send")
+	switch {
+	case found.New.Rows > 0:
+		return d.a.ask(d.a.Sprintf("issue %s virtual accounts (%s won) at %s?", report.Thousands(int64(found.New.Rows)), report.Thousands(found.New.Won), d.merchant.url), nobody)
+	case found.Changes.Rows+found.InDoubt.Rows > 0:
+		return d.a.ask(d.a.Sprintf("send these to %s?", d.merchant.url), nobody)
+	}
+	return nil // all is done already
 }
 
 // outcome is the exit status of a run that reached its end.
