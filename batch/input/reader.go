@@ -173,113 +173,24 @@ func (f *File) Read(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.otherActions, err = f.otherActions(h, encoding, comma, o); err != nil {
+	if err := f.weigh(&h, encoding, comma, o); err != nil {
 		return nil, err
 	}
 	r := &Reader{header: h, now: o.Now, dueYear: o.DueYear, dayOrder: o.DateOrder, channels: o.Channels, hasKey: o.HasKey, banks: make(map[[2]string]bankCode), lastDue: dueText{code: DueMissing},
-		unit: max(o.Unit, 1)}
+		unit: max(o.Unit, 1), revoke: o.Revoke, totals: o.Totals}
 	if r.now.IsZero() {
 		r.now = time.Now()
 	}
-	h.setRoles()
-	for _, name := range o.Ignore {
-		i, err := h.column("--ignore", name)
-		if err != nil {
-			return nil, err
-		}
-		h.ignore, h.roles[i] = append(h.ignore, i), noRole
-	}
-	if i := slices.Index(h.folded, "거래고유번호"); i >= 0 && o.Map["imp_uid"] == "" {
-		ids := f.firstCells(encoding, comma, h, i)
-		if ids != nil && !slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "imp") }) {
-			h.ignore = append(h.ignore, i) // a PG's number
-		}
-	}
-	for i, name := range h.folded {
-		if !h.result && (name == "상태" || name == "status" || name == "처리상태") && h.roles[i] == noRole && slices.ContainsFunc(f.firstCells(encoding, comma, h, i), settledWord.MatchString) {
-			h.roles[i] = state
-		}
-	}
 	r.scan = f.scan(encoding, comma)
-	titles, err := h.readTitles(r.scan)
+	titles, err := r.header.readTitles(r.scan)
 	if err != nil {
 		return nil, err
 	}
-	r.header = h
-	if r.mapped, err = h.mapping(o); err != nil {
-		return nil, err
-	}
-	if !o.Revoke {
-		if err := h.settled(r.mapped, o); err != nil {
+	for _, set := range []func(Options) error{r.setColumns, r.setBanks, r.setKeys, r.setDefaults} {
+		if err := set(o); err != nil {
 			return nil, err
 		}
-		r.currencies = h.currencyColumns(r.mapped)
 	}
-	r.codes, r.named = make(map[string]string), make(map[string]string)
-	for bank, code := range o.Banks {
-		kftc, ok := pg.BankByName(bank)
-		if !ok {
-			name := pg.Fold(bank)
-			if other := r.named[name]; name != "" && code != "" && (other == "" || other == code) {
-				r.named[name] = code
-				continue
-			}
-			return nil, h.failed(say.Messagef("[banks] says that “%s” is “%s”, which is nothing, or another code than it says elsewhere", bank, code), say.NewMessage("write a name and its one code: \"국민\" = \"04\""))
-		}
-		if other := r.codes[kftc]; other != "" && other != code {
-			return nil, h.failed(say.Messagef("[banks] gives bank %s two codes, %s and %s", kftc, other, code), say.NewMessage("leave one of them"))
-		}
-		r.codes[kftc] = code
-	}
-	r.amountAt, r.reasonAt = -1, h.last("error_code")
-	for _, m := range r.mapped {
-		switch role := h.roles[m.Column-1]; m.Field {
-		case "amount":
-			r.amountAt, r.mappedByUser = m.Column-1, o.Map["amount"] != ""
-		case "vbank_due":
-			r.endOfContract = o.Map["vbank_due"] == "" && (role == contractEnd || role == deliveryDay && strings.HasPrefix(h.folded[m.Column-1], "납기"))
-		}
-	}
-	r.lacking = make(map[string]bool)
-	if o.Revoke {
-		r.revoke = true
-		if err := h.revocable(); err != nil {
-			return nil, err
-		}
-	} else {
-		var lacking []string
-		lacking, r.lacks = h.lacking(r.mapped, o)
-		for _, field := range lacking {
-			r.lacking[field] = true
-		}
-	}
-	r.updates = has(r.mapped, "imp_uid") && !has(r.mapped, "vbank_code") // without a bank it can be nothing else
-	for _, w := range o.Where {
-		i, err := h.column("--where", w.Header)
-		if err != nil {
-			return nil, err
-		}
-		r.where = append(r.where, whereColumn{i, clean(w.Value)})
-	}
-	if r.key, err = h.keyParts(o.Key); err != nil {
-		return nil, err
-	}
-	r.keys, r.totals, r.tally.each = r.keyColumns(), o.Totals, o.Items == ItemsSum
-	if o.Items == ItemsSum { // the results repeat the sum, and not what the line has
-		for i := range r.mapped {
-			if r.mapped[i].Field == "amount" {
-				r.mapped[i].Answer = 0
-			}
-		}
-	}
-	if h.result {
-		told := h.outcome()
-		r.told = &told
-	}
-	if err := r.setDefaults(o.Set); err != nil {
-		return nil, err
-	}
-
 	lines, err := r.newLines(o)
 	if err != nil {
 		return nil, err
@@ -291,6 +202,108 @@ func (f *File) Read(o Options) (*Reader, error) {
 	r.scan.src.quit = r.quit
 	r.done.Go(func() { r.decode(lines) })
 	return r, nil
+}
+
+// weigh settles what the columns of a header are for, by their names, by the options and, where a name may mean two things,
+// by what stands in the first rows.
+func (f *File) weigh(h *header, encoding string, comma rune, o Options) (err error) {
+	if h.otherActions, err = f.otherActions(*h, encoding, comma, o); err != nil {
+		return err
+	}
+	h.setRoles()
+	for _, name := range o.Ignore {
+		i, err := h.column("--ignore", name)
+		if err != nil {
+			return err
+		}
+		h.ignore, h.roles[i] = append(h.ignore, i), noRole
+	}
+	if i := slices.Index(h.folded, "거래고유번호"); i >= 0 && o.Map["imp_uid"] == "" {
+		ids := f.firstCells(encoding, comma, *h, i)
+		if ids != nil && !slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "imp") }) {
+			h.ignore = append(h.ignore, i) // a PG's number
+		}
+	}
+	for i, name := range h.folded {
+		if !h.result && (name == "상태" || name == "status" || name == "처리상태") && h.roles[i] == noRole && !slices.Contains(h.ignore, i) &&
+			slices.ContainsFunc(f.firstCells(encoding, comma, *h, i), settledWord.MatchString) {
+			h.roles[i] = state
+		}
+	}
+	return nil
+}
+
+// setColumns decides which column each field is read from, and returns an *Error if something speaks against that.
+func (r *Reader) setColumns(o Options) (err error) {
+	h := &r.header
+	if r.mapped, err = h.mapping(o); err != nil {
+		return err
+	}
+	r.amountAt, r.reasonAt, r.lacking = -1, h.last("error_code"), make(map[string]bool)
+	for i, m := range r.mapped {
+		switch role := h.roles[m.Column-1]; m.Field {
+		case "amount":
+			r.amountAt, r.mappedByUser = m.Column-1, o.Map["amount"] != ""
+			if o.Items == ItemsSum { // the results repeat the sum, and not what the line has
+				r.mapped[i].Answer = 0
+			}
+		case "vbank_due":
+			r.endOfContract = o.Map["vbank_due"] == "" && (role == contractEnd || role == deliveryDay && strings.HasPrefix(h.folded[m.Column-1], "납기"))
+		}
+	}
+	r.updates = has(r.mapped, "imp_uid") && !has(r.mapped, "vbank_code") // without a bank it can be nothing else
+	if h.result {
+		told := h.outcome()
+		r.told = &told
+	}
+	if o.Revoke {
+		return h.revocable()
+	}
+	if err := h.settled(r.mapped, o); err != nil {
+		return err
+	}
+	r.currencies = h.currencyColumns(r.mapped)
+	var lacking []string
+	lacking, r.lacks = h.lacking(r.mapped, o)
+	for _, field := range lacking {
+		r.lacking[field] = true
+	}
+	return nil
+}
+
+// setBanks takes Options.Banks: codes for banks that are known, and names of which nothing is.
+func (r *Reader) setBanks(o Options) error {
+	r.codes, r.named = make(map[string]string), make(map[string]string)
+	for bank, code := range o.Banks {
+		kftc, ok := pg.BankByName(bank)
+		if !ok {
+			name := pg.Fold(bank)
+			if other := r.named[name]; name != "" && code != "" && (other == "" || other == code) {
+				r.named[name] = code
+				continue
+			}
+			return r.header.failed(say.Messagef("[banks] says that “%s” is “%s”, which is nothing, or another code than it says elsewhere", bank, code), say.NewMessage("write a name and its one code: \"국민\" = \"04\""))
+		}
+		if other := r.codes[kftc]; other != "" && other != code {
+			return r.header.failed(say.Messagef("[banks] gives bank %s two codes, %s and %s", kftc, other, code), say.NewMessage("leave one of them"))
+		}
+		r.codes[kftc] = code
+	}
+	return nil
+}
+
+// setKeys finds the columns that choose rows and that make order numbers.
+func (r *Reader) setKeys(o Options) (err error) {
+	for _, w := range o.Where {
+		i, err := r.header.column("--where", w.Header)
+		if err != nil {
+			return err
+		}
+		r.where = append(r.where, whereColumn{i, clean(w.Value)})
+	}
+	r.key, err = r.header.keyParts(o.Key)
+	r.keys, r.tally.each = r.keyColumns(), o.Items == ItemsSum
+	return err
 }
 
 // firstCells are what a column holds in the first rows, where it holds something.
@@ -359,7 +372,8 @@ func (h header) insertions(text string) (parts []keyPart, err error) {
 }
 
 // setDefaults takes Options.Set, after trying each value as if it stood in a row.
-func (r *Reader) setDefaults(set map[string]string) error {
+func (r *Reader) setDefaults(o Options) error {
+	set := o.Set
 	if len(set) == 0 {
 		return nil
 	}
