@@ -520,52 +520,65 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 		if _, ok := o.Map[field]; ok || field == "merchant_uid" && o.Key != "" {
 			continue
 		}
-		best, other, answer, rank, order := -1, -1, -1, answerRank, 0
-		for i := range h.names {
-			m, ok := h.meaning(i)
-			switch {
-			case !ok || m.field != field || taken[i]:
-			case m.rank == answerRank:
-				answer = i
-			case m.rank > rank:
-			case m.rank < rank, m.order < order && slices.Contains(describe, field):
-				best, other, rank, order = i, -1, m.rank, m.order
-			case other < 0 && (!slices.Contains(describe, field) || m.order == order):
-				other = i
-			}
+		m, err := h.byName(field, taken, o)
+		if err != nil {
+			return nil, err
 		}
-		if other >= 0 && slices.Contains(describe, field) {
-			best, other = -1, -1 // two columns of one name, such as the seller's and the buyer's: neither is guessed
-		}
-		if other >= 0 && h.names[best] == h.names[other] {
-			return nil, h.failed(say.Messagef("columns %d and %d are both called “%s”, which is %s", best+1, other+1, told(h.names[best]), field), say.NewMessage("rename one of them in the file"))
-		} else if other >= 0 {
-			if h.roles[best] != payable && h.roles[other] != payable { // what stands beside them says more
-				if err := cmp.Or(h.doubted(field, best), h.doubted(field, other)); err != nil {
-					return nil, err
-				}
-			}
-			return nil, h.failed(say.Messagef("both “%s” and “%s” can be %s", told(h.names[best]), told(h.names[other]), field),
-				say.Messagef("choose one: --map '%s=%s' or --map '%s=%s'", field, told(h.names[best]), field, told(h.names[other])))
-		}
-		if o.OnlyMapped && best >= 0 {
-			return nil, h.failed(say.Messagef("the column “%s” is %s by its name, and the profile does not know it", told(h.names[best]), field),
-				say.Messagef("if it is right, write the profile anew, or give --map '%s=%s'; the export may have changed", field, told(h.names[best])))
-		}
-		if best >= 0 && answer < 0 && !o.Revoke {
-			if err := h.doubted(field, best); err != nil {
-				return nil, err
-			}
-		}
-		switch {
-		case best >= 0 && answer >= 0:
-			mapped = append(mapped, Mapped{Field: field, Header: oneLine(h.names[best]), Column: best + 1, Weak: rank == 2, Answer: answer + 1})
-		case max(best, answer) >= 0:
-			mapped = append(mapped, Mapped{Field: field, Header: oneLine(h.names[max(best, answer)]), Column: max(best, answer) + 1, Weak: rank == 2})
+		if m.Column > 0 {
+			mapped = append(mapped, m)
 		}
 	}
 	slices.SortStableFunc(mapped, func(a, b Mapped) int { return a.Column - b.Column })
 	return mapped, nil
+}
+
+// byName finds the column whose name means a field, among those that are not taken; its Column is 0 if there is none. It returns
+// an *Error if two fit equally well, or if a neighbour speaks against it.
+func (h header) byName(field string, taken map[int]bool, o Options) (Mapped, error) {
+	best, other, answer, rank, order := -1, -1, -1, answerRank, 0
+	for i := range h.names {
+		m, ok := h.meaning(i)
+		switch {
+		case !ok || m.field != field || taken[i]:
+		case m.rank == answerRank:
+			answer = i
+		case m.rank > rank:
+		case m.rank < rank, m.order < order && slices.Contains(describe, field):
+			best, other, rank, order = i, -1, m.rank, m.order
+		case other < 0 && (!slices.Contains(describe, field) || m.order == order):
+			other = i
+		}
+	}
+	if other >= 0 && slices.Contains(describe, field) {
+		best, other = -1, -1 // two columns of one name, such as the seller's and the buyer's: neither is guessed
+	}
+	if other >= 0 && h.names[best] == h.names[other] {
+		return Mapped{}, h.failed(say.Messagef("columns %d and %d are both called “%s”, which is %s", best+1, other+1, told(h.names[best]), field), say.NewMessage("rename one of them in the file"))
+	} else if other >= 0 {
+		if h.roles[best] != payable && h.roles[other] != payable { // what stands beside them says more
+			if err := cmp.Or(h.doubted(field, best), h.doubted(field, other)); err != nil {
+				return Mapped{}, err
+			}
+		}
+		return Mapped{}, h.failed(say.Messagef("both “%s” and “%s” can be %s", told(h.names[best]), told(h.names[other]), field),
+			say.Messagef("choose one: --map '%s=%s' or --map '%s=%s'", field, told(h.names[best]), field, told(h.names[other])))
+	}
+	if o.OnlyMapped && best >= 0 {
+		return Mapped{}, h.failed(say.Messagef("the column “%s” is %s by its name, and the profile does not know it", told(h.names[best]), field),
+			say.Messagef("if it is right, write the profile anew, or give --map '%s=%s'; the export may have changed", field, told(h.names[best])))
+	}
+	if best >= 0 && answer < 0 && !o.Revoke {
+		if err := h.doubted(field, best); err != nil {
+			return Mapped{}, err
+		}
+	}
+	switch {
+	case best >= 0 && answer >= 0:
+		return Mapped{Field: field, Header: oneLine(h.names[best]), Column: best + 1, Weak: rank == 2, Answer: answer + 1}, nil
+	case max(best, answer) >= 0:
+		return Mapped{Field: field, Header: oneLine(h.names[max(best, answer)]), Column: max(best, answer) + 1, Weak: rank == 2}, nil
+	}
+	return Mapped{}, nil
 }
 
 func has(mapped []Mapped, field string) bool {
