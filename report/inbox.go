@@ -68,7 +68,7 @@ type InboxFile struct {
 // Why a file is left in an inbox.
 var (
 	LeftOurs      = say.Mark("left: %s is written by this program; to have it run give it another name")
-	LeftOther     = say.Mark("left: %s is neither .csv nor .csv.gz")
+	LeftOther     = say.Mark("left: %s is neither .csv nor .xlsx")
 	LeftIrregular = say.Mark("left: %s is not a regular file, and links are not followed")
 	LeftWriting   = say.Mark("left: %s is still being written, or gone; the next run looks again")
 	LeftChanged   = say.Mark("left: %s was written to, replaced or taken away while it ran; rows that were added to it are not done, and the next run takes it")

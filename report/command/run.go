@@ -49,7 +49,7 @@ func (runCommand) Help() string {
 	return `Checks the whole file first, then issues (or updates, or revokes) an account for every row, and writes the results.
 The same command again goes on where an interrupted run ended; after a finished one it sends nothing and repeats the accounts.
 
-FILE may be a folder: its *.csv and *.csv.gz are run one after the other, the oldest first, and moved with their
+FILE may be a folder: its *.csv, *.csv.gz and *.xlsx are run one after the other, the oldest first, and moved with their
 results to its folders done and failed.
 
   vbankbatch run --sandbox testdata/orders.csv
