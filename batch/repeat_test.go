@@ -124,7 +124,7 @@ func TestItems(t *testing.T) {
 		{"one of them is free", "상품명", []string{"A-1,1000,컵", "A-1,0,사은품"}, input.ItemsSum, "1000 0", ""},
 		{"too much together", "상품명", []string{"A-1," + most + ",컵", "A-1,1,접시"}, input.ItemsSum, "-1 -1", "12 digits"},
 		{"their taxes", "상품명,vat_amount", []string{"A-1,1000,컵,90", "A-1,1000,접시,90"}, input.ItemsSum, "-1 -1", "--ignore"},
-		{"bills", "청구월", []string{"A-1,1000,10월", "A-1,1000,11월"}, "", "-1 -1", "--key '{주문번호}-{청구월}'"},
+		{"bills", "일자", []string{"A-1,1000,10월", "A-1,1000,11월"}, "", "-1 -1", "--key '{주문번호}-{일자}'"},
 	} {
 		text := "주문번호,결제금액,은행,입금기한,예금주," + c.header + "\n"
 		for _, line := range c.lines {
