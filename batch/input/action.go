@@ -1,7 +1,6 @@
 package input
 
 import (
-	"io"
 	"slices"
 	"strings"
 
@@ -30,46 +29,19 @@ const actionRows = 100 // that tell whether a column holds actions
 
 // otherActions returns the columns that are called 처리 or 작업, and whose first rows hold other words alone: shops keep
 // there what became of an order (완료). A column with both is the action, and the rows with other words are refused.
-func (f *File) otherActions(h header, encoding string, comma rune, o Options) (map[int]bool, error) {
+func (f *File) otherActions(h header, encoding string, comma rune, o Options) map[int]bool {
 	columns := make(map[int]bool)
 	for i := range h.names {
-		if m, ok := h.meaning(i); ok && m.field == "action" && m.rank > 0 && m.rank < answerRank && o.Map["action"] == "" &&
-			!slices.ContainsFunc(o.Ignore, func(name string) bool { return fold(name) == h.folded[i] }) {
+		m, ok := h.meaning(i)
+		if !ok || m.field != "action" || m.rank == 0 || m.rank >= answerRank || o.Map["action"] != "" {
+			continue
+		}
+		words := slices.DeleteFunc(f.firstCells(encoding, comma, h, i, actionRows), func(cell string) bool { return filled(cell) == "" })
+		if len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { _, ours := actionOf(word); return ours }) {
 			columns[i] = true
 		}
 	}
-	if len(columns) == 0 {
-		return nil, nil
-	}
-	others := make(map[int]bool)
-	scan := f.scan(encoding, comma)
-	for n := 0; n < h.record+1+actionRows; n++ {
-		rec, err := scan.read()
-		if err == io.EOF {
-			break
-		} else if err != nil {
-			return nil, err
-		}
-		if _, total := isTotal(rec.cells, nil); n <= h.record || total != noTotal || h.again(rec.cells) {
-			continue
-		}
-		for i := range columns {
-			if i >= len(rec.cells) || filled(rec.cells[i]) == "" {
-				continue
-			}
-			if _, ours := actionOf(clean(rec.cells[i])); ours {
-				delete(columns, i)
-			} else {
-				others[i] = true
-			}
-		}
-	}
-	for i := range columns {
-		if !others[i] { // empty, so far
-			delete(columns, i)
-		}
-	}
-	return columns, nil
+	return columns
 }
 
 // againstIssue reports a word for an order that nobody is to pay any more.

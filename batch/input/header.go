@@ -53,9 +53,6 @@ var fields = func() (names []string) {
 	return names
 }()
 
-// Fields returns the names that Options.Map and Options.Set take.
-func Fields() []string { return slices.Clone(fields) }
-
 // aliases are the headers people's programs write, by field. Those behind the bar count only where none before it is
 // there. Headers such as 공급가액, 배송비, 환불은행, 입금계좌 or 주문일자 mean something else and stand nowhere here.
 var aliases = map[string]string{
@@ -173,15 +170,16 @@ func newHeader(path string, r record) header {
 		h.names = append(h.names, clean(strings.TrimPrefix(cell, bom)))
 	}
 	h.lines = [][]string{h.names}
-	h.fold()
-	return h
-}
-
-func (h *header) fold() {
 	h.folded = make([]string, len(h.names))
 	for i, name := range h.names {
 		h.folded[i] = fold(name)
 	}
+	h.mark()
+	return h
+}
+
+// mark finds out whether the header is that of a results file.
+func (h *header) mark() {
 	marks := 0 // any two will do, as people take columns out, but a billing table has line and status too
 	own := h.withoutReasons()
 	for _, name := range []string{"line", "status", "error_code", "error_message", "vbank_name", "pg_provider", "issued_at", "attempts"} {
@@ -222,29 +220,42 @@ func (h header) under(upper header) header {
 	joined := h
 	joined.titles, joined.lines = upper.titles, append(slices.Clone(upper.lines), h.names)
 	joined.names = make([]string, max(len(upper.names), len(h.names)))
+	joined.folded = make([]string, len(joined.names))
 	copy(joined.names, h.names)
-	group := ""
+	copy(joined.folded, h.folded)
+	group, folded := "", "" // the same, folded
 	for i, below := range joined.names {
 		above := ""
 		if i < len(upper.names) {
 			above = upper.names[i]
 		}
 		if above != "" || below == "" {
-			group = above // it goes on over the columns to its right that it does not name
+			group, folded = above, "" // it goes on over the columns to its right that it does not name
+			if above != "" {
+				folded = upper.folded[i]
+			}
 		}
+		switch {
+		case below == "":
+			joined.names[i], joined.folded[i] = above, folded
+			continue
+		case group == "":
+			continue
+		}
+		name := below
 		nearest := group[strings.LastIndexByte(group, ' ')+1:] // of groups in two lines
-		both := group + " " + below
-		if below == "" {
-			joined.names[i] = above
-		} else if _, known := meanings[fold(nearest+below)]; known && group != "" {
-			joined.names[i] = nearest + " " + below
-		} else if group != "" && changes(group, below) {
-			joined.names[i], joined.groups = both, true
-		} else if group != "" && (slices.Contains(h.names[:i], below) || slices.Contains(h.names[i+1:], below)) {
-			joined.names[i] = both
+		if _, known := meanings[fold(nearest+below)]; known {
+			name = nearest + " " + below
+		} else if changes(group, folded, h.folded[i]) {
+			name, joined.groups = group+" "+below, true
+		} else if slices.Contains(h.names[:i], below) || slices.Contains(h.names[i+1:], below) {
+			name = group + " " + below
+		}
+		if name != below {
+			joined.names[i], joined.folded[i] = name, fold(name)
 		}
 	}
-	joined.fold()
+	joined.mark()
 	return joined
 }
 
@@ -257,13 +268,13 @@ var neutralNames = `주문 주문정보 주문내역 주문자 주문자정보 �
 
 var neutral = set(neutralNames)
 
-// changes reports whether a group above a name may change what it means: 금액 and 은행 under 환불.
-func changes(group, below string) bool {
-	m, known := meanings[fold(below)]
-	if fold(group) == "" && headerMoney(group).unit == 1 {
+// changes reports whether a group above a name, both folded, may change what it means: 금액 and 은행 under 환불.
+func changes(group, folded, below string) bool {
+	m, known := meanings[below]
+	if folded == "" && headerMoney(group).unit == 1 {
 		return false // (단위: 원) above the first column is said of all
 	}
-	return known && !neutral[fold(group)] && slices.Contains([]string{"amount", "vbank_code", "vbank_due", "vbank_holder", "vbank_num", "merchant_uid", "imp_uid"}, m.field)
+	return known && !neutral[folded] && slices.Contains([]string{"amount", "vbank_code", "vbank_due", "vbank_holder", "vbank_num", "merchant_uid", "imp_uid"}, m.field)
 }
 
 // sufficient reports whether rows can stand under the header: it names amounts, and what they are for.
@@ -581,9 +592,12 @@ func (h header) byName(field string, taken map[int]bool, o Options) (Mapped, err
 	return Mapped{}, nil
 }
 
-func has(mapped []Mapped, field string) bool {
-	return slices.ContainsFunc(mapped, func(m Mapped) bool { return m.Field == field })
+// find returns the place of a field among those that are mapped, -1 without it.
+func find(mapped []Mapped, field string) int {
+	return slices.IndexFunc(mapped, func(m Mapped) bool { return m.Field == field })
 }
+
+func has(mapped []Mapped, field string) bool { return find(mapped, field) >= 0 }
 
 // lacking returns the fields that no row of the file can be done without and that neither a column nor an option
 // gives, and an *Error that says how to give them.

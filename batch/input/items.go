@@ -27,7 +27,7 @@ func (r *Reader) Tellings() (list []Telling) {
 	h := r.header
 	own := len(h.withoutReasons())
 	for i, name := range h.names {
-		folded := fold(name)
+		folded := h.folded[i]
 		if freeText.MatchString(folded) || i >= own && name != "" || slices.Contains(r.header.ignore, i) ||
 			h.result && h.last(name) == i && (slices.Contains(outcomes, name) || slices.Contains(answers, name)) {
 			continue
@@ -45,7 +45,7 @@ func (r *Reader) Tellings() (list []Telling) {
 
 // OrderTotal reports whether the amount's column says by its name that it holds the order's total, and no item's.
 func (r *Reader) OrderTotal() bool {
-	return r.amountAt >= 0 && orderTotal.MatchString(fold(r.header.names[r.amountAt]))
+	return r.amountAt >= 0 && orderTotal.MatchString(r.header.folded[r.amountAt])
 }
 
 // order is the row before, as far as the lines of its other items need it.

@@ -215,7 +215,7 @@ var billNumbers = set(billNames)
 // oneBill returns an *Error if the order number may stay the same from bill to bill, while another column tells the bills
 // apart: the next month's would be taken for this one's, and never be issued.
 func (h header) oneBill(mapped []Mapped) error {
-	at := slices.IndexFunc(mapped, func(m Mapped) bool { return m.Field == "merchant_uid" })
+	at := find(mapped, "merchant_uid")
 	which := slices.Index(h.roles, period)
 	if at < 0 || which < 0 || h.result || has(mapped, "imp_uid") || billNumbers[h.folded[mapped[at].Column-1]] {
 		return nil
@@ -231,7 +231,7 @@ var settledWord = regexp.MustCompile(`(?i)(입금|결제|납부|납입|수납|�
 // stillDue returns an *Error if a column tells which rows are paid or cancelled, and no option says which of them are to be
 // paid. What is left of an amount is due whatever such a column says.
 func (h header) stillDue(mapped []Mapped, o Options) error {
-	at := slices.IndexFunc(mapped, func(m Mapped) bool { return m.Field == "amount" })
+	at := find(mapped, "amount")
 	which := slices.Index(h.roles, state)
 	switch {
 	case which < 0, h.result, has(mapped, "imp_uid"), at < 0 && o.Set["amount"] == "", at >= 0 && h.roles[mapped[at].Column-1] == outstanding:
@@ -361,7 +361,7 @@ func (h header) settled(mapped []Mapped, o Options) error {
 // inWon returns an *Error if the column of the amounts, or else a title, says that they are counted in something else than
 // won, and the user has not said what they are counted in.
 func (h header) inWon(mapped []Mapped, o Options) error {
-	at := slices.IndexFunc(mapped, func(m Mapped) bool { return m.Field == "amount" })
+	at := find(mapped, "amount")
 	if at < 0 || o.Unit != 0 {
 		return nil
 	}

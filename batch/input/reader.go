@@ -206,10 +206,7 @@ func (f *File) Read(o Options) (*Reader, error) {
 
 // weigh settles what the columns of a header are for, by their names, by the options and, where a name may mean two things,
 // by what stands in the first rows.
-func (f *File) weigh(h *header, encoding string, comma rune, o Options) (err error) {
-	if h.otherActions, err = f.otherActions(*h, encoding, comma, o); err != nil {
-		return err
-	}
+func (f *File) weigh(h *header, encoding string, comma rune, o Options) error {
 	h.setRoles()
 	for _, name := range o.Ignore {
 		i, err := h.column("--ignore", name)
@@ -218,15 +215,16 @@ func (f *File) weigh(h *header, encoding string, comma rune, o Options) (err err
 		}
 		h.ignore, h.roles[i] = append(h.ignore, i), noRole
 	}
+	h.otherActions = f.otherActions(*h, encoding, comma, o)
 	if i := slices.Index(h.folded, "거래고유번호"); i >= 0 && o.Map["imp_uid"] == "" {
-		ids := f.firstCells(encoding, comma, *h, i)
+		ids := f.firstCells(encoding, comma, *h, i, sampledRows)
 		if ids != nil && !slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "imp") }) {
 			h.ignore = append(h.ignore, i) // a PG's number
 		}
 	}
 	for i, name := range h.folded {
 		if !h.result && (name == "상태" || name == "status" || name == "처리상태") && h.roles[i] == noRole && !slices.Contains(h.ignore, i) &&
-			slices.ContainsFunc(f.firstCells(encoding, comma, *h, i), settledWord.MatchString) {
+			slices.ContainsFunc(f.firstCells(encoding, comma, *h, i, sampledRows), settledWord.MatchString) {
 			h.roles[i] = state
 		}
 	}
@@ -306,15 +304,18 @@ func (r *Reader) setKeys(o Options) (err error) {
 	return err
 }
 
-// firstCells are what a column holds in the first rows, where it holds something.
-func (f *File) firstCells(encoding string, comma rune, h header, column int) (cells []string) {
+// firstCells are what a column holds in the first rows, where it holds something. What cannot be read is for the pass to tell.
+func (f *File) firstCells(encoding string, comma rune, h header, column, rows int) (cells []string) {
 	scan := f.scan(encoding, comma)
-	for n := range h.record + 1 + sampledRows {
+	for n := range h.record + 1 + rows {
 		r, err := scan.read()
 		if err != nil {
 			break
 		}
-		if n > h.record && column < len(r.cells) && trim(r.cells[column]) != "" {
+		if _, total := isTotal(r.cells, nil); n <= h.record || total != noTotal || h.again(r.cells) {
+			continue
+		}
+		if column < len(r.cells) && trim(r.cells[column]) != "" {
 			cells = append(cells, clean(r.cells[column]))
 		}
 	}

@@ -283,7 +283,7 @@ func (r *Reader) compare(raw *raw, found look) {
 	if r.amountAt < 0 {
 		return
 	}
-	m := r.mapped[slices.IndexFunc(r.mapped, func(m Mapped) bool { return m.Field == "amount" })]
+	m := r.mapped[find(r.mapped, "amount")]
 	says, adds, checked, agrees := r.tally.total(found.word, found.total, clean(raw.cells[m.Column-1]))
 	switch {
 	case agrees:

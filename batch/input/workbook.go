@@ -22,14 +22,14 @@ import (
 // A workbook of Excel (.xlsx, .xlsm: ECMA-376, part 1) is read as the CSV that it would be if Excel saved what its cells hold
 // and not what they show: order numbers in full, dates as days, amounts with all their digits. Row 7 is line 7.
 type workbook struct {
-	file   *File
-	parts  map[string]*zip.File
-	most   int64   // bytes that a part may unpack to
-	sheets []sheet // worksheets, in their order
-	epoch  time.Time
-	dates  []cellFormat // by style
-	texts  sharedTexts
-	tables map[sheetOptions]*File // what was read so far
+	file    *File
+	parts   map[string]*zip.File
+	most    int64   // bytes that a part may unpack to
+	sheets  []sheet // worksheets, in their order
+	epoch   time.Time
+	formats []cellFormat // by style
+	texts   sharedTexts
+	tables  map[sheetOptions]*File // what was read so far
 }
 
 // A sheet is a worksheet of a workbook.
@@ -208,7 +208,7 @@ func (w *workbook) readStyles() error {
 		case "xf":
 			if inCells {
 				id := attribute(e, "numFmtId")
-				w.dates = append(w.dates, formatOf(id, custom[id]))
+				w.formats = append(w.formats, formatOf(id, custom[id]))
 			}
 		}
 		return nil
@@ -431,6 +431,24 @@ func (r *sheetReader) element(d *xml.Decoder, e xml.StartElement) error {
 	return nil
 }
 
+// children calls do, which reads it to its end, for each element within the one that has just begun.
+func children(d *xml.Decoder, do func(xml.StartElement) error) error {
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return unexpected(err)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			if err := do(token); err != nil {
+				return err
+			}
+		case xml.EndElement:
+			return nil
+		}
+	}
+}
+
 // readRow writes a row that holds something.
 func (r *sheetReader) readRow(d *xml.Decoder, e xml.StartElement) error {
 	number := r.row + 1
@@ -442,19 +460,8 @@ func (r *sheetReader) readRow(d *xml.Decoder, e xml.StartElement) error {
 		number = n
 	}
 	r.row, r.cells = number, r.cells[:0]
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return unexpected(err)
-		}
-		if _, end := token.(xml.EndElement); end {
-			break
-		}
-		if c, ok := token.(xml.StartElement); ok {
-			if err := r.readCell(d, c); err != nil {
-				return err
-			}
-		}
+	if err := children(d, func(c xml.StartElement) error { return r.readCell(d, c) }); err != nil {
+		return err
 	}
 	if blank(r.cells) {
 		return nil
@@ -499,34 +506,21 @@ func (r *sheetReader) readCell(d *xml.Decoder, c xml.StartElement) error {
 	var value []byte
 	var inline string
 	formula, valued := false, false
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return unexpected(err)
-		}
-		if _, end := token.(xml.EndElement); end {
-			break
-		}
-		e, ok := token.(xml.StartElement)
-		if !ok {
-			continue
-		}
+	err := children(d, func(e xml.StartElement) (err error) {
 		switch e.Name.Local {
 		case "v":
 			valued = true
-			if value, err = content(d, value); err != nil {
-				return err
-			}
+			value, err = content(d, value)
 		case "is":
-			if inline, err = richText(d); err != nil {
-				return err
-			}
+			inline, err = richText(d)
 		default:
 			formula = formula || e.Name.Local == "f"
-			if err := d.Skip(); err != nil {
-				return unexpected(err)
-			}
+			err = unexpected(d.Skip())
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if formula && !valued {
 		return &Error{Path: r.file.Path, Line: r.row, Message: say.Messagef("the sheet “%s” has a formula whose value was not saved with it, in the cell %s", told(r.sheet.name), attribute(c, "r")),
@@ -581,8 +575,8 @@ func (r *sheetReader) value(kind string, style int, value, inline string) (strin
 			return "", nil
 		}
 		var format cellFormat
-		if style >= 0 && style < len(r.dates) {
-			format = r.dates[style]
+		if style >= 0 && style < len(r.formats) {
+			format = r.formats[style]
 		}
 		return r.number(value, format), nil
 	}
