@@ -132,7 +132,6 @@ func TestFlippedBits(t *testing.T) {
 		if err := l.prepareOrders(); err != nil {
 			return k, err
 		}
-		defer l.orders.Close()
 		return knows(l, &Reader{db: db, path: path, merchant: 1}, orders)
 	}
 	want, err := look()

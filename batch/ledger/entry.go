@@ -81,11 +81,17 @@ const unknown = "unknown"
 const inDoubt = `NOT IN ('', 'issued', 'revoked')`
 
 // live is 1 for an entry whose order is taken by it.
-func live(state State) int64 {
-	if state == Vacant {
-		return 0
+func live(state State) int64 { return number(state != Vacant) }
+
+// settles reports whether the entry tells what came of an intent, which stays live.
+func (e *Entry) settles() bool { return e.State != Vacant && e.State != Changing && e.Attempts > 0 }
+
+// number is 1 for true: not every database takes truth for a number.
+func number(b bool) int64 {
+	if b {
+		return 1
 	}
-	return 1
+	return 0
 }
 
 // A new field of an entry is a field of its type above and a line in the table columns; a new schemaVersion goes with it. The

@@ -12,7 +12,6 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -32,10 +31,10 @@ var ErrTaken = say.New("the order is taken: it has an account, or an issue in do
 
 // Ledger is an open ledger for one merchant. It is safe for concurrent use.
 type Ledger struct {
-	write    *sql.DB // one connection, owned by the writer goroutine
 	read     *sql.DB
-	orders   *sql.Stmt // on read
-	path     string    // absolute
+	orders   lookUp // on read
+	store    store
+	path     string // absolute; "" of a database
 	merchant int64
 
 	queue   chan *job
@@ -43,6 +42,9 @@ type Ledger struct {
 	done    chan struct{}
 	once    sync.Once
 }
+
+// lookUp returns the live entries of a merchant's orders of one tier.
+type lookUp func(ctx context.Context, merchant int64, tier string, merchantUIDs []string) (*sql.Rows, error)
 
 // Merchant names the party whose orders these are: the API's address and the key, hashed, so that sandbox, test and
 // live never mix and no key is stored.
@@ -65,92 +67,114 @@ func Open(path, merchant string) (*Ledger, error) {
 	if err != nil {
 		return nil, say.Errorf("%s is not a usable ledger: %w", path, err)
 	}
-	l := &Ledger{path: absolute, queue: make(chan *job, maxGroup), closing: make(chan struct{}), done: make(chan struct{})}
-	if err := l.open(merchant, version == 0); err != nil {
-		return nil, errors.Join(say.Errorf("%s is not a usable ledger: %w", path, err), l.closeFile())
+	l := newLedger()
+	l.path = absolute
+	if err := l.openFile(merchant, version == 0); err != nil {
+		return nil, errors.Join(say.Errorf("%s is not a usable ledger: %w", path, err), l.closeStore())
 	}
-	ready := make(chan error)
-	go l.writer(ready)
-	if err := <-ready; err != nil {
-		return nil, errors.Join(say.Errorf("%s cannot be written: %w", path, err), l.closeFile())
+	if err := l.store.(*file).prepare(); err != nil {
+		return nil, errors.Join(say.Errorf("%s cannot be written: %w", path, err), l.closeStore())
 	}
+	go l.writer()
 	return l, nil
 }
 
-// open opens the ledger's connections.
-func (l *Ledger) open(merchant string, empty bool) (err error) {
-	if l.write, err = connect(l.path, url.Values{}, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"); err != nil {
+func newLedger() *Ledger {
+	return &Ledger{queue: make(chan *job, maxGroup), closing: make(chan struct{}), done: make(chan struct{})}
+}
+
+// openFile opens the connections to the ledger's file.
+func (l *Ledger) openFile(merchant string, empty bool) error {
+	db, err := connect(l.path, url.Values{}, "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)")
+	if err != nil {
 		return err
 	}
-	l.write.SetMaxOpenConns(1)
-	if err := l.begin(merchant, empty); err != nil {
+	db.SetMaxOpenConns(1)
+	f := &file{db: db}
+	l.store = f
+	if f.merchant, err = beginFile(db, merchant, empty); err != nil {
 		return err
 	}
+	l.merchant = f.merchant
 	if l.read, err = connect(l.path, url.Values{}, "query_only(1)", "busy_timeout(5000)"); err != nil {
 		return err
 	}
 	return l.prepareOrders()
 }
 
-// prepareOrders prepares the query of Orders.
-func (l *Ledger) prepareOrders() (err error) {
-	l.orders, err = l.read.Prepare(selectOrders())
+// prepareOrders prepares the query of Orders: it asks for so many at once, and a shorter list is filled up.
+func (l *Ledger) prepareOrders() error {
+	prepared, err := l.read.Prepare(unnumbered(selectOrders))
+	l.orders = func(ctx context.Context, merchant int64, tier string, uids []string) (*sql.Rows, error) {
+		return prepared.QueryContext(ctx, orderValues(merchant, tier, uids)...)
+	}
 	return err
 }
 
-// selectOrders is the query of Orders.
-func selectOrders() string {
-	return unnumbered(selectEntries + `WHERE live = 1 AND merchant = $1 AND tier = $2 AND merchant_uid IN (` + parameters(3, ordersAtOnce) + `)`)
+// selectOrders is the query of Orders in SQLite.
+var selectOrders = selectEntries + `WHERE live = 1 AND merchant = $1 AND tier = $2 AND merchant_uid IN (` + parameters(3, ordersAtOnce) + `)`
+
+func orderValues(merchant int64, tier string, uids []string) []any {
+	values := make([]any, 2+ordersAtOnce)
+	values[0], values[1] = merchant, tier
+	for i := range ordersAtOnce {
+		values[2+i] = uids[min(i, len(uids)-1)]
+	}
+	return values
 }
 
-// closeFile closes the connections that are open.
-func (l *Ledger) closeFile() error {
+// closeStore closes the connections that are open.
+func (l *Ledger) closeStore() error {
 	var errs []error
-	if l.orders != nil {
-		errs = append(errs, l.orders.Close())
+	if l.read != nil {
+		errs = append(errs, l.read.Close())
 	}
-	for _, db := range []*sql.DB{l.read, l.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
+	if l.store != nil {
+		errs = append(errs, l.store.close())
 	}
 	return errors.Join(errs...)
 }
 
-// begin makes the schema of an empty ledger and finds the merchant's number, in one transaction: a write that fails
+// beginFile makes the schema of an empty ledger and finds the merchant's number, in one transaction: a write that fails
 // here means that nothing can be recorded and so nothing may be sent.
-func (l *Ledger) begin(merchant string, empty bool) error {
-	tx, err := l.write.Begin()
+func beginFile(db *sql.DB, merchant string, empty bool) (number int64, err error) {
+	tx, err := db.Begin()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer tx.Rollback() // after a commit this does nothing
 	if empty {
 		for _, statement := range schema {
 			if _, err := tx.Exec(statement); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		if err := seal(context.Background(), tx); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if _, err := tx.Exec(`INSERT INTO merchants (hash) VALUES ($1) ON CONFLICT DO NOTHING`, merchant); err != nil {
-		return err
+	if number, err = addMerchant(context.Background(), tx, merchant); err != nil {
+		return 0, err
 	}
-	if err := tx.QueryRow(`SELECT id FROM merchants WHERE hash = $1`, merchant).Scan(&l.merchant); err != nil {
-		return err
-	}
-	return tx.Commit()
+	return number, tx.Commit()
 }
 
-// Close waits for the writes under way and closes the file.
+// addMerchant finds the merchant's number, and gives it one if it has none.
+func addMerchant(ctx context.Context, tx *sql.Tx, merchant string) (number int64, err error) {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO merchants (hash) VALUES ($1) ON CONFLICT DO NOTHING`, merchant); err != nil {
+		return 0, err
+	}
+	err = tx.QueryRowContext(ctx, `SELECT id FROM merchants WHERE hash = $1`, merchant).Scan(&number)
+	return number, err
+}
+
+// Close waits for the writes under way and closes the ledger.
 func (l *Ledger) Close() error {
 	var err error
 	l.once.Do(func() {
 		close(l.closing)
 		<-l.done
-		err = l.closeFile()
+		err = l.closeStore()
 	})
 	return err
 }
@@ -163,29 +187,15 @@ func (l *Ledger) Begin(ctx context.Context, run Run) (Run, error) {
 	}
 	if len(found) > 0 {
 		run.ID, run.Started, run.Continued = found[0].ID, found[0].Started, true
-		return run, l.commit(func(s *statements) error {
-			_, err := s.goOn.Exec(run.File, run.ID)
-			return err
-		})
+		return run, l.commit(func(tx transaction) error { return tx.goOn(run) })
 	}
-	return run, l.commit(func(s *statements) error {
-		result, err := s.begin.Exec(l.merchant, run.Digest, run.Settings, run.File, run.Started.UnixMicro())
-		if err == nil {
-			run.ID, err = result.LastInsertId()
-		}
-		return err
-	})
+	err = l.commit(func(tx transaction) error { return tx.begin(&run) })
+	return run, err
 }
 
 // Finish marks a run as complete: the same input is a new run from now on.
 func (l *Ledger) Finish(ctx context.Context, run int64, at time.Time) error {
-	return l.commit(func(s *statements) error {
-		if _, err := s.finish.Exec(at.UnixMicro(), run); err != nil {
-			return err
-		}
-		_, err := s.settled.Exec(l.merchant)
-		return err
-	})
+	return l.commit(func(tx transaction) error { return tx.finish(run, at) })
 }
 
 // LastRun returns the merchant's newest run over the bytes with the digest, or sql.ErrNoRows.
@@ -202,7 +212,7 @@ func (l *Ledger) LastRun(ctx context.Context, digest string) (Run, error) {
 
 // Runs lists the merchant's runs, the newest first: all of them, or only those that were interrupted or are under way.
 func (l *Ledger) Runs(ctx context.Context, interrupted bool) ([]Run, error) {
-	return l.runs(ctx, `AND ($2 = 0 OR finished_at = 0) ORDER BY id DESC`, interrupted)
+	return l.runs(ctx, `AND ($2 = 0 OR finished_at = 0) ORDER BY id DESC`, number(interrupted))
 }
 
 // runs returns those of the merchant's runs that meet a condition.
@@ -229,54 +239,25 @@ func (l *Ledger) EntriesAfter(ctx context.Context, run, line int64, most int) ([
 // account, or an issue in doubt (that one must be looked up, and recorded as vacant, first): then none of the issues
 // may be sent, although some of the intents may be recorded.
 func (l *Ledger) Intend(ctx context.Context, entries ...Entry) error {
-	return l.unlessTaken(entries, l.intend)
+	entries = withoutAccounts(entries)
+	return l.commit(func(tx transaction) error { return tx.intend(entries) })
 }
 
-// unlessTaken writes each entry, and returns ErrTaken if a write changed nothing.
-func (l *Ledger) unlessTaken(entries []Entry, write func(*statements, *Entry) (int64, error)) error {
-	var taken error
-	err := l.commit(func(s *statements) error {
-		for i := range entries {
-			n, err := write(s, &entries[i])
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				taken = say.Errorf("line %d: %w", entries[i].Line, ErrTaken)
-			}
-		}
-		return nil
-	})
-	return cmp.Or(err, taken)
+// withoutAccounts returns the entries as intents are written: an order has no account yet.
+func withoutAccounts(entries []Entry) []Entry {
+	has := func(e Entry) bool { return e.Account != (Account{}) || e.NowAmount != 0 || e.NowDue != 0 }
+	if !slices.ContainsFunc(entries, has) {
+		return entries
+	}
+	bare := slices.Clone(entries)
+	for i := range bare {
+		bare[i].Account, bare[i].NowAmount, bare[i].NowDue = Account{}, 0, 0
+	}
+	return bare
 }
 
-func (l *Ledger) intend(s *statements, e *Entry) (int64, error) {
-	if e.Account != (Account{}) || e.NowAmount != 0 || e.NowDue != 0 { // an intent has no account yet
-		bare := *e
-		bare.Account, bare.NowAmount, bare.NowDue = Account{}, 0, 0
-		e = &bare
-	}
-	values := l.row(s, e, ofIntent|ofOutcome)
-	n, err := changed(s.intend.Exec(values...))
-	if err != nil || n > 0 {
-		return n, err
-	}
-	// The order is taken, or has a revoked account, or the line has an entry from before that is not live.
-	if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID); err != nil {
-		return 0, err
-	}
-	if _, err := s.clearLine.Exec(e.Run, e.Line, l.merchant, e.Tier, e.MerchantUID); err != nil {
-		return 0, err
-	}
-	return changed(s.intend.Exec(values...))
-}
-
-func changed(result sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
+// takenError is ErrTaken for a line.
+func takenError(line int64) error { return say.Errorf("line %d: %w", line, ErrTaken) }
 
 // RecordOutcome makes outcomes durable that needed no request, all or none of them. It returns ErrTaken, and records nothing
 // for that line, where the line's entry is live.
@@ -285,88 +266,40 @@ func (l *Ledger) RecordOutcome(ctx context.Context, outcomes ...Outcome) error {
 	for i := range outcomes {
 		entries[i].Outcome = outcomes[i]
 	}
-	return l.unlessTaken(entries, func(s *statements, e *Entry) (int64, error) {
-		return changed(s.outcomeOnly.Exec(l.row(s, e, ofIntent|ofOutcome|ofAccount)...))
-	})
+	return l.commit(func(tx transaction) error { return tx.outcomes(entries) })
 }
 
 // Record makes the entries durable, all or none of them. An entry replaces the one for the same line of the same run,
 // and settles its intent.
 func (l *Ledger) Record(ctx context.Context, entries ...Entry) error {
-	return l.commit(l.recording(entries))
+	return l.commit(func(tx transaction) error { return tx.record(entries) })
 }
 
 // RecordBatched is Record for a caller who can wait some milliseconds: the entries go along with another's write, if there is
 // one by then, and cost no fsync of their own.
 func (l *Ledger) RecordBatched(ctx context.Context, entries ...Entry) error {
-	return l.hand(l.recording(entries), true)
+	return l.hand(func(tx transaction) error { return tx.record(entries) }, true)
 }
 
-// recording returns the write that Record commits.
-func (l *Ledger) recording(entries []Entry) func(*statements) error {
-	return func(s *statements) error {
-		for i := range entries {
-			e := &entries[i]
-			if e.State == Changing { // the run that it is of may have been settled long ago
-				if _, err := s.reopen.Exec(e.Run); err != nil {
-					return err
-				}
-			}
-			if e.State != Vacant && e.State != Changing && e.Attempts > 0 { // there was an intent, and the entry stays live
-				values := appendValues(make([]any, 0, settledColumns+4), e, ofOutcome|ofAccount)
-				n, err := changed(s.settle.Exec(append(values, s.outcome(e), e.Run, e.Line, string(e.State))...))
-				if err != nil {
-					return err
-				}
-				if n > 0 {
-					continue
-				}
-			}
-			if e.State != Vacant { // the order's account of before may have been revoked
-				if _, err := s.release.Exec(l.merchant, e.Tier, e.MerchantUID); err != nil {
-					return err
-				}
-			}
-			if _, err := s.record.Exec(l.row(s, e, ofIntent|ofOutcome|ofAccount)...); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
-// row returns the values of an insert statement for some parts of an entry.
-func (l *Ledger) row(s *statements, e *Entry, parts part) []any {
-	return append(appendValues(make([]any, 0, len(columns)+3), e, parts), l.merchant, live(e.State), s.whole(l.merchant, e)|live(e.State))
-}
-
-// ordersAtOnce is how many orders one query asks for; it is prepared once, and a shorter list is filled up.
+// ordersAtOnce is how many orders one query asks for.
 const ordersAtOnce = 128
 
 // Orders returns the live entries of the named orders; an order that the ledger does not know of, or knows to have no
 // account, is missing.
 func (l *Ledger) Orders(ctx context.Context, orders []Order) (map[Order]Entry, error) {
-	return ordersBy(l.merchant, orders, func(values []any) ([]Entry, error) {
-		return l.collect(l.orders.QueryContext(ctx, values...))
-	})
+	return l.orders.all(ctx, l.merchant, orders)
 }
 
-// ordersBy asks for the live entries of orders, so many at once.
-func ordersBy(merchant int64, orders []Order, query func(values []any) ([]Entry, error)) (map[Order]Entry, error) {
+// all asks for the live entries of orders, so many at once.
+func (look lookUp) all(ctx context.Context, merchant int64, orders []Order) (map[Order]Entry, error) {
 	byTier := make(map[string][]string)
 	for _, o := range orders {
 		byTier[o.Tier] = append(byTier[o.Tier], o.MerchantUID)
 	}
 	found := make(map[Order]Entry)
-	values := make([]any, 2+ordersAtOnce)
-	values[0] = merchant
 	for tier, merchantUIDs := range byTier {
-		values[1] = tier
 		for uids := range slices.Chunk(merchantUIDs, ordersAtOnce) {
-			for i := range ordersAtOnce {
-				values[2+i] = uids[min(i, len(uids)-1)]
-			}
-			entries, err := query(values)
+			entries, err := collect(merchant)(look(ctx, merchant, tier, uids))
 			if err != nil {
 				return nil, err
 			}

@@ -23,6 +23,7 @@ import (
 // beside a run. It is safe for concurrent use.
 type Reader struct {
 	db       *sql.DB
+	orders   lookUp
 	path     string
 	merchant int64       // 0: all of them
 	still    fs.FileInfo // of a file that nobody was writing when it was opened, and that must stay as it is
@@ -82,6 +83,9 @@ func (r *Reader) connect(ctx context.Context, query url.Values, merchant string)
 		return err
 	}
 	r.db.SetMaxOpenConns(1)
+	r.orders = func(ctx context.Context, merchant int64, tier string, uids []string) (*sql.Rows, error) {
+		return r.db.QueryContext(ctx, unnumbered(selectOrders), orderValues(merchant, tier, uids)...)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.db.Close())
@@ -114,9 +118,7 @@ func (r *Reader) Known() bool { return r.merchant >= 0 }
 
 // Orders is Ledger.Orders.
 func (r *Reader) Orders(ctx context.Context, orders []Order) (map[Order]Entry, error) {
-	found, err := ordersBy(r.merchant, orders, func(values []any) ([]Entry, error) {
-		return collect(r.merchant)(r.db.QueryContext(ctx, selectOrders(), values...))
-	})
+	found, err := r.orders.all(ctx, r.merchant, orders)
 	if err == nil {
 		err = r.unchanged()
 	}

@@ -26,21 +26,27 @@ var (
 // schemaVersion counts changes of the schema that an older program must not touch.
 const schemaVersion = 3
 
-var schema = []string{
-	`CREATE TABLE IF NOT EXISTS merchants (
-		id INTEGER PRIMARY KEY,
+// schema is a ledger's tables in SQLite.
+var schema = append(tables("INTEGER PRIMARY KEY", " WITHOUT ROWID"), `PRAGMA user_version = `+strconv.Itoa(schemaVersion))
+
+// tables are those of every ledger. What databases call differently is the column that numbers rows, and how a table is kept
+// in the order of its key.
+func tables(number, ordered string) []string {
+	return []string{
+		`CREATE TABLE IF NOT EXISTS merchants (
+		id ` + number + `,
 		hash TEXT NOT NULL UNIQUE)`,
-	`CREATE TABLE IF NOT EXISTS runs (
-		id INTEGER PRIMARY KEY,
+		`CREATE TABLE IF NOT EXISTS runs (
+		id ` + number + `,
 		merchant BIGINT NOT NULL, digest TEXT NOT NULL, settings TEXT NOT NULL, file TEXT NOT NULL,
 		started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL DEFAULT 0,
 		settled INTEGER NOT NULL DEFAULT 0)`,
-	`CREATE INDEX IF NOT EXISTS runs_digest ON runs (merchant, digest)`,
-	`CREATE INDEX IF NOT EXISTS runs_unsettled ON runs (merchant) WHERE settled = 0`,
-	`CREATE TABLE IF NOT EXISTS entries (` + strings.Join(definitions(), ", ") + `, PRIMARY KEY (run, line)) WITHOUT ROWID`,
-	// never two: the order's one live entry
-	`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, tier, merchant_uid) WHERE live = 1`,
-	`PRAGMA user_version = ` + strconv.Itoa(schemaVersion),
+		`CREATE INDEX IF NOT EXISTS runs_digest ON runs (merchant, digest)`,
+		`CREATE INDEX IF NOT EXISTS runs_unsettled ON runs (merchant) WHERE settled = 0`,
+		`CREATE TABLE IF NOT EXISTS entries (` + strings.Join(definitions(), ", ") + `, PRIMARY KEY (run, line))` + ordered,
+		// never two: the order's one live entry
+		`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, tier, merchant_uid) WHERE live = 1`,
+	}
 }
 
 // otherVersion is the error for a ledger of another schema than today's: this program must not touch a newer one, and

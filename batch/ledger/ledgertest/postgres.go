@@ -1,0 +1,165 @@
+// Package ledgertest starts PostgreSQL for tests, the real one, each in a folder of its own.
+package ledgertest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Postgres is a server that listens on a socket in its folder alone, and ends with the test.
+type Postgres struct {
+	dir, bin string
+	as       *syscall.Credential
+	server   *exec.Cmd
+	ended    chan error
+	names    atomic.Int64
+	settings []string
+}
+
+// Start starts a server, with settings such as "fsync=off". Where there is none, the test is skipped, but never in CI.
+func Start(t testing.TB, settings ...string) *Postgres {
+	t.Helper()
+	bin := installed()
+	if bin == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal("PostgreSQL is not installed")
+		}
+		t.Skip("PostgreSQL is not installed")
+	}
+	dir, err := os.MkdirTemp("/tmp", "vb-pg-") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Postgres{dir: dir, bin: bin, settings: settings}
+	t.Cleanup(func() {
+		p.Kill()
+		os.RemoveAll(dir)
+	})
+	if os.Getuid() == 0 { // it refuses to run as root
+		p.as = nobody(t)
+		if err := os.Chown(dir, int(p.as.Uid), int(p.as.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.run(t, "initdb", "--pgdata", filepath.Join(dir, "data"), "--username", "vbankbatch", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	p.Serve(t)
+	return p
+}
+
+// installed is the folder of the newest server's programs.
+func installed() string {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if path, err := exec.LookPath("initdb"); err == nil {
+		found = append(found, path)
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	slices.Sort(found)
+	return filepath.Dir(found[len(found)-1])
+}
+
+func nobody(t testing.TB) *syscall.Credential {
+	for _, name := range []string{"postgres", "nobody"} {
+		if found, err := user.Lookup(name); err == nil {
+			uid, _ := strconv.ParseUint(found.Uid, 10, 32)
+			gid, _ := strconv.ParseUint(found.Gid, 10, 32)
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		}
+	}
+	t.Skip("there is no user to run PostgreSQL as")
+	return nil
+}
+
+func (p *Postgres) command(name string, args ...string) *exec.Cmd {
+	command := exec.Command(filepath.Join(p.bin, name), args...)
+	command.Dir = p.dir
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
+	return command
+}
+
+func (p *Postgres) run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	if out, err := p.command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// Serve starts the server again after Stop or Kill.
+func (p *Postgres) Serve(t testing.TB) {
+	t.Helper()
+	args := []string{"-D", filepath.Join(p.dir, "data"), "-k", p.dir, "-c", "listen_addresses=", "-c", "max_connections=200"}
+	for _, setting := range p.settings {
+		args = append(args, "-c", setting)
+	}
+	p.server = p.command("postgres", args...)
+	var log bytes.Buffer
+	p.server.Stdout, p.server.Stderr = &log, &log
+	if err := p.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.ended = make(chan error, 1)
+	go func(server *exec.Cmd, ended chan<- error) { ended <- server.Wait() }(p.server, p.ended)
+	for range 600 {
+		if p.command("pg_isready", "-q", "-h", p.dir, "-U", "vbankbatch", "-d", "postgres").Run() == nil {
+			return
+		}
+		select {
+		case err := <-p.ended:
+			t.Fatalf("PostgreSQL ended: %v\n%s", err, log.String())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	t.Fatal("PostgreSQL does not answer")
+}
+
+// Stop ends the server as an administrator would, and cuts its connections.
+func (p *Postgres) Stop() { p.end(syscall.SIGINT) }
+
+// Kill ends the server as a power cut would, but for what the disk has of it.
+func (p *Postgres) Kill() { p.end(syscall.SIGQUIT) }
+
+func (p *Postgres) end(how syscall.Signal) {
+	if p.server == nil {
+		return
+	}
+	p.server.Process.Signal(how)
+	<-p.ended
+	p.server = nil
+}
+
+// Psql runs a statement in a database and returns what it prints.
+func (p *Postgres) Psql(t testing.TB, database, statement string) string {
+	t.Helper()
+	out, err := p.command("psql", "-h", p.dir, "-U", "vbankbatch", "-d", database, "-XAtqc", statement).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", statement, err, out)
+	}
+	return string(bytes.TrimSpace(out))
+}
+
+// Socket is the folder of the server's socket, which clients name as the host.
+func (p *Postgres) Socket() string { return p.dir }
+
+// Database makes an empty database and returns its address.
+func (p *Postgres) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("ledger%d", p.names.Add(1))
+	p.Psql(t, "postgres", "CREATE DATABASE "+name)
+	return p.Address(name)
+}
+
+// Address is that of a database of the server.
+func (p *Postgres) Address(database string) string {
+	return fmt.Sprintf("postgres://vbankbatch@/%s?host=%s", database, p.dir)
+}
