@@ -43,7 +43,7 @@ func (c *checksums) sum(e *Entry, merchant int64, parts part) uint32 {
 	c.numbers, c.texts = c.numbers[:0], c.texts[:0]
 	for i := range columns {
 		column := &columns[i]
-		if column.part&parts == 0 {
+		if !column.in(parts) {
 			continue
 		}
 		if number, text, isText := column.value(e); isText {

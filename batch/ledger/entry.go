@@ -109,10 +109,16 @@ type column struct {
 type part int
 
 const (
-	ofIntent  part = 1 << iota // the line, its order, and what an intent asks for: never changed by what came of it
+	ofOrder   part = 1 << iota // the line and its order
+	ofRequest                  // what an intent asks for
 	ofOutcome                  // how it stands
 	ofAccount                  // which an intent does not have yet
+
+	ofIntent = ofOrder | ofRequest // never changed by what came of it
 )
+
+// in reports whether a column belongs to one of some parts.
+func (c *column) in(parts part) bool { return c.part&parts != 0 }
 
 // entryColumns are those of an entry, and its checksum.
 var (
@@ -121,15 +127,15 @@ var (
 )
 
 var columns = []column{
-	{"run", ofIntent, func(e *Entry) any { return &e.Run }},
-	{"line", ofIntent, func(e *Entry) any { return &e.Line }},
-	{"tier", ofIntent, func(e *Entry) any { return &e.Tier }},
-	{"merchant_uid", ofIntent, func(e *Entry) any { return &e.MerchantUID }},
-	{"action", ofIntent, func(e *Entry) any { return &e.Action }},
-	{"amount", ofIntent, func(e *Entry) any { return &e.Amount }},
-	{"due", ofIntent, func(e *Entry) any { return &e.Due }},
-	{"bank", ofIntent, func(e *Entry) any { return &e.Bank }},
-	{"intent_at", ofIntent, func(e *Entry) any { return &e.IntentAt }},
+	{"run", ofOrder, func(e *Entry) any { return &e.Run }},
+	{"line", ofOrder, func(e *Entry) any { return &e.Line }},
+	{"tier", ofOrder, func(e *Entry) any { return &e.Tier }},
+	{"merchant_uid", ofOrder, func(e *Entry) any { return &e.MerchantUID }},
+	{"action", ofRequest, func(e *Entry) any { return &e.Action }},
+	{"amount", ofRequest, func(e *Entry) any { return &e.Amount }},
+	{"due", ofRequest, func(e *Entry) any { return &e.Due }},
+	{"bank", ofRequest, func(e *Entry) any { return &e.Bank }},
+	{"intent_at", ofRequest, func(e *Entry) any { return &e.IntentAt }},
 
 	{"state", ofOutcome, func(e *Entry) any { return (*string)(&e.State) }},
 	{"status", ofOutcome, func(e *Entry) any { return &e.Status }},
@@ -153,7 +159,7 @@ var columns = []column{
 // names lists the columns of some parts.
 func names(parts part) (list []string) {
 	for _, c := range columns {
-		if c.part&parts != 0 {
+		if c.in(parts) {
 			list = append(list, c.name)
 		}
 	}
@@ -191,7 +197,7 @@ func (c *column) value(e *Entry) (number int64, text string, isText bool) {
 // appendValues appends the values of the columns of some parts.
 func appendValues(values []any, e *Entry, parts part) []any {
 	for i := range columns {
-		if columns[i].part&parts == 0 {
+		if !columns[i].in(parts) {
 			continue
 		}
 		if number, text, isText := columns[i].value(e); isText {

@@ -3,7 +3,9 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"vbankbatch/client/say"
@@ -46,8 +48,8 @@ const (
 	fate = `CASE
 		WHEN e.state ` + inDoubt + ` THEN 'doubt'
 		WHEN e.state = '' AND e.status = '` + unknown + `' AND CASE e.imp_uid
-			WHEN '' THEN EXISTS (` + ofOrder + ` AND o.state ` + inDoubt + `)
-			ELSE NOT EXISTS (` + ofOrder + ` AND o.state IN ('issued', 'revoked') AND o.imp_uid = e.imp_uid) END THEN 'doubt'
+			WHEN '' THEN EXISTS (` + holder + ` AND o.state ` + inDoubt + `)
+			ELSE NOT EXISTS (` + holder + ` AND o.state IN ('issued', 'revoked') AND o.imp_uid = e.imp_uid) END THEN 'doubt'
 		WHEN e.state = '' THEN 'delete'
 		WHEN e.state = 'issued' AND (e.vbank_due >= $3 OR e.now_due >= $3 OR e.due >= $3
 			OR e.vbank_due = 0 AND e.now_due = 0 AND e.due = 0 OR e.amount = 0 AND e.now_amount = 0) THEN 'waiting'
@@ -120,7 +122,7 @@ func purgeable(ctx context.Context, db querier, values []any) (p Purged, err err
 		}
 		runs[run] = of
 		return nil
-	}, countFates, values...)
+	}, countFates, valuesOf(countFates, values)...)
 	if err != nil {
 		return Purged{}, err
 	}
@@ -137,7 +139,7 @@ func purgeable(ctx context.Context, db querier, values []any) (p Purged, err err
 			p.Files++
 		}
 		return nil
-	}, listRuns, values...)
+	}, listRuns, valuesOf(listRuns, values)...)
 }
 
 // Purge takes personal data out of the merchant's lines of runs that ended before a moment, now being now, and out of
@@ -145,33 +147,44 @@ func purgeable(ctx context.Context, db querier, values []any) (p Purged, err err
 // is emptied. What backups and the disk's free blocks hold is beyond it. The caller holds the Lock.
 //
 // It happens as a whole or not at all. If it did and an error is returned all the same, as with ErrStillRead or on a
-// full disk, the bytes may still be in the files; the next Purge, whatever its date, takes them out.
-func (l *Ledger) Purge(ctx context.Context, before, now time.Time) (Purged, error) {
+// full disk, the bytes may still be in the files; the next Purge, whatever its date, takes them out. A database is vacuumed:
+// it writes over what was deleted as it needs the room.
+func (l *Ledger) Purge(ctx context.Context, before, now time.Time) (p Purged, err error) {
 	if err := notToCome(before, now); err != nil {
 		return Purged{}, err
 	}
-	// secure_delete takes most of it out of the file even where there is no room for writing the file anew.
-	db, err := connect(l.path, url.Values{"mode": {"rw"}}, "synchronous(FULL)", "busy_timeout(5000)", "secure_delete(1)")
-	if err != nil {
-		return Purged{}, err
+	db, held := l.read, func(context.Context, querier) error { return nil }
+	if d, ok := l.store.(*database); ok {
+		held = d.lease.held
+	} else {
+		// secure_delete takes most of it out of the file even where there is no room for writing the file anew.
+		if db, err = connect(l.path, url.Values{"mode": {"rw"}}, "synchronous(FULL)", "busy_timeout(5000)", "secure_delete(1)"); err != nil {
+			return Purged{}, err
+		}
+		defer db.Close()
 	}
-	defer db.Close()
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return Purged{}, err
 	}
 	defer conn.Close()
-	p, err := purge(ctx, conn, []any{l.merchant, before.UnixMicro(), now.Unix()})
+	p, err = purge(ctx, conn, []any{l.merchant, before.UnixMicro(), now.Unix()}, held)
 	if err != nil {
 		return Purged{}, say.Errorf("nothing was purged: %w", err)
 	}
-	if err := rewrite(ctx, conn); err != nil {
+	if l.path == "" {
+		_, err = conn.ExecContext(ctx, `VACUUM entries, runs`)
+	} else {
+		err = rewrite(ctx, conn)
+	}
+	if err != nil {
 		return p, say.Errorf("what was purged may still be in the ledger's files: %w", err)
 	}
 	return p, nil
 }
 
-func purge(ctx context.Context, conn *sql.Conn, values []any) (p Purged, err error) {
+// purge does it in one transaction, at the end of which held must not object.
+func purge(ctx context.Context, conn *sql.Conn, values []any, held func(context.Context, querier) error) (p Purged, err error) {
 	// Not ctx, which must not leave open whether the whole has happened.
 	tx, err := conn.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
@@ -181,32 +194,55 @@ func purge(ctx context.Context, conn *sql.Conn, values []any) (p Purged, err err
 	if p, err = purgeable(ctx, tx, values); err != nil {
 		return p, err
 	}
-	if _, err := tx.ExecContext(ctx, forgetFiles, values...); err != nil {
+	if _, err := tx.ExecContext(ctx, forgetFiles, valuesOf(forgetFiles, values)...); err != nil {
 		return p, err
 	}
 	if err := strip(ctx, tx, values); err != nil {
 		return p, err
 	}
 	for _, statement := range []string{deleteLines, deleteRuns} {
-		if _, err := tx.ExecContext(ctx, statement, values...); err != nil {
+		if _, err := tx.ExecContext(ctx, statement, valuesOf(statement, values)...); err != nil {
 			return p, err
 		}
+	}
+	if err := held(ctx, tx); err != nil {
+		return p, err
 	}
 	return p, tx.Commit()
 }
 
 // strip takes what is personal out of lines, each with a new checksum.
 func strip(ctx context.Context, tx *sql.Tx, values []any) error {
+	var lines [][3]int64 // the checksum, run and line of each: while rows are read, not every database can write
+	err := eachEntry(ctx, tx, func(r *reading) error {
+		r.VbankNum, r.VbankHolder, r.ErrorMessage = "", "", ""
+		lines = append(lines, [3]int64{r.outcome(&r.Entry), r.Run, r.Line})
+		return nil
+	}, linesToStrip, values...)
+	if err != nil {
+		return err
+	}
 	write, err := tx.PrepareContext(ctx, stripLine)
 	if err != nil {
 		return err
 	}
 	defer write.Close()
-	return eachEntry(ctx, tx, func(r *reading) error {
-		r.VbankNum, r.VbankHolder, r.ErrorMessage = "", "", ""
-		_, err := write.ExecContext(ctx, r.outcome(&r.Entry), r.Run, r.Line)
-		return err
-	}, linesToStrip, values...)
+	for _, line := range lines {
+		if _, err := write.ExecContext(ctx, line[0], line[1], line[2]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// valuesOf are the values that a query names: the first ones.
+func valuesOf(query string, values []any) []any {
+	for n := len(values); n > 0; n-- {
+		if strings.Contains(query, fmt.Sprintf("$%d", n)) {
+			return values[:n]
+		}
+	}
+	return nil
 }
 
 // rewrite leaves nothing in the ledger's files but what is in its tables. Pages hold remains of what stood in them

@@ -25,6 +25,7 @@ type Reader struct {
 	db       *sql.DB
 	orders   lookUp
 	path     string
+	begin    string      // begins a transaction that shows the ledger as it is at one moment
 	merchant int64       // 0: all of them
 	still    fs.FileInfo // of a file that nobody was writing when it was opened, and that must stay as it is
 }
@@ -32,9 +33,12 @@ type Reader struct {
 // ErrChanged is returned when a ledger that lies where SQLite cannot lock it was written to while it was read.
 var ErrChanged = say.New("the ledger was written to while it was read; read it again")
 
-// OpenReader opens the ledger file at path for one merchant (see [Merchant]), or for all when merchant is "". It makes
+// OpenReader opens the ledger at path, a file or the address of a database, for one merchant (see [Merchant]), or for all when merchant is "". It makes
 // no ledger where there is none (then the error is fs.ErrNotExist) and brings none up to date. The caller closes it.
 func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
+	if IsDatabase(path) {
+		return openDatabaseReader(ctx, path, merchant)
+	}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -48,7 +52,7 @@ func OpenReader(ctx context.Context, path, merchant string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{path: absolute}
+	r := &Reader{path: absolute, begin: `BEGIN`}
 	// Not mode=ro: the last to close a ledger must be able to merge its log into it, or whoever copies the one file
 	// copies less than all. SQLite opens a file that may not be written to read-only by itself.
 	err = r.connect(ctx, url.Values{"mode": {"rw"}}, merchant)
@@ -103,10 +107,15 @@ func (r *Reader) connect(ctx context.Context, query url.Values, merchant string)
 	if err := otherVersion(version); err != nil {
 		return err
 	}
+	return r.findMerchant(ctx, merchant)
+}
+
+// findMerchant finds the merchant's number.
+func (r *Reader) findMerchant(ctx context.Context, merchant string) error {
 	if merchant == "" {
 		return nil
 	}
-	err = r.db.QueryRowContext(ctx, `SELECT id FROM merchants WHERE hash = $1`, merchant).Scan(&r.merchant)
+	err := r.db.QueryRowContext(ctx, `SELECT id FROM merchants WHERE hash = $1`, merchant).Scan(&r.merchant)
 	if errors.Is(err, sql.ErrNoRows) {
 		r.merchant, err = -1, nil // of whom the ledger knows nothing
 	}
@@ -125,7 +134,7 @@ func (r *Reader) Orders(ctx context.Context, orders []Order) (map[Order]Entry, e
 	return found, err
 }
 
-// Close closes the file.
+// Close closes the ledger.
 func (r *Reader) Close() error { return r.db.Close() }
 
 // unchanged returns an error if the file was read without locks and is not the same any more.
@@ -308,8 +317,8 @@ type Stats struct {
 	Lines          int64
 	Oldest, Newest time.Time  // lines
 	Runs           []RunStats // the newest first
-	Bytes          int64      // of the file
-	LogBytes       int64      // of the log beside it
+	Bytes          int64      // of the file, or of the database's tables
+	LogBytes       int64      // of the log beside a file
 }
 
 // RunStats are a run and its lines, by status.
@@ -334,12 +343,16 @@ func (r *Reader) Stats(ctx context.Context) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
+	if IsDatabase(r.path) {
+		err := r.db.QueryRowContext(ctx, `SELECT sum(pg_total_relation_size(t))::bigint FROM unnest(ARRAY['merchants', 'runs', 'entries']::regclass[]) t`).Scan(&s.Bytes)
+		return s, err
+	}
 	s.Bytes, s.LogBytes = size(r.path), size(r.path+"-wal")
 	return s, r.unchanged()
 }
 
-func (s *Stats) addRuns(ctx context.Context, conn *sql.Conn, merchant int64) error {
-	return eachRow(ctx, conn, func(rows *sql.Rows) error {
+func (s *Stats) addRuns(ctx context.Context, db querier, merchant int64) error {
+	return eachRow(ctx, db, func(rows *sql.Rows) error {
 		run := RunStats{Statuses: make(map[string]int64)}
 		err := run.scan(rows)
 		s.Runs = append(s.Runs, run)
@@ -348,14 +361,14 @@ func (s *Stats) addRuns(ctx context.Context, conn *sql.Conn, merchant int64) err
 }
 
 // addLines counts the lines of the runs that are in s.
-func (s *Stats) addLines(ctx context.Context, conn *sql.Conn, merchant int64) error {
+func (s *Stats) addLines(ctx context.Context, db querier, merchant int64) error {
 	runs := make(map[int64]*RunStats)
 	for i := range s.Runs {
 		runs[s.Runs[i].ID] = &s.Runs[i]
 	}
-	return eachRow(ctx, conn, func(rows *sql.Rows) error {
+	return eachRow(ctx, db, func(rows *sql.Rows) error {
 		var run, lines, first, last int64
-		var live bool
+		var live int64
 		var state State
 		var status string
 		if err := rows.Scan(&run, &live, &state, &status, &lines, &first, &last); err != nil {
@@ -364,11 +377,11 @@ func (s *Stats) addLines(ctx context.Context, conn *sql.Conn, merchant int64) er
 		s.Lines += lines
 		runs[run].Lines += lines
 		runs[run].Statuses[status] += lines
-		if live {
+		if live == 1 {
 			s.Orders[state] += lines
 		}
 		s.Oldest, s.Newest = earlier(s.Oldest, time.UnixMicro(first)), later(s.Newest, time.UnixMicro(last))
-		if live && state == Intended {
+		if live == 1 && state == Intended {
 			s.DoubtSince = earlier(s.DoubtSince, time.UnixMicro(first))
 		}
 		return nil
@@ -378,13 +391,13 @@ func (s *Stats) addLines(ctx context.Context, conn *sql.Conn, merchant int64) er
 
 // addChanges looks how long orders with a change in doubt have been so. A change is told by the line that asked for it, in
 // another run perhaps than the line that holds the order.
-func (s *Stats) addChanges(ctx context.Context, conn *sql.Conn, merchant int64) error {
+func (s *Stats) addChanges(ctx context.Context, db querier, merchant int64) error {
 	if s.Orders[Changing] == 0 {
 		return nil
 	}
 	var since sql.NullInt64
-	err := conn.QueryRowContext(ctx, `SELECT min(`+lineTime+`) FROM entries e JOIN runs r ON r.id = e.run
-		WHERE ($1 = 0 OR e.merchant = $1) AND e.state = '' AND e.status = '`+unknown+`' AND EXISTS (`+ofOrder+` AND o.state = 'change')`, merchant).Scan(&since)
+	err := db.QueryRowContext(ctx, `SELECT min(`+lineTime+`) FROM entries e JOIN runs r ON r.id = e.run
+		WHERE ($1 = 0 OR e.merchant = $1) AND e.state = '' AND e.status = '`+unknown+`' AND EXISTS (`+holder+` AND o.state = 'change')`, merchant).Scan(&since)
 	if since.Valid {
 		s.DoubtSince = earlier(s.DoubtSince, time.UnixMicro(since.Int64))
 	}
@@ -400,8 +413,8 @@ func size(path string) int64 {
 	return info.Size()
 }
 
-// ofOrder selects the line that holds the order of the line e.
-const ofOrder = `SELECT 1 FROM entries o WHERE o.live = 1 AND o.merchant = e.merchant AND o.tier = e.tier AND o.merchant_uid = e.merchant_uid`
+// holder selects the line that holds the order of the line e.
+const holder = `SELECT 1 FROM entries o WHERE o.live = 1 AND o.merchant = e.merchant AND o.tier = e.tier AND o.merchant_uid = e.merchant_uid`
 
 // atOnce calls do with a connection that shows the ledger as it is at one moment.
 func (r *Reader) atOnce(ctx context.Context, do func(*sql.Conn) error) error {
@@ -410,7 +423,7 @@ func (r *Reader) atOnce(ctx context.Context, do func(*sql.Conn) error) error {
 		return err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, `BEGIN`); err != nil {
+	if _, err := conn.ExecContext(ctx, r.begin); err != nil {
 		return err
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)

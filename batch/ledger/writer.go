@@ -63,17 +63,23 @@ type statements struct {
 // settledColumns is how many columns the statement settle sets, beside the checksum.
 var settledColumns = len(names(ofOutcome | ofAccount))
 
+const (
+	goOnRun   = `UPDATE runs SET settled = 0, file = $1 WHERE id = $2`
+	finishRun = `UPDATE runs SET finished_at = $1 WHERE id = $2`
+	// Finished runs without an entry in doubt: InDoubt need not look through them.
+	settleRuns = `UPDATE runs SET settled = 1 WHERE merchant = $1 AND settled = 0 AND finished_at > 0
+		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id AND state ` + inDoubt + `)`
+)
+
 // queries pairs every statement with its SQL.
 func (s *statements) queries() map[**sql.Stmt]string {
 	record := insert(ofIntent|ofOutcome|ofAccount) + ` ON CONFLICT (run, line) DO UPDATE SET ` + replace()
 	return map[**sql.Stmt]string{
-		&s.begin:  `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`,
-		&s.goOn:   `UPDATE runs SET settled = 0, file = $1 WHERE id = $2`,
-		&s.reopen: `UPDATE runs SET settled = 0 WHERE id = $1`,
-		&s.finish: `UPDATE runs SET finished_at = $1 WHERE id = $2`,
-		// Finished runs without an entry in doubt: InDoubt need not look through them.
-		&s.settled: `UPDATE runs SET settled = 1 WHERE merchant = $1 AND settled = 0 AND finished_at > 0
-			AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id AND state ` + inDoubt + `)`,
+		&s.begin:   `INSERT INTO runs (merchant, digest, settings, file, started_at) VALUES ($1, $2, $3, $4, $5)`,
+		&s.goOn:    goOnRun,
+		&s.reopen:  `UPDATE runs SET settled = 0 WHERE id = $1`,
+		&s.finish:  finishRun,
+		&s.settled: settleRuns,
 
 		// An intent; nothing happens if the line has an entry, or the order a live one.
 		&s.intend: insert(ofIntent|ofOutcome) + ` ON CONFLICT DO NOTHING`,

@@ -60,13 +60,14 @@ func Start(t testing.TB, settings ...string) *Postgres {
 func installed() string {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if path, err := exec.LookPath("initdb"); err == nil {
-		found = append(found, path)
+		found = append([]string{path}, found...)
 	}
-	if len(found) == 0 {
-		return ""
+	for _, path := range slices.Backward(found) {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(path), "pg_isready")); err == nil { // a link may stand alone
+			return filepath.Dir(path)
+		}
 	}
-	slices.Sort(found)
-	return filepath.Dir(found[len(found)-1])
+	return ""
 }
 
 func nobody(t testing.TB) *syscall.Credential {
@@ -120,7 +121,7 @@ func (p *Postgres) Serve(t testing.TB) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	t.Fatal("PostgreSQL does not answer")
+	t.Fatalf("PostgreSQL does not answer\n%s", log.String())
 }
 
 // Stop ends the server as an administrator would, and cuts its connections.

@@ -1,0 +1,283 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"vbankbatch/client/say"
+)
+
+// A lease says who may send requests for a merchant, of all hosts that share a database. No queue keeps a process that was
+// given up for dead from going on where it stood still, so the ledger does, in four ways:
+//
+//  1. A claim raises the lease's epoch, once the time of the holder before is over by the database's clock, the only one that
+//     counts. The holder renews it every few seconds.
+//  2. Each write to the ledger checks owner, epoch and time in its own transaction: none of an earlier epoch is committed
+//     after a claim. An outcome that comes too late is kept as a stray; see Ledger.Strays.
+//  3. The holder's connections to the API write nothing once its time is over by a clock that goes on while the machine
+//     sleeps. That time counts from before the renewal was asked for, and ends some seconds early.
+//  4. The next holder waits for the longest life of a request before it believes that an order in doubt has no account; see
+//     Lease.Quiet.
+const (
+	leaseTime    = 30 * time.Second
+	renewEvery   = 5 * time.Second
+	leaseReserve = 5 * time.Second // before the end, from which on nothing is sent
+	leaseTry     = 5 * time.Second // one attempt to renew
+)
+
+// ErrLeaseLost is returned by the methods of a ledger whose lease another process has claimed.
+var ErrLeaseLost = say.New("another process has taken over the merchant's orders")
+
+// Terms are what a lease is claimed for.
+type Terms struct {
+	Wait     time.Duration // for another's lease to end
+	Life     time.Duration // the longest that a request to the API lasts
+	Patience time.Duration // how long writes wait for a database that does not answer
+}
+
+// Lease is the right to send requests for a merchant, until it is released or lost.
+type Lease struct {
+	Warnings []say.Message // of the database's settings
+	Restored bool          // the ledger is a copy, and may lack what was sent before: the API must be asked about orders it does not know
+	Rate     float64       // requests a second, the limit that the holder before had learnt; 0 if none
+	Resume   time.Time     // end of a pause that the API had asked the holder before for; zero if none
+
+	address  string
+	config   *pgx.ConnConfig
+	terms    Terms
+	merchant int64
+	owner    string
+	epoch    int64
+	quiet    time.Time
+	open     atomic.Int64 // until then requests may be sent, in nanoseconds of sinceBoot
+	learnt   atomic.Pointer[func() (rate float64, resume time.Time)]
+	lost     chan struct{}
+	loseOnce sync.Once
+	stop     context.CancelFunc
+	ended    chan struct{}
+}
+
+// Claim takes the merchant's lease in the database at address, and brings the database up to date first. Its error is
+// ErrLocked when another process holds the lease for longer than Terms.Wait, and ErrUnreachable when the database does not answer.
+// The caller releases the lease.
+func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, error) {
+	config, err := configure(address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	l := &Lease{address: address, config: config, terms: terms, owner: rand.Text(), lost: make(chan struct{}), ended: make(chan struct{})}
+	if err := migrate(ctx, conn); err != nil {
+		return nil, say.Errorf("%s is not a usable ledger: %w", Name(address), err)
+	}
+	if l.Warnings, err = warnings(ctx, conn); err != nil {
+		return nil, err
+	}
+	if l.merchant, err = l.register(ctx, conn, merchant); err != nil {
+		return nil, err
+	}
+	err = patiently(ctx, time.Now().Add(terms.Wait), func() (bool, error) { return l.claim(ctx, conn) })
+	if err != nil {
+		return nil, err
+	}
+	renewing, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	go l.renew(renewing)
+	return l, nil
+}
+
+// register finds the merchant's number, and makes its lease.
+func (l *Lease) register(ctx context.Context, conn *pgx.Conn, merchant string) (number int64, err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO merchants (hash) VALUES ($1) ON CONFLICT DO NOTHING`, merchant); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT id FROM merchants WHERE hash = $1`, merchant).Scan(&number); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO leases (merchant) VALUES ($1) ON CONFLICT DO NOTHING`, number)
+		return err
+	})
+	return number, err
+}
+
+// claim takes the lease unless its holder's time is not over.
+func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	var released bool
+	var life int64
+	var pause float64
+	asked := sinceBoot()
+	err := conn.QueryRow(ctx, `WITH before AS (SELECT * FROM leases WHERE merchant = $1 FOR UPDATE)
+		UPDATE leases l SET epoch = l.epoch + 1, owner = $2, until = clock_timestamp() + $3 * interval '1 microsecond', released = false, written = 0, life = $4
+		FROM before b WHERE l.merchant = b.merchant AND l.until < clock_timestamp()
+		RETURNING l.epoch, b.released, b.life, b.restored, l.rate, coalesce(extract(epoch FROM l.pause_until - clock_timestamp())::double precision, 0)`,
+		l.merchant, l.owner, leaseTime.Microseconds(), l.terms.Life.Milliseconds()).Scan(&l.epoch, &released, &life, &l.Restored, &l.Rate, &pause)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	l.extend(asked)
+	if pause > 0 {
+		l.Resume = time.Now().Add(time.Duration(pause * float64(time.Second)))
+	}
+	if !released {
+		l.quiet = time.Now().Add(max(time.Duration(life)*time.Millisecond, l.terms.Life))
+	}
+	return true, nil
+}
+
+// extend lets requests be sent for the time that was asked for at a moment of sinceBoot.
+func (l *Lease) extend(asked time.Duration) { l.open.Store(int64(asked + leaseTime - leaseReserve)) }
+
+// renew keeps the lease until ctx ends or another process has it. A lease whose time ran out because the database did not
+// answer is still this one's if nobody has claimed it.
+func (l *Lease) renew(ctx context.Context) {
+	defer close(l.ended)
+	var conn *pgx.Conn
+	defer func() {
+		if conn != nil {
+			conn.Close(context.Background())
+		}
+	}()
+	wait := renewEvery
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.lost:
+			return
+		case <-time.After(wait):
+		}
+		err := l.within(ctx, &conn, l.renewOnce)
+		switch {
+		case err == nil:
+			wait = renewEvery
+		case errors.Is(err, ErrLeaseLost):
+			l.lose()
+			return
+		default:
+			wait = time.Second
+		}
+	}
+}
+
+// within does something with a connection, which is opened if need be and closed after an error.
+func (l *Lease) within(ctx context.Context, conn **pgx.Conn, do func(context.Context, *pgx.Conn) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseTry)
+	defer cancel()
+	if *conn == nil {
+		if *conn, err = dial(ctx, l.config); err != nil {
+			*conn = nil
+			return err
+		}
+	}
+	if err = do(ctx, *conn); err != nil {
+		(*conn).Close(ctx)
+		*conn = nil
+	}
+	return err
+}
+
+func (l *Lease) renewOnce(ctx context.Context, conn *pgx.Conn) error {
+	var rate float64
+	var pause *int64 // microseconds
+	if learnt := l.learnt.Load(); learnt != nil {
+		told, resume := (*learnt)()
+		rate = told
+		if left := time.Until(resume); left > 0 {
+			pause = new(left.Microseconds())
+		}
+	}
+	asked := sinceBoot()
+	done, err := conn.Exec(ctx, `UPDATE leases SET until = clock_timestamp() + $4 * interval '1 microsecond', rate = $5,
+		pause_until = clock_timestamp() + $6 * interval '1 microsecond' WHERE merchant = $1 AND owner = $2 AND epoch = $3`,
+		l.merchant, l.owner, l.epoch, leaseTime.Microseconds(), rate, pause)
+	if err != nil {
+		return err
+	}
+	if done.RowsAffected() == 0 {
+		return ErrLeaseLost
+	}
+	l.extend(asked)
+	return nil
+}
+
+// lose ends the lease: nothing is sent any more.
+func (l *Lease) lose() {
+	l.loseOnce.Do(func() {
+		l.open.Store(0)
+		close(l.lost)
+	})
+}
+
+// Open reports whether a request may be written now. It takes no lock: a connection asks before each write.
+func (l *Lease) Open() bool { return int64(sinceBoot()) < l.open.Load() }
+
+// Wait waits until requests may be sent. Its error is ErrLeaseLost when that will not be, or the cause of ctx's end.
+func (l *Lease) Wait(ctx context.Context) error {
+	for !l.Open() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-l.lost:
+			return ErrLeaseLost
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// held ends a transaction whose lease is another's. A claim waits for what is left of it.
+func (l *Lease) held(ctx context.Context, tx querier) error {
+	var held int
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM leases WHERE merchant = $1 AND owner = $2 AND epoch = $3 AND until > clock_timestamp() FOR SHARE`,
+		l.merchant, l.owner, l.epoch).Scan(&held)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrLeaseLost
+	}
+	return err
+}
+
+// Learn has each renewal keep what is known of the API's limit: requests a second, 0 if nothing is, and the end of a pause.
+func (l *Lease) Learn(learnt func() (rate float64, resume time.Time)) { l.learnt.Store(&learnt) }
+
+// Quiet is when the last request of the holder before has ended, if that one did not say so itself; zero if it did.
+func (l *Lease) Quiet() time.Time { return l.quiet }
+
+// Release gives the lease back: no request of its holder is under way any more. The ledger is closed first.
+func (l *Lease) Release() error {
+	l.stop()
+	<-l.ended
+	select {
+	case <-l.lost:
+		return nil
+	default:
+	}
+	l.lose()
+	var conn *pgx.Conn
+	err := l.within(context.Background(), &conn, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `UPDATE leases SET until = '-infinity', released = true WHERE merchant = $1 AND owner = $2 AND epoch = $3`, l.merchant, l.owner, l.epoch)
+		return err
+	})
+	if conn != nil {
+		err = cmp.Or(err, conn.Close(context.Background()))
+	}
+	if err != nil {
+		return say.Errorf("the lease could not be given back, and ends by itself in %s: %w", leaseTime, err)
+	}
+	return nil
+}
