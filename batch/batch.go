@@ -60,6 +60,7 @@ type Ledger interface {
 	Record(context.Context, ...ledger.Entry) error
 	RecordBatched(context.Context, ...ledger.Entry) error
 	Known
+	Shared
 }
 
 // Known is the part of the ledger that only reads.
@@ -69,6 +70,14 @@ type Known interface {
 	Sent(ctx context.Context, run, after int64, limit int) ([]ledger.Entry, error)
 	Entries(ctx context.Context, run, first, last int64) ([]ledger.Entry, error)
 	Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error)
+}
+
+// Shared is what a ledger knows of other hosts; that of one host says nothing.
+type Shared interface {
+	Quiet() time.Time
+	Restored() bool
+	Strays(context.Context) ([]ledger.Entry, error)
+	Settled(context.Context, ledger.Entry) error
 }
 
 // Options are what a run is told.

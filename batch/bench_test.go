@@ -52,6 +52,11 @@ func orders(tb testing.TB, n int) string {
 // forgetful is a ledger that takes everything and keeps nothing.
 type forgetful struct{}
 
+func (forgetful) Quiet() time.Time                               { return time.Time{} }
+func (forgetful) Restored() bool                                 { return false }
+func (forgetful) Strays(context.Context) ([]ledger.Entry, error) { return nil, nil }
+func (forgetful) Settled(context.Context, ledger.Entry) error    { return nil }
+
 func (forgetful) Begin(_ context.Context, run ledger.Run) (ledger.Run, error) {
 	run.ID = 1
 	return run, nil

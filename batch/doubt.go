@@ -42,17 +42,21 @@ const longAgo = 12 * time.Hour
 
 // newDoubt starts the wait of an order in doubt. It counts from now, not from the intent: the request may have been
 // written long after that, having waited for its turn, and nobody knows when another process died.
-func newDoubt(order ledger.Entry, j *job, wait time.Duration, serverTime time.Time) *doubt {
+func newDoubt(order ledger.Entry, j *job, quiet time.Time, wait time.Duration, serverTime time.Time) *doubt {
 	now := time.Now()
 	ripe := now.Add(wait)
 	if sentHere := j != nil && j.sent > 0; !sentHere {
-		ripe = ripeFor(&order, wait, serverTime)
+		ripe = ripeFor(&order, quiet, wait, serverTime)
 	}
 	return &doubt{order: order, job: j, ripe: ripe, next: now.Add(ripe.Sub(now) / 8)}
 }
 
-// ripeFor returns when a request that an earlier process left in doubt is believed not to have happened.
-func ripeFor(order *ledger.Entry, wait time.Duration, serverTime time.Time) time.Time {
+// ripeFor returns when a request that an earlier process left in doubt is believed not to have happened. One of another host
+// may have been sent until quiet, long after its intent.
+func ripeFor(order *ledger.Entry, quiet time.Time, wait time.Duration, serverTime time.Time) time.Time {
+	if !quiet.IsZero() {
+		return quiet.Add(wait)
+	}
 	if serverTime.Sub(order.IntentAt) > longAgo {
 		wait = 0
 	}

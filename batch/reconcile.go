@@ -26,6 +26,9 @@ func Reconcile(ctx context.Context, api LookUp, book Ledger, doubtWait time.Dura
 
 // reconcile is Reconcile; when it is not patient it leaves alone what would have to be waited for.
 func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration, patient bool, tell func(Settled)) error {
+	if err := takeStrays(ctx, book); err != nil {
+		return err
+	}
 	orders, err := book.InDoubt(ctx)
 	if err != nil {
 		return err
@@ -36,13 +39,60 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 		if order.State == ledger.Changing {
 			changes = append(changes, order)
 		} else {
-			c.waiting.put(newDoubt(order, nil, wait, api.ServerTime()))
+			c.waiting.put(newDoubt(order, nil, book.Quiet(), wait, api.ServerTime()))
 		}
 	}
 	if err := c.issues(ctx); err != nil {
 		return err
 	}
 	return c.changes(ctx, changes)
+}
+
+// takeStrays puts the orders in doubt of which a process was told an account when others had taken over already. What the API
+// said it made is not made again, even where it does not show it.
+func takeStrays(ctx context.Context, book Ledger) error {
+	strays, err := book.Strays(ctx)
+	if err != nil || len(strays) == 0 {
+		return err
+	}
+	orders := make([]ledger.Order, len(strays))
+	for i := range strays {
+		orders[i] = strays[i].Order
+	}
+	known, err := book.Orders(ctx, orders)
+	if err != nil {
+		return err
+	}
+	for _, stray := range strays {
+		if e, taken := asStray(known[stray.Order], stray); taken {
+			if err := book.Record(ctx, e); err != nil {
+				return err
+			}
+		}
+		if err := book.Settled(ctx, stray); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// asStray returns the entry that an order is to have since a stray tells of its account, and whether that is another than it
+// has.
+func asStray(known, stray ledger.Entry) (e ledger.Entry, changed bool) {
+	switch e = known; {
+	case known.State == ledger.Vacant || known.State == ledger.Revoked && known.ImpUID != stray.ImpUID:
+		e = ledger.Entry{Outcome: stray.Outcome, State: ledger.Intended, IntentAt: stray.IntentAt}
+		fallthrough
+	case known.State == ledger.Intended:
+		e.Status, e.Account = Unknown, ledger.Account{}
+		e.ErrorCode, e.ErrorMessage = CodeReplyDiffers, saidToBeMade(stray.ImpUID)
+	case known.ImpUID == stray.ImpUID:
+		return e, false
+	default:
+		e.Status, e.ErrorCode = Conflict, CodeSeveralAccounts
+		e.ErrorMessage = say.Messagef("%s was issued, and the API said that it had made %s too", known.ImpUID, stray.ImpUID)
+	}
+	return e, true
 }
 
 // reconciling is a Reconcile under way.
@@ -94,6 +144,9 @@ func (c *reconciling) conclude(ctx context.Context, d *doubt, found finding, not
 // is as it was before may still be changed; it is asked about again after the wait, or its order is left alone.
 func (c *reconciling) changes(ctx context.Context, orders []ledger.Entry) error {
 	began := time.Now()
+	if quiet := c.ledger.Quiet(); quiet.After(began) {
+		began = quiet
+	}
 	left, err := c.changesOnce(ctx, orders, false)
 	if err != nil || !c.patient || len(left) == 0 {
 		return err
@@ -108,7 +161,7 @@ func (c *reconciling) changes(ctx context.Context, orders []ledger.Entry) error 
 // changesOnce returns the orders that are to be asked about again.
 func (c *reconciling) changesOnce(ctx context.Context, orders []ledger.Entry, waited bool) (left []ledger.Entry, err error) {
 	for _, order := range orders {
-		ripe := waited || !time.Now().Before(ripeFor(&order, c.wait, c.api.ServerTime()))
+		ripe := waited || !time.Now().Before(ripeFor(&order, c.ledger.Quiet(), c.wait, c.api.ServerTime()))
 		settled, err := c.change(ctx, order, ripe)
 		if err != nil {
 			return nil, err

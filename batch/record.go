@@ -156,7 +156,7 @@ func (r *run) tryLater(ctx context.Context, j *job, err error, refusal Result) b
 
 // setAside puts a row in doubt aside.
 func (r *run) setAside(j *job) {
-	r.pending.put(newDoubt(j.order, j, r.options.DoubtWait, r.api.ServerTime()))
+	r.pending.put(newDoubt(j.order, j, r.ledger.Quiet(), r.options.DoubtWait, r.api.ServerTime()))
 	if _, lost := r.pending.inDoubt(); lost >= maxPending {
 		r.stop(&StopError{CodeTooManyInDoubt, say.Errorf("%d rows have lost their answer and wait to be looked up", maxPending)})
 	}
@@ -166,7 +166,7 @@ func (r *run) setAside(j *job) {
 // row comes back when that time has passed.
 func (r *run) waitUntilRipe(j *job) bool {
 	if j.ripe.IsZero() { // an earlier process's
-		j.ripe = ripeFor(&j.order, r.options.DoubtWait, r.api.ServerTime())
+		j.ripe = ripeFor(&j.order, r.ledger.Quiet(), r.options.DoubtWait, r.api.ServerTime())
 	}
 	return time.Now().Before(j.ripe) && r.pending.sendAgain(j, j.ripe)
 }

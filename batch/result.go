@@ -89,6 +89,8 @@ const (
 	CodeKeyRefused        = "KEY_REFUSED"        // rejected; ends the run: pg_api_key is wrong
 	CodeAllRefused        = "ALL_REFUSED"        // ends the run: one refusal for every row
 	CodeTimeIsUp          = "TIME_IS_UP"         // ends the run: --until
+	CodeLeaseLost         = "LEASE_LOST"         // ends the run: another host goes on with the merchant's orders
+	CodeLedgerUnreachable = "LEDGER_UNREACHABLE" // ends the run: the ledger's database did not answer for --patience
 	CodeStopped           = "STOPPED"            // not_sent: the run ended before it was this row's turn
 )
 
@@ -125,6 +127,8 @@ var Codes = map[string]string{
 	CodeKeyRefused:        "KG Inicis refused pg_api_key; check IMP_PG_API_KEY, or the profile's pg_api_keys",
 	CodeAllRefused:        "the first rows were all refused in the same words, and the run was stopped; look at the reason before anything is run again",
 	CodeTimeIsUp:          "the time of --until has come; the same command goes on",
+	CodeLeaseLost:         "another process has taken over the merchant's orders, and goes on where this one ended; run again to see what came of them",
+	CodeLedgerUnreachable: "the ledger's database did not answer for as long as --patience says, and nothing is sent without it; run again",
 	CodeStopped:           "the run ended before it was this row's turn; run again",
 }
 

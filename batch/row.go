@@ -205,13 +205,18 @@ func (r *run) doubt(ctx context.Context, j *job, err error) {
 	}
 	if ok && fault.Acted {
 		j.order.ErrorCode = CodeReplyDiffers
-		j.order.ErrorMessage = say.Messagef("the API said that it had made %s, and it is not found under this order", cmp.Or(say.Message(fault.ImpUID), say.NewMessage("an account")))
+		j.order.ErrorMessage = saidToBeMade(fault.ImpUID)
 		if err := r.ledger.Record(ctx, j.order); err != nil {
 			r.stop(err)
 			return
 		}
 	}
 	r.setAside(j)
+}
+
+// saidToBeMade is the message of an order whose account the API told of and does not show.
+func saidToBeMade(impUID string) say.Message {
+	return say.Messagef("the API said that it had made %s, and it is not found under this order", cmp.Or(say.Message(impUID), say.NewMessage("an account")))
 }
 
 // issued takes a payment as the account that the row's intent asked for.

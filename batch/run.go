@@ -29,12 +29,14 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	found, err := book.Begin(ctx, ledger.Run{
 		Digest: plan.Digest(), Settings: plan.Settings(), File: plan.File.Place, Started: time.Now()})
 	if err != nil {
-		return ledger.Run{}, cmp.Or(context.Cause(ctx), err)
+		return ledger.Run{}, cmp.Or(context.Cause(ctx), ledgerStops(err))
 	}
 	options.Counts = cmp.Or(options.Counts, new(Counts))
 	// working ends when the run is to stop, whoever says so; asking goes on for SettleTime after that.
-	working, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	working, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	stop := func(err error) { end(ledgerStops(err)) }
+	options.RemoteCheck = options.RemoteCheck || book.Restored()
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(working, func() { time.AfterFunc(options.SettleTime, cancel) })()

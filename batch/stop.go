@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/say"
 )
@@ -57,6 +58,17 @@ func EndsRun(err error) error {
 		}
 	}
 	return &StopError{CodeAPIUnreachable, err}
+}
+
+// ledgerStops gives an error of a shared ledger the code that tells why the run ended; another error is returned as it is.
+func ledgerStops(err error) error {
+	switch {
+	case errors.Is(err, ledger.ErrLeaseLost):
+		return &StopError{CodeLeaseLost, err}
+	case errors.Is(err, ledger.ErrUnreachable):
+		return &StopError{CodeLedgerUnreachable, err}
+	}
+	return err
 }
 
 // sameRefusals is how many rows, the first ones of a PG, may be refused in the same words before the rest is spared it.

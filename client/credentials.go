@@ -105,6 +105,11 @@ const (
 	secretWait = time.Minute
 )
 
+// ReadSecret reads what a file holds, or a pipe delivers within a minute.
+func ReadSecret(ctx context.Context, path string) (string, error) {
+	return readSecret(ctx, path, secretWait)
+}
+
 // readSecret reads a secret from a file, or from a pipe such as /dev/fd/3 or a shell's <(pass show key). Nothing breaks off
 // the opening of a pipe that nobody writes to: it is left to itself, since the process ends over it.
 func readSecret(ctx context.Context, path string, wait time.Duration) (string, error) {

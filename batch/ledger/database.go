@@ -96,6 +96,12 @@ func unreachable(err error) bool {
 	return fault.Code == "25006" // a standby, until it is promoted
 }
 
+// Refuses reports whether an error is a database's refusal of the user, the password, or what was asked for.
+func Refuses(err error) bool {
+	state := sqlstate(err)
+	return state != "" && (strings.HasPrefix(state, "28") || state == "3D000" || state == "42501")
+}
+
 // conflicting reports whether a transaction was rolled back since others were in its way, and may be tried again.
 func conflicting(err error) bool {
 	fault, ok := errors.AsType[*pgconn.PgError](err)
@@ -247,6 +253,29 @@ func openDatabase(ctx context.Context, address string) (*sql.DB, error) {
 	db.SetConnMaxIdleTime(time.Minute)
 	return db, nil
 }
+
+// openUnheld opens a merchant's ledger in a database without its lease.
+func openUnheld(ctx context.Context, address, merchant string) (*Ledger, error) {
+	r, err := openDatabaseReader(ctx, address, merchant)
+	if err != nil {
+		return nil, err
+	}
+	l := newLedger()
+	l.read, l.orders, l.merchant, l.store = r.db, r.orders, r.merchant, unheld{}
+	go l.writer()
+	return l, nil
+}
+
+// unheld is the store of a ledger that may only be read.
+type unheld struct{}
+
+func (unheld) commit(group []*job) {
+	for _, j := range group {
+		j.done <- say.New("the ledger was opened without its lease")
+	}
+}
+
+func (unheld) close() error { return nil }
 
 // openDatabaseReader is OpenReader for a database.
 func openDatabaseReader(ctx context.Context, address, merchant string) (*Reader, error) {

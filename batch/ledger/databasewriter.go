@@ -264,6 +264,11 @@ func (t *databaseTransaction) record(entries []Entry) error {
 	return t.add(&t.records, entries)
 }
 
+func (t *databaseTransaction) settled(stray Entry) error {
+	t.runs.Queue(`DELETE FROM strays WHERE merchant = $1 AND run = $2 AND line = $3 AND imp_uid = $4`, t.lease.merchant, stray.Run, stray.Line, stray.ImpUID)
+	return nil
+}
+
 func (t *databaseTransaction) add(to *[]Entry, entries []Entry) error {
 	for _, e := range entries {
 		if clean(e.Tier) != e.Tier || clean(e.MerchantUID) != e.MerchantUID {

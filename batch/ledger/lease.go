@@ -25,7 +25,7 @@ import (
 //  3. The holder's connections to the API write nothing once its time is over by a clock that goes on while the machine
 //     sleeps. That time counts from before the renewal was asked for, and ends some seconds early.
 //  4. The next holder waits for the longest life of a request before it believes that an order in doubt has no account; see
-//     Lease.Quiet.
+//     Ledger.Quiet.
 const (
 	leaseTime    = 30 * time.Second
 	renewEvery   = 5 * time.Second
@@ -255,9 +255,6 @@ func (l *Lease) held(ctx context.Context, tx querier) error {
 // Learn has each renewal keep what is known of the API's limit: requests a second, 0 if nothing is, and the end of a pause.
 func (l *Lease) Learn(learnt func() (rate float64, resume time.Time)) { l.learnt.Store(&learnt) }
 
-// Quiet is when the last request of the holder before has ended, if that one did not say so itself; zero if it did.
-func (l *Lease) Quiet() time.Time { return l.quiet }
-
 // Release gives the lease back: no request of its holder is under way any more. The ledger is closed first.
 func (l *Lease) Release() error {
 	l.stop()
@@ -280,4 +277,18 @@ func (l *Lease) Release() error {
 		return say.Errorf("the lease could not be given back, and ends by itself in %s: %w", leaseTime, err)
 	}
 	return nil
+}
+
+// Strays are the accounts that a holder of the lease was told of when it had lost it already, the oldest first. The API has them,
+// and the entries of their orders may not say so.
+func (l *Ledger) Strays(ctx context.Context) ([]Entry, error) {
+	if _, ok := l.store.(*database); !ok {
+		return nil, nil
+	}
+	return l.collect(l.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM strays WHERE merchant = $1 ORDER BY id`, l.merchant))
+}
+
+// Settled forgets a stray whose order's entry tells of it.
+func (l *Ledger) Settled(ctx context.Context, stray Entry) error {
+	return l.commit(func(tx transaction) error { return tx.settled(stray) })
 }

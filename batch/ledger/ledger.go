@@ -53,9 +53,12 @@ func Merchant(apiURL, key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Open opens the ledger file at path for one merchant, and makes it, mode 0600, when it is missing. The caller
-// closes it.
+// Open opens the ledger file at path for one merchant, and makes it, mode 0600, when it is missing. A database at that
+// address must be there, and its ledger refuses to be written to: see [Claim]. The caller closes it.
 func Open(path, merchant string) (*Ledger, error) {
+	if IsDatabase(path) {
+		return openUnheld(context.Background(), path, merchant)
+	}
 	absolute, err := locate(path)
 	if err != nil {
 		return nil, err
@@ -166,6 +169,21 @@ func addMerchant(ctx context.Context, tx *sql.Tx, merchant string) (number int64
 	}
 	err = tx.QueryRowContext(ctx, `SELECT id FROM merchants WHERE hash = $1`, merchant).Scan(&number)
 	return number, err
+}
+
+// Quiet is when the last request of a run before this one has ended, if it may have been sent by another host that did not say
+// so; zero otherwise: the lock of a file is free once its holder is dead.
+func (l *Ledger) Quiet() time.Time {
+	if d, ok := l.store.(*database); ok {
+		return d.lease.quiet
+	}
+	return time.Time{}
+}
+
+// Restored reports whether the ledger is a copy of another, and so may lack orders that were sent since the copy was made.
+func (l *Ledger) Restored() bool {
+	d, ok := l.store.(*database)
+	return ok && d.lease.Restored
 }
 
 // Close waits for the writes under way and closes the ledger.

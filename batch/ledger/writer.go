@@ -36,6 +36,7 @@ type transaction interface {
 	intend([]Entry) error
 	outcomes([]Entry) error
 	record([]Entry) error
+	settled(stray Entry) error
 }
 
 // store keeps a ledger's rows: SQLite in a file, or PostgreSQL.
@@ -262,7 +263,7 @@ func (t fileTransaction) finish(run int64, at time.Time) error {
 	if _, err := t.statements.finish.Exec(at.UnixMicro(), run); err != nil {
 		return err
 	}
-	_, err := t.settled.Exec(t.merchant)
+	_, err := t.statements.settled.Exec(t.merchant)
 	return err
 }
 
@@ -340,6 +341,8 @@ func (t fileTransaction) record(entries []Entry) error {
 	}
 	return nil
 }
+
+func (t fileTransaction) settled(Entry) error { return nil } // a file has no strays
 
 // row returns the values of an insert statement for some parts of an entry.
 func (t fileTransaction) row(e *Entry, parts part) []any {

@@ -13,6 +13,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/report"
 
@@ -59,7 +60,7 @@ type readFlags struct {
 type merchantFlags struct {
 	Sandbox bool   `help:"Use the sandbox in this process, with a ledger of its own. Needs no credentials."`
 	APIURL  string `name:"api-url" default:"https://api.iamport.kr" help:"The API's address; plain http only to this machine."`
-	Ledger  string `placeholder:"FILE" help:"The ledger. Default: $XDG_STATE_HOME/vbankbatch/ledger.db."`
+	Ledger  string `placeholder:"FILE|postgres://…" help:"The ledger: a file, or a PostgreSQL database for several hosts. Default: $XDG_STATE_HOME/vbankbatch/ledger.db."`
 
 	secrets func() (client.Credentials, error) // see credentials
 }
@@ -73,8 +74,11 @@ type requestFlags struct {
 	Patience  time.Duration `default:"5m" help:"How long to wait for an API that is down."`
 	LockWait  time.Duration `default:"0s" help:"Wait so long for another run's lock."`
 
-	held bool // the ledger's lock, by run over a folder
+	held *held // the ledger's lock, by run over a folder
 }
+
+// held is the lock of a ledger that a command holds for all that it does.
+type held struct{ lease *ledger.Lease }
 
 // logFlags say what is told on standard error.
 type logFlags struct {

@@ -62,7 +62,7 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 	if err := distinct([]string{c.File, c.Profile}, m.books(), []string{"-", c.Metrics}); err != nil {
 		return err
 	}
-	told.API, told.Files.Metrics, told.Files.Ledger = m.url, c.Metrics, m.ledger
+	told.API, told.Files.Metrics, told.Files.Ledger = m.url, c.Metrics, ledger.Name(m.ledger)
 	if err := c.inboxFlags(); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 	if err := c.share(filepath.Join(c.File, report.InboxDone), filepath.Join(c.File, report.InboxFailed)); err != nil {
 		return err
 	}
-	c.held, c.inInbox = true, true
+	c.held, c.inInbox = &held{m.lease}, true
 	r.merchant, r.box = m, box
 	left, err := r.all(a)
 	noticed := false
@@ -114,7 +114,7 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 // tellNever tells whom the flags name of files that no run takes.
 func (r *folderRun) tellNever(a *app) {
 	told := r.begun(a)
-	told.API, told.Files = r.merchant.url, report.Files{Metrics: r.Metrics, Ledger: r.merchant.ledger}
+	told.API, told.Files = r.merchant.url, report.Files{Metrics: r.Metrics, Ledger: ledger.Name(r.merchant.ledger)}
 	r.over(a, &told)
 	told.Version, told.Exit, told.Reason = version(), r.worst, report.ReasonNotTaken
 	names := r.never[:min(len(r.never), mostNever)]
@@ -358,7 +358,7 @@ func (r *folderRun) finish(a *app, move *report.Move) error {
 
 // sweep salvages the runs of files that are not in the folder any more.
 func (r *folderRun) sweep(a *app) (err error) {
-	if _, err := os.Stat(r.merchant.ledger); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(r.merchant.ledger); errors.Is(err, fs.ErrNotExist) && !ledger.IsDatabase(r.merchant.ledger) {
 		return nil
 	}
 	d := r.driver(a)
@@ -386,7 +386,7 @@ func (r *folderRun) tellOfSalvaged(a *app, runs []job.Salvaged) error {
 	for _, s := range runs {
 		told := r.begun(a)
 		told.API, told.ID, told.File, told.Started = r.merchant.url, s.ID, s.File, s.Started
-		told.Files = report.Files{Results: s.Path, Metrics: r.Metrics, Ledger: r.merchant.ledger}
+		told.Files = report.Files{Results: s.Path, Metrics: r.Metrics, Ledger: ledger.Name(r.merchant.ledger)}
 		ended := error(rowsNotDone(exitFailed))
 		if s.Facts.Statuses[batch.Unknown].Rows > 0 {
 			ended = rowsNotDone(exitUnknown)

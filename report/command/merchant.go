@@ -26,8 +26,9 @@ type merchant struct {
 	client.Credentials
 	name   string // in the ledger
 	url    string
-	ledger string
-	state  string // the sandbox's
+	ledger string        // a file, or the address of a database
+	lease  *ledger.Lease // of a database, once it is locked
+	state  string        // the sandbox's
 }
 
 func (f *merchantFlags) find(ctx context.Context) (*merchant, error) {
@@ -44,10 +45,11 @@ func (f *merchantFlags) where() (*merchant, error) {
 	if err != nil {
 		return nil, usage("", "--api-url: %w", err)
 	}
-	if scheme, _, ok := strings.Cut(f.Ledger, "://"); ok { // the rest may hold a password
-		return nil, usage("name a file", "--ledger: this version keeps the ledger in a file; %s:// names none, and PostgreSQL is not supported", scheme)
+	place, err := f.ledgerPlace()
+	if err != nil {
+		return nil, err
 	}
-	m := &merchant{url: address, ledger: f.Ledger}
+	m := &merchant{url: address, ledger: place}
 	if m.ledger == "" {
 		home, err := os.UserHomeDir()
 		state := os.Getenv("XDG_STATE_HOME")
@@ -63,9 +65,39 @@ func (f *merchantFlags) where() (*merchant, error) {
 		}
 		m.Key, m.Secret, m.PGAPIKeys.Any = "sandbox", "sandbox", "sandbox"
 		m.url, m.state = "sandbox", m.ledger+".sandbox.jsonl"
+		if ledger.IsDatabase(m.ledger) { // then several hosts would have a sandbox each
+			return nil, usage("serve one with vbankbatch sandbox, and name it with --api-url", "--sandbox keeps its accounts beside a ledger in a file, and --ledger names a database")
+		}
 	}
 	return m, nil
 }
+
+// ledgerPlace is where the flag or the environment says that the ledger is, "" where neither does.
+func (f *merchantFlags) ledgerPlace() (string, error) {
+	place, file := f.Ledger, os.Getenv(ledgerFile)
+	if place == "" && file != "" {
+		var err error
+		if place, err = client.ReadSecret(context.Background(), file); err != nil {
+			return "", usage("", "%s: %w", ledgerFile, err)
+		}
+		if place == "" {
+			return "", usage("", "%s: %s is empty", ledgerFile, file)
+		}
+	}
+	if !ledger.IsDatabase(place) {
+		if scheme, _, ok := strings.Cut(place, "://"); ok { // the rest may hold a password
+			return "", usage("name a file, or a database as postgres://user@host/database", "--ledger: a ledger is not kept at %s://", scheme)
+		}
+		return place, nil
+	}
+	if ledger.HasPassword(place) && place == f.Ledger && place != os.Getenv(variable("ledger")) {
+		return "", usage("put it into ~/.pgpass, PGPASSWORD or VBANKBATCH_LEDGER, or the whole address into the file that VBANKBATCH_LEDGER_FILE names", "--ledger holds a password, which every user of this machine can read there")
+	}
+	return place, nil
+}
+
+// ledgerFile names a file that has the ledger's address.
+const ledgerFile = "VBANKBATCH_LEDGER_FILE"
 
 // identify reads the credentials, which make the merchant's name in the ledger.
 func (f *merchantFlags) identify(ctx context.Context, m *merchant) (err error) {
@@ -94,6 +126,9 @@ func (m *merchant) live() bool { return m.state == "" && !client.Loopback(m.url)
 
 // books are the files of the ledger and of the sandbox.
 func (m *merchant) books() []string {
+	if ledger.IsDatabase(m.ledger) {
+		return nil
+	}
 	return []string{m.ledger, m.ledger + "-wal", m.ledger + "-shm", m.ledger + ".lock", m.state}
 }
 
@@ -108,7 +143,7 @@ func place(ctx context.Context, file, profile string, whose *merchantFlags, out 
 	if err := distinct([]string{file, profile}, m.books(), out.paths(results)); err != nil {
 		return nil, err
 	}
-	told.API, told.Files = m.url, out.files(results, m.ledger)
+	told.API, told.Files = m.url, out.files(results, ledger.Name(m.ledger))
 	if err := replaceable(out.paths(results)); err != nil {
 		return nil, err
 	}
@@ -133,20 +168,33 @@ func replaceable(written []string) error {
 
 // book opens the ledger, once it has been found sound.
 func (m *merchant) book(a *app) (book *ledger.Ledger, err error) {
-	if !a.sound {
+	if m.lease != nil {
+		book, err = m.lease.Ledger(a.ctx)
+		return book, m.ledgerFails(a.ctx, err)
+	}
+	if !a.sound && !ledger.IsDatabase(m.ledger) {
 		err = ledger.Check(a.ctx, m.ledger)
 		a.sound = err == nil
 	}
 	if err == nil {
 		book, err = ledger.Open(m.ledger, m.name)
 	}
-	if err != nil && a.ctx.Err() != nil {
-		return nil, context.Cause(a.ctx)
+	return book, m.ledgerFails(a.ctx, err)
+}
+
+// ledgerFails is how a command ends over a ledger that cannot be opened or locked; nil without an error.
+func (m *merchant) ledgerFails(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, ledger.ErrLocked):
+		return &failure{say.Errorf("%w: %s", err, ledger.Name(m.ledger)), exitLocked, say.NewMessage("wait for it to end, here with --lock-wait 10m")}
+	case errors.Is(err, ledger.ErrUnreachable):
+		return &failure{say.Errorf("%s: %w", ledger.Name(m.ledger), err), exitStopped, say.NewMessage("nothing was sent; look at the database and the network, then run the same command again")}
 	}
-	if err != nil {
-		return nil, usage(ledgerHint(err), "the ledger: %w", err)
-	}
-	return book, nil
+	return usage(ledgerHint(err), "the ledger: %w", err)
 }
 
 // ledgerHint is what to do about a ledger that cannot be opened. Whoever takes another in its place gives up what keeps an
@@ -161,6 +209,8 @@ func ledgerHint(err error) string {
 		return say.Mark("nothing is lost; vbankbatch reconcile brings it up to date")
 	case errors.Is(err, ledger.ErrLinked):
 		return say.Mark("nothing was sent; remove the other names (find -samefile shows them); if one has a -wal file beside it, that is the name to keep")
+	case ledger.Refuses(err):
+		return say.Mark("nothing was sent; look at the address, the user, its password (~/.pgpass, PGPASSWORD) and its rights in the database")
 	case errors.Is(err, ledger.ErrMounted):
 		return say.Mark("nothing was sent; mount the folder that the ledger is in")
 	}
@@ -172,29 +222,31 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 	if err := f.check(m); err != nil {
 		return nil, err
 	}
-	if f.held {
+	if f.held != nil {
+		m.lease = f.held.lease
 		return func() error { return nil }, nil
 	}
-	unlock, err = ledger.Lock(ctx, m.ledger, f.LockWait)
-	if errors.Is(err, ledger.ErrLocked) {
-		return nil, &failure{say.Errorf("%w: %s", err, m.ledger), exitLocked, say.NewMessage("wait for it to end, here with --lock-wait 10m")}
+	if ledger.IsDatabase(m.ledger) {
+		m.lease, err = ledger.Claim(ctx, m.ledger, m.name, ledger.Terms{Wait: f.LockWait, Life: f.Timeout, Patience: f.Patience})
+		if err != nil {
+			return nil, m.ledgerFails(ctx, err)
+		}
+		return m.lease.Release, nil
 	}
+	unlock, err = ledger.Lock(ctx, m.ledger, f.LockWait)
 	if err == nil {
 		if err = ledger.Upgrade(ctx, m.ledger); err != nil {
 			err = errors.Join(err, unlock())
 		}
 	}
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if err != nil {
-		return nil, usage(ledgerHint(err), "the ledger: %w", err)
-	}
-	return unlock, nil
+	return unlock, m.ledgerFails(ctx, err)
 }
 
 // exists refuses a ledger that is not there.
 func (m *merchant) exists() error {
+	if ledger.IsDatabase(m.ledger) {
+		return nil // its errors say so
+	}
 	if _, err := os.Stat(m.ledger); errors.Is(err, fs.ErrNotExist) {
 		return usage(noLedgerHint, "there is no ledger at %s: %w", m.ledger, fs.ErrNotExist)
 	}

@@ -72,7 +72,7 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 	defer func() { err = also(err, book.Close()) }()
 	found, err := book.LastRun(a.ctx, plan.Digest())
 	if errors.Is(err, sql.ErrNoRows) {
-		return &failure{say.Errorf("%s holds no run of this file", m.ledger), exitInput, c.otherRun(a, book, plan.File)}
+		return &failure{say.Errorf("%s holds no run of this file", ledger.Name(m.ledger)), exitInput, c.otherRun(a, book, plan.File)}
 	}
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (c *reportCommand) ofRun(a *app) (err error) {
 	}
 	at := slices.IndexFunc(runs, func(run ledger.Run) bool { return run.ID == c.OfRun })
 	if at < 0 {
-		return &failure{say.Errorf("%s holds no run %d", m.ledger, c.OfRun), exitInput, say.NewMessage("vbankbatch ledger stats lists the runs; --ledger, --api-url or the key may be others")}
+		return &failure{say.Errorf("%s holds no run %d", ledger.Name(m.ledger), c.OfRun), exitInput, say.NewMessage("vbankbatch ledger stats lists the runs; --ledger, --api-url or the key may be others")}
 	}
 	if runs[at].Digest == "" {
 		return &failure{say.Errorf("run %d was purged from the ledger", c.OfRun), exitInput, say.NewMessage("vbankbatch ledger list --run tells what is left of it")}
