@@ -147,7 +147,7 @@ var migrations = [][]string{
 		BEGIN
 			UPDATE leases SET written = this WHERE merchant = of_merchant AND owner = of_owner AND epoch = of_epoch AND written = last AND until > clock_timestamp();
 			IF NOT FOUND THEN
-				RAISE EXCEPTION 'the lease is not held' USING ERRCODE = '`+stateNotHeld+`';
+				RAISE EXCEPTION 'not held' USING ERRCODE = '`+stateNotHeld+`';
 			END IF;
 			IF current_setting('synchronous_commit') = 'off' THEN
 				PERFORM set_config('synchronous_commit', 'on', true);
@@ -156,7 +156,7 @@ var migrations = [][]string{
 		`CREATE FUNCTION ledger_written(rows BIGINT, wanted BIGINT) RETURNS void LANGUAGE plpgsql AS $$
 		BEGIN
 			IF rows <> wanted THEN
-				RAISE EXCEPTION 'a line holds an order' USING ERRCODE = '`+stateTaken+`';
+				RAISE EXCEPTION 'taken' USING ERRCODE = '`+stateTaken+`';
 			END IF;
 		END $$`,
 		// ledger_schema has one row. system and timeline are of the server that was last seen: another one is a copy.

@@ -97,7 +97,7 @@ func read(t *testing.T) source {
 			})
 		}
 		for _, file := range list {
-			s.file(files, file, constants, !strings.HasSuffix(folder, "client/sandbox"))
+			s.file(files, file, constants, !strings.HasSuffix(folder, "client/sandbox") && !strings.HasSuffix(folder, "ledgertest"))
 		}
 	}
 	for _, state := range slices.Concat(states, statuses) {
