@@ -159,21 +159,24 @@ var migrations = [][]string{
 				RAISE EXCEPTION 'taken' USING ERRCODE = '`+stateTaken+`';
 			END IF;
 		END $$`,
-		// ledger_schema has one row. system and timeline are of the server that was last seen: another one is a copy.
-		`CREATE TABLE ledger_schema (version BIGINT NOT NULL, system TEXT NOT NULL, timeline BIGINT NOT NULL)`,
-		`INSERT INTO ledger_schema SELECT 0, `+system),
+		// ledger_schema has one row. origin is of the tables that were last seen: other ones are a copy.
+		`CREATE TABLE ledger_schema (version BIGINT NOT NULL, origin TEXT NOT NULL)`,
+		`INSERT INTO ledger_schema SELECT 0, `+origin),
 }
 
-// system selects what tells a server from its copies: a dump that was loaded elsewhere is in another system, a backup that was
-// brought up to some moment, or a standby that was promoted, goes on in another timeline.
-const system = `(SELECT system_identifier::text FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint())`
+// origin is what tells a database from its copies: one that was loaded from a dump has other tables, a backup that was brought up
+// to some moment, or a standby that was promoted, goes on in another timeline.
+const origin = `(SELECT system_identifier FROM pg_control_system()) || '/' || (SELECT timeline_id FROM pg_control_checkpoint()) || '/' || 'ledger_schema'::regclass::oid`
+
+// readCommitted transactions see what others have committed while they waited for a lock, whatever the database's default is.
+var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
 
 // migrationLock is the number of the lock under which databases are brought up to date.
 const migrationLock = 7_640_311_205
 
 // migrate brings a database up to date, and raises the epochs of one that is a copy, in one transaction.
 func migrate(ctx context.Context, conn *pgx.Conn) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, conn, readCommitted, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
 			return err
 		}
@@ -198,8 +201,7 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 		}
 		// What was written after the copy was made is not in it: a holder of a lease that it knows nothing of must not go on, and
 		// the API must be asked about orders that it does not know.
-		changed, err := tx.Exec(ctx, `UPDATE ledger_schema s SET system = t.system, timeline = t.timeline
-			FROM (SELECT `+system+`) AS t(system, timeline) WHERE (s.system, s.timeline) <> (t.system, t.timeline)`)
+		changed, err := tx.Exec(ctx, `UPDATE ledger_schema SET origin = `+origin+` WHERE origin <> `+origin)
 		if err != nil || changed.RowsAffected() == 0 {
 			return err
 		}

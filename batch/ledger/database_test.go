@@ -13,8 +13,7 @@ import (
 	"vbankbatch/batch/ledger/ledgertest"
 )
 
-// terms are short, so that a test which waits for them ends.
-var terms = Terms{Wait: time.Minute, Life: time.Second, Patience: 20 * time.Second}
+var terms = Terms{Wait: time.Minute, Life: time.Minute, Patience: time.Minute}
 
 // inDatabase opens a ledger in a database.
 func inDatabase(t testing.TB, address, merchant string) (*Ledger, *Lease) {
@@ -43,7 +42,7 @@ func TestStoresAgree(t *testing.T) {
 			path, address := filepath.Join(t.TempDir(), "ledger.db"), server.Database(t)
 			file := open(t, path, "merchant")
 			database, _ := inDatabase(t, address, "merchant")
-			asked := history(t, rand.New(rand.NewPCG(seed, 1)), file, database)
+			asked := history(t, random(seed), file, database)
 			want, err := all(file, path, asked)
 			if err != nil {
 				t.Fatal(err)
@@ -58,6 +57,8 @@ func TestStoresAgree(t *testing.T) {
 		})
 	}
 }
+
+func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
 
 // history makes the same writes in both ledgers, whose errors must be alike, and returns the orders that it names.
 func history(t *testing.T, r *rand.Rand, ledgers ...*Ledger) (asked []Order) {

@@ -145,7 +145,7 @@ func (d *database) settleLost(ctx context.Context) (committed int64, err error) 
 	d.next++
 	err = d.connected(ctx, func(conn *pgx.Conn) error {
 		asked := sinceBoot()
-		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		err := pgx.BeginTxFunc(ctx, conn, readCommitted, func(tx pgx.Tx) error {
 			var written int64
 			err := tx.QueryRow(ctx, `SELECT written FROM leases WHERE merchant = $1 AND owner = $2 AND epoch = $3 FOR UPDATE`,
 				d.lease.merchant, d.lease.owner, d.lease.epoch).Scan(&written)

@@ -100,7 +100,7 @@ func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, 
 
 // register finds the merchant's number, and makes its lease.
 func (l *Lease) register(ctx context.Context, conn *pgx.Conn, merchant string) (number int64, err error) {
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, conn, readCommitted, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO merchants (hash) VALUES ($1) ON CONFLICT DO NOTHING`, merchant); err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		FROM before b WHERE l.merchant = b.merchant AND l.until < clock_timestamp()
 		RETURNING l.epoch, b.released, b.life, b.restored, l.rate, coalesce(extract(epoch FROM l.pause_until - clock_timestamp())::double precision, 0)`,
 		l.merchant, l.owner, leaseTime.Microseconds(), l.terms.Life.Milliseconds()).Scan(&l.epoch, &released, &life, &l.Restored, &l.Rate, &pause)
-	if errors.Is(err, pgx.ErrNoRows) {
+	if errors.Is(err, pgx.ErrNoRows) || conflicting(err) {
 		return false, nil
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -51,8 +52,9 @@ func Start(t testing.TB, settings ...string) *Postgres {
 			t.Fatal(err)
 		}
 	}
-	p.run(t, "initdb", "--pgdata", filepath.Join(dir, "data"), "--username", "vbankbatch", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	p.run(t, "initdb", "--pgdata", filepath.Join(dir, "data"), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 	p.Serve(t)
+	p.Psql(t, "postgres", "CREATE ROLE vbankbatch LOGIN")
 	return p
 }
 
@@ -112,7 +114,7 @@ func (p *Postgres) Serve(t testing.TB) {
 	p.ended = make(chan error, 1)
 	go func(server *exec.Cmd, ended chan<- error) { ended <- server.Wait() }(p.server, p.ended)
 	for range 600 {
-		if p.command("pg_isready", "-q", "-h", p.dir, "-U", "vbankbatch", "-d", "postgres").Run() == nil {
+		if p.command("pg_isready", "-q", "-h", p.dir, "-U", "postgres", "-d", "postgres").Run() == nil {
 			return
 		}
 		select {
@@ -139,10 +141,10 @@ func (p *Postgres) end(how syscall.Signal) {
 	p.server = nil
 }
 
-// Psql runs a statement in a database and returns what it prints.
+// Psql runs a statement in a database, as its administrator, and returns what it prints.
 func (p *Postgres) Psql(t testing.TB, database, statement string) string {
 	t.Helper()
-	out, err := p.command("psql", "-h", p.dir, "-U", "vbankbatch", "-d", database, "-XAtqc", statement).CombinedOutput()
+	out, err := p.command("psql", "-h", p.dir, "-U", "postgres", "-d", database, "-XAtqc", statement).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", statement, err, out)
 	}
@@ -156,11 +158,56 @@ func (p *Postgres) Socket() string { return p.dir }
 func (p *Postgres) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("ledger%d", p.names.Add(1))
-	p.Psql(t, "postgres", "CREATE DATABASE "+name)
+	p.Psql(t, "postgres", "CREATE DATABASE "+name+" OWNER vbankbatch")
 	return p.Address(name)
 }
 
 // Address is that of a database of the server.
 func (p *Postgres) Address(database string) string {
 	return fmt.Sprintf("postgres://vbankbatch@/%s?host=%s", database, p.dir)
+}
+
+// Copy fills an empty database with a dump of another.
+func (p *Postgres) Copy(t testing.TB, from, to string) {
+	t.Helper()
+	dump := filepath.Join(p.dir, from+".dump")
+	p.run(t, "pg_dump", "-h", p.dir, "-U", "postgres", "-Fc", "-f", dump, from)
+	p.run(t, "pg_restore", "-h", p.dir, "-U", "postgres", "-d", to, dump)
+}
+
+// Pool starts PgBouncer in transaction mode before the server, and returns the address of a database behind it.
+func (p *Postgres) Pool(t testing.TB, program, address string) string {
+	t.Helper()
+	dir := filepath.Join(p.dir, "pool")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	config := fmt.Sprintf("[databases]\n* = host=%s\n[pgbouncer]\nlisten_addr=\nunix_socket_dir=%s\nauth_type=any\npool_mode=transaction\ndefault_pool_size=3\nmax_client_conn=200\nauth_file=/dev/null\n", p.dir, dir)
+	config = strings.Replace(config, "* = host="+p.dir, "* = host="+p.dir+" user=vbankbatch", 1)
+	file := filepath.Join(dir, "pool.ini")
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if p.as != nil {
+		os.Chown(dir, int(p.as.Uid), int(p.as.Gid))
+	}
+	command := exec.Command(program, "-q", file)
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
+	var log bytes.Buffer
+	command.Stdout, command.Stderr = &log, &log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait()
+	})
+	for range 200 {
+		if _, err := os.Stat(filepath.Join(dir, ".s.PGSQL.6432")); err == nil {
+			return strings.Replace(address, p.dir, dir+"&port=6432", 1)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("PgBouncer does not answer\n%s", log.String())
+	return ""
 }
