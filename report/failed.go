@@ -1,7 +1,11 @@
 package report
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"vbankbatch/batch"
@@ -23,6 +27,56 @@ type failedRows struct {
 	code, message int // the indexes of their columns
 	width         int
 	language      say.Language // of the messages
+}
+
+// failedName is the name of a file of rows that failed, without .csv: that of the input's, and its number.
+var failedName = regexp.MustCompile(`(?i)^(.+)\.failed(?:-([0-9]{1,9}))?$`)
+
+// isFailed reports whether a file's name is one of rows that failed.
+func isFailed(name string) bool {
+	stem, csv := strings.CutSuffix(strings.ToLower(name), ".csv")
+	return csv && failedName.MatchString(stem)
+}
+
+// failedBeside is the path for the rows that failed of the run whose results stand at out: orders.failed.csv, or of a run of
+// that file orders.failed-2.csv. A file that somebody has mended is not written over: the next number is taken.
+func failedBeside(out string) string {
+	dir, name := filepath.Split(Beside(out, ""))
+	n := 1
+	if of := failedName.FindStringSubmatch(name); of != nil {
+		before, _ := strconv.Atoi(of[2])
+		name, n = of[1], max(before, 1)+1
+	}
+	for ; ; n++ {
+		path := dir + name + ".failed"
+		if n > 1 {
+			path += "-" + strconv.Itoa(n)
+		}
+		if path += ".csv"; !mended(path, out) {
+			return path
+		}
+	}
+}
+
+// mended reports whether a file of rows that failed is not any more as it was written with the results at out: then it bears
+// their time. Under a folder's hidden names nobody mends anything.
+func mended(path, out string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(filepath.Base(path), hidden+".") {
+		return false
+	}
+	results, err := os.Stat(out)
+	return err != nil || !info.ModTime().Equal(results.ModTime())
+}
+
+// settleOn chooses the place of a sealed file, by what stands there now, and gives it the time of the sealed results.
+func (f *failedRows) settleOn(results *replacement) error {
+	f.path = failedBeside(results.path)
+	info, err := os.Stat(results.file.Name())
+	if err != nil {
+		return err
+	}
+	return os.Chtimes(f.file.Name(), info.ModTime(), info.ModTime())
 }
 
 // header writes the input's header. Reasons that stand in it already, both of them, are replaced, and moved nowhere.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -382,6 +383,39 @@ func TestNoneFailed(t *testing.T) {
 	}
 }
 
+// TestMendedStays: rows that failed and that somebody has mended are neither written over nor removed.
+func TestMendedStays(t *testing.T) {
+	t.Parallel()
+	p, rows := plan(t, "testdata/orders.csv", input.Options{})
+	dir := t.TempDir()
+	out, first, second := filepath.Join(dir, "orders.results.csv"), filepath.Join(dir, "orders.failed.csv"), filepath.Join(dir, "orders.failed-2.csv")
+	done, failed := outcomes(rows), outcomes(rows)
+	for i := range rows {
+		done[i].Status = batch.AlreadyIssued
+	}
+	run := func(results []batch.Result, want ...string) {
+		t.Helper()
+		if err := writeAll(t, out, Options{}, p, rows, results); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := filepath.Glob(filepath.Join(dir, "*.failed*")); err != nil || !slices.Equal(found, want) {
+			t.Errorf("%q, want %q", found, want)
+		}
+	}
+	run(failed, first)
+	run(failed, first)
+	mend := time.Now().Add(time.Second)
+	if err := errors.Join(os.WriteFile(first, []byte("mended"), 0o600), os.Chtimes(first, mend, mend)); err != nil {
+		t.Fatal(err)
+	}
+	run(failed, second, first)
+	run(failed, second, first)
+	run(done, first)
+	if text := read(t, first); text != "mended" {
+		t.Errorf("%q", text)
+	}
+}
+
 func TestDefault(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{"in/a.csv": "in/a.results.csv", "in/a.CSV": "in/a.results.csv", "a.b.csv.gz": "a.b.results.csv", "a.csv.GZ": "a.results.csv",
@@ -399,6 +433,11 @@ func TestPaths(t *testing.T) {
 		"third.csv":            {"third.csv", "third.failed.csv", "third.xlsx"},
 		"out":                  {"out", "out.failed.csv", "out.xlsx"},
 		"-":                    {"-"},
+
+		"orders.failed.results.csv":   {"orders.failed.results.csv", "orders.failed-2.csv", "orders.failed.results.xlsx"},
+		"orders.FAILED-9.results.csv": {"orders.FAILED-9.results.csv", "orders.failed-10.csv", "orders.FAILED-9.results.xlsx"},
+		"orders.failed-.results.csv":  {"orders.failed-.results.csv", "orders.failed-.failed.csv", "orders.failed-.results.xlsx"},
+		".failed.results.csv":         {".failed.results.csv", ".failed.failed.csv", ".failed.results.xlsx"},
 	} {
 		if diff := cmp.Diff(want, Paths(out, Options{Workbook: AnyWorkbook})); diff != "" {
 			t.Error(diff)

@@ -160,7 +160,7 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, never []stri
 		table := slices.Contains([]string{".csv", ".xlsx", ".xlsm"}, filepath.Ext(strings.TrimSuffix(lower, ".gz")))
 		switch {
 		case strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") /* Excel's mark of an open file */ || entry.IsDir():
-		case slices.ContainsFunc(besideEndings, func(ending string) bool { return strings.HasSuffix(strings.TrimSuffix(lower, ".gz"), ending) }):
+		case isBeside(strings.TrimSuffix(lower, ".gz")):
 			left[name] = LeftOurs
 			if table {
 				never = append(never, name)
@@ -187,8 +187,12 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, never []stri
 	return files, left, never, nil
 }
 
-// besideEndings are those of the files that runs write beside their input, whose name without its ending they bear.
-var besideEndings = []string{resultsEnding, failedEnding, ".results" + workbookEnding, SummaryEnding, PageEnding, ProblemsEnding, ReasonEnding}
+// isBeside reports whether a name is one of the files that runs write beside their input, whose name without its ending they
+// bear.
+func isBeside(name string) bool {
+	endings := []string{resultsEnding, ".results" + workbookEnding, SummaryEnding, PageEnding, ProblemsEnding, ReasonEnding}
+	return isFailed(name) || slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(name, ending) })
+}
 
 // Of a file that was refused: what check finds in it, and the error and the hint in words.
 const (

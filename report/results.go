@@ -54,16 +54,16 @@ type Options struct {
 	Facts    *Facts       // likewise
 }
 
-// Paths are the files that results at out may make or remove: out itself, FILE.failed.csv for the rows that failed, and
-// the workbook; orders.results.csv has orders.failed.csv and orders.results.xlsx beside it. Standard output, "-", has nothing
-// beside it.
+// Paths are the files that results at out may make or remove: out itself, FILE.failed.csv, or its next number, for the rows
+// that failed, and the workbook; orders.results.csv has orders.failed.csv and orders.results.xlsx beside it. Standard output,
+// "-", has nothing beside it.
 func Paths(out string, o Options) []string {
 	if out == "-" {
 		return []string{out}
 	}
 	paths := []string{out}
 	if !o.Alone {
-		paths = append(paths, Beside(out, failedEnding))
+		paths = append(paths, failedBeside(out))
 	}
 	if o.Workbook != NoWorkbook {
 		paths = append(paths, strings.TrimSuffix(out, filepath.Ext(out))+workbookEnding)
@@ -74,7 +74,6 @@ func Paths(out string, o Options) []string {
 // The endings of the files of a run. The workbook bears the results' name.
 const (
 	resultsEnding  = ".results.csv"
-	failedEnding   = ".failed.csv"
 	workbookEnding = ".xlsx"
 	SummaryEnding  = ".summary.json"
 	PageEnding     = ".report.html"
@@ -244,8 +243,8 @@ func (w *Results) record(line int64, cells []string) error {
 }
 
 // Commit puts the files in their places, each whole and in one step, the results first; nothing is touched before all of
-// them are on the disk. Where no row failed, the rows that failed of an earlier run are removed. It returns an
-// *EncodingError, and leaves the old files, if the results hold what their encoding lacks.
+// them are on the disk. Where no row failed, the rows that failed of an earlier run are removed, unless somebody has mended
+// them. It returns an *EncodingError, and leaves the old files, if the results hold what their encoding lacks.
 func (w *Results) Commit() error {
 	if w.lacking.total > 0 {
 		return &w.lacking
@@ -258,6 +257,11 @@ func (w *Results) Commit() error {
 	for _, t := range w.files() {
 		if err := t.seal(); err != nil {
 			return err
+		}
+	}
+	if w.failed != nil {
+		if err := w.failed.settleOn(w.results.replacement); err != nil {
+			return w.failed.named(err)
 		}
 	}
 	for _, t := range w.files() {
