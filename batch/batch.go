@@ -12,6 +12,7 @@
 //	ahead.go      reads rows ahead of the workers, and looks their orders up
 //	audit.go      compares what a run sent with the API, at its end
 //	reconcile.go  Reconcile and Settle: orders in doubt, without their file
+//	present.go    Present: the rows beside what is known of their orders now
 //	results.go    Results: the rows beside their entries
 //	row.go        the life of a row: decide, begin, process, conclude
 //	change.go     updates and revocations

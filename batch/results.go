@@ -15,6 +15,13 @@ import (
 // became of it, in input order. Rows that the run did not reach, or left in doubt, are told by what the ledger knows
 // of their orders now. The row and the result are valid during the call only.
 func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*input.Row, *Result) error) error {
+	return eachResult(ctx, plan, func(ctx context.Context, block []*input.Row) ([]Result, error) {
+		return resultsOf(ctx, block, book, run)
+	}, do)
+}
+
+// eachResult calls do with every data row and the result that tell has of it.
+func eachResult(ctx context.Context, plan *Plan, tell func(context.Context, []*input.Row) ([]Result, error), do func(*input.Row, *Result) error) error {
 	type told struct {
 		rows    []*input.Row
 		results []Result
@@ -26,7 +33,7 @@ func Results(ctx context.Context, plan *Plan, book Known, run int64, do func(*in
 	reading.Go(func() error { // the next block is looked up while do is busy with this one
 		defer close(blocks)
 		return plan.blocks(ctx, func(block []*input.Row) error {
-			results, err := resultsOf(ctx, block, book, run)
+			results, err := tell(ctx, block)
 			if err != nil {
 				return err
 			}

@@ -26,8 +26,9 @@ type reportCommand struct {
 }
 
 func (reportCommand) Help() string {
-	return `Writes the results of the newest run over the same bytes again, as the ledger knows them now. Give the flags of
-that run that say how the file is read. Of a file that has changed since, or is gone, --run writes them.
+	return `Writes the results of FILE again, and tells of every order what the ledger knows now, whichever file brought it:
+an order whose row was mended in the .failed.csv has its account. Give the flags of the run that say how the file is read.
+Of a file that has changed since, or is gone, --run writes what a run came to.
 
   vbankbatch report --sandbox testdata/orders.csv
   vbankbatch report --sandbox --run 12`
@@ -85,7 +86,7 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 		return usage("", "the results: %w", err)
 	}
 	defer results.Close()
-	if err := job.WriteResults(a.ctx, plan, book, found.ID, results, told.Files.Results, facts); err != nil {
+	if err := job.WritePresent(a.ctx, plan, book, found, results, told.Files.Results, facts); err != nil {
 		return err
 	}
 	ended := outcome(facts)
