@@ -31,7 +31,7 @@ type Facts struct {
 	Rows     int64
 	Statuses map[batch.Status]Sum
 	Codes    map[string]int // rows by error code
-	Accounts []Row          // the first of those issued
+	Accounts []Row          // the first of those that rows have, issued in the run or before
 	banks    map[string]*Named
 	pgs      map[string]*Named
 	reasons  map[string]*CodeRows
@@ -46,8 +46,14 @@ func (f *Facts) NotDone() (rows int64) {
 }
 
 // Total adds up the rows of all statuses.
-func (f *Facts) Total() (total Sum) {
-	for _, s := range f.Statuses {
+func (f *Facts) Total() Sum { return f.sum(batch.Statuses...) }
+
+// Standing adds up the rows that have their account, issued in the run or before.
+func (f *Facts) Standing() Sum { return f.sum(batch.Issued, batch.AlreadyIssued) }
+
+func (f *Facts) sum(statuses ...batch.Status) (total Sum) {
+	for _, status := range statuses {
+		s := f.Statuses[status]
 		total.Won = min(total.Won, math.MaxInt64-max(s.Won, 0)) + s.Won
 		total.Rows += s.Rows
 	}
@@ -103,9 +109,9 @@ func (f *Facts) Add(row *input.Row, result *batch.Result) {
 		pg, _, _ := strings.Cut(row.PG, ".")
 		tally(f.banks, result.VbankCode, result.VbankName).Add(result.Amount)
 		tally(f.pgs, cmp.Or(result.PGProvider, pg), "").Add(result.Amount)
-		if len(f.Accounts) < mostAccounts {
-			f.Accounts = append(f.Accounts, rowOf(result))
-		}
+	}
+	if (result.Status == batch.Issued || result.Status == batch.AlreadyIssued) && len(f.Accounts) < mostAccounts {
+		f.Accounts = append(f.Accounts, rowOf(result))
 	}
 	for code := range strings.SplitSeq(result.ErrorCode, ";") {
 		if code == "" {

@@ -14,7 +14,7 @@ import (
 	"vbankbatch/client/say"
 )
 
-// Print tells a person what became of the rows: how many by status, won issued, the commonest reasons, and what the run took if
+// Print tells a person what became of the rows: the accounts that stand, how many by status, won issued, the commonest reasons, and what the run took if
 // that is known.
 func (f *Facts) Print(w say.Writer, run *Run) {
 	if run != nil && run.Error != nil {
@@ -29,6 +29,10 @@ func (f *Facts) Print(w say.Writer, run *Run) {
 		w.Printf(" in %.1f s (%.0f rows/s), %s requests", seconds, float64(done)/max(seconds, 0.001), Thousands(run.Requests))
 	}
 	fmt.Fprintln(w)
+	issued := f.Statuses[batch.Issued]
+	if all := f.Standing(); all.Rows > issued.Rows {
+		w.Printf("accounts: %s, %s won; issued in this run: %s, %s won\n", Thousands(all.Rows), Thousands(all.Won), Thousands(issued.Rows), Thousands(issued.Won))
+	}
 	for _, status := range batch.Statuses {
 		if sum := f.Statuses[status]; sum.Rows > 0 {
 			fmt.Fprintf(w, "  %-14s %9s", status, Thousands(sum.Rows))

@@ -230,7 +230,7 @@ func (b *workbook) add(line []string, row *input.Row, r *batch.Result) error {
 	if b.amount >= 0 && line[b.amount] != "" && row.Request.Amount > 0 && !row.Invalid() {
 		line[b.amount] = number(row.Request.Amount)
 	}
-	if err := b.results.add(t, b.kinds, line...); err != nil || r.VbankNum == "" {
+	if err := b.results.add(t, b.kinds, line...); err != nil || r.VbankNum == "" || row.Action == input.Revoke {
 		return err
 	}
 	switch r.Status {
@@ -283,6 +283,12 @@ func (b *workbook) figures() error {
 	}
 	row := func(t tone, name string, s Sum) {
 		add(t, name, strconv.FormatInt(s.Rows, 10), strconv.FormatInt(s.Won, 10))
+	}
+	if all := f.Standing(); all.Rows > 0 {
+		add(plainRow)
+		add(headRow, headings(l, "Accounts", "Rows", "Won")...)
+		row(plainRow, l.Text("All"), all)
+		row(plainRow, l.Text("Issued in this run"), f.Statuses[batch.Issued])
 	}
 	add(plainRow)
 	add(headRow, headings(l, "By status", "Rows", "Won")...)

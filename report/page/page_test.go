@@ -81,8 +81,8 @@ func TestPage(t *testing.T) {
 	t.Parallel()
 	run, facts, numbers := ran()
 	for lang, want := range map[say.Language][]string{
-		say.Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "발급된 계좌", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "2,370,000", "***4550", "한**"},
-		say.English: {`<html lang="en">`, "Rows to look at", "rows: 33", "Accounts issued", "13 others stand in the results.", "국민은행 004", "2,370,000", "***4550", "한**"},
+		say.Korean:  {`<html lang="ko">`, "살펴볼 행", "33건", "이번 실행에서 발급", "초당 처리한", "그 밖의 13건은 결과 파일에 있습니다.", "국민은행 004", "2,370,000", "***4550", "한**"},
+		say.English: {`<html lang="en">`, "Rows to look at", "rows: 33", "Issued in this run", "13 others stand in the results.", "국민은행 004", "2,370,000", "***4550", "한**"},
 	} {
 		run.Language = lang
 		_, text := pageOf(t, run, facts, Options{})
@@ -156,13 +156,27 @@ func TestReadersAtOnce(t *testing.T) {
 	}
 }
 
+// TestPageOfAgain is the page of a second run: the accounts stand there, although none was issued.
+func TestPageOfAgain(t *testing.T) {
+	t.Parallel()
+	run, _, _ := ran()
+	facts := new(report.Facts)
+	facts.Add(&input.Row{}, &batch.Result{Status: batch.AlreadyIssued, Amount: 12_345, Order: ledger.Order{MerchantUID: "A-1"}, Account: ledger.Account{VbankNum: "00234567890123"}})
+	_, text := pageOf(t, run, facts, Options{})
+	for _, part := range []string{"<dt>Accounts</dt><dd>1</dd>", "<dt>Won</dt><dd>12,345</dd>", "<dt>Issued in this run</dt><dd>0</dd>", "<bdi>A-1</bdi>", "0123</span>"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q", part)
+		}
+	}
+}
+
 // TestPageOfWhatIsNotKnown has neither measures nor rows, as report may.
 func TestPageOfWhatIsNotKnown(t *testing.T) {
 	t.Parallel()
 	run, _, _ := ran()
 	again := &report.Run{Command: "report", ID: run.ID, Started: run.Started, Reason: report.ReasonDone, Plan: run.Plan}
 	_, text := pageOf(t, again, new(report.Facts), Options{})
-	for _, part := range []string{"Written again from the ledger", "Every row is done.", "No account was issued in this run."} {
+	for _, part := range []string{"Written again from the ledger", "Every row is done.", "No row has an account."} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q", part)
 		}
