@@ -71,6 +71,7 @@ type Known interface {
 	Sent(ctx context.Context, run, after int64, limit int) ([]ledger.Entry, error)
 	Entries(ctx context.Context, run, first, last int64) ([]ledger.Entry, error)
 	Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error)
+	Runs(ctx context.Context, interrupted bool) ([]ledger.Run, error)
 }
 
 // Shared is what a ledger knows of other hosts; that of one host says nothing.

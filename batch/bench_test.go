@@ -70,6 +70,7 @@ func (forgetful) Entries(context.Context, int64, int64, int64) ([]ledger.Entry, 
 	return nil, nil
 }
 func (forgetful) Sent(context.Context, int64, int64, int) ([]ledger.Entry, error) { return nil, nil }
+func (forgetful) Runs(context.Context, bool) ([]ledger.Run, error)                { return nil, nil }
 func (forgetful) Statuses(context.Context, int64, int64, int64) (map[int64]string, error) {
 	return nil, nil
 }

@@ -3,6 +3,7 @@ package batch
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -101,7 +102,46 @@ func resultsOf(ctx context.Context, block []*input.Row, book Known, run int64) (
 	if err != nil {
 		return nil, err
 	}
-	return joined(ctx, block, entries, book)
+	results, err := joined(ctx, block, entries, book)
+	if err == nil {
+		err = recall(ctx, results, book, run)
+	}
+	return results, err
+}
+
+// recall gives rows that a run did not get to the reason for which an earlier run over the same bytes did not do them: what
+// is to be mended must not be lost by a run that ended at once.
+func recall(ctx context.Context, results []Result, book Known, run int64) error {
+	forgotten := make(map[int64]*Result)
+	for i := range results {
+		if r := &results[i]; r.Run == 0 && r.Status == NotSent && r.ErrorCode == CodeStopped {
+			forgotten[r.Line] = r
+		}
+	}
+	if len(forgotten) == 0 {
+		return nil
+	}
+	runs, err := book.Runs(ctx, false)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(runs, func(r ledger.Run) bool { return r.ID == run })
+	for _, earlier := range runs[at+1:] {
+		if at < 0 || len(forgotten) == 0 || earlier.Digest != runs[at].Digest || earlier.Settings != runs[at].Settings {
+			continue
+		}
+		entries, err := book.Entries(ctx, earlier.ID, results[0].Line, results[len(results)-1].Line)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if r := forgotten[e.Line]; r != nil && (e.Status == Rejected || e.Status == Conflict) {
+				r.ErrorCode, r.ErrorMessage = e.ErrorCode, cmp.Or(e.ErrorMessage, meaning(e.ErrorCode))
+			}
+			delete(forgotten, e.Line)
+		}
+	}
+	return nil
 }
 
 // joined joins rows with their entries, both in the order of lines, and with what the ledger knows of their orders.

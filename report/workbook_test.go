@@ -173,6 +173,9 @@ func TestWorkbook(t *testing.T) {
 			fmt.Fprintln(&shown, strings.Join(line, "|"))
 		}
 		want := "File|orders.csv\nRun|12\nStarted|46331.395833333336 as yyyy-mm-dd hh:mm:ss\n"
+		if all := "Accounts|Rows|Won\nAll|1|1234000 as #,##0\nIssued in this run|1|1234000 as #,##0\n"; language == say.English && !strings.Contains(shown.String(), all) {
+			t.Errorf("no %s in %s", all, &shown)
+		}
 		if language == say.Korean {
 			want = "파일|orders.csv\n실행 번호|12\n시작|46331.395833333336 as yyyy-mm-dd hh:mm:ss\n"
 		}
@@ -231,6 +234,7 @@ func TestCustomers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "in.csv")
 	text := "주문번호,고객명,전화번호,금액,은행,입금기한,예금주\n"
 	statuses := append([]batch.Status{batch.Issued, batch.AlreadyIssued, batch.Updated, batch.Unchanged, batch.Revoked, batch.Skipped}, undone...)
+	statuses = append(statuses, batch.Unchanged) // of a row that takes back what was taken back before
 	for i := range statuses {
 		text += fmt.Sprintf("%03d,=고객%d,1012345678,\"1,000원\",국민,2099-12-31,한빛\n", i, i)
 	}
@@ -243,6 +247,7 @@ func TestCustomers(t *testing.T) {
 			results[i].Account = result.Account
 		}
 		results[3].VbankNum = "" // purged
+		rows[len(rows)-1].Action = input.Revoke
 		return results
 	})
 	var told []string
