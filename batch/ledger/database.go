@@ -76,11 +76,24 @@ func configure(address string) (*pgx.ConnConfig, error) {
 // dial opens a connection to the database.
 func dial(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil && unreachable(err) {
-		return nil, say.Errorf("%w: %w", ErrUnreachable, err)
+	if err == nil {
+		return conn, nil
 	}
-	return conn, err
+	if err = (connectError{err}); unreachable(err) {
+		err = say.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return nil, err
 }
+
+// connectError is why no connection could be opened, in one line: the last of several addresses that were tried.
+type connectError struct{ error }
+
+func (e connectError) Error() string {
+	text := e.error.Error()
+	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
+}
+
+func (e connectError) Unwrap() error { return e.error }
 
 // unreachable reports whether an error is the database's absence, or says that it cannot be written to just now: the same
 // may succeed later. Whether what was asked for has happened is not known.
@@ -96,11 +109,8 @@ func unreachable(err error) bool {
 	return fault.Code == "25006" // a standby, until it is promoted
 }
 
-// Refuses reports whether an error is a database's refusal of the user, the password, or what was asked for.
-func Refuses(err error) bool {
-	state := sqlstate(err)
-	return state != "" && (strings.HasPrefix(state, "28") || state == "3D000" || state == "42501")
-}
+// Refuses reports whether an error is a database's refusal: of the user, the password, or what was asked for.
+func Refuses(err error) bool { return sqlstate(err) != "" }
 
 // conflicting reports whether a transaction was rolled back since others were in its way, and may be tried again.
 func conflicting(err error) bool {
@@ -208,6 +218,20 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 		_, err = tx.Exec(ctx, `UPDATE leases SET epoch = epoch + 1, owner = '', restored = true, released = false, until = clock_timestamp()`)
 		return err
 	})
+}
+
+// makeDatabase brings the database at an address up to date.
+func makeDatabase(ctx context.Context, address string) error {
+	config, err := configure(address)
+	if err != nil {
+		return err
+	}
+	conn, err := dial(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return migrate(ctx, conn)
 }
 
 // versionOf returns the version of a database's schema; an empty database has 0.

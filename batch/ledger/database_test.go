@@ -41,7 +41,7 @@ func TestStoresAgree(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			path, address := filepath.Join(t.TempDir(), "ledger.db"), server.Database(t)
 			file := open(t, path, "merchant")
-			database, _ := inDatabase(t, address, "merchant")
+			database, lease := inDatabase(t, address, "merchant")
 			asked := history(t, random(seed), file, database)
 			want, err := all(file, path, asked)
 			if err != nil {
@@ -54,7 +54,42 @@ func TestStoresAgree(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("file and database (-file +database):\n%s", diff)
 			}
+			if seed == 0 {
+				testCopy(t, server, file, lease, path, address, asked, want)
+			}
 		})
+	}
+}
+
+// testCopy copies the file to another database, that to another file, and asks both what they know.
+func testCopy(t *testing.T, server *ledgertest.Postgres, l *Ledger, lease *Lease, path, address string, asked []Order, want everything) {
+	t.Helper()
+	second, third := server.Database(t), filepath.Join(t.TempDir(), "third.db")
+	if _, err := Copy(ctx, address, third); !errors.Is(err, ErrInUse) {
+		t.Errorf("a database that is in use: %v", err)
+	}
+	for from, to := path, second; ; from, to = second, third {
+		n, err := Copy(ctx, from, to)
+		if err != nil || n < 10 {
+			t.Fatalf("%s to %s: %d rows, %v", from, to, n, err)
+		}
+		if _, err := Copy(ctx, from, to); !errors.Is(err, ErrNotEmpty) {
+			t.Errorf("into one that is not empty: %v", err)
+		}
+		if to == third {
+			break
+		}
+	}
+	copied, _ := inDatabase(t, second, "merchant")
+	for place, l := range map[string]*Ledger{second: copied, third: open(t, third, "merchant")} {
+		if got, err := all(l, place, asked); err != nil {
+			t.Error(err)
+		} else if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the copy (-from +to):\n%s", diff)
+		}
+	}
+	if begin(t, copied).ID <= want.Runs[0].ID {
+		t.Error("a run of the copy has another's number")
 	}
 }
 

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -216,6 +215,21 @@ func (l *Lease) renewOnce(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// Renew renews the lease now, which has the database confirm a write.
+func (l *Lease) Renew(ctx context.Context) error {
+	return l.once(ctx, l.renewOnce)
+}
+
+// once does something with a connection of its own.
+func (l *Lease) once(ctx context.Context, do func(context.Context, *pgx.Conn) error) error {
+	var conn *pgx.Conn
+	err := l.within(ctx, &conn, do)
+	if conn != nil {
+		conn.Close(context.WithoutCancel(ctx))
+	}
+	return err
+}
+
 // lose ends the lease: nothing is sent any more.
 func (l *Lease) lose() {
 	l.loseOnce.Do(func() {
@@ -265,14 +279,10 @@ func (l *Lease) Release() error {
 	default:
 	}
 	l.lose()
-	var conn *pgx.Conn
-	err := l.within(context.Background(), &conn, func(ctx context.Context, conn *pgx.Conn) error {
+	err := l.once(context.Background(), func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, `UPDATE leases SET until = '-infinity', released = true WHERE merchant = $1 AND owner = $2 AND epoch = $3`, l.merchant, l.owner, l.epoch)
 		return err
 	})
-	if conn != nil {
-		err = cmp.Or(err, conn.Close(context.Background()))
-	}
 	if err != nil {
 		return say.Errorf("the lease could not be given back, and ends by itself in %s: %w", leaseTime, err)
 	}

@@ -138,7 +138,7 @@ func TestLeaseRenewed(t *testing.T) {
 	if err := lease.Wait(waiting); err != nil {
 		t.Fatalf("nobody claimed it: %v", err)
 	}
-	if err := lease.within(ctx, new(*pgx.Conn), lease.renewOnce); err != nil {
+	if err := lease.Renew(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(book.Close(), lease.Release()); err != nil {
@@ -509,7 +509,7 @@ func TestPooled(t *testing.T) {
 			if _, err := all(book, address, asked); err != nil {
 				t.Error(err)
 			}
-			if err := lease.within(ctx, new(*pgx.Conn), lease.renewOnce); err != nil {
+			if err := lease.Renew(ctx); err != nil {
 				t.Error(err)
 			}
 		})

@@ -256,6 +256,16 @@ func (d *doctor) channels(api *client.Client) {
 // book locks and opens the ledger, and has its folder's disk confirm a write.
 func (d *doctor) book() {
 	m := d.merchant
+	if ledger.IsDatabase(m.ledger) && m.name == "" { // nobody knows whose lease to take
+		book, err := ledger.OpenReader(d.a.ctx, m.ledger, "")
+		if err != nil {
+			d.fails("ledger", m.ledgerFails(d.a.ctx, err))
+			return
+		}
+		book.Close() // it has only read
+		d.add("ledger", levelOK, say.Messagef("%s: opened", ledger.Name(m.ledger)), "")
+		return
+	}
 	unlock, err := m.lock(d.a.ctx, &d.requestFlags)
 	if err != nil {
 		d.fails("ledger", err)
@@ -263,16 +273,26 @@ func (d *doctor) book() {
 	}
 	defer func() { unlock() }()
 	began := time.Now()
-	if err := synced(m.ledger + ".lock"); err != nil { // to close the ledger itself would lose its lock
+	if m.lease != nil {
+		err = m.lease.Renew(d.a.ctx)
+	} else {
+		err = synced(m.ledger + ".lock") // to close the ledger itself would lose its lock
+	}
+	if err != nil {
 		d.add("ledger", levelFail, err, say.NewMessage("keep the ledger on a local disk: what is not on the disk is lost with the power"))
 		return
 	}
 	took := time.Since(began).Round(100 * time.Microsecond)
-	if err := ledger.Check(d.a.ctx, m.ledger); err != nil {
-		d.add("ledger", levelFail, err, say.NewMessage(ledgerHint(err)))
-		return
+	if m.lease == nil {
+		if err := ledger.Check(d.a.ctx, m.ledger); err != nil {
+			d.add("ledger", levelFail, err, say.NewMessage(ledgerHint(err)))
+			return
+		}
 	}
-	d.add("ledger", levelOK, say.Messagef("%s: opened, locked, and written to the disk in %s", say.Name(m.ledger), took), "")
+	d.add("ledger", levelOK, say.Messagef("%s: opened, locked, and written to the disk in %s", say.Name(ledger.Name(m.ledger)), took), "")
+	for _, warning := range m.warnings() {
+		d.add("ledger", levelWarn, warning, "")
+	}
 	if m.name == "" {
 		return // nobody knows whose orders are meant
 	}
@@ -395,7 +415,10 @@ const (
 
 // disks checks the room where the ledger, the results and copies of large inputs are written.
 func (d *doctor) disks() {
-	places := []string{filepath.Dir(d.merchant.ledger), os.TempDir()}
+	places := []string{os.TempDir()}
+	if !ledger.IsDatabase(d.merchant.ledger) {
+		places = append(places, filepath.Dir(d.merchant.ledger))
+	}
 	if info, err := os.Stat(d.File); err == nil && info.IsDir() {
 		places = append(places, d.File)
 	} else if out := resultsOf(d.File, d.Out); d.File != "" && out != "-" {

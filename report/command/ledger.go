@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"os"
 	"os/user"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type ledgerCommand struct {
 	Export ledgerExportCommand `cmd:"" help:"Print every line of the ledger, account numbers and holders whole."`
 	Stats  ledgerStatsCommand  `cmd:"" help:"Print the ledger's figures."`
 	Settle ledgerSettleCommand `cmd:"" help:"Record which account an order has that only a person can settle, or that it has none."`
+	Copy   ledgerCopyCommand   `cmd:"" help:"Copy the ledger, of all merchants, from a file to a database or back, and compare the two."`
 	Purge  ledgerPurgeCommand  `cmd:"" help:"Take account numbers and names out of the ledger. Orders stay known, and get no second account."`
 }
 
@@ -259,5 +261,51 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 		return &failure{err, exitStopped, say.NewMessage("the same command again goes on")}
 	}
 	report.PrintPurge(a.stdout, p, before, true)
+	return nil
+}
+
+type ledgerCopyCommand struct {
+	From string `arg:"" help:"A ledger: a file, or a database as postgres://user@host/database."`
+	To   string `arg:"" help:"Where it is copied to; what is there must be empty."`
+}
+
+func (ledgerCopyCommand) Help() string {
+	return `Copies all that a ledger knows of orders and runs, and compares the two row by row before it counts. No run may be under way.
+From then on use the new one alone: neither learns what the other does, and an order could get two accounts.
+
+  vbankbatch ledger copy ~/.local/state/vbankbatch/ledger.db postgres://vbankbatch@db.example.com/vbankbatch`
+}
+
+func (c *ledgerCopyCommand) Run(a *app) (err error) {
+	for _, place := range []string{c.From, c.To} {
+		if ledger.HasPassword(place) {
+			return usage("put it into ~/.pgpass or PGPASSWORD", "%s holds a password, which every user of this machine can read there", ledger.Name(place))
+		}
+		if _, err := os.Stat(place); place == c.From && !ledger.IsDatabase(place) && errors.Is(err, fs.ErrNotExist) {
+			return usage(noLedgerHint, "there is no ledger at %s: %w", place, fs.ErrNotExist)
+		}
+		m := &merchant{ledger: place}
+		if ledger.IsDatabase(place) {
+			continue // which is asked whether it is in use
+		}
+		unlock, failed := ledger.Lock(a.ctx, place, 0)
+		if failed == nil {
+			defer func() { err = also(err, unlock()) }()
+			failed = ledger.Upgrade(a.ctx, place)
+		}
+		if failed != nil {
+			return m.ledgerFails(a.ctx, failed)
+		}
+	}
+	rows, err := ledger.Copy(a.ctx, c.From, c.To)
+	switch {
+	case errors.Is(err, ledger.ErrInUse):
+		return &failure{err, exitLocked, say.NewMessage("wait for it to end")}
+	case errors.Is(err, ledger.ErrUnreachable):
+		return &failure{err, exitStopped, say.NewMessage("nothing was copied; look at the database and the network, then run the same command again")}
+	case err != nil:
+		return usage("nothing was copied", "%w", err)
+	}
+	a.stderr.Printf("%s rows were copied and compared; use %s alone from now on\n", report.Thousands(rows), ledger.Name(c.To))
 	return nil
 }

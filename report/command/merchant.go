@@ -242,6 +242,18 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 	return unlock, m.ledgerFails(ctx, err)
 }
 
+// warnings are what is said of a database at the start.
+func (m *merchant) warnings() []say.Message {
+	if m.lease == nil {
+		return nil
+	}
+	told := m.lease.Warnings
+	if m.lease.Restored {
+		told = append(told, say.NewMessage("the ledger's database is a copy or was restored: orders that it does not know are looked up even with --no-remote-check"))
+	}
+	return told
+}
+
 // exists refuses a ledger that is not there.
 func (m *merchant) exists() error {
 	if ledger.IsDatabase(m.ledger) {
@@ -270,6 +282,11 @@ func (m *merchant) locked(a *app, f *requestFlags) (*ledger.Ledger, func() error
 	book, err := m.book(a)
 	if err != nil {
 		return nil, nil, errors.Join(err, unlock())
+	}
+	if f.held == nil {
+		for _, warning := range m.warnings() {
+			a.stderr.Printf("warning: %v\n", warning)
+		}
 	}
 	return book, func() error { return errors.Join(book.Close(), unlock()) }, nil
 }
