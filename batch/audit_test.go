@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -173,18 +172,13 @@ func TestRestoredLedger(t *testing.T) {
 		if _, err := w.run(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
-		backup, err := os.ReadFile(w.ledger)
-		if err != nil {
-			t.Fatal(err)
-		}
+		backup := w.save()
 		got, err := w.run(t.Context(), plan(t, "주문번호,금액,처리", "A-1,,말소", "A-2,2500,변경"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.expect(got, "A-1 revoked", "A-2 updated")
-		if err := os.WriteFile(w.ledger, backup, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		w.restore(backup)
 		got, err = w.run(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)

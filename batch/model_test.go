@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,7 +168,7 @@ type simulation struct {
 	files   [2][]string // their lines
 	results [2][]string // of the last run of each that could write some
 	others  map[string]bool
-	backups [][]byte // of the ledger, before each step
+	backups []string // of the ledger, before each step
 
 	mu     sync.Mutex
 	faults map[string][]sandbox.Fault
@@ -258,18 +257,16 @@ func (s *simulation) fault(r *http.Request, id string, _ int) sandbox.Fault {
 func (s *simulation) do(t *testing.T, step step) {
 	s.connect(0)
 	s.book().Close() // it leaves one file, with everything in it
-	backup, err := os.ReadFile(s.ledger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.backups = append(s.backups, backup)
+	s.backups = append(s.backups, s.save())
 	switch step.what {
 	case "run":
 		s.runFile(t, step.file, &life{left: -1}, 0)
 	case "die":
+		s.died = true
 		s.runFile(t, step.file, &life{left: step.at, after: step.after}, 0)
 	case "freeze":
 		s.connect(step.at)
+		s.died = true
 		s.runFile(t, step.file, &life{left: -1}, 0)
 	case "stop":
 		s.runFile(t, step.file, &life{left: -1}, time.Duration(step.at*step.at)*time.Second/4)
@@ -283,13 +280,10 @@ func (s *simulation) do(t *testing.T, step step) {
 		s.reconcile()
 	case "lose the ledger":
 		time.Sleep(frozenFor) // not while something is on its way: nobody would know of it
-		s.ledger += "+"
+		s.restore("")
 	case "restore the ledger":
 		time.Sleep(frozenFor)
-		s.ledger += "+"
-		if err := os.WriteFile(s.ledger, s.backups[step.at%len(s.backups)], 0o600); err != nil {
-			t.Fatal(err)
-		}
+		s.restore(s.backups[step.at%len(s.backups)])
 	}
 }
 

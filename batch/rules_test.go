@@ -112,7 +112,7 @@ func TestLookUpAheadFails(t *testing.T) {
 			api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) {
 				return nil, &client.Error{Op: "GET /payments", Kind: kind}
 			}}
-			w.ledger += "x"
+			w.restore("")
 			w.opts.Audit = nil
 			got, err := w.with(api, manyOrders(t, 40))
 			if err != nil || strings.Count(strings.Join(got, "\n"), "already_issued") < 2 {

@@ -31,6 +31,11 @@ type world struct {
 	client *client.Client
 	ledger string
 	opts   batch.Options
+	saved  int
+
+	lease  *ledger.Lease // with -database: of the book that was opened last
+	died   bool          // its holder did not give it back
+	cleans bool
 }
 
 // faked runs a test in a bubble whose clock moves only when everybody waits.
@@ -53,7 +58,7 @@ func faked(t *testing.T, config sandbox.Config, test func(t *testing.T, w *world
 // book opens the ledger.
 func (w *world) book() *ledger.Ledger {
 	w.t.Helper()
-	book, err := ledger.Open(w.ledger, "merchant")
+	book, err := w.open()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -260,9 +265,7 @@ func TestRemoteCheck(t *testing.T) {
 		w.expect(got, want...)
 		before := len(w.api.Payments())
 
-		if err := os.Remove(w.ledger); err != nil {
-			t.Fatal(err)
-		}
+		w.restore("")
 		want[4], want[5] = "revoked already_issued", "new already_issued"
 		got, err = w.run(t.Context(), p)
 		if err != nil {

@@ -50,7 +50,7 @@ func TestListsThatLie(t *testing.T) {
 					t.Fatal(err)
 				}
 				lying = true
-				w.ledger += ".lost"
+				w.restore("")
 				got, err := w.run(t.Context(), p)
 				if err != nil {
 					t.Fatal(err)

@@ -159,7 +159,7 @@ func (d *database) settleLost(ctx context.Context) (committed int64, err error) 
 				now, committed = written, written
 			}
 			_, err = tx.Exec(ctx, `UPDATE leases SET written = $2, until = clock_timestamp() + $3 * interval '1 microsecond' WHERE merchant = $1`,
-				d.lease.merchant, now, leaseTime.Microseconds())
+				d.lease.merchant, now, d.lease.terms.Time.Microseconds())
 			return err
 		})
 		if err == nil {

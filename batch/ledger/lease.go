@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -26,10 +27,9 @@ import (
 //  4. The next holder waits for the longest life of a request before it believes that an order in doubt has no account; see
 //     Ledger.Quiet.
 const (
-	leaseTime    = 30 * time.Second
-	renewEvery   = 5 * time.Second
-	leaseReserve = 5 * time.Second // before the end, from which on nothing is sent
-	leaseTry     = 5 * time.Second // one attempt to renew
+	leaseTime  = 30 * time.Second // without being renewed
+	leaseParts = 6                // it is renewed after one such part, and nothing is sent in the last one
+	leaseTry   = 5 * time.Second  // one attempt to renew
 )
 
 // ErrLeaseLost is returned by the methods of a ledger whose lease another process has claimed.
@@ -40,6 +40,7 @@ type Terms struct {
 	Wait     time.Duration // for another's lease to end
 	Life     time.Duration // the longest that a request to the API lasts
 	Patience time.Duration // how long writes wait for a database that does not answer
+	Time     time.Duration // how long the lease lasts without being renewed; 0 means 30 s
 }
 
 // Lease is the right to send requests for a merchant, until it is released or lost.
@@ -77,6 +78,7 @@ func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, 
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	terms.Time = cmp.Or(terms.Time, leaseTime)
 	l := &Lease{address: address, config: config, terms: terms, owner: rand.Text(), lost: make(chan struct{}), ended: make(chan struct{})}
 	if err := migrate(ctx, conn); err != nil {
 		return nil, say.Errorf("%s is not a usable ledger: %w", Name(address), err)
@@ -122,7 +124,7 @@ func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		UPDATE leases l SET epoch = l.epoch + 1, owner = $2, until = clock_timestamp() + $3 * interval '1 microsecond', released = false, written = 0, life = $4
 		FROM before b WHERE l.merchant = b.merchant AND l.until < clock_timestamp()
 		RETURNING l.epoch, b.released, b.life, b.restored, l.rate, coalesce(extract(epoch FROM l.pause_until - clock_timestamp())::double precision, 0)`,
-		l.merchant, l.owner, leaseTime.Microseconds(), l.terms.Life.Milliseconds()).Scan(&l.epoch, &released, &life, &l.Restored, &l.Rate, &pause)
+		l.merchant, l.owner, l.terms.Time.Microseconds(), l.terms.Life.Milliseconds()).Scan(&l.epoch, &released, &life, &l.Restored, &l.Rate, &pause)
 	if errors.Is(err, pgx.ErrNoRows) || conflicting(err) {
 		return false, nil
 	}
@@ -140,7 +142,7 @@ func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
 }
 
 // extend lets requests be sent for the time that was asked for at a moment of sinceBoot.
-func (l *Lease) extend(asked time.Duration) { l.open.Store(int64(asked + leaseTime - leaseReserve)) }
+func (l *Lease) extend(asked time.Duration) { l.open.Store(int64(asked + l.terms.Time - l.terms.Time/leaseParts)) }
 
 // renew keeps the lease until ctx ends or another process has it. A lease whose time ran out because the database did not
 // answer is still this one's if nobody has claimed it.
@@ -152,7 +154,8 @@ func (l *Lease) renew(ctx context.Context) {
 			conn.Close(context.Background())
 		}
 	}()
-	wait := renewEvery
+	every := l.terms.Time / leaseParts
+	wait := every
 	for {
 		select {
 		case <-ctx.Done():
@@ -164,12 +167,12 @@ func (l *Lease) renew(ctx context.Context) {
 		err := l.within(ctx, &conn, l.renewOnce)
 		switch {
 		case err == nil:
-			wait = renewEvery
+			wait = every
 		case errors.Is(err, ErrLeaseLost):
 			l.lose()
 			return
 		default:
-			wait = time.Second
+			wait = min(every, time.Second)
 		}
 	}
 }
@@ -204,7 +207,7 @@ func (l *Lease) renewOnce(ctx context.Context, conn *pgx.Conn) error {
 	asked := sinceBoot()
 	done, err := conn.Exec(ctx, `UPDATE leases SET until = clock_timestamp() + $4 * interval '1 microsecond', rate = $5,
 		pause_until = clock_timestamp() + $6 * interval '1 microsecond' WHERE merchant = $1 AND owner = $2 AND epoch = $3`,
-		l.merchant, l.owner, l.epoch, leaseTime.Microseconds(), rate, pause)
+		l.merchant, l.owner, l.epoch, l.terms.Time.Microseconds(), rate, pause)
 	if err != nil {
 		return err
 	}
@@ -284,7 +287,7 @@ func (l *Lease) Release() error {
 		return err
 	})
 	if err != nil {
-		return say.Errorf("the lease could not be given back, and ends by itself in %s: %w", leaseTime, err)
+		return say.Errorf("the lease could not be given back, and ends by itself in %s: %w", l.terms.Time, err)
 	}
 	return nil
 }

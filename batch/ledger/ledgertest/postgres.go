@@ -58,6 +58,32 @@ func Start(t testing.TB, settings ...string) *Postgres {
 	return p
 }
 
+// Serve is Start for the tests of a whole package; the caller stops it, and there must be one.
+func Serve(settings ...string) (p *Postgres, stop func()) {
+	t := new(process)
+	p = Start(t, settings...)
+	return p, func() {
+		for _, end := range t.ends {
+			end()
+		}
+	}
+}
+
+// process is a test of its own, whose failure ends the process.
+type process struct {
+	testing.TB
+	ends []func()
+}
+
+func (p *process) Helper()            {}
+func (p *process) Cleanup(end func()) { p.ends = append(p.ends, end) }
+func (p *process) Fatal(args ...any) {
+	fmt.Fprintln(os.Stderr, args...)
+	os.Exit(1)
+}
+func (p *process) Fatalf(format string, args ...any) { p.Fatal(fmt.Sprintf(format, args...)) }
+func (p *process) Skip(args ...any)                  { p.Fatal(args...) }
+
 // installed is the folder of the newest server's programs.
 func installed() string {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
