@@ -61,7 +61,7 @@ func (w *world) open() (*ledger.Ledger, error) {
 		return ledger.Open(w.ledger, "merchant")
 	}
 	w.release()
-	lease, err := ledger.Claim(w.t.Context(), database(w.t, w.ledger, ""), "merchant", ledger.Terms{Life: time.Minute, Patience: w.opts.DoubtWait,
+	lease, err := ledger.Claim(w.t.Context(), w.place(), "merchant", ledger.Terms{Life: time.Minute, Patience: w.opts.DoubtWait,
 		Time: 100 * 365 * 24 * time.Hour})
 	if err != nil {
 		return nil, err
@@ -72,6 +72,14 @@ func (w *world) open() (*ledger.Ledger, error) {
 	}
 	w.lease = lease
 	return lease.Ledger(w.t.Context())
+}
+
+// place is where the world's ledger is.
+func (w *world) place() string {
+	if *inDatabase {
+		return database(w.t, w.ledger, "")
+	}
+	return w.ledger
 }
 
 // release gives the lease of the ledger that was open last back.

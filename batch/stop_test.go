@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vbankbatch/batch"
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 )
@@ -43,10 +44,14 @@ func TestPassingRefusals(t *testing.T) {
 		}
 		started = time.Now()
 		time.AfterFunc(5*time.Second, func() { // whoever dies waiting leaves no doubt behind
-			book := w.book()
+			book, err := ledger.OpenReader(t.Context(), w.place(), "merchant")
+			if err != nil {
+				t.Error(err)
+				return
+			}
 			defer book.Close()
-			if doubts, err := book.InDoubt(t.Context()); err != nil || len(doubts) > 0 {
-				t.Errorf("in doubt: %v, %v", doubts, err)
+			if doubts, err := book.InDoubt(t.Context()); err != nil || doubts > 0 {
+				t.Errorf("in doubt: %d, %v", doubts, err)
 			}
 		})
 		got, err = w.run(t.Context(), plan(t, "주문번호,금액,처리", "good,2000,변경"))
