@@ -453,13 +453,23 @@ func (s *headerSearch) failure(path string) error {
 		return opening.failed(say.NewMessage("a quotation mark is opened and never closed"), say.NewMessage("remove it, or export the file again"))
 	case s.score == 0 && len(opening.names) > maxColumns:
 		return opening.failed(say.Messagef("the line has %d columns, more than %d", len(opening.names), maxColumns), "")
-	case s.score == 0: // what the lines hold may be people's data, and is not repeated
-		return opening.failed(say.Messagef("no header was found in the first %d lines", headerLines),
-			say.NewMessage("the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER"))
+	case s.score == 0:
+		hint := say.NewMessage("the header must name at least the order number and the amount; give unusual names with --map FIELD=HEADER")
+		if opening.onlyNames() {
+			hint = say.Messagef("if line %d is the header, say which of %s are the order number and the amount: --map merchant_uid=HEADER --map amount=HEADER", opening.line, opening.list())
+		}
+		return opening.failed(say.Messagef("no header was found in the first %d lines", headerLines), hint)
 	case s.rival.names != nil && s.rival.line != s.best.line:
 		return s.best.failed(say.Messagef("is another header than the one on line %d", s.rival.line), say.NewMessage("files with different columns cannot be read as one; run each on its own"))
 	}
 	return nil
+}
+
+// onlyNames reports whether a line can be told as a header: three cells at least, none with a digit in it. Other lines may be
+// people's data, and are not repeated.
+func (h header) onlyNames() bool {
+	filled := slices.DeleteFunc(slices.Clone(h.names), func(name string) bool { return name == "" })
+	return len(filled) >= 3 && !slices.ContainsFunc(filled, func(name string) bool { return strings.ContainsAny(name, "0123456789@") })
 }
 
 func (h header) failed(message, hint say.Message) *Error {
@@ -600,30 +610,34 @@ func find(mapped []Mapped, field string) int {
 func has(mapped []Mapped, field string) bool { return find(mapped, field) >= 0 }
 
 // lacking returns the fields that no row of the file can be done without and that neither a column nor an option
-// gives, and an *Error that says how to give them.
-func (h header) lacking(mapped []Mapped, o Options) (lacking []string, err error) {
+// gives, and an *Error that says how to give them, by the cells that the columns begin with as far as they are known.
+func (h header) lacking(mapped []Mapped, samples [][]string, o Options) (lacking []string, err error) {
 	given := func(field string) bool { return o.Set[field] != "" || has(mapped, field) }
 	var hints []say.Message
-	need := func(field string, hint say.Message) {
-		if !given(field) {
-			lacking = append(lacking, field)
-			hints = append(hints, hint)
+	need := func(field, otherwise string) {
+		if given(field) {
+			return
 		}
+		hint := h.mapHint(field, mapped, samples, o)
+		if otherwise != "" {
+			hint = say.Messagef(otherwise, hint)
+		}
+		lacking, hints = append(lacking, field), append(hints, hint)
 	}
 	updates := has(mapped, "imp_uid")
 	if o.Key == "" && !updates {
-		need("merchant_uid", say.NewMessage("--map merchant_uid=HEADER, or --key TEMPLATE such as '{동}-{호}-202611'"))
+		need("merchant_uid", say.Mark("%s, or --key TEMPLATE such as '{동}-{호}-202611'"))
 	}
 	switch {
 	case given("action"):
 	case updates && !given("amount"):
-		need("vbank_due", say.NewMessage("--map vbank_due=HEADER or --map amount=HEADER"))
+		need("vbank_due", say.Mark("%s, or --map amount=HEADER"))
 	case !updates:
-		need("amount", "--map amount=HEADER")
-		need("vbank_code", say.NewMessage("--bank, or --map vbank_code=HEADER"))
-		need("vbank_due", say.NewMessage("--due, or --map vbank_due=HEADER"))
+		need("amount", "")
+		need("vbank_code", say.Mark("--bank, or %s"))
+		need("vbank_due", say.Mark("--due, or %s"))
 		if !given("channel_key") && (!given("pg") || o.Set["pg"] != "" && pg.RequiresHolder(o.Set["pg"])) {
-			need("vbank_holder", say.NewMessage("--holder, or --map vbank_holder=HEADER"))
+			need("vbank_holder", say.Mark("--holder, or %s"))
 		}
 	}
 	if lacking == nil {

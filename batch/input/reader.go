@@ -97,7 +97,7 @@ type Reader struct {
 	where         []whereColumn
 	key           []keyPart
 	lacking       map[string]bool // fields that are missing from all rows
-	lacks         error           // how to give them
+	lacks         func() error    // how to give them; nil where nothing can be missing
 	updates       bool            // a row without an action is an update, with or without its imp_uid
 	custom        []keyPart       // of the default custom_data
 	revoke        bool            // Options.Revoke
@@ -261,8 +261,12 @@ func (r *Reader) setColumns(o Options) (err error) {
 		return err
 	}
 	r.currencies = h.currencyColumns(r.mapped)
-	var lacking []string
-	lacking, r.lacks = h.lacking(r.mapped, o)
+	o.Now = r.now
+	lacking, _ := h.lacking(r.mapped, nil, o)
+	r.lacks = func() error {
+		_, err := h.lacking(r.mapped, r.samples, o)
+		return err
+	}
 	for _, field := range lacking {
 		r.lacking[field] = true
 	}
@@ -418,8 +422,13 @@ func (r *Reader) Header() []string { return r.header.names }
 func (r *Reader) Mapping() []Mapped { return r.mapped }
 
 // Lacking returns nil, or an *Error that names the columns without which no row can be done and says how to give what
-// they should hold. Every row has a problem that says so, too.
-func (r *Reader) Lacking() error { return r.lacks }
+// they should hold, by the rows up to here. Every row has a problem that says so, too.
+func (r *Reader) Lacking() error {
+	if r.lacks == nil {
+		return nil
+	}
+	return r.lacks()
+}
 
 // Contradicted returns nil, or an *Error for the first line of totals up to here that does not agree with the rows.
 func (r *Reader) Contradicted() error {
