@@ -10,18 +10,18 @@ import (
 // Compared is what a run over a plan would do, as far as the ledger knows: a run also asks the API for orders that the ledger
 // does not know.
 type Compared struct {
-	New     Planned // to be issued
-	Issued  Planned // have their account already, with the same figures
-	Changed Planned // have an account with other figures: a conflict
-	InDoubt Planned // to be looked up: nobody knows what came of an earlier request
-	Changes Planned // updates and revocations to be sent
-	Done    Planned // those of them that need none
+	New     Planned `json:"new"`      // to be issued
+	Issued  Planned `json:"issued"`   // have their account already, with the same figures
+	Changed Planned `json:"changed"`  // have an account with other figures: a conflict
+	InDoubt Planned `json:"in_doubt"` // to be looked up: nobody knows what came of an earlier request
+	Changes Planned `json:"changes"`  // updates and revocations to be sent
+	Done    Planned `json:"done"`     // those of them that need none
 }
 
 // Planned counts rows, and their amounts.
 type Planned struct {
-	Rows int
-	Won  int64
+	Rows int   `json:"rows"`
+	Won  int64 `json:"won"`
 }
 
 func (p *Planned) add(row *input.Row) {

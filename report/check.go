@@ -27,12 +27,13 @@ const (
 	CSV  = "csv"  // a line for each problem
 )
 
-// Check tells all that the preflight found: what was understood, the control totals, and every problem of every row.
+// Check tells all that the preflight found: what was understood, the control totals, and every problem of every row; and in
+// text and JSON what a run would do, where the plan was held against a ledger.
 // A file without problems is not read again.
-func Check(ctx context.Context, w say.Writer, p *batch.Plan, format string) error {
+func Check(ctx context.Context, w say.Writer, p *batch.Plan, found *batch.Compared, format string) error {
 	switch format {
 	case JSON:
-		return checkJSON(ctx, w, p)
+		return checkJSON(ctx, w, p, found)
 	case CSV:
 		return checkCSV(ctx, w, p)
 	}
@@ -45,7 +46,29 @@ func Check(ctx context.Context, w say.Writer, p *batch.Plan, format string) erro
 		return err
 	}
 	printCodes(w, p.Codes)
+	if found != nil {
+		PrintCompared(w, *found)
+	}
 	return nil
+}
+
+// PrintCompared tells what a run over a plan would do.
+func PrintCompared(w say.Writer, c batch.Compared) {
+	for _, part := range []struct {
+		planned batch.Planned
+		says    string
+	}{
+		{c.New, say.Mark("to issue, new to the ledger: %s (%s won)\n")},
+		{c.Issued, say.Mark("issued already, nothing is sent: %s (%s won)\n")},
+		{c.Changed, say.Mark("issued already with other figures, a conflict: %s (%s won)\n")},
+		{c.InDoubt, say.Mark("in doubt, looked up first: %s (%s won)\n")},
+		{c.Changes, say.Mark("updates and revocations to send: %s (%s won)\n")},
+		{c.Done, say.Mark("updates and revocations that are done already: %s (%s won)\n")},
+	} {
+		if part.planned.Rows > 0 {
+			w.Printf(part.says, Count(w.Language, part.planned.Rows, "1 row", "%s rows"), Thousands(part.planned.Won))
+		}
+	}
 }
 
 // eachProblem calls do with all problems in the order of their lines. What every row lacks is told by Plan.Refusal.
@@ -160,8 +183,9 @@ type checked struct {
 		Banks       map[string]int `json:"banks"`
 		PGs         map[string]int `json:"pgs"`
 	} `json:"issue"`
-	Codes   map[string]int `json:"codes"`
-	Notices []string       `json:"notices"`
+	Ledger  *batch.Compared `json:"ledger,omitempty"` // what a run would do, where the file was held against a ledger
+	Codes   map[string]int  `json:"codes"`
+	Notices []string        `json:"notices"`
 }
 
 type checkedColumn struct {
@@ -191,8 +215,8 @@ type checkedProblem struct {
 }
 
 // checkJSON writes the problems as they are found; there may be millions.
-func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan) error {
-	c := checked{File: FilePath(p, say.English), Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
+func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan, found *batch.Compared) error {
+	c := checked{Ledger: found, File: FilePath(p, say.English), Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
 		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: notices(w.Language, p)}
 	for _, m := range p.Mapping {
 		c.Columns = append(c.Columns, checkedColumn{m.Field, m.Header, m.Column})

@@ -80,7 +80,7 @@ var Reasons = map[string]string{
 	ReasonRowsNotDone: "the run reached its end, and some rows were not done; mend the .failed.csv and run that",
 	ReasonRowsUnknown: "the run reached its end, and of some rows it is not known what became of them; run again, or vbankbatch reconcile",
 	ReasonInterrupted: "a signal such as Ctrl-C ended the run; the same command goes on",
-	ReasonNotTaken:    "files lie in the folder that no run takes, since they are no CSV, are links or have a name that this program gives; save them as CSV under another name, or take them away",
+	ReasonNotTaken:    "files lie in the folder that no run takes, since they are no CSV and no .xlsx, are links or have a name that this program gives; save them as .xlsx or CSV under another name, or take them away",
 	ReasonFailed:      "something else ended the run; the error that it printed, which the summary has too, says what",
 }
 

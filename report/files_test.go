@@ -270,7 +270,7 @@ func TestNothingRuns(t *testing.T) {
 			t.Error(name, err)
 		}
 	}
-	tell("check", Check(t.Context(), say.Writer{Writer: &out}, p, CSV))
+	tell("check", Check(t.Context(), say.Writer{Writer: &out}, p, nil, CSV))
 	book := shelf(t, ledger.Entry{Outcome: ledger.Outcome{Order: ledger.Order{MerchantUID: "=A-1", Tier: "+a"}, Status: batch.Rejected, ErrorCode: batch.CodePGRefused, ErrorMessage: "@no"}},
 		ledger.Entry{Outcome: ledger.Outcome{Order: ledger.Order{MerchantUID: "=A-2"}, Status: batch.Issued, Account: ledger.Account{ImpUID: "-imp", VbankName: "＝은행", VbankNum: "=1", VbankHolder: "+a"}}, State: ledger.Issued})
 	tell("ledger list", LedgerList(t.Context(), say.Writer{Writer: &out}, book, ledger.Filter{}, CSV, true))

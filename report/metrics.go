@@ -49,7 +49,7 @@ func writeMetrics(w *bufio.Writer, name string, run *Run, facts *Facts) {
 		m.family("ledger_orders_in_doubt", "Orders in the ledger whose request may have reached the API without an answer, after the last run.").sample(float64(*run.InDoubt))
 	}
 	if run.NotTaken != nil {
-		m.family("folder_files_not_taken", "Files in the folder that no run takes: no CSV, links, names that this program gives.").sample(float64(*run.NotTaken))
+		m.family("folder_files_not_taken", "Files in the folder that no run takes: no CSV and no .xlsx, links, names that this program gives.").sample(float64(*run.NotTaken))
 	}
 	if run.Measures != nil {
 		requests := m.family("last_run_requests", "HTTP requests of the last run by endpoint and class of the HTTP status; none is without a whole reply.")

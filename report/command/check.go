@@ -15,7 +15,7 @@ type checkCommand struct {
 
 func (checkCommand) Help() string {
 	return `Prints what was understood, the control totals, and every problem of every row. Exit status 0: all rows are good,
-1: some are not, 3: the file was refused. With --ledger, or --sandbox, it also says what a run would send.
+1: some are not, 3: the file was refused. With --ledger, or --sandbox, text and JSON also say what a run would send.
 
   vbankbatch check --due +7d --holder 한빛상사 orders.csv
   vbankbatch check --map amount=합계 --due +7d --save-profile hanbit.toml orders.csv`
@@ -23,7 +23,7 @@ func (checkCommand) Help() string {
 
 func (c *checkCommand) Run(a *app) error {
 	var whose *merchant
-	if (c.Ledger != "" || c.Sandbox) && c.Format == report.Text {
+	if (c.Ledger != "" || c.Sandbox) && c.Format != report.CSV {
 		var err error
 		if whose, err = c.find(a.ctx); err != nil { // the file can be checked all the same
 			a.stderr.Printf("the file is not held against the ledger: %v\n", err)

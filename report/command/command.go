@@ -105,7 +105,7 @@ func (a *app) ask(question string, nobody error) error {
 	if !terminal(a.stdin) || !terminal(a.stderr.Writer) {
 		return usage("give --yes to do it without being asked", "%w", nobody)
 	}
-	fmt.Fprint(a.stderr, question, " [y/N] ")
+	fmt.Fprint(a.stderr, question, " ", a.Text("[y/N]"), " ")
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || !slices.Contains(yes, answer) {
 		return &failure{errNotConfirmed, exitInput, say.NewMessage("nothing was done")}

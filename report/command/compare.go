@@ -9,7 +9,6 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/ledger"
-	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -27,25 +26,6 @@ func (m *merchant) compare(a *app, plan *batch.Plan) (batch.Compared, error) {
 	return plan.Compare(a.ctx, orders)
 }
 
-// printCompared tells what a run over a plan would do.
-func printCompared(w say.Writer, c batch.Compared) {
-	for _, part := range []struct {
-		planned batch.Planned
-		says    string
-	}{
-		{c.New, say.Mark("to issue, new to the ledger: %s (%s won)\n")},
-		{c.Issued, say.Mark("issued already, nothing is sent: %s (%s won)\n")},
-		{c.Changed, say.Mark("issued already with other figures, a conflict: %s (%s won)\n")},
-		{c.InDoubt, say.Mark("in doubt, looked up first: %s (%s won)\n")},
-		{c.Changes, say.Mark("updates and revocations to send: %s (%s won)\n")},
-		{c.Done, say.Mark("updates and revocations that are done already: %s (%s won)\n")},
-	} {
-		if part.planned.Rows > 0 {
-			w.Printf(part.says, report.Count(w.Language, part.planned.Rows, "1 row", "%s rows"), report.Thousands(part.planned.Won))
-		}
-	}
-}
-
 // look checks a file, and, with a merchant, compares it with the ledger. Nothing is sent.
 func (f *readFlags) look(a *app, file, format string, guards batch.Guards, m *merchant) (*batch.Plan, error) {
 	kept, err := f.profile()
@@ -57,16 +37,17 @@ func (f *readFlags) look(a *app, file, format string, guards batch.Guards, m *me
 		return nil, err
 	}
 	defer plan.File.Close()
-	out := bufio.NewWriter(a.stdout)
-	if err := cmp.Or(report.Check(a.ctx, a.stdout.To(out), plan, format), out.Flush()); err != nil {
-		return nil, err
-	}
+	var found *batch.Compared
+	var failed error
 	if m != nil && plan.Refusal == nil {
-		compared, err := m.compare(a, plan)
-		if err != nil {
-			return nil, err
+		var compared batch.Compared
+		if compared, failed = m.compare(a, plan); failed == nil {
+			found = &compared
 		}
-		printCompared(a.stdout, compared)
+	}
+	out := bufio.NewWriter(a.stdout)
+	if err := cmp.Or(report.Check(a.ctx, a.stdout.To(out), plan, found, format), out.Flush(), failed); err != nil {
+		return nil, err
 	}
 	if plan.Refusal != nil {
 		return nil, plan.Refusal

@@ -379,7 +379,7 @@ func (d *doctor) folder() {
 	}
 	d.add("folder", levelOK, say.Messagef("files to run: %d", len(files)), "")
 	for _, name := range slices.Sorted(maps.Keys(left)) {
-		d.add("folder", levelWarn, say.Messagef(left[name], say.Name(name)), say.NewMessage("save it as CSV, or take it out of the folder"))
+		d.add("folder", levelWarn, say.Messagef(left[name], say.Name(name)), say.NewMessage("save it as .xlsx or CSV under another name, or take it out of the folder"))
 	}
 }
 

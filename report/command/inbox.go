@@ -118,7 +118,7 @@ func (r *folderRun) tellNever(a *app) {
 	r.over(a, &told)
 	told.Version, told.Exit, told.Reason = version(), r.worst, report.ReasonNotTaken
 	names := r.never[:min(len(r.never), mostNever)]
-	told.Error = &failure{say.Errorf("no run takes %d files of %s: %s", len(r.never), say.Name(r.File), say.Name(strings.Join(names, ", "))), r.worst, say.NewMessage("save them as CSV under another name, or take them out of the folder")}
+	told.Error = &failure{say.Errorf("no run takes %d files of %s: %s", len(r.never), say.Name(r.File), say.Name(strings.Join(names, ", "))), r.worst, say.NewMessage("save them as .xlsx or CSV under another name, or take them out of the folder")}
 	var summary bytes.Buffer
 	if err := r.writeNotice(&summary, r.File, &told, new(report.Facts)); err == nil {
 		r.send(a, &summary)

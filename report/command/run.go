@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -344,7 +345,7 @@ func (d *driver) confirm(plan *batch.Plan) error {
 	case d.Quiet && terminal(d.a.stdin):
 		return usage("give --yes to go without asking", "nobody would see the question that is asked before anything is sent")
 	case d.Revoke:
-		return d.a.ask(d.a.Sprintf("take these %d accounts back at %s?", plan.ToDo(), d.merchant.url), say.New("there is no terminal to ask whether to take accounts back"))
+		return d.ask(plan, d.a.Sprintf("take back %s virtual accounts?", report.Thousands(int64(plan.ToDo()))), say.New("there is no terminal to ask whether to take accounts back"))
 	case d.merchant.live() && terminal(d.a.stdin):
 		return d.askToSend(plan)
 	}
@@ -357,15 +358,30 @@ func (d *driver) askToSend(plan *batch.Plan) error {
 	if err != nil {
 		return err
 	}
-	printCompared(d.a.stderr, found)
+	report.PrintCompared(d.a.stderr, found)
 	nobody := say.New("there is no terminal to ask whether to send")
 	switch {
 	case found.New.Rows > 0:
-		return d.a.ask(d.a.Sprintf("issue %s virtual accounts (%s won) at %s?", report.Thousands(int64(found.New.Rows)), report.Thousands(found.New.Won), d.merchant.url), nobody)
+		return d.ask(plan, d.a.Sprintf("issue %s virtual accounts (%s won)?", report.Thousands(int64(found.New.Rows)), report.Thousands(found.New.Won)), nobody)
 	case found.Changes.Rows+found.InDoubt.Rows > 0:
-		return d.a.ask(d.a.Sprintf("send these to %s?", d.merchant.url), nobody)
+		return d.ask(plan, d.a.Sprintf("send these %s?", report.Count(d.a.Language, found.Changes.Rows+found.InDoubt.Rows, "1 row", "%s rows")), nobody)
 	}
 	return nil // all is done already
+}
+
+// ask says whose accounts these are, as far as that can be told without the key, and asks.
+func (d *driver) ask(plan *batch.Plan, question string, nobody error) error {
+	whose := []string{d.merchant.url}
+	if len(d.merchant.Places) > 0 {
+		whose = append(whose, d.a.Sprintf("the credentials of %s", strings.Join(d.merchant.Places, ", ")))
+	}
+	if tier := plan.Options.Set["tier"]; tier != "" {
+		whose = append(whose, d.a.Sprintf("tier %s", tier))
+	}
+	if d.Profile != "" {
+		whose = append(whose, d.a.Sprintf("profile %s", say.Name(d.Profile)))
+	}
+	return d.a.ask(d.a.Sprintf("merchant: %s\n", strings.Join(whose, "; "))+question, nobody)
 }
 
 // outcome is the exit status of a run that reached its end.
