@@ -31,7 +31,8 @@ type Facts struct {
 	Rows     int64
 	Statuses map[batch.Status]Sum
 	Codes    map[string]int // rows by error code
-	Accounts []Row          // the first of those that rows have, issued in the run or before
+	Told     int64          // rows whose customers are told of an account that can be paid into
+	Accounts []Row          // the first of them
 	banks    map[string]*Named
 	pgs      map[string]*Named
 	reasons  map[string]*CodeRows
@@ -110,8 +111,12 @@ func (f *Facts) Add(row *input.Row, result *batch.Result) {
 		tally(f.banks, result.VbankCode, result.VbankName).Add(result.Amount)
 		tally(f.pgs, cmp.Or(result.PGProvider, pg), "").Add(result.Amount)
 	}
-	if (result.Status == batch.Issued || result.Status == batch.AlreadyIssued) && len(f.Accounts) < mostAccounts {
-		f.Accounts = append(f.Accounts, rowOf(result))
+	if payable(row, result) {
+		if f.Told++; len(f.Accounts) < mostAccounts {
+			told := rowOf(result)
+			told.Name, told.Tel = Clip(row.Request.BuyerName), Clip(row.Request.BuyerTel)
+			f.Accounts = append(f.Accounts, told)
+		}
 	}
 	for code := range strings.SplitSeq(result.ErrorCode, ";") {
 		if code == "" {
@@ -119,12 +124,17 @@ func (f *Facts) Add(row *input.Row, result *batch.Result) {
 		}
 		f.Codes[code]++
 		if result.Status != batch.Skipped {
-			f.because(code, result)
+			f.because(code, row, result)
 		}
 	}
 }
 
-func (f *Facts) because(code string, result *batch.Result) {
+// payable reports whether a row has an account that its customer is told.
+func payable(row *input.Row, r *batch.Result) bool {
+	return r.VbankNum != "" && row.Action != input.Revoke && slices.Contains([]batch.Status{batch.Issued, batch.AlreadyIssued, batch.Updated, batch.Unchanged}, r.Status)
+}
+
+func (f *Facts) because(code string, row *input.Row, result *batch.Result) {
 	r := f.reasons[code]
 	if r == nil {
 		if len(f.reasons) == mostReasons {
@@ -135,9 +145,17 @@ func (f *Facts) because(code string, result *batch.Result) {
 	}
 	r.Rows++
 	r.Unknown = r.Unknown || result.Status == batch.Unknown
-	if len(r.First) < mostLines {
-		r.First = append(r.First, rowOf(result))
+	if len(r.First) == mostLines {
+		return
 	}
+	told := rowOf(result)
+	for _, p := range row.Problems {
+		if string(p.Code) == code {
+			told.Header, told.Text, told.Message = Clip(p.Header), Clip(p.Text), bounded(p.Message)
+			break
+		}
+	}
+	r.First = append(r.First, told)
 }
 
 // tally returns the entry of a code, or the one for all others where there are too many.
@@ -161,8 +179,11 @@ type Row struct {
 	Line        int64
 	Status      batch.Status
 	MerchantUID string
-	Amount      int64 // won
+	Amount      int64  // won
+	Header      string // of the column that the reason is about, "" without one
+	Text        string // what stands in it, unless that is personal
 	Message     say.Message
+	Name, Tel   string // of the customer, where one is told
 	Bank        string
 	Num         string // of the account
 	Holder      string

@@ -58,6 +58,7 @@ type Settings struct {
 type Files struct {
 	Workbook string `json:"workbook,omitempty"`
 	Results  string `json:"results,omitempty"` // - is standard output
+	Failed   string `json:"failed,omitempty"`  // the rows that are not done or unknown
 	Summary  string `json:"summary,omitempty"`
 	Page     string `json:"page,omitempty"`
 	Metrics  string `json:"metrics,omitempty"`

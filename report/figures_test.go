@@ -101,7 +101,7 @@ func ran(t *testing.T) (run *Run, facts *Facts, numbers []string) {
 			Settings: &Settings{Rate: 20, Workers: 4, Timeout: time.Minute, DoubtWait: 30 * time.Second, RemoteCheck: true, MaxFailures: "100%",
 				Guards: batch.Guards{Strict: true, ExpectRows: 1, ExpectTotal: 2, MaxRows: 3, MaxTotal: 4, MaxAmount: 5}},
 			LogID: "4f2a", Measures: &measures, Limits: &limits, Audit: &audit, InDoubt: new(len(doubtful)), NotTaken: new(1),
-			Files: Files{Workbook: "orders.results.xlsx", Results: "orders.results.csv", Summary: "orders.summary.json", Page: "orders.report.html", Metrics: "hanbit.prom", Ledger: "ledger.db"}}
+			Files: Files{Workbook: "orders.results.xlsx", Results: "orders.results.csv", Failed: "orders.failed.csv", Summary: "orders.summary.json", Page: "orders.report.html", Metrics: "hanbit.prom", Ledger: "ledger.db"}}
 	})
 	if t.Failed() {
 		t.FailNow()
@@ -306,7 +306,7 @@ func TestFactsAreBounded(t *testing.T) {
 	const rows = 5000
 	for i := range int64(rows) {
 		f.Add(&input.Row{PG: "nice.MID"}, &batch.Result{Line: i, Status: batch.Issued, ErrorCode: fmt.Sprint("CODE_", i), Order: ledger.Order{MerchantUID: strings.Repeat("한", 5000)},
-			Amount: 1 << 60, Account: ledger.Account{VbankCode: fmt.Sprint(i), PGProvider: fmt.Sprint("pg", i)}})
+			Amount: 1 << 60, Account: ledger.Account{VbankNum: "1", VbankCode: fmt.Sprint(i), PGProvider: fmt.Sprint("pg", i)}})
 	}
 	if len(f.banks) != mostNames+1 || f.banks[OtherName].Rows != rows-mostNames || len(f.pgs) != mostNames+1 || len(f.reasons) != mostReasons || len(f.Accounts) != mostAccounts {
 		t.Errorf("%d banks, %d PGs, %d reasons, %d accounts", len(f.banks), len(f.pgs), len(f.reasons), len(f.Accounts))

@@ -212,11 +212,16 @@ func (b *workbook) header(plan *batch.Plan, kept []int) error {
 	if err := b.results.add(headRow, b.kinds, names...); err != nil {
 		return err
 	}
-	return b.customers.add(headRow, customerKinds, headings(b.Language, "Name", "Phone", "Bank", "Account number", "Holder", "Won", "Due", "Order")...)
+	return b.customers.add(headRow, customerKinds, CustomerHeadings(b.Language)...)
 }
 
 // customerKinds are those of what customers are told.
 var customerKinds = []kind{textCell, textCell, textCell, textCell, textCell, wholeCell, timeCell, textCell}
+
+// CustomerHeadings are those of the list of what customers are told.
+func CustomerHeadings(language say.Language) []string {
+	return headings(language, "Name", "Phone", "Bank", "Account number", "Holder", "Won", "Due", "Order")
+}
 
 // add adds a line of the results, and what its customer is told if there is an account to be paid into. An amount that the
 // input has as 49,900원 becomes a number, so that it adds up.
@@ -230,15 +235,11 @@ func (b *workbook) add(line []string, row *input.Row, r *batch.Result) error {
 	if b.amount >= 0 && line[b.amount] != "" && row.Request.Amount > 0 && !row.Invalid() {
 		line[b.amount] = number(row.Request.Amount)
 	}
-	if err := b.results.add(t, b.kinds, line...); err != nil || r.VbankNum == "" || row.Action == input.Revoke {
+	if err := b.results.add(t, b.kinds, line...); err != nil || !payable(row, r) {
 		return err
 	}
-	switch r.Status {
-	case batch.Issued, batch.AlreadyIssued, batch.Updated, batch.Unchanged:
-		return b.customers.add(plainRow, customerKinds, row.Request.BuyerName, row.Request.BuyerTel, cmp.Or(r.VbankName, r.VbankCode), r.VbankNum,
-			r.VbankHolder, number(r.Amount), moment(r.VbankDue), r.MerchantUID)
-	}
-	return nil
+	return b.customers.add(plainRow, customerKinds, row.Request.BuyerName, row.Request.BuyerTel, cmp.Or(r.VbankName, r.VbankCode), r.VbankNum,
+		r.VbankHolder, number(r.Amount), moment(r.VbankDue), r.MerchantUID)
 }
 
 // end writes the figures, if they are known, and packs the workbook. A sheet without rows is left out, but for the results'.

@@ -281,7 +281,7 @@ func (r *folderRun) leave(a *app, file *report.InboxFile, told *report.Run, fact
 		}
 	}
 	here := told.Files
-	for _, path := range []*string{&told.Files.Workbook, &told.Files.Results, &told.Files.Summary, &told.Files.Page} {
+	for _, path := range []*string{&told.Files.Workbook, &told.Files.Results, &told.Files.Failed, &told.Files.Summary, &told.Files.Page} {
 		*path = r.box.At(move, *path)
 	}
 	if !r.met(exit) {

@@ -90,7 +90,8 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 		return err
 	}
 	ended := outcome(facts)
-	told.Files.Workbook = results.Workbook()
+	failed, n := results.Failed()
+	told.Files.Workbook, told.Files.Failed = results.Workbook(), failed
 	if doubts, err := book.InDoubt(a.ctx); err == nil {
 		told.InDoubt = new(len(doubts))
 	}
@@ -100,7 +101,6 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 	if !c.Quiet {
 		a.stderr.Printf("run of %s\n", report.Clock(found.Started))
 		facts.Print(a.stderr, nil)
-		failed, n := results.Failed()
 		c.printFiles(a, told.Files, facts, failed, n, false, false, false)
 	}
 	return ended

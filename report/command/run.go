@@ -111,6 +111,7 @@ func (c *runCommand) run(a *app, out *job.Outcome) (err error) {
 	}
 	defer func() { err = also(err, d.disconnect()) }()
 	*out, err = j.Run(a.ctx)
+	out.Files.Failed = out.Failed
 	d.printEnd(out)
 	if stop, ok := err.(*batch.StopError); ok {
 		return d.merchant.advised(stop, say.NewMessage(again))

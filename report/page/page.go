@@ -2,19 +2,23 @@
 package page
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed" // the page's template and style
 	"encoding/base64"
 	"html/template"
 	"io"
 	"math"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client"
+	"vbankbatch/client/say"
 	"vbankbatch/report"
 )
 
@@ -24,23 +28,29 @@ var text string
 //go:embed page.css
 var style string
 
+//go:embed page.js
+var script string
+
 var layout = template.Must(template.New("page").Funcs(template.FuncMap{
 	"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "milliseconds": milliseconds,
 }).Parse(text))
 
-// policy lets the page do nothing but show itself in its own style: no script, nothing fetched, nothing sent.
-var policy = func() string {
-	sum := sha256.Sum256([]byte(style))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
-}()
+// policy lets the page do nothing but show itself in its own style and search itself by its own script: nothing fetched, nothing
+// sent.
+var policy = "default-src 'none'; style-src " + digest(style) + "; script-src " + digest(script) + "; base-uri 'none'; form-action 'none'"
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
 
 // Options say how the page is written.
 type Options struct {
-	ShowAccounts bool // account numbers and holders in full
+	ShowAccounts bool // names, phones, account numbers and holders in full
 }
 
-// Write writes the page to path, mode 0600, whole or not at all. The page needs no network and no script. It holds order
-// numbers, and account numbers and holders masked unless the options say otherwise; of rows in their thousands only the
+// Write writes the page to path, mode 0600, whole or not at all. The page needs no network, and its script only searches it.
+// It holds order numbers, and customers and accounts masked unless the options say otherwise; of rows in their thousands only the
 // first. The run's plan must be known.
 func Write(path string, run *report.Run, facts *report.Facts, options Options) error {
 	return report.Replace(path, 0o600, func(w io.Writer) error { return layout.Execute(w, &page{run, facts, options}) })
@@ -58,6 +68,38 @@ func (p *page) Policy() string { return policy }
 
 // Style is style, for the template.
 func (p *page) Style() template.CSS { return template.CSS(style) }
+
+// Script is script, for the template.
+func (p *page) Script() template.JS { return template.JS(script) }
+
+// Prints reports whether the list for customers is what is printed of the page.
+func (p *page) Prints() bool { return p.ShowAccounts && len(p.Accounts) > 0 }
+
+// link leads to a file beside the page.
+type link struct{ Title, Name, Href string }
+
+// Links are the files of the run for people.
+func (p *page) Links() (links []link) {
+	for _, file := range []struct{ title, path string }{
+		{say.Mark("Workbook"), p.Files.Workbook}, {say.Mark("Rows to mend"), p.Files.Failed}, {say.Mark("Results"), p.Files.Results},
+	} {
+		if name := filepath.Base(file.path); file.path != "" && file.path != "-" {
+			links = append(links, link{p.Language.Text(file.title), report.Clip(name), "./" + url.PathEscape(name)})
+		}
+	}
+	return links
+}
+
+// Mend is the name of the file of rows to mend, "" without one.
+func (p *page) Mend() string {
+	if p.Files.Failed == "" || p.NotDone() == p.Statuses[batch.NotSent].Rows {
+		return ""
+	}
+	return report.Clip(filepath.Base(p.Files.Failed))
+}
+
+// Headings are those of the list for customers, as the workbook has them.
+func (p *page) Headings() []string { return report.CustomerHeadings(p.Language) }
 
 // Name is the file's name without its folder.
 func (p *page) Name() string { return report.Clip(filepath.Base(report.FilePath(p.Plan, p.Language))) }
@@ -127,29 +169,51 @@ func (p *page) Status(status batch.Status) string {
 // Sentence says what an error code means.
 func (p *page) Sentence(code string) string { return report.Sentence(p.Language, code) }
 
-// Message is a row's, but for one that says no more than its code.
-func (p *page) Message(code string, r report.Row) string {
-	if report.IsSentence(code, r.Message) {
-		return ""
-	}
-	return report.Clip(r.Message.In(p.Language))
+// Why says more of some codes.
+func (p *page) Why(code string) string {
+	return p.Language.Text(cmp.Or(batch.Whys[code], input.Whys[input.Code(code)]))
 }
 
-// Num is a row's account number, masked unless it is to be shown.
-func (p *page) Num(r report.Row) string {
-	if p.ShowAccounts {
-		return r.Num
-	}
-	return report.Mask(r.Num)
+// group is the rows of a reason of which the same is said.
+type group struct {
+	Message string // "" if it says no more than the code
+	Rows    []report.Row
 }
 
-// Holder is a row's account holder, masked likewise.
-func (p *page) Holder(r report.Row) string {
-	if p.ShowAccounts {
-		return r.Holder
+// Groups are the rows of a reason, so that what is said of several is said once.
+func (p *page) Groups(reason *report.CodeRows) (groups []group) {
+	for _, row := range reason.First {
+		message := ""
+		if !report.IsSentence(reason.Code, row.Message) {
+			message = report.Clip(row.Message.In(p.Language))
+		}
+		i := slices.IndexFunc(groups, func(g group) bool { return g.Message == message })
+		if i < 0 {
+			i, groups = len(groups), append(groups, group{Message: message})
+		}
+		groups[i].Rows = append(groups[i].Rows, row)
 	}
-	return report.MaskName(r.Holder)
+	return groups
 }
+
+// Num is a number of an account or a phone, masked unless it is to be shown.
+func (p *page) Num(number string) string {
+	if p.ShowAccounts {
+		return number
+	}
+	return report.Mask(number)
+}
+
+// Masked is a name, masked likewise.
+func (p *page) Masked(name string) string {
+	if p.ShowAccounts {
+		return name
+	}
+	return report.MaskName(name)
+}
+
+// Shown is how many accounts the page has.
+func (p *page) Shown() string { return report.Thousands(int64(len(p.Accounts))) }
 
 // Rest is how many of all are not among the first, "" if none.
 func (p *page) Rest(all int64, first []report.Row) string {

@@ -96,7 +96,10 @@ func TestPage(t *testing.T) {
 				t.Fatalf("%s: the account %s is not masked", lang, number)
 			}
 		}
-		for _, broken := range []string{"<script", "<img", "%!", "NaN", "ZgotmplZ", "010-1234", "홍길동", "http:", "https:", "url(", "@import"} {
+		if strings.Count(text, "<script") != 1 {
+			t.Errorf("%s: the page has other scripts than its own", lang)
+		}
+		for _, broken := range []string{"<script>alert", "<img", "%!", "NaN", "ZgotmplZ", "010-1234", "홍길동", "http:", "https:", "url(", "@import"} {
 			if strings.Contains(text, broken) {
 				t.Errorf("%s: %q stands on the page", lang, broken)
 			}
@@ -163,7 +166,7 @@ func TestPageOfAgain(t *testing.T) {
 	facts := new(report.Facts)
 	facts.Add(&input.Row{}, &batch.Result{Status: batch.AlreadyIssued, Amount: 12_345, Order: ledger.Order{MerchantUID: "A-1"}, Account: ledger.Account{VbankNum: "00234567890123"}})
 	_, text := pageOf(t, run, facts, Options{})
-	for _, part := range []string{"<dt>Accounts</dt><dd>1</dd>", "<dt>Won</dt><dd>12,345</dd>", "<dt>Issued in this run</dt><dd>0</dd>", "<bdi>A-1</bdi>", "0123</span>"} {
+	for _, part := range []string{"<dt>Accounts</dt><dd>1</dd>", "<dt>Won</dt><dd>12,345</dd>", "<dt>Issued in this run</dt><dd>0</dd>", "<bdi>A-1</bdi>", "0123</td>"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q", part)
 		}
@@ -176,13 +179,47 @@ func TestPageOfWhatIsNotKnown(t *testing.T) {
 	run, _, _ := ran()
 	again := &report.Run{Command: "report", ID: run.ID, Started: run.Started, Reason: report.ReasonDone, Plan: run.Plan}
 	_, text := pageOf(t, again, new(report.Facts), Options{})
-	for _, part := range []string{"Written again from the ledger", "Every row is done.", "No row has an account."} {
+	for _, part := range []string{"Written again from the ledger", "Every row is done.", "No row has an account to tell a customer."} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q", part)
 		}
 	}
 	if strings.Contains(text, "<svg") || strings.Contains(text, "Requests to the API") || strings.Contains(text, "%!") {
 		t.Error("what is not known is told")
+	}
+}
+
+// TestRowsToMend has two rows with one reason, said once beside the bad cells, a personal cell that is not shown, and a name
+// that would do something on a page; and files whose names would, in a link.
+func TestRowsToMend(t *testing.T) {
+	t.Parallel()
+	run, _, _ := ran()
+	run.Files.Failed, run.Files.Workbook = "in/a#1.failed.csv", "javascript:alert(1).results.xlsx"
+	var facts report.Facts
+	for line, text := range map[int64]string{4: "1만원", 9: "<b>2만원"} {
+		problem := input.Problem{Header: "결제금액", Column: 6, Code: input.AmountInvalid, Text: text, Message: say.NewMessage("write digits")}
+		facts.Add(&input.Row{Problems: []input.Problem{problem}}, &batch.Result{Line: line, Status: batch.Invalid, ErrorCode: string(input.AmountInvalid), ErrorMessage: "결제금액: write digits"})
+	}
+	facts.Add(&input.Row{Problems: []input.Problem{{Header: "전화", Code: input.TextInvalid}}}, &batch.Result{Line: 5, Status: batch.Invalid, ErrorCode: string(input.TextInvalid)})
+	told := batch.Result{Line: 2, Status: batch.AlreadyIssued, Account: ledger.Account{VbankNum: "00234567890123", VbankName: "국민은행", VbankHolder: "한빛상사"}}
+	row := new(input.Row)
+	row.Request.BuyerName, row.Request.BuyerTel = "<i>홍길동", "010-0000-1234"
+	facts.Add(row, &told)
+	facts.Add(row, &batch.Result{Line: 3, Status: batch.Revoked, Account: told.Account})
+	facts.Add(&input.Row{Action: input.Revoke, Request: row.Request}, &batch.Result{Line: 6, Status: batch.Unchanged, Account: told.Account}) // taken back before
+	_, text := pageOf(t, run, &facts, Options{ShowAccounts: true})
+	for part, times := range map[string]int{"write digits": 1, `<mark><bdi>1만원</bdi></mark>`: 1, `<mark><bdi>&lt;b&gt;2만원</bdi></mark>`: 1, `<bdi class="faint">전화</bdi></span>`: 1,
+		`href="./a%231.failed.csv"`: 1, `href="./javascript:alert%281%29.results.xlsx"`: 1, "Mend these rows in a#1.failed.csv": 1, `<body class="list">`: 1,
+		"&lt;i&gt;홍길동": 1, "010-0000-1234": 1, "00234567890123": 1} {
+		if n := strings.Count(text, part); n != times {
+			t.Errorf("%d times %s", n, part)
+		}
+	}
+	_, text = pageOf(t, run, &facts, Options{})
+	for _, part := range []string{"홍길동", "0000-1234", "00234567890123", "한빛상사", `class="list"`} {
+		if strings.Contains(text, part) {
+			t.Errorf("%s is shown", part)
+		}
 	}
 }
 
@@ -225,7 +262,7 @@ func TestPageIsBounded(t *testing.T) {
 		facts.Add(new(input.Row), &r)
 	}
 	_, text := pageOf(t, run, &facts, Options{})
-	if !strings.Contains(text, "9,000 others stand in the results.") || !strings.Contains(text, "9,980 others stand in the results.") || len(text) > 1<<19 {
+	if !strings.Contains(text, "The page has room for the first 1,000. 9,000 others stand in the results and in their workbook.") || !strings.Contains(text, "9,980 others stand in the results.") || len(text) > 1<<20 {
 		t.Errorf("%d bytes", len(text))
 	}
 }
@@ -291,12 +328,24 @@ func TestPageInABrowser(t *testing.T) {
 	if len(complaints) == 0 || len(fetched) == 0 {
 		t.Fatalf("a bad page is not found out: complaints %q, fetched %q\n%s", complaints, fetched, dom)
 	}
+	searched := filepath.Join(t.TempDir(), "searched.html")
+	_, text := pageOf(t, run, facts, Options{})
+	text = strings.Replace(text, `<meta http-equiv="Content-Security-Policy"`, `<meta name="removed"`, 1) + `<script>
+		document.getElementById("find-text").value = "order 0007"; document.getElementById("find-status").value = "issued";
+		document.getElementById("find-status").dispatchEvent(new Event("change"))</script>`
+	if err := os.WriteFile(searched, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if dom, complaints, _ = open(t, chromium, searched); !strings.Contains(dom, "이 페이지의 행 80건 중 1건") || strings.Count(dom, `data-status="issued" hidden=""`) != 59 ||
+		strings.Count(dom, `data-status="rejected" hidden=""`) != 20 || len(complaints) > 0 {
+		t.Errorf("the search finds something else: %q, %q", complaints, regexp.MustCompile(`id="find-found".*`).FindString(dom))
+	}
 	for _, flags := range [][]string{nil, {"--blink-settings=preferredColorScheme=0"}} {
 		dom, complaints, fetched = open(t, chromium, page, flags...)
 		if len(complaints) > 0 || len(fetched) > 0 {
 			t.Errorf("%v: complaints %q, fetched %q", flags, complaints, fetched)
 		}
-		if !strings.Contains(dom, "</html>") || strings.Contains(dom, "<img") || strings.Contains(dom, "<script") || strings.Count(dom, `role="row"`) != int(facts.Statuses[batch.Issued].Rows)+1 {
+		if !strings.Contains(dom, "이 페이지의 행 80건 중 80건") || !strings.Contains(dom, "</html>") || strings.Contains(dom, "<img") || strings.Count(dom, "<script") != 1 || strings.Count(dom, `role="row"`) != int(facts.Statuses[batch.Issued].Rows)+1 {
 			t.Errorf("%v: %d bytes of page", flags, len(dom))
 		}
 	}
