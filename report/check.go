@@ -17,6 +17,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/client/pg"
 	"vbankbatch/client/say"
 )
 
@@ -363,7 +364,7 @@ func printFigures(w say.Writer, p *batch.Plan, columns func(say.Writer, *batch.P
 	if p.Actions[input.Issue] > 0 && p.Won > 0 {
 		w.Printf("to issue: %s won, from %s to %s each, due from %s to %s\n", Thousands(p.Won), Thousands(p.Least), Thousands(p.Most),
 			input.FormatDue(p.FirstDue), input.FormatDue(p.LastDue))
-		w.Printf("by bank: %s\n", counts(p.Banks, w.Text("none")))
+		w.Printf("by bank: %s\n", counts(banksNamed(p.Banks), w.Text("none")))
 		w.Printf("by pg: %s\n", counts(p.PGs, w.Text("the default")))
 	}
 	for _, notice := range notices(w.Language, p) {
@@ -415,6 +416,18 @@ func passedOver(language say.Language, s input.Stats) string {
 		list[len(list)-1] += " (" + strings.Join(totals, ", ") + ")"
 	}
 	return strings.Join(list, ", ")
+}
+
+// banksNamed are the counts of banks by their names, with the codes behind.
+func banksNamed(codes map[string]int) map[string]int {
+	named := make(map[string]int, len(codes))
+	for code, rows := range codes {
+		if name := pg.BankName(code); name != "" {
+			code = fmt.Sprintf("%s (%s)", name, code)
+		}
+		named[code] += rows
+	}
+	return named
 }
 
 // counts writes what is counted in the order of its names.

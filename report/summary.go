@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rivo/uniseg"
+
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/client"
@@ -33,9 +35,17 @@ func (f *Facts) Print(w say.Writer, run *Run) {
 	if all := f.Standing(); all.Rows > issued.Rows {
 		w.Printf("accounts: %s, %s won; issued in this run: %s, %s won\n", Thousands(all.Rows), Thousands(all.Won), Thousands(issued.Rows), Thousands(issued.Won))
 	}
+	width := 14
+	if w.Language == say.Korean {
+		width = 27
+	}
 	for _, status := range batch.Statuses {
 		if sum := f.Statuses[status]; sum.Rows > 0 {
-			fmt.Fprintf(w, "  %-14s %9s", status, Thousands(sum.Rows))
+			name := status
+			if told := StatusName(w.Language, status); told != StatusName(say.English, status) {
+				name = fmt.Sprintf("%s (%s)", told, status) // the results have the code
+			}
+			fmt.Fprintf(w, "  %s%s %9s", name, strings.Repeat(" ", max(width-uniseg.StringWidth(name), 0)), Thousands(sum.Rows))
 			if status == batch.Issued {
 				w.Printf("   %s won", Thousands(sum.Won))
 			}

@@ -74,6 +74,16 @@ func BankByName(text string) (kftc string, ok bool) {
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
+// BankName is the name of a bank by its KFTC code, "" if there is none.
+func BankName(kftc string) string {
+	for _, b := range banks {
+		if b.kftc == kftc {
+			return b.name
+		}
+	}
+	return ""
+}
+
 // Banks lists the banks of a PG's table with its own codes. An empty PG, or one without a table, gives every bank
 // under its KFTC code; a PG that is not known gives nil.
 func Banks(pg string) []Bank {
