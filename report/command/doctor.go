@@ -100,10 +100,15 @@ func (d *doctor) add(check string, level level, what any, hint say.Message) {
 // fails keeps an error with its own hint, if there is one.
 func (d *doctor) fails(check string, err error) {
 	exit, hint := statusOf(err)
-	if hint == "" && errors.Is(err, fs.ErrPermission) {
-		hint = say.Messagef("let the user %s read it", me())
+	d.add(check, map[bool]level{false: levelFail, true: levelWarn}[exit == exitLocked], err, cmp.Or(hint, toRead(err)))
+}
+
+// toRead is what to do about a file that the user may not read, if that is the error.
+func toRead(err error) say.Message {
+	if errors.Is(err, fs.ErrPermission) {
+		return say.Messagef("let the user %s read it", me())
 	}
-	d.add(check, map[bool]level{false: levelFail, true: levelWarn}[exit == exitLocked], err, hint)
+	return ""
 }
 
 // print tells the findings, and returns the exit status.
@@ -230,7 +235,7 @@ func (d *doctor) channels(api *client.Client) {
 	for _, c := range list {
 		provider, _, _ := pg.Name(string(c.PGProvider))
 		found = found || provider == name && (mid == "" || mid == string(c.PGID))
-		if provider == "html5_inicis" && d.merchant.PGAPIKeys.For(string(c.PGID)) == "" {
+		if provider == "html5_inicis" && (wanted == "" || name == provider) && d.merchant.PGAPIKeys.For(string(c.PGID)) == "" {
 			lacking = string(c.PGID)
 		}
 		told := say.Name(strings.TrimSuffix(provider+"."+string(c.PGID), "."))

@@ -103,7 +103,7 @@ const ledgerFile = "VBANKBATCH_LEDGER_FILE"
 func (f *merchantFlags) identify(ctx context.Context, m *merchant) (err error) {
 	if m.state == "" {
 		if m.Credentials, err = f.credentials(ctx); err != nil {
-			return usage("", "%w", err)
+			return &failure{say.Errorf("%w", err), exitUsage, toRead(err)}
 		}
 		if err := m.Complete(); err != nil {
 			return usage("set them, or name files that hold them in IMP_KEY_FILE and IMP_SECRET_FILE; --sandbox needs none", "%w", err)

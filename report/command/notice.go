@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func told(run *report.Run, facts *report.Facts) (what, next say.Message) {
 	switch {
 	case run.Error != nil:
 		_, next = statusOf(run.Error)
-		return say.Of(run.Error), next
+		return say.Of(run.Error), cmp.Or(next, say.NewMessage("vbankbatch doctor in the place of run, with the same flags, looks for the cause"))
 	case unknown > 0:
 		return say.Messagef("of %s of %s rows it is not known whether they have an account", report.Thousands(unknown), rows),
 			say.NewMessage("vbankbatch reconcile asks the API; issue nothing for them by other means before that")
