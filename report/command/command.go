@@ -212,7 +212,7 @@ func statusOf(err error) (status int, hint say.Message) {
 		return statusOfJob(failed)
 	}
 	if file, ok := errors.AsType[*input.Error](err); ok {
-		return exitInput, file.Hint
+		return exitInput, cmp.Or(file.Hint, toRead(err))
 	}
 	if ledger.Damaged(err) {
 		return exitStopped, say.NewMessage("put a good copy of the ledger in its place, and the log beside it (-wal) out of the way, then run the same command again")
