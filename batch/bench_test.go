@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/batch/ledger/ledgertest"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 )
@@ -169,15 +172,91 @@ func BenchmarkRun(b *testing.B) {
 	})
 }
 
-// connected serves a sandbox on a socket and returns a client of it with 16 workers.
-func connected(b *testing.B, faults sandbox.Faults) *client.Client {
+// BenchmarkShared is the whole way of a row with 32 workers, its audit too: with the ledger in a file, in a database, and in a
+// database for 20 merchants of whom 8 are served at once. It tells how many statements the database had for a row.
+func BenchmarkShared(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as main does
+	const rows, workers = 20000, 32
+	server := ledgertest.Start(b, "shared_preload_libraries=pg_stat_statements")
+	server.Psql(b, "postgres", "CREATE EXTENSION pg_stat_statements")
+	claimed := func(address, merchant string) batch.Ledger {
+		lease, err := ledger.Claim(b.Context(), address, merchant, ledger.Terms{Life: time.Minute, Patience: time.Minute})
+		if err != nil {
+			b.Fatal(err)
+		}
+		book, err := lease.Ledger(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			book.Close()
+			lease.Release()
+		})
+		return book
+	}
+	statements := func(b *testing.B, all int) {
+		calls, err := strconv.Atoi(server.Psql(b, "postgres", "SELECT sum(calls) FROM pg_stat_statements"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(calls)/float64(all), "statements/row")
+	}
+	one := func(b *testing.B, open func() batch.Ledger) {
+		path := orders(b, rows)
+		var spent usage
+		for b.Loop() {
+			b.StopTimer()
+			c, book := connected(b, sandbox.Faults{}, workers), open()
+			server.Psql(b, "postgres", "SELECT pg_stat_statements_reset()")
+			spent.start(b)
+			wholeBy(b, path, rows, c, book, new(batch.Audit), workers)
+			spent.stop(b)
+		}
+		spent.report(b, rows)
+	}
+	b.Run("file", func(b *testing.B) { one(b, func() batch.Ledger { return opened(b) }) })
+	b.Run("database", func(b *testing.B) {
+		one(b, func() batch.Ledger { return claimed(server.Database(b), "merchant") })
+		statements(b, rows)
+	})
+	b.Run("merchants", func(b *testing.B) {
+		const merchants = 20
+		path := orders(b, rows/merchants)
+		var spent usage
+		for b.Loop() {
+			b.StopTimer()
+			address := server.Database(b)
+			var group errgroup.Group
+			group.SetLimit(8)
+			var clients []*client.Client
+			var books []batch.Ledger
+			for m := range merchants {
+				clients = append(clients, connected(b, sandbox.Faults{}, workers/8))
+				books = append(books, claimed(address, fmt.Sprint("merchant", m)))
+			}
+			spent.start(b)
+			for m := range merchants {
+				group.Go(func() error {
+					wholeBy(b, path, rows/merchants, clients[m], books[m], new(batch.Audit), workers/8)
+					return nil
+				})
+			}
+			group.Wait()
+			spent.stop(b)
+		}
+		spent.report(b, rows)
+	})
+}
+
+// connected serves a sandbox on a socket and returns a client of it, by default with 16 workers.
+func connected(b *testing.B, faults sandbox.Faults, workers ...int) *client.Client {
 	api, err := sandbox.New(sandbox.Config{Faults: faults})
 	if err != nil {
 		b.Fatal(err)
 	}
 	server := httptest.NewServer(api)
 	b.Cleanup(func() { server.Close(); api.Close() })
-	c, err := client.New(client.Config{BaseURL: server.URL, Key: "k", Secret: "s", Workers: 16 + 1}) // as the command line has it
+	c, err := client.New(client.Config{BaseURL: server.URL, Key: "k", Secret: "s", Workers: cmp.Or(append(workers, 16)...) + 1}) // as the command line has it
 	if err == nil {
 		err = c.Authenticate(context.Background()) // likewise
 	}
@@ -235,10 +314,15 @@ func requests(b *testing.B, path string) (all []client.IssueRequest) {
 
 // whole runs the whole file with 16 workers.
 func whole(b *testing.B, path string, rows int64, c *client.Client, book batch.Ledger, audit *batch.Audit) {
+	wholeBy(b, path, rows, c, book, audit, 16)
+}
+
+// wholeBy runs the whole file with so many workers.
+func wholeBy(b *testing.B, path string, rows int64, c *client.Client, book batch.Ledger, audit *batch.Audit, workers int) {
 	plan := preflight(b, path)
 	defer plan.File.Close()
 	var counts batch.Counts
-	_, err := batch.Run(context.Background(), plan, c, book, batch.Options{Workers: 16, RemoteCheck: true, Counts: &counts, Audit: audit})
+	_, err := batch.Run(context.Background(), plan, c, book, batch.Options{Workers: workers, RemoteCheck: true, Counts: &counts, Audit: audit})
 	if err != nil || counts.Done.Load() != rows || counts.Failed.Load() != 0 {
 		b.Fatalf("%d rows done, %d failed: %v", counts.Done.Load(), counts.Failed.Load(), err)
 	}

@@ -142,7 +142,9 @@ func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
 }
 
 // extend lets requests be sent for the time that was asked for at a moment of sinceBoot.
-func (l *Lease) extend(asked time.Duration) { l.open.Store(int64(asked + l.terms.Time - l.terms.Time/leaseParts)) }
+func (l *Lease) extend(asked time.Duration) {
+	l.open.Store(int64(asked + l.terms.Time - l.terms.Time/leaseParts))
+}
 
 // renew keeps the lease until ctx ends or another process has it. A lease whose time ran out because the database did not
 // answer is still this one's if nobody has claimed it.

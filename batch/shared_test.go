@@ -1,0 +1,153 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/sandbox"
+)
+
+// sharedLedger is a ledger that another host has written to.
+type sharedLedger struct {
+	*ledger.Ledger
+	quiet    time.Time
+	restored bool
+	strays   []ledger.Entry
+}
+
+func (l *sharedLedger) Quiet() time.Time { return l.quiet }
+func (l *sharedLedger) Restored() bool   { return l.restored }
+
+func (l *sharedLedger) Strays(context.Context) ([]ledger.Entry, error) { return l.strays, nil }
+
+func (l *sharedLedger) Settled(_ context.Context, stray ledger.Entry) error {
+	l.strays = l.strays[1:]
+	return nil
+}
+
+// frozenHost runs a plan on a host that stands still when its first request is to be sent, and has it sent long after, or, with 0,
+// never.
+func (w *world) frozenHost(p *batch.Plan, arrives time.Duration) (sent chan error) {
+	w.t.Helper()
+	book := w.book()
+	_, err := batch.Run(w.t.Context(), p, w.client, mortalLedger{book, &life{left: 2, after: true}}, w.opts) // Begin, then the intents
+	if err == nil {
+		w.t.Fatal("the host did not die")
+	}
+	if err := book.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	sent = make(chan error, 1)
+	if arrives == 0 {
+		return sent
+	}
+	go func() {
+		time.Sleep(arrives)
+		_, err := w.client.Issue(context.Background(), client.IssueRequest{MerchantUID: "A-1", Amount: 1000, VbankCode: "004",
+			VbankDue: time.Now().Add(24 * time.Hour).Unix(), VbankHolder: "한빛"})
+		sent <- err
+	}()
+	return sent
+}
+
+// TestQuiet: a host that had the merchant's lease before may have requests on their way for as long as a request can last, though
+// its intents are old. Until then "not found" is not believed.
+func TestQuiet(t *testing.T) {
+	for name, change := range map[string]bool{"issue": false, "change": true} {
+		t.Run(name, func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				p := plan(t, "주문번호,금액", "A-1,1000")
+				sent := w.frozenHost(p, 20*time.Hour+80*time.Second)
+				time.Sleep(20 * time.Hour) // the intent is old when another host takes over
+				book := &sharedLedger{Ledger: w.book(), quiet: time.Now().Add(time.Minute)}
+				defer book.Close()
+				var err error
+				if change {
+					err = batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(batch.Settled) {})
+				} else {
+					_, err = batch.Run(t.Context(), p, w.client, book, w.opts)
+				}
+				if err = errors.Join(err, <-sent); err != nil {
+					t.Fatal(err)
+				}
+				w.expect(w.results(t.Context(), p, book, 1), "A-1 issued")
+				if n := len(w.api.Payments()); n != 1 {
+					t.Errorf("%d accounts", n)
+				}
+			})
+		})
+	}
+}
+
+// TestStrays: what a host was told when it had lost its lease is not forgotten.
+func TestStrays(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "doubt,1000", "freed,1000", "hidden,1000", "known,1000", "second,1000", "revoked,1000")
+		w.frozenHost(plan(t, "주문번호,금액", "doubt,1000"), 0)
+		got, err := w.run(t.Context(), plan(t, "주문번호,금액", "known,1000", "second,1000", "revoked,1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "known issued", "second issued", "revoked issued")
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액,처리", "revoked,,말소")); err != nil {
+			t.Fatal(err)
+		}
+		stray := func(line int64, order string, impUID string) ledger.Entry {
+			return ledger.Entry{Outcome: ledger.Outcome{Run: 1, Line: line, Order: ledger.Order{MerchantUID: order}, Status: batch.Issued, Action: "issue", Amount: 1000, Attempts: 1,
+				Account: ledger.Account{ImpUID: impUID}}, State: ledger.Issued, IntentAt: time.Now()}
+		}
+		own := func(order string) string {
+			for _, p := range w.api.Payments() {
+				if p.MerchantUID == order && p.Status == client.StatusReady {
+					return p.ImpUID
+				}
+			}
+			return string(w.other(order, 1000).ImpUID)
+		}
+		book := &sharedLedger{Ledger: w.book()}
+		defer book.Close()
+		book.strays = []ledger.Entry{stray(2, "doubt", own("doubt")), stray(10, "freed", own("freed")), stray(11, "hidden", "imp_of_nobody"),
+			stray(12, "known", own("known")), stray(13, "second", string(w.other("second", 1000).ImpUID)), stray(14, "revoked", "imp_again")}
+		w.opts.RemoteCheck = false // what is not known is not asked for: the strays alone tell of it
+		got, err = w.runOn(t.Context(), p, w.client, book)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "doubt issued", "freed issued", "hidden unknown REPLY_DIFFERS", "known already_issued",
+			"second conflict SEVERAL_ACCOUNTS", "revoked unknown REPLY_DIFFERS")
+		if len(book.strays) > 0 {
+			t.Errorf("strays are left: %v", book.strays)
+		}
+		for order, want := range map[string]int{"doubt": 1, "freed": 1, "hidden": 0, "known": 1, "second": 2, "revoked": 1} {
+			made := 0
+			for _, p := range w.api.Payments() {
+				if p.MerchantUID == order {
+					made++
+				}
+			}
+			if made != want {
+				t.Errorf("%s: %d accounts were made", order, made)
+			}
+		}
+	})
+}
+
+// TestRestoredDatabase: a ledger that is a copy may lack orders, which are asked for though nobody wants that.
+func TestRestoredDatabase(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.other("A-1", 1000)
+		w.opts.RemoteCheck = false
+		book := &sharedLedger{Ledger: w.book(), restored: true}
+		defer book.Close()
+		got, err := w.runOn(t.Context(), plan(t, "주문번호,금액", "A-1,1000"), w.client, book)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A-1 already_issued")
+	})
+}
