@@ -51,7 +51,7 @@ func TestDeadPath(t *testing.T) {
 	}
 	t.Parallel() // it waits, most of the time
 	var group sync.WaitGroup
-	for _, how := range []string{"plain", "TLS", "proxy", "killed"} {
+	for _, how := range []string{"plain", "TLS", "proxy", "killed", "frozen"} {
 		group.Go(func() {
 			command := exec.Command("unshare", "-rn", os.Args[0], "-test.run=^TestDeadPath$", "-test.v")
 			command.Env = append(os.Environ(), "DEAD_PATH="+how)
@@ -120,8 +120,20 @@ func cutPath(t *testing.T, how string) {
 		run.Wait()
 		run = start()
 	}
+	if how == "frozen" {
+		time.Sleep(time.Second)
+		shell(t, "kill", "-STOP", fmt.Sprint(run.Process.Pid))
+		before = len(api.Payments())
+	}
 	time.Sleep(time.Until(cut.Add(deadFor)))
 	shell(t, "tc", "qdisc", "del", "dev", "lo", "root")
+	if how == "frozen" {
+		time.Sleep(time.Until(cut.Add(deadUntil)))
+		if late := len(api.Payments()) - before; late > 0 {
+			t.Errorf("%d issues arrived while the process that had written them was stopped", late)
+		}
+		shell(t, "kill", "-CONT", fmt.Sprint(run.Process.Pid))
+	}
 	if err := run.Wait(); err != nil {
 		t.Error(err)
 	}

@@ -7,6 +7,9 @@
 // limiter for every HTTP attempt, token requests and retries included. It keeps no record of what was issued: never
 // issuing twice across calls is the caller's business, with [Client.FindAll] to ask.
 //
+// On Linux the kernel drops what was written and is not acknowledged within Config.Timeout, even if the process is stopped.
+// What proxies and the API's own gateways hold back is beyond it.
+//
 // A Client is safe for concurrent use.
 package client
 
@@ -97,7 +100,7 @@ func New(config Config) (*Client, error) {
 	return &Client{
 		config: config,
 		http: &http.Client{
-			Transport: cmp.Or[http.RoundTripper](config.Through, transport(config.Workers)),
+			Transport: cmp.Or[http.RoundTripper](config.Through, transport(config)),
 			// A redirect may send a POST again (307, 308): it is a reply like any other, and a malformed one.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -152,16 +155,16 @@ func Proxy(address string) (host string, err error) {
 }
 
 // transport keeps one connection alive for each worker. HTTP/1.1 only: what HTTP/2 sends again by itself is harder to know.
-func transport(workers int) *http.Transport {
+func transport(config Config) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dial, // of a proxy too, and beneath TLS
+		DialContext:           config.dial, // of a proxy too, and beneath TLS
 		TLSHandshakeTimeout:   10 * time.Second,
-		MaxIdleConns:          workers,
-		MaxIdleConnsPerHost:   workers,
-		MaxConnsPerHost:       workers,
+		MaxIdleConns:          config.Workers,
+		MaxIdleConnsPerHost:   config.Workers,
+		MaxConnsPerHost:       config.Workers,
 		IdleConnTimeout:       20 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		Protocols:             protocols,
@@ -170,8 +173,8 @@ func transport(workers int) *http.Transport {
 
 // dial makes a connection that, once it is closed or its process dead, sends no more: a request that was given up must
 // not arrive later. Without that the kernel goes on retransmitting what was written to a path that was dead.
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+func (c Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: dropAfter(c.Timeout)}
 	conn, err := dialer.DialContext(ctx, network, address)
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		if err := tcp.SetLinger(0); err != nil {

@@ -13,7 +13,7 @@ func TestHTTP1(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	through := transport(1)
+	through := transport(Config{Workers: 1})
 	through.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	through.TLSClientConfig.NextProtos = nil
 	defer through.CloseIdleConnections()
