@@ -72,6 +72,7 @@ type Config struct {
 	// Patience is how long a call is repeated whose attempts surely had no effect, while the API cannot be reached,
 	// answers nobody or says 429. With 0 it is given up after four attempts.
 	Patience time.Duration
+	Learnt   Learnt            // by another client of the same key, as its method Learnt told
 	Log      *slog.Logger      // one event for each attempt, at debug level, and those of outages; nil means none
 	Outage   slog.Level        // of the events that the API is down, and that it answers again
 	Through  http.RoundTripper // in place of the network, for tests; nil means the network
@@ -104,7 +105,7 @@ func New(config Config) (*Client, error) {
 			// A redirect may send a POST again (307, 308): it is a reply like any other, and a malformed one.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		pace:   newPace(config.Rate, config.Workers, config.Patience),
+		pace:   newPace(config),
 		tokens: tokens{turn: make(chan struct{}, 1)},
 	}, nil
 }
@@ -192,6 +193,9 @@ func (c *Client) SetRate(perSecond float64) { c.pace.setTop(perSecond) }
 
 // Limits returns what was found out about the server's limits so far.
 func (c *Client) Limits() LimitStats { return c.pace.stats() }
+
+// Learnt returns what a client that takes over needs to know, for its Config.
+func (c *Client) Learnt() Learnt { return c.pace.learnt() }
 
 // Requests returns how many HTTP attempts were made so far, of every kind.
 func (c *Client) Requests() int64 { return c.requests.Load() }

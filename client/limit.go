@@ -202,6 +202,15 @@ func (l *limit) believe(now time.Time, rate, lower float64) {
 	l.same = 1
 }
 
+// restore makes a claim of a limit that another client had found out. Whether that helps is not known yet, so the first
+// refusal counts for it.
+func (l *limit) restore(now time.Time, rate float64) {
+	if rate > 0 && rate < l.top {
+		rate = max(rate, leastRate)
+		l.claim = &claim{rate: rate, before: -1, made: now, left: max(mostPauses*shortestPause*rate, mostRequests)}
+	}
+}
+
 // exceeded learns from a refusal while more than the claim was tried.
 func (c *claim) exceeded(now time.Time, pause time.Duration, second, sent float64) {
 	c.confirmed++

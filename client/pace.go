@@ -59,11 +59,34 @@ type LimitStats struct {
 	LeastOnce int           // the fewest that were allowed
 }
 
-func newPace(perSecond float64, workers int, patience time.Duration) *pace {
-	p := &pace{patience: patience, slots: make(chan struct{}, workers), turn: make(chan struct{}, 1), limiter: rate.NewLimiter(rate.Inf, 1)}
-	p.told.AtOnce, p.told.LeastOnce = workers, workers
-	p.setTop(perSecond)
+// Learnt is what a client found out that the next one of the same key should know.
+type Learnt struct {
+	Rate   float64   // the limit that is kept to, attempts a second; 0 is none
+	Resume time.Time // end of the pause that a 429 asked for, by this machine's clock; zero when it is over
+}
+
+func newPace(config Config) *pace {
+	p := &pace{patience: config.Patience, slots: make(chan struct{}, config.Workers), turn: make(chan struct{}, 1), limiter: rate.NewLimiter(rate.Inf, 1)}
+	p.told.AtOnce, p.told.LeastOnce = config.Workers, config.Workers
+	p.setTop(config.Rate)
+	now := time.Now()
+	p.limit.restore(now, config.Learnt.Rate)
+	p.rest(now, p.bounded(config.Learnt.Resume.Sub(now)))
+	p.adjust(now)
 	return p
+}
+
+// learnt tells what a client that takes over needs to know.
+func (p *pace) learnt() (l Learnt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.limit.claim; c != nil {
+		l.Rate = cmp.Or(c.lower, c.rate)
+	}
+	if p.paused.After(time.Now()) {
+		l.Resume = p.paused
+	}
+	return l
 }
 
 // setTop changes the rate that is asked for; 0 is no limit.
@@ -243,7 +266,7 @@ func (p *pace) giveBack() {
 func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 	p.told.TooMany++
 	fresh := p.since.IsZero() || sent.After(p.since)
-	pause := min(asked, max(p.patience, maxBackoff))
+	pause := p.bounded(asked)
 	if fresh && pause <= 0 {
 		switch taken := p.limit.taken; {
 		case taken >= easily:
@@ -257,16 +280,26 @@ func (p *pace) refused(sent, now time.Time, asked time.Duration) {
 			pause = max(pause, time.Second) // a server that counts by the second has forgotten then
 		}
 	}
-	if resume := now.Add(pause); pause > 0 && resume.After(p.resume) {
-		p.told.Paused += min(resume.Sub(p.resume), pause)
-		p.resume, p.paused = resume, resume
-	}
+	p.rest(now, pause)
 	if !fresh {
 		return
 	}
 	p.since = now
 	p.limit.refused(now, p.resume)
 	p.adjust(now)
+}
+
+// bounded returns as much of a pause that a refusal asked for as is waited.
+func (p *pace) bounded(asked time.Duration) time.Duration {
+	return min(asked, max(p.patience, maxBackoff))
+}
+
+// rest pauses everybody, unless they pause for longer already. The caller holds mu.
+func (p *pace) rest(now time.Time, pause time.Duration) {
+	if resume := now.Add(pause); pause > 0 && resume.After(p.resume) {
+		p.told.Paused += min(resume.Sub(p.resume), pause)
+		p.resume, p.paused = resume, resume
+	}
 }
 
 func (p *pace) stats() LimitStats {

@@ -509,3 +509,88 @@ func (f through) RoundTrip(r *http.Request) (*http.Response, error) { return f(r
 func answer(r *http.Request, status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(body))}
 }
+
+// TestLearntIsHandedOn has a client take over from one that has learnt a limit and been asked to pause.
+func TestLearntIsHandedOn(t *testing.T) {
+	for name, allow := range map[string]func() func(time.Time) bool{
+		"a bucket": func() func(time.Time) bool { return bucket(15) },
+		"a window": func() func(time.Time) bool { return window(15) },
+	} {
+		for _, asked := range []float64{100, 0} {
+			t.Run(fmt.Sprint(name, " and a rate of ", asked), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					g := &gate{latency: 20 * time.Millisecond, allow: allow(), headers: http.Header{"Retry-After": {"20"}}}
+					config := client.Config{Through: g, Rate: asked, Workers: 8, Patience: time.Hour}
+					first := connect(t, config)
+					for first.Learnt().Rate == 0 {
+						work(t, first, 1, 1)
+					}
+					config.Learnt = first.Learnt()
+					if rate := config.Learnt.Rate; rate < 10 || rate > 16 {
+						t.Fatalf("learnt %+v", config.Learnt)
+					}
+					config.Learnt.Resume = time.Now().Add(20 * time.Second)
+					next := connect(t, config)
+					if learnt := next.Learnt(); learnt != config.Learnt {
+						t.Errorf("handed on: %+v", learnt)
+					}
+					g.arrived, g.refused = nil, 0
+					work(t, next, 8, 100)
+					if from := g.arrived[0]; from.Before(config.Learnt.Resume) || g.refused > 0 || g.densest() > 17 {
+						t.Errorf("sent %v after the pause's end, %d refused, %d within a second", from.Sub(config.Learnt.Resume), g.refused, g.densest())
+					}
+					if learnt := next.Learnt(); !learnt.Resume.IsZero() {
+						t.Errorf("a pause that is over is handed on: %+v", learnt)
+					}
+					if paused := next.Limits().Paused; paused != 20*time.Second {
+						t.Errorf("paused for %v", paused)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestLearntIsTried has the limit that was learnt be another one by now, or nonsense, as is a pause of a year: it is found out.
+func TestLearntIsTried(t *testing.T) {
+	const patience = time.Minute
+	for _, test := range []struct {
+		learnt, kept float64
+		limit        int
+		within       time.Duration // to send 1,000
+	}{
+		{10, 10, 100, 30 * time.Second}, // and 150 of them at 10 a second
+		{50, 50, 20, 70 * time.Second},  // 50 s at best
+		{200, 0, 1000, 11 * time.Second},
+		{math.Inf(1), 0, 1000, 11 * time.Second},
+		{math.NaN(), 0, 1000, 11 * time.Second},
+		{-1, 0, 1000, 11 * time.Second},
+		{1e-9, 0.1, 1000, 1550 * time.Second}, // and 150 of them at the least rate
+	} {
+		t.Run(fmt.Sprint(test.learnt), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gate{latency: 20 * time.Millisecond, allow: window(test.limit), headers: http.Header{"Retry-After": {"1"}}}
+				learnt := client.Learnt{Rate: test.learnt, Resume: time.Now().AddDate(1, 0, 0)}
+				c := connect(t, client.Config{Through: g, Rate: 100, Workers: 8, Patience: patience, Learnt: learnt})
+				if kept := c.Learnt().Rate; kept != test.kept {
+					t.Errorf("%v is kept to at first", kept)
+				}
+				if took := work(t, c, 8, 1000); took > patience+test.within {
+					t.Errorf("took %v; %d refused", took, g.refused)
+				}
+			})
+		})
+	}
+}
+
+// TestLearntOutlastsRefusal has the first request of all be refused, which says nothing against a limit that was learnt.
+func TestLearntOutlastsRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		g := &gate{latency: 20 * time.Millisecond, headers: http.Header{"Retry-After": {"1"}}, allow: func(time.Time) bool { n++; return n > 1 }}
+		c := connect(t, client.Config{Through: g, Rate: 100, Workers: 8, Patience: time.Minute, Learnt: client.Learnt{Rate: 10}})
+		if work(t, c, 1, 1); g.refused != 1 || c.Learnt().Rate < 8 {
+			t.Errorf("%d refused; %+v", g.refused, c.Learnt())
+		}
+	})
+}
