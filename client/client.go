@@ -7,8 +7,9 @@
 // limiter for every HTTP attempt, token requests and retries included. It keeps no record of what was issued: never
 // issuing twice across calls is the caller's business, with [Client.FindAll] to ask.
 //
-// On Linux the kernel drops what was written and is not acknowledged within Config.Timeout, even if the process is stopped.
-// What proxies and the API's own gateways hold back is beyond it.
+// With a [Gate] nothing is written while it is closed. On Linux the kernel too drops what was written and is not
+// acknowledged within Config.Timeout, even if the process is stopped. What proxies and the API's own gateways hold back is
+// beyond both.
 //
 // A Client is safe for concurrent use.
 package client
@@ -72,6 +73,7 @@ type Config struct {
 	// Patience is how long a call is repeated whose attempts surely had no effect, while the API cannot be reached,
 	// answers nobody or says 429. With 0 it is given up after four attempts.
 	Patience time.Duration
+	Gate     Gate              // asked before anything is written; nil is always open
 	Learnt   Learnt            // by another client of the same key, as its method Learnt told
 	Log      *slog.Logger      // one event for each attempt, at debug level, and those of outages; nil means none
 	Outage   slog.Level        // of the events that the API is down, and that it answers again
@@ -182,7 +184,10 @@ func (c Config) dial(ctx context.Context, network, address string) (net.Conn, er
 			return nil, errors.Join(err, conn.Close())
 		}
 	}
-	return conn, err
+	if c.Gate == nil || err != nil {
+		return conn, err
+	}
+	return &gatedConn{Conn: conn, gate: c.Gate}, nil
 }
 
 // Close lets the idle connections go.
@@ -252,6 +257,9 @@ func (c *Client) do(ctx context.Context, k call, reply any) error {
 		fault, sent := c.attempt(ctx, k, token, body, reply)
 		unauthorized := fault != nil && fault.Kind == Unauthorized && !k.bare
 		switch {
+		case fault.held() && (!sent || repeatable(&k, fault)):
+			sleep(ctx, backoff(attempt)) // a gate may waver
+			continue                     // once it is open again
 		case !sent && fault.silence():
 			beforeSending(fault)
 		case !sent && unauthorized:
@@ -347,6 +355,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 // attempt sends the call once, or, if it acts and the API answers nobody, something harmless in its place: then sent is
 // false. The end of ctx stops it while it waits for its turn; once it is on its way, only a call that looks is broken off.
 func (c *Client) attempt(ctx context.Context, k call, token string, body []byte, reply any) (fault *Error, sent bool) {
+	if c.config.Gate != nil {
+		if err := c.config.Gate.Wait(ctx); err != nil {
+			return &Error{Op: k.op, Kind: Stopped, Err: err}, true
+		}
+	}
 	asked := time.Now()
 	if err := c.pace.enter(ctx); err != nil {
 		return &Error{Op: k.op, Kind: Stopped, Err: err}, true
@@ -371,14 +384,14 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 	sending, cancel := context.WithTimeout(sending, c.config.Timeout)
 	defer cancel()
 
-	var written atomic.Bool
-	sending = httptrace.WithClientTrace(sending, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
+	seen := new(wire)
+	sending = httptrace.WithClientTrace(sending, seen.trace(c.config.Gate != nil))
 	request, err := c.build(sending, k, token, body)
 	if err != nil {
 		return &Error{Op: k.op, Kind: Stopped, Err: err}, sent
 	}
 	c.requests.Add(1)
-	fault = c.exchange(k, request, &written, reply)
+	fault = c.exchange(k, request, seen, reply)
 	c.measured.add(&k, began.Sub(asked), began, fault)
 	if c.config.Log.Enabled(ctx, slog.LevelDebug) {
 		c.config.Log.LogAttrs(ctx, slog.LevelDebug, "request", fault.attributes(k, time.Since(began))...)
@@ -390,10 +403,11 @@ func (c *Client) attempt(ctx context.Context, k call, token string, body []byte,
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // exchange sends the request and reads the reply.
-func (c *Client) exchange(k call, request *http.Request, written *atomic.Bool, reply any) *Error {
+func (c *Client) exchange(k call, request *http.Request, seen *wire, reply any) *Error {
 	response, err := c.http.Do(request)
 	if err != nil {
-		fault := unanswered(k, err, written.Load())
+		cause, written := seen.failed(err)
+		fault := unanswered(k, cause, written)
 		if k.look() && errors.Is(err, context.Canceled) {
 			fault.Kind = Stopped // broken off by the caller; nothing was changed
 		}

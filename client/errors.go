@@ -13,7 +13,7 @@ type Kind string
 // The ways a request can end without the answer that was asked for. Those up to Refused leave nothing behind
 // at the server; from NoReply on it may have acted.
 const (
-	// Stopped: the caller's context ended before the request was sent.
+	// Stopped: the caller's context ended, or the Gate closed for good, before the request was sent.
 	Stopped Kind = "stopped"
 	// NotConnected: name look-up, dialling or TLS failed.
 	NotConnected Kind = "not connected"
@@ -98,6 +98,9 @@ func (e *Error) silence() bool {
 func (e *Error) foreign() bool {
 	return e != nil && e.Kind == Malformed && !e.Acted && e.Status >= 400 && e.Status < 500
 }
+
+// held reports whether the attempt failed because the gate was closed, which says nothing of the API.
+func (e *Error) held() bool { return e != nil && errors.Is(e.Err, ErrGateClosed) }
 
 // InDoubt reports whether the server can have acted on the request although no answer says so. A request in
 // doubt must not be sent again before the API has been asked what came of it.

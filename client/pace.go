@@ -184,7 +184,7 @@ func (p *pace) leave(sent time.Time, fault *Error) (told news) {
 		fault.blocked = p.foreign >= blockedFrom
 	}
 	switch {
-	case fault != nil && fault.Kind == Stopped:
+	case fault != nil && fault.Kind == Stopped || fault.held():
 	case fault != nil && fault.Kind == RateLimited:
 		p.refused(sent, now, fault.RetryAfter)
 	case fault.silence():
