@@ -10,7 +10,7 @@ import (
 
 // dropAfter has the kernel drop a connection on which something written was not acknowledged for so long. A stopped process
 // cannot close its connections, and the kernel would go on retransmitting for a quarter of an hour. Keep-alive probes that
-// are answered are no obstacle to it, and no cause.
+// are answered are no obstacle to it, and no cause. The time that the whole machine is suspended does not count.
 func dropAfter(d time.Duration) func(network, address string, conn syscall.RawConn) error {
 	return func(_, _ string, conn syscall.RawConn) (err error) {
 		milliseconds := int(min(d.Milliseconds(), math.MaxInt32))
