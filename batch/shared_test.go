@@ -3,11 +3,18 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/ledger"
+	"vbankbatch/batch/ledger/ledgertest"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 )
@@ -135,6 +142,140 @@ func TestStrays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// heldBetween is the ledger of a host that stands still once its intents are durable, right before it sends.
+type heldBetween struct {
+	*ledger.Ledger
+	held chan struct{} // closed once they are
+	goOn chan struct{}
+}
+
+func (l heldBetween) Intend(ctx context.Context, entries ...ledger.Entry) error {
+	err := l.Ledger.Intend(ctx, entries...)
+	close(l.held)
+	<-l.goOn
+	return err
+}
+
+// silent is a way to a database that can be shut: nothing gets through then, and nobody is told.
+type silent struct {
+	address string
+	shut    sync.RWMutex
+}
+
+func silence(t *testing.T, server *ledgertest.Postgres, address string) *silent {
+	dir, err := os.MkdirTemp("/tmp", "vb-silent-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		listener.Close()
+		os.RemoveAll(dir)
+	})
+	s := &silent{address: strings.Replace(address, server.Socket(), dir, 1)}
+	pass := func(to, from net.Conn) {
+		defer to.Close()
+		buffer := make([]byte, 1<<16)
+		for {
+			n, err := from.Read(buffer)
+			if err != nil {
+				return
+			}
+			s.shut.RLock()
+			to.Write(buffer[:n])
+			s.shut.RUnlock()
+		}
+	}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("unix", filepath.Join(server.Socket(), ".s.PGSQL.5432"))
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go pass(to, client)
+			go pass(client, to)
+		}
+	}()
+	return s
+}
+
+// TestTakenOver: a host stands still between an intent and its request for longer than its lease lasts, cut off from the
+// database. Another takes over, finds no account, and issues one. When the first goes on it sends nothing.
+func TestTakenOver(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	address := server.Database(t)
+	way := silence(t, server, address)
+	api, err := sandbox.New(sandbox.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(api)
+	t.Cleanup(func() { web.Close(); api.Close() })
+	terms := ledger.Terms{Wait: 20 * time.Second, Life: time.Second, Patience: 20 * time.Second, Time: 2 * time.Second}
+	host := func(address string) (*ledger.Lease, *ledger.Ledger, *client.Client) {
+		lease, err := ledger.Claim(t.Context(), address, "merchant", terms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		book, err := lease.Ledger(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.New(client.Config{BaseURL: web.URL, Key: "k", Secret: "s", Workers: 2, Timeout: time.Second, Gate: lease})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			c.Close()
+			book.Close()
+			lease.Release()
+		})
+		return lease, book, c
+	}
+	p := plan(t, "주문번호,금액", "A-1,1000")
+	options := batch.Options{Workers: 1, DoubtWait: 500 * time.Millisecond, SettleTime: time.Second, RemoteCheck: true}
+	_, book, c := host(way.address)
+	first := heldBetween{book, make(chan struct{}), make(chan struct{})}
+	ended := make(chan error)
+	go func() {
+		_, err := batch.Run(t.Context(), p, c, first, options)
+		ended <- err
+	}()
+	<-first.held
+	way.shut.Lock() // its renewals get no answer
+	began := time.Now()
+	_, second, api2 := host(address)
+	if _, err := batch.Run(t.Context(), p, api2, second, options); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < terms.Life+options.DoubtWait {
+		t.Errorf("the order in doubt was settled after %s", took)
+	}
+	close(first.goOn)
+	time.Sleep(100 * time.Millisecond) // it would send
+	way.shut.Unlock()
+	stop, ok := errors.AsType[*batch.StopError](<-ended)
+	if !ok || stop.Code != batch.CodeLeaseLost {
+		t.Errorf("the first host ended with %v", stop)
+	}
+	if payments := api.Payments(); len(payments) != 1 {
+		t.Errorf("%d accounts", len(payments))
+	}
+	entries, err := second.Entries(t.Context(), 1, 0, 9)
+	if err != nil || len(entries) != 1 || entries[0].Status != batch.Issued {
+		t.Errorf("%+v, %v", entries, err)
+	}
 }
 
 // TestRestoredDatabase: a ledger that is a copy may lack orders, which are asked for though nobody wants that.

@@ -316,10 +316,17 @@ func (m *merchant) client(a *app, f *requestFlags, perSecond float64, log *slog.
 			return nil, close, err
 		}
 	}
-	api, err = client.New(client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log, Outage: a.outage,
-		Rate: perSecond, Workers: f.Workers + 1 /* rows, and the look-up ahead of them */, Timeout: f.Timeout, Patience: f.Patience})
+	config := client.Config{BaseURL: address, Key: m.Key, Secret: m.Secret, Log: log, Outage: a.outage,
+		Rate: perSecond, Workers: f.Workers + 1 /* rows, and the look-up ahead of them */, Timeout: f.Timeout, Patience: f.Patience}
+	if m.lease != nil {
+		config.Gate, config.Learnt = m.lease, client.Learnt{Rate: m.lease.Rate, Resume: m.lease.Resume}
+	}
+	api, err = client.New(config)
 	if err != nil {
 		return nil, close, usage("", "--api-url: %w", err)
+	}
+	if m.lease != nil {
+		m.lease.Learn(func() (float64, time.Time) { l := api.Learnt(); return l.Rate, l.Resume })
 	}
 	return api, close, nil
 }
