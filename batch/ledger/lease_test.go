@@ -163,10 +163,11 @@ func TestFence(t *testing.T) {
 		book, lease := inDatabase(t, address, merchant)
 		run := begin(t, book)
 		var line atomic.Int64
+		var over atomic.Bool
 		var writers sync.WaitGroup
 		for range 8 {
 			writers.Go(func() {
-				for {
+				for !over.Load() {
 					n := line.Add(1)
 					if err := book.Intend(ctx, intent(run, n, fmt.Sprint("A-", n))); err != nil {
 						if !errors.Is(err, ErrLeaseLost) {
@@ -197,6 +198,8 @@ func TestFence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(50 * time.Millisecond)
+		over.Store(true)
 		writers.Wait()
 		after, _, err := next.Made(ctx, run.ID)
 		if err != nil || before != after || after == 0 {
