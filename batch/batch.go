@@ -100,9 +100,14 @@ type Counts struct {
 	Done    atomic.Int64 // rows with an outcome, those of an interrupted run included
 	Failed  atomic.Int64 // of them, rows that were not done
 	Settled atomic.Int64 // of them, rows that needed no request, such as those of an interrupted run
-	Won     atomic.Int64 // issued by this process
+	Won     atomic.Int64 // issued
 	Pending atomic.Int64 // rows that wait to be looked up, or for their next try
 	Audited atomic.Int64 // orders looked at once more, at the end
+
+	// These are what Options.MaxFailures is held against, and Won counts on too: what goes on with a run in another process may
+	// set all three to where they stood.
+	Sent    atomic.Int64 // rows that the API has done or refused
+	Refused atomic.Int64 // of them
 }
 
 // settled counts a row that needed no request.

@@ -41,7 +41,7 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	defer cancel()
 	defer context.AfterFunc(working, func() { time.AfterFunc(options.SettleTime, cancel) })()
 	r := &run{id: found.ID, plan: plan, api: api, ledger: book, options: options, stop: stop,
-		failures: failures{limit: options.MaxFailures, rows: plan.PGs}, outcomes: make(chan []ledger.Entry, 256)}
+		failures: failures{limit: options.MaxFailures, rows: plan.PGs, counts: options.Counts}, outcomes: make(chan []ledger.Entry, 256)}
 
 	if err := reconcile(working, api, book, options.DoubtWait, false, func(Settled) {}); err != nil {
 		r.stop(err)

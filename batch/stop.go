@@ -92,9 +92,10 @@ type failures struct {
 	limit Limit
 	rows  map[string]int // of the plan, by PG
 
-	mu            sync.Mutex
-	refused, sent int64
-	byPG          map[string]*refusals
+	counts *Counts
+
+	mu   sync.Mutex
+	byPG map[string]*refusals
 }
 
 // refusals are those of a PG that has accepted nothing yet.
@@ -108,7 +109,7 @@ type refusals struct {
 func (f *failures) accepted(pg string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sent++
+	f.counts.Sent.Add(1)
 	f.of(pg).accepted = true
 }
 
@@ -116,10 +117,9 @@ func (f *failures) accepted(pg string) {
 func (f *failures) add(pg string, result *Result) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sent++
-	f.refused++
-	if f.limit.reached(f.refused, f.sent) {
-		return &StopError{CodeTooManyFailures, say.Errorf("%d rows had been refused when it was stopped", f.refused)}
+	sent, refused := f.counts.Sent.Add(1), f.counts.Refused.Add(1)
+	if f.limit.reached(refused, sent) {
+		return &StopError{CodeTooManyFailures, say.Errorf("%d rows had been refused when it was stopped", refused)}
 	}
 	of, words := f.of(pg), string(result.ErrorMessage)
 	code, from := everyRow(words)

@@ -3,8 +3,11 @@ package client
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -72,10 +75,33 @@ func Variables(places map[string]string) (names []string) {
 
 // Environment reads the credentials from the environment: each from the variable itself, or from the file that the
 // variable with _FILE behind its name tells of. A pipe has a minute to deliver it, unless ctx ends before.
-func Environment(ctx context.Context) (Credentials, error) {
+func Environment(ctx context.Context) (Credentials, error) { return environment(ctx, "") }
+
+// Named reads the credentials of one of several merchants: from the files key, secret and pg_api_key in the folder of that name in
+// dir, if it is there, else from the environment as Environment does, from IMP_KEY_NAME and so on, where NAME is in capitals and has
+// _ for -. What there is nothing of is empty.
+func Named(ctx context.Context, dir, name string) (Credentials, error) {
+	folder := filepath.Join(dir, name)
+	if _, err := os.Stat(folder); dir == "" || errors.Is(err, fs.ErrNotExist) {
+		return environment(ctx, "_"+strings.ReplaceAll(strings.ToUpper(name), "-", "_"))
+	}
+	var c Credentials
+	for file, into := range map[string]*Secret{"key": &c.Key, "secret": &c.Secret, "pg_api_key": &c.PGAPIKeys.Any} {
+		value, err := readSecret(ctx, filepath.Join(folder, file), secretWait)
+		if err != nil && !(file == "pg_api_key" && errors.Is(err, fs.ErrNotExist)) {
+			return Credentials{}, err
+		}
+		*into = Secret(value)
+	}
+	c.Places = []string{folder}
+	return c, nil
+}
+
+// environment reads the variables that have suffix behind their names.
+func environment(ctx context.Context, suffix string) (Credentials, error) {
 	var c Credentials
 	for i, into := range []*Secret{&c.Key, &c.Secret, &c.PGAPIKeys.Any} {
-		name := variables[i]
+		name := variables[i] + suffix
 		value, file := os.Getenv(name), os.Getenv(name+"_FILE")
 		if value != "" && file != "" {
 			return Credentials{}, say.Errorf("%s and %s_FILE are both set; one of them must go", name, name)

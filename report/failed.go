@@ -72,11 +72,16 @@ func mended(path, out string) bool {
 // settleOn chooses the place of a sealed file, by what stands there now, and gives it the time of the sealed results.
 func (f *failedRows) settleOn(results *replacement) error {
 	f.path = failedBeside(results.path)
-	info, err := os.Stat(results.file.Name())
+	return sameTime(f.file.Name(), results.file.Name())
+}
+
+// sameTime gives a file the time of another.
+func sameTime(path, other string) error {
+	info, err := os.Stat(other)
 	if err != nil {
 		return err
 	}
-	return os.Chtimes(f.file.Name(), info.ModTime(), info.ModTime())
+	return os.Chtimes(path, info.ModTime(), info.ModTime())
 }
 
 // header writes the input's header. Reasons that stand in it already, both of them, are replaced, and moved nowhere.

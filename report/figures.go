@@ -260,7 +260,7 @@ func encodeJSON(w io.Writer, value any) error {
 
 func figures(run *Run, facts *Facts) *Figures {
 	f := &Figures{Schema: FiguresSchema, Version: run.Version, Command: run.Command, API: run.API, Run: run.ID, LogID: run.LogID, Continued: run.Continued,
-		Started: stamp(run.Started), Ended: stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason,
+		Started: Stamp(run.Started), Ended: Stamp(run.Ended), ExitStatus: run.Exit, Reason: run.Reason,
 		Input: figuresInput(run), Settings: figuresSettings(run.Settings),
 		Rows: facts.Rows, NotDone: facts.NotDone(), Statuses: make(map[batch.Status]Sum), Banks: facts.Banks(), PGs: []FiguresPG{}, Codes: facts.Codes,
 		Requests: figuresRequests(run.Measures), OrdersInDoubt: run.InDoubt, FilesNotTaken: run.NotTaken, Files: run.Files}
@@ -329,7 +329,7 @@ func figuresRequests(m *client.Measures) *FiguresRequests {
 		return nil
 	}
 	r := &FiguresRequests{WaitedSeconds: seconds(m.Waited), Endpoints: []FiguresEndpoint{},
-		Series: FiguresSeries{Started: stamp(m.Started), IntervalSeconds: seconds(m.Interval), Moments: []FiguresMoment{}}}
+		Series: FiguresSeries{Started: Stamp(m.Started), IntervalSeconds: seconds(m.Interval), Moments: []FiguresMoment{}}}
 	for _, e := range m.Endpoints {
 		r.Total, r.Retries = r.Total+e.Requests, r.Retries+e.Retries
 		endpoint := FiguresEndpoint{Endpoint: e.Endpoint, Requests: e.Requests, Retries: e.Retries, Classes: make(map[string]int64)}

@@ -24,8 +24,8 @@ func Clock(t time.Time) string {
 	return t.In(input.KST).Format(time.DateTime)
 }
 
-// stamp writes a time for programs, "" for none.
-func stamp(t time.Time) string {
+// Stamp writes a time for programs, "" for none.
+func Stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
@@ -37,7 +37,7 @@ func moment(unix int64) string {
 	if unix == 0 {
 		return ""
 	}
-	return stamp(time.Unix(unix, 0))
+	return Stamp(time.Unix(unix, 0))
 }
 
 // Mask hides an account number but for its last four characters, and a short one whole.

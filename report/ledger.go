@@ -139,7 +139,7 @@ func LedgerList(ctx context.Context, w say.Writer, book *ledger.Reader, filter l
 	err := book.List(ctx, filter, func(l *ledger.Line) error {
 		return out.add(listed{MerchantUID: l.MerchantUID, Tier: l.Tier, State: stateNames[l.State], Status: l.Status, Amount: amountNow(l),
 			VbankDue: moment(dueNow(l)), VbankCode: cmp.Or(l.VbankCode, l.Bank), VbankName: l.VbankName, ImpUID: l.ImpUID, VbankNum: number(l.VbankNum),
-			Run: l.Run, Line: l.Line, At: stamp(l.At)})
+			Run: l.Run, Line: l.Line, At: Stamp(l.At)})
 	})
 	if err != nil {
 		return err // and the array stays open, so that nobody takes it for all
@@ -185,7 +185,7 @@ type exported struct {
 }
 
 func export(language say.Language, l *ledger.Line) exported {
-	e := exported{Merchant: l.Merchant, Run: l.Run, File: l.File, Started: stamp(l.Started), Finished: stamp(l.Finished), Line: l.Line,
+	e := exported{Merchant: l.Merchant, Run: l.Run, File: l.File, Started: Stamp(l.Started), Finished: Stamp(l.Finished), Line: l.Line,
 		Tier: l.Tier, MerchantUID: l.MerchantUID, Live: l.Live, State: stateNames[l.State], Status: l.Status, ErrorCode: l.ErrorCode,
 		ErrorMessage: l.ErrorMessage.In(language), Action: l.Action, Attempts: l.Attempts, Amount: l.Amount, Due: moment(l.Due), Bank: l.Bank,
 		ImpUID: l.ImpUID, VbankCode: l.VbankCode, VbankName: l.VbankName, VbankNum: l.VbankNum, VbankHolder: l.VbankHolder, VbankDue: moment(l.VbankDue),
@@ -331,13 +331,13 @@ func LedgerStats(ctx context.Context, w say.Writer, book *ledger.Reader, format 
 	}
 	states := []ledger.State{ledger.Issued, ledger.Intended, ledger.Changing, ledger.Revoked}
 	if format == JSON {
-		told := ledgerStats{Bytes: s.Bytes, LogBytes: s.LogBytes, Orders: make(map[string]int64), DoubtSince: stamp(s.DoubtSince),
-			Lines: s.Lines, Oldest: stamp(s.Oldest), Newest: stamp(s.Newest), Runs: []statsRun{}}
+		told := ledgerStats{Bytes: s.Bytes, LogBytes: s.LogBytes, Orders: make(map[string]int64), DoubtSince: Stamp(s.DoubtSince),
+			Lines: s.Lines, Oldest: Stamp(s.Oldest), Newest: Stamp(s.Newest), Runs: []statsRun{}}
 		for _, state := range states {
 			told.Orders[stateNames[state]] = s.Orders[state]
 		}
 		for _, r := range s.Runs {
-			told.Runs = append(told.Runs, statsRun{r.ID, baseName(r.File), stamp(r.Started), stamp(r.Finished), r.Lines, r.Statuses})
+			told.Runs = append(told.Runs, statsRun{r.ID, baseName(r.File), Stamp(r.Started), Stamp(r.Finished), r.Lines, r.Statuses})
 		}
 		return encodeJSON(w, told)
 	}

@@ -66,7 +66,7 @@ func Paths(out string, o Options) []string {
 		paths = append(paths, failedBeside(out))
 	}
 	if o.Workbook != NoWorkbook {
-		paths = append(paths, strings.TrimSuffix(out, filepath.Ext(out))+workbookEnding)
+		paths = append(paths, workbookOf(out))
 	}
 	return paths
 }
@@ -74,6 +74,7 @@ func Paths(out string, o Options) []string {
 // The endings of the files of a run. The workbook bears the results' name.
 const (
 	resultsEnding  = ".results.csv"
+	failedEnding   = ".failed.csv"
 	workbookEnding = ".xlsx"
 	SummaryEnding  = ".summary.json"
 	PageEnding     = ".report.html"
@@ -86,6 +87,50 @@ func Beside(out, ending string) string {
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(out, filepath.Ext(out)), ".results") + ending
 }
+
+// Fetch puts files of a run whose results were written elsewhere to where they would stand with results at out, each whole and in
+// one step, the results first. endings are those of their names where the results are NAME.results.csv. Where no row failed, the
+// rows that failed of an earlier run are removed, unless somebody has mended them.
+func Fetch(out string, endings []string, write func(ending string, w io.Writer) error) (paths []string, err error) {
+	failed := failedBeside(out) // by what stands there now
+	if slices.Contains(endings, resultsEnding) {
+		endings = append([]string{resultsEnding}, slices.DeleteFunc(slices.Clone(endings), func(ending string) bool { return ending == resultsEnding })...)
+		if !slices.Contains(endings, failedEnding) {
+			if err := os.Remove(failed); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
+	}
+	for _, ending := range endings {
+		path := Beside(out, ending)
+		switch ending {
+		case resultsEnding:
+			path = out
+		case resultsWorkbook:
+			path = workbookOf(out)
+		case failedEnding:
+			path = failed
+		}
+		if err := Replace(path, 0o600, func(w io.Writer) error { return write(ending, w) }); err != nil {
+			return nil, err
+		}
+		if ending == failedEnding {
+			if err := sameTime(path, out); err != nil {
+				return nil, err
+			}
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// workbookOf is the path of the workbook of results.
+func workbookOf(out string) string {
+	return strings.TrimSuffix(out, filepath.Ext(out)) + workbookEnding
+}
+
+// resultsWorkbook is what the name of a workbook ends with, where the results are NAME.results.csv.
+const resultsWorkbook = ".results" + workbookEnding
 
 // OfRun is the path for the results of a run by its number beside the results at out, orders.run-12.results.csv: one at which
 // nothing stands.

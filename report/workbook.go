@@ -278,7 +278,7 @@ func (b *workbook) figures() error {
 	}
 	all = append(all, b.summary.add(headRow, nil, l.Text("File"), name))
 	all = append(all, b.summary.add(plainRow, nil, l.Text("Run"), strconv.FormatInt(b.Run.ID, 10)))
-	all = append(all, b.summary.add(plainRow, []kind{textCell, timeCell}, l.Text("Started"), stamp(b.Run.Started)))
+	all = append(all, b.summary.add(plainRow, []kind{textCell, timeCell}, l.Text("Started"), Stamp(b.Run.Started)))
 	if b.Run.Sandbox() {
 		add(plainRow, l.Text("This run was a trial against a sandbox: nobody can pay into these accounts."))
 	}

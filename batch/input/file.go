@@ -238,6 +238,9 @@ func (u *unpacking) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Bytes reads the bytes that were looked through, unpacked.
+func (f *File) Bytes() io.Reader { return io.NewSectionReader(&f.copy, 0, f.Size) }
+
 // Close closes the file and removes the copy. Passes are to be closed before.
 func (f *File) Close() error {
 	err := f.copy.close()

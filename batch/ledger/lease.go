@@ -80,8 +80,8 @@ func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, 
 	defer conn.Close(context.WithoutCancel(ctx))
 	terms.Time = cmp.Or(terms.Time, leaseTime)
 	l := &Lease{address: address, config: config, terms: terms, owner: rand.Text(), lost: make(chan struct{}), ended: make(chan struct{})}
-	if err := migrate(ctx, conn); err != nil {
-		return nil, say.Errorf("%s is not a usable ledger: %w", Name(address), err)
+	if err := migrated(ctx, conn, address); err != nil {
+		return nil, err
 	}
 	if l.Warnings, err = warnings(ctx, conn); err != nil {
 		return nil, err

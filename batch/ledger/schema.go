@@ -24,14 +24,14 @@ var (
 )
 
 // schemaVersion counts changes of the schema that an older program must not touch.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // schema is a ledger's tables in SQLite.
-var schema = append(tables("INTEGER PRIMARY KEY", " WITHOUT ROWID"), `PRAGMA user_version = `+strconv.Itoa(schemaVersion))
+var schema = append(tables("INTEGER PRIMARY KEY", "BLOB", " WITHOUT ROWID"), `PRAGMA user_version = `+strconv.Itoa(schemaVersion))
 
-// tables are those of every ledger. What databases call differently is the column that numbers rows, and how a table is kept
-// in the order of its key.
-func tables(number, ordered string) []string {
+// tables are those of every ledger. What databases call differently is the column that numbers rows, one of bytes, and how a
+// table is kept in the order of its key.
+func tables(number, bytes, ordered string) []string {
 	return []string{
 		`CREATE TABLE IF NOT EXISTS merchants (
 		id ` + number + `,
@@ -46,6 +46,26 @@ func tables(number, ordered string) []string {
 		`CREATE TABLE IF NOT EXISTS entries (` + strings.Join(definitions(), ", ") + `, PRIMARY KEY (run, line))` + ordered,
 		// never two: the order's one live entry
 		`CREATE UNIQUE INDEX IF NOT EXISTS entries_live ON entries (merchant, tier, merchant_uid) WHERE live = 1`,
+		`CREATE TABLE IF NOT EXISTS jobs (
+		id ` + number + `,
+		merchant TEXT NOT NULL, api TEXT NOT NULL, whose TEXT NOT NULL, language TEXT NOT NULL,
+		file TEXT NOT NULL, digest TEXT NOT NULL, settings TEXT NOT NULL, settings_digest TEXT NOT NULL,
+		day TEXT NOT NULL, again BIGINT NOT NULL, submitter TEXT NOT NULL,
+		submitted_at BIGINT NOT NULL, started_at BIGINT NOT NULL DEFAULT 0, ended_at BIGINT NOT NULL DEFAULT 0,
+		state TEXT NOT NULL, turn BIGINT NOT NULL DEFAULT 0, seen_at BIGINT NOT NULL DEFAULT 0,
+		lacking INTEGER NOT NULL DEFAULT 0, cancel INTEGER NOT NULL DEFAULT 0,
+		run BIGINT NOT NULL DEFAULT 0, exit_status BIGINT NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
+		error TEXT NOT NULL DEFAULT '', summary TEXT NOT NULL DEFAULT '',
+		row_count BIGINT NOT NULL DEFAULT 0, done BIGINT NOT NULL DEFAULT 0, not_done BIGINT NOT NULL DEFAULT 0,
+		waiting BIGINT NOT NULL DEFAULT 0, won BIGINT NOT NULL DEFAULT 0, sent BIGINT NOT NULL DEFAULT 0, refused BIGINT NOT NULL DEFAULT 0,
+		fetched_at BIGINT NOT NULL DEFAULT 0)`,
+		// the same file on the same day is one job, once all of it is here
+		`CREATE UNIQUE INDEX IF NOT EXISTS jobs_same ON jobs (day, merchant, api, digest, settings_digest, again) WHERE state <> 'receiving'`,
+		`CREATE INDEX IF NOT EXISTS jobs_open ON jobs (merchant, api) WHERE state IN ('queued', 'running')`,
+		// a file is kept in pieces, compressed
+		`CREATE TABLE IF NOT EXISTS job_files (
+		job BIGINT NOT NULL, kind TEXT NOT NULL, piece BIGINT NOT NULL, name TEXT NOT NULL, bytes ` + bytes + ` NOT NULL,
+		PRIMARY KEY (job, kind, piece))`,
 	}
 }
 
@@ -96,10 +116,14 @@ func Upgrade(ctx context.Context, path string) error {
 		if version == 0 || version == schemaVersion {
 			return nil
 		}
-		if err := fits(ctx, db); err != nil { // what is damaged would get good checksums
+		look := fits // what is damaged would get good checksums
+		if version >= checksumVersion {
+			look = sound
+		}
+		if err := look(ctx, db); err != nil {
 			return err
 		}
-		return bringUp(ctx, db)
+		return bringUp(ctx, db, version)
 	})
 }
 
@@ -139,8 +163,11 @@ func connected(path string, do func(*sql.DB) error) error {
 	return do(db)
 }
 
+// checksumVersion is the first schema whose lines have checksums.
+const checksumVersion = 3
+
 // bringUp brings a ledger of an earlier schema up to today's, or leaves it as it is.
-func bringUp(ctx context.Context, db *sql.DB) error {
+func bringUp(ctx context.Context, db *sql.DB, version int) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -161,6 +188,19 @@ func bringUp(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	}
+	if version < checksumVersion {
+		if err := addChecksums(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if err := seal(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// addChecksums gives every line its checksum.
+func addChecksums(ctx context.Context, tx *sql.Tx) error {
 	write, err := tx.Prepare(`UPDATE entries SET checksum = $1 WHERE run = $2 AND line = $3`)
 	if err != nil {
 		return err
@@ -168,20 +208,13 @@ func bringUp(ctx context.Context, db *sql.DB) error {
 	defer write.Close()
 	var merchant, live int64
 	r := newReading(&merchant, &live)
-	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
+	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		if err := r.scan(rows); err != nil {
 			return err
 		}
 		_, err := write.Exec(r.whole(merchant, &r.Entry)|live, r.Run, r.Line)
 		return err
 	}, `SELECT `+entryColumns+`, merchant, live FROM entries`)
-	if err != nil {
-		return err
-	}
-	if err := seal(ctx, tx); err != nil {
-		return err
-	}
-	return tx.Commit()
 }
 
 // schemaChecksum returns the checksum of the schema's text. The file's header keeps it as its application_id.

@@ -41,7 +41,7 @@ func change(t *testing.T, path string, statements ...string) {
 // TestEarlierVersions upgrades ledgers that earlier versions of this program have written: all that they tell is kept,
 // and every line has its checksum.
 func TestEarlierVersions(t *testing.T) {
-	for version, pgID := range map[int]string{1: "", 2: "MID1234567"} {
+	for version, pgID := range map[int]string{1: "", 2: "MID1234567", 3: "MID1234567"} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			path := written(t, fmt.Sprintf("version%d.sql", version))
 			before := tree(t, filepath.Dir(path))

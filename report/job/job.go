@@ -46,6 +46,14 @@ type Job struct {
 	// is certain. What is salvaged goes to the folder for files that failed.
 	Inbox bool
 
+	// Kept says that the input's bytes come from Stdin, under the name About.File, which is no path. Whoever drives the job keeps
+	// them, and the results, and marks a run that reached its end as finished once those are kept.
+	Kept bool
+	// Submitted is when Until was asked for; zero is when rows are sent.
+	Submitted time.Time
+	// Counts are bumped while rows are sent; nil makes some.
+	Counts *batch.Counts
+
 	// Ledger is the merchant's. Whoever drives the job holds the lock of the ledger's file, for all merchants in it, and closes
 	// the ledger.
 	Ledger *ledger.Ledger
@@ -94,6 +102,9 @@ type Outcome struct {
 	Refused    bool  // the file was refused for what it holds, or because it is gone, and nothing was sent
 	Unsalvaged error // why earlier runs were not salvaged when the file was refused
 }
+
+// ErrPaused is the cause of the end of a context after which another job goes on with the run at once: no results are written.
+var ErrPaused = say.New("the job pauses")
 
 // Error is a failure of the job itself. Other errors come as they are: those of the input, the API, the ledger, and of the
 // functions that a Job is given.
@@ -192,9 +203,16 @@ func (w *work) tell(e Event) {
 // open reads the input's bytes, and learns how its rows are read.
 func (w *work) open(ctx context.Context) (*input.File, error) {
 	w.tell(Event{Step: Checking})
-	file, err := input.OpenContext(ctx, w.About.File, w.Stdin, w.MaxInput)
+	path := w.About.File
+	if w.Kept {
+		path = "-"
+	}
+	file, err := input.OpenContext(ctx, path, w.Stdin, w.MaxInput)
 	if err != nil {
 		return nil, err
+	}
+	if w.Kept {
+		file.Path, file.Place = w.About.File, w.About.File
 	}
 	w.digest = hex.EncodeToString(file.Digest[:])
 	if w.Opened != nil {
@@ -267,9 +285,13 @@ func (w *work) connect() (err error) {
 
 // send has every row sent, and begins to tell of the ledger's run unless it came to none.
 func (w *work) send(ctx context.Context, plan *batch.Plan) error {
-	until, s := Nearest(w.Until, w.api.ServerTime()), &w.Settings
+	asked := w.Submitted
+	if asked.IsZero() {
+		asked = w.api.ServerTime()
+	}
+	until, s := Nearest(w.Until, asked), &w.Settings
 	options := batch.Options{Workers: s.Workers, DoubtWait: s.DoubtWait, SettleTime: s.Timeout, RemoteCheck: s.RemoteCheck,
-		MaxFailures: w.Limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: new(batch.Counts)}
+		MaxFailures: w.Limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: cmp.Or(w.Counts, new(batch.Counts))}
 	if w.Audit {
 		options.Audit = new(batch.Audit)
 	}
@@ -287,6 +309,9 @@ func (w *work) send(ctx context.Context, plan *batch.Plan) error {
 // on with it: without its results it is not finished.
 func (w *work) finish(ctx context.Context, results *report.Results, ended error) error {
 	out := &w.out
+	if errors.Is(ended, ErrPaused) {
+		return ended
+	}
 	lost := WriteResults(ctx, out.Plan, w.Ledger, out.ID, results, w.About.Files.Results, &out.Facts)
 	if doubts, err := w.Ledger.InDoubt(context.WithoutCancel(ctx)); err == nil {
 		out.InDoubt = new(len(doubts))
@@ -297,7 +322,7 @@ func (w *work) finish(ctx context.Context, results *report.Results, ended error)
 		return errors.Join(ended, lost)
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
-	if ended == nil && !w.Inbox || stop != nil && stop.TriesAgain() {
+	if ended == nil && !w.Inbox && !w.Kept || stop != nil && stop.TriesAgain() {
 		if err := w.Ledger.Finish(ctx, out.ID, time.Now()); err != nil {
 			return err
 		}
@@ -315,7 +340,7 @@ func (w *work) refused(err error) bool {
 		return false
 	}
 	_, missing := os.Stat(w.About.File)
-	gone := w.About.File != "-" && errors.Is(missing, fs.ErrNotExist)
+	gone := w.About.File != "-" && !w.Kept && errors.Is(missing, fs.ErrNotExist)
 	return !machines(err) || gone
 }
 

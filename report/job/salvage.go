@@ -51,6 +51,8 @@ func (j *Job) Sweep(ctx context.Context) ([]Salvaged, error) {
 func (w *work) salvageFile(ctx context.Context) error {
 	place, path := input.Place(w.About.File), w.About.Files.Results
 	switch {
+	case w.Kept:
+		return nil // whoever keeps it goes on with its run
 	case place == "-":
 		return w.tellStream(ctx)
 	case w.Inbox:

@@ -1,0 +1,408 @@
+package queue_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vbankbatch/batch/ledger/ledgertest"
+	"vbankbatch/client/sandbox"
+	"vbankbatch/report/command"
+)
+
+// TestMain lets the tests run this binary as vbankbatch, in processes of its own.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "vbankbatch" {
+		os.Exit(command.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, time.Now))
+	}
+	os.Exit(m.Run())
+}
+
+// site is a database, an API, and hosts that know both.
+type site struct {
+	*testing.T
+	api    *sandbox.Sandbox
+	server *ledgertest.Postgres
+	env    []string
+	binary string
+	dir    string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	t.Parallel()
+	s := &site{T: t, server: ledgertest.Start(t, "fsync=off"), dir: t.TempDir()}
+	var err error
+	if s.api, err = sandbox.New(sandbox.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(s.api)
+	t.Cleanup(func() { web.Close(); s.api.Close() })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.binary = filepath.Join(s.dir, "vbankbatch")
+	if err := os.Symlink(self, s.binary); err != nil {
+		t.Fatal(err)
+	}
+	s.env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+s.dir, "VBANKBATCH_LEDGER="+s.server.Database(t), "VBANKBATCH_API_URL="+web.URL, "IMP_KEY=key", "IMP_SECRET=secret")
+	return s
+}
+
+func (s *site) command(args ...string) *exec.Cmd {
+	c := exec.Command(s.binary, args...)
+	c.Env, c.Dir = s.env, s.dir
+	return c
+}
+
+// run runs a command and returns its exit status and what it printed.
+func (s *site) run(args ...string) (exit int, out, errs string) {
+	var stdout, stderr bytes.Buffer
+	c := s.command(args...)
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		exit = failed.ExitCode()
+	} else if err != nil {
+		s.Error(err)
+	}
+	return exit, strings.TrimSpace(stdout.String()), stderr.String()
+}
+
+// must runs a command that ends with the exit status, and returns its standard output.
+func (s *site) must(exit int, args ...string) string {
+	s.Helper()
+	got, out, errs := s.run(args...)
+	if got != exit {
+		s.Fatalf("vbankbatch %s: exit status %d, want %d\n%s", strings.Join(args, " "), got, exit, errs)
+	}
+	return out
+}
+
+// work starts a worker, which ends with the test, or by kill -9 if the test wants it to.
+func (s *site) work(args ...string) (worker *exec.Cmd) {
+	s.Helper()
+	worker = s.command(append([]string{"work"}, args...)...)
+	log := new(bytes.Buffer)
+	worker.Stdout, worker.Stderr = log, log
+	if err := worker.Start(); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() {
+		worker.Process.Signal(os.Interrupt)
+		worker.Wait()
+		if s.Failed() {
+			s.Logf("worker %v:\n%s", args, log)
+		}
+	})
+	return worker
+}
+
+// file writes a file of n orders.
+func (s *site) file(name string, n int) string {
+	s.Helper()
+	var text strings.Builder
+	text.WriteString("merchant_uid,amount,vbank_code,vbank_holder,vbank_due\n")
+	for i := range n {
+		fmt.Fprintf(&text, "%s-%d,1000,004,hanbit,+7d\n", name, i)
+	}
+	path := filepath.Join(s.dir, name+".csv")
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	return path
+}
+
+// job is what jobs show tells.
+type job struct {
+	ID      int64    `json:"id"`
+	State   string   `json:"state"`
+	Done    int      `json:"rows_done"`
+	Won     int      `json:"won_issued"`
+	Exit    *int     `json:"exit_status"`
+	Lacking bool     `json:"credentials_missing"`
+	Files   []string `json:"files"`
+}
+
+func (s *site) show(id string) (j job) {
+	s.Helper()
+	if err := json.Unmarshal([]byte(s.must(0, "jobs", "show", "--format=json", id)), &j); err != nil {
+		s.Fatal(err)
+	}
+	return j
+}
+
+// until waits until a job is as the test wants it.
+func (s *site) until(id string, what string, is func(job) bool) job {
+	s.Helper()
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if j := s.show(id); is(j) {
+			return j
+		}
+	}
+	s.Fatalf("job %s: not %s: %+v", id, what, s.show(id))
+	return job{}
+}
+
+// accounts are those in a results file by order. Each is the only one that the API has of its order.
+func (s *site) accounts(path string, statuses ...string) map[string]string {
+	s.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		s.Fatal(err)
+	}
+	table, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil {
+		s.Fatal(err)
+	}
+	column := func(name string) int { return len(table[0]) - 1 - slices.Index(reversed(table[0]), name) }
+	uid, num, status := column("merchant_uid"), column("vbank_num"), column("status")
+	found := make(map[string]string)
+	for _, row := range table[1:] {
+		if !slices.Contains(statuses, row[status]) {
+			s.Errorf("%s: %s", path, row)
+		}
+		if row[num] != "" {
+			found[row[uid]] = row[num]
+		}
+	}
+	issued := make(map[string]string)
+	for _, p := range s.api.Payments() {
+		if issued[p.MerchantUID] != "" {
+			s.Errorf("%s has two accounts", p.MerchantUID)
+		}
+		issued[p.MerchantUID] = p.VbankNum
+	}
+	for order, account := range found {
+		if issued[order] != account {
+			s.Errorf("%s: the results say %q, the API %q", order, account, issued[order])
+		}
+	}
+	return found
+}
+
+func reversed(list []string) []string {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
+}
+
+// TestOneLine has two hosts submit the same file at the same minute, while two workers take slices of its run: it is done once,
+// and both have its results.
+func TestOneLine(t *testing.T) {
+	s := newSite(t)
+	const rows = 300
+	path := s.file("orders", rows)
+	s.work("--slice=1s")
+	s.work("--slice=1s")
+	var both sync.WaitGroup
+	outs, ids := [2]string{}, [2]string{}
+	for i := range 2 {
+		both.Go(func() {
+			outs[i] = filepath.Join(s.dir, fmt.Sprintf("host%d.results.csv", i))
+			exit, out, errs := s.run("submit", "--wait", "--rate=60", "--out", outs[i], path)
+			if ids[i] = out; exit != 0 {
+				t.Errorf("exit status %d\n%s", exit, errs)
+			}
+		})
+	}
+	both.Wait()
+	if t.Failed() {
+		return
+	}
+	if ids[0] != ids[1] {
+		t.Errorf("the jobs %v", ids)
+	}
+	first, second := s.accounts(outs[0], "issued"), s.accounts(outs[1], "issued")
+	if len(first) != rows || len(second) != rows || len(s.api.Payments()) != rows {
+		t.Errorf("%d and %d accounts in the results, %d at the API, want %d", len(first), len(second), len(s.api.Payments()), rows)
+	}
+	if j := s.show(ids[0]); j.State != "done" || j.Done != rows || j.Won != rows*1000 {
+		t.Errorf("%+v", j)
+	}
+	database := strings.TrimPrefix(s.env[len(s.env)-4], "VBANKBATCH_LEDGER=")
+	if n := s.server.Psql(t, databaseOf(database), `SELECT count(*) FROM runs`); n != "1" {
+		t.Errorf("%s runs in the ledger", n)
+	}
+	if snoozed := s.server.Psql(t, databaseOf(database), `SELECT max((metadata->>'snoozes')::int) FROM river_job`); snoozed == "" || snoozed == "0" {
+		t.Errorf("the run was not cut into slices: %s", snoozed)
+	}
+	again := s.must(0, "submit", "--again", path)
+	if again == ids[0] {
+		t.Error("--again made no other job")
+	}
+	s.until(again, "done", func(j job) bool { return j.State == "done" })
+	s.must(0, "jobs", "results", again)
+	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "already_issued")); n != rows || len(s.api.Payments()) != rows {
+		t.Errorf("%d accounts in the results of --again", n)
+	}
+}
+
+// databaseOf is the name of a database by its address.
+func databaseOf(address string) string {
+	_, name, _ := strings.Cut(address, "@/")
+	name, _, _ = strings.Cut(name, "?")
+	return name
+}
+
+// TestKilled kills the worker in the middle of a file, and the one that waits for it: another worker goes on, and the same
+// command finds the job.
+func TestKilled(t *testing.T) {
+	s := newSite(t)
+	const rows = 150
+	path := s.file("orders", rows)
+	first := s.work()
+	waiting := s.command("submit", "--wait", "--rate=15", path)
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for s.must(0, "jobs", "list") == "" {
+		time.Sleep(100 * time.Millisecond)
+	}
+	s.until("1", "begun", func(j job) bool { return j.State == "running" && j.Done > 10 })
+	first.Process.Kill()
+	waiting.Process.Kill()
+	waiting.Wait()
+	s.work()
+	if id := s.must(0, "submit", "--wait", "--rate=15", path); id != "1" {
+		t.Errorf("job %s", id)
+	}
+	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "issued")); n != rows || len(s.api.Payments()) != rows {
+		t.Errorf("%d accounts in the results, %d at the API", n, len(s.api.Payments()))
+	}
+}
+
+// TestCancel ends a job in the middle of its file, and one that has not begun.
+func TestCancel(t *testing.T) {
+	s := newSite(t)
+	path, other := s.file("orders", 400), s.file("others", 3)
+	s.work()
+	id := s.must(0, "submit", "--rate=15", path)
+	second := s.must(0, "submit", other)
+	s.must(0, "jobs", "cancel", second)
+	if j := s.show(second); j.State != "cancelled" {
+		t.Errorf("%+v", j)
+	}
+	s.until(id, "begun", func(j job) bool { return j.Done > 5 })
+	s.must(0, "jobs", "cancel", id)
+	j := s.until(id, "cancelled", func(j job) bool { return j.State == "cancelled" })
+	if *j.Exit != 5 || j.Done == 0 || j.Done >= 400 {
+		t.Errorf("%+v", j)
+	}
+	s.must(0, "jobs", "results", id)
+	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "issued", "not_sent")); n == 0 || n != len(s.api.Payments()) {
+		t.Errorf("%d accounts in the results, %d at the API", n, len(s.api.Payments()))
+	}
+	s.must(5, "submit", "--wait", "--rate=15", path) // attached to
+}
+
+// TestMerchants has the files of several merchants run side by side, by a host that has their credentials; one that has none leaves
+// them alone.
+func TestMerchants(t *testing.T) {
+	s := newSite(t)
+	names := []string{"hanbit", "sae-tbyeol", "dal"}
+	folder := filepath.Join(s.dir, "merchants")
+	for _, name := range names[:2] {
+		if err := os.MkdirAll(filepath.Join(folder, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"key", "secret"} {
+			if err := os.WriteFile(filepath.Join(folder, name, file), []byte(file+" of "+name+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	lacking := s.work("--merchants=2")
+	var ids []string
+	for _, name := range names {
+		ids = append(ids, s.must(0, "submit", "--rate=20", "--merchant", name, s.file(name, 60)))
+	}
+	s.until(ids[0], "lacking its credentials", func(j job) bool { return j.Lacking && j.State == "queued" })
+	if n := len(s.api.Payments()); n != 0 {
+		t.Errorf("%d accounts", n)
+	}
+	lacking.Process.Kill()
+	s.env = append(s.env, "IMP_KEY_DAL=key of dal", "IMP_SECRET_DAL=secret of dal")
+	s.work("--credentials", folder)
+	together := 0
+	for _, id := range ids {
+		s.until(id, "done", func(j job) bool {
+			running := 0
+			for _, other := range ids {
+				if s.show(other).State == "running" {
+					running++
+				}
+			}
+			together = max(together, running)
+			return j.State == "done"
+		})
+	}
+	if together < 2 {
+		t.Errorf("%d files ran at the same time", together)
+	}
+	for i, name := range names {
+		s.must(0, "jobs", "results", ids[i])
+		if n := len(s.accounts(filepath.Join(s.dir, name+".results.csv"), "issued")); n != 60 {
+			t.Errorf("%s: %d accounts", name, n)
+		}
+	}
+	for _, text := range []string{"key of", "secret of"} {
+		dump := exec.Command("pg_dump", strings.TrimPrefix(s.env[len(s.env)-6], "VBANKBATCH_LEDGER="))
+		if out, err := dump.Output(); err == nil && strings.Contains(string(out), text) {
+			t.Errorf("the database has a %q", text)
+		}
+	}
+}
+
+// TestOthersKey has a worker whose credentials of the same name are another merchant's.
+func TestOthersKey(t *testing.T) {
+	s := newSite(t)
+	id := s.must(0, "submit", s.file("orders", 3))
+	s.env = append(s.env, "IMP_KEY=another", "IMP_SECRET=another")
+	s.work()
+	s.until(id, "left alone", func(j job) bool { return j.Lacking })
+	if n := len(s.api.Payments()); n != 0 {
+		t.Errorf("%d accounts", n)
+	}
+}
+
+// TestKeep has the files of a job removed once its results were fetched.
+func TestKeep(t *testing.T) {
+	s := newSite(t)
+	s.work()
+	id, other := s.must(0, "submit", s.file("orders", 3)), s.must(0, "submit", s.file("others", 3))
+	s.until(other, "done", func(j job) bool { return j.State == "done" })
+	s.must(0, "jobs", "results", id)
+	files := []string{"orders.results.csv", "orders.results.xlsx", "orders.summary.json"}
+	if j := s.show(id); !slices.Equal(j.Files, files) {
+		t.Errorf("%+v", j)
+	}
+	s.work("--keep=0s")
+	s.until(id, "without files", func(j job) bool { return len(j.Files) == 0 })
+	s.must(1, "jobs", "results", id)
+	s.must(0, "jobs", "results", other) // which nobody had fetched
+}
+
+// TestNoDatabase tells of a database that is not there.
+func TestNoDatabase(t *testing.T) {
+	s := newSite(t)
+	path := s.file("orders", 3)
+	s.server.Stop()
+	for _, args := range [][]string{{"submit", path}, {"work"}, {"jobs", "list"}} {
+		if exit, _, errs := s.run(args...); exit != 5 || !strings.Contains(errs, "the ledger's database cannot be reached") {
+			t.Errorf("%v: exit status %d\n%s", args, exit, errs)
+		}
+	}
+}

@@ -1,0 +1,473 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
+	"vbankbatch/report"
+	"vbankbatch/report/job"
+	"vbankbatch/report/page"
+)
+
+// Worker runs the files of a queue.
+type Worker struct {
+	Queue     *Queue
+	Merchants int           // files side by side
+	Keep      time.Duration // how long files are kept once a job's results were fetched
+	Log       *slog.Logger  // is told neither names nor numbers of people or accounts
+
+	// Task says how a stored job is done. Its error is ErrNoCredentials where this host cannot do it; another one means that no
+	// host can.
+	Task func(context.Context, *ledger.Job) (*Task, error)
+	// End is the exit status of a run that came to those facts and ended with err, and what is told of it beside the rows.
+	End func(facts *report.Facts, err error) (exit int, told error)
+
+	Slice time.Duration // of a run, from its first row on; 0 is two minutes
+	Lapse time.Duration // after which a job that nobody is at is another's; 0 is half a minute
+
+	stopping context.Context
+}
+
+// ErrNoCredentials is returned by Worker.Task for a merchant whose credentials this host does not have.
+var ErrNoCredentials = say.New("this host does not have the merchant's credentials")
+
+// errCancelled is the cause of the end of a run that somebody wants to end.
+var errCancelled = say.New("the job was cancelled")
+
+// Task is how a stored job is done.
+type Task struct {
+	Merchant string // in the ledger
+	Terms    ledger.Terms
+	HTML     bool
+	Page     page.Options
+	Version  string
+	// Job makes the job, for the holder of a lease. The caller calls close, also after an error. The job's input, its place for
+	// results and what it tells are the worker's to set.
+	Job func(context.Context, *ledger.Lease, *ledger.Ledger) (j *job.Job, close func() error, err error)
+}
+
+// A slice goes on beyond its time until it has sent so many rows, at a low rate or while the API is down, but not for ever.
+const (
+	leastSent    = 50
+	longestSlice = 30 * time.Minute
+)
+
+const (
+	twoMinutes = 2 * time.Minute
+	halfMinute = 30 * time.Second
+	beatEvery  = 3 * time.Second
+	soon       = 3 * time.Second  // until what another process holds is asked for again; River itself wakes what is due within 5 s
+	later      = 15 * time.Second // likewise, credentials
+)
+
+// Run works until ctx ends; then the rows under way are finished, and other hosts go on with the files.
+func (w *Worker) Run(ctx context.Context) error {
+	w.Slice, w.Lapse = cmp.Or(w.Slice, twoMinutes), cmp.Or(w.Lapse, halfMinute)
+	w.stopping = ctx
+	clearFolders()
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &sliceWorker{Worker: w})
+	client, err := river.NewClient(w.Queue.driver, &river.Config{
+		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: w.Merchants}},
+		Workers:              workers,
+		PollOnly:             true, // PgBouncer keeps no LISTEN
+		FetchPollInterval:    500 * time.Millisecond,
+		JobTimeout:           time.Hour, // far above a slice and the results behind it; what no process is at is pushed again long before
+		RescueStuckJobsAfter: 2 * time.Hour,
+		RetryPolicy:          retrySoon{},
+		Logger:               warnings(w.Log),
+	})
+	if err != nil {
+		return err
+	}
+	going := context.WithoutCancel(ctx)
+	if err := client.Start(going); err != nil {
+		return say.Errorf("%w: %w", ledger.ErrUnreachable, err)
+	}
+	look, clean := time.NewTicker(w.Lapse/3), time.NewTicker(time.Hour)
+	defer look.Stop()
+	defer clean.Stop()
+	tidy := func() {
+		if err := w.Queue.Jobs.RemoveFiles(going, w.Keep); err != nil {
+			w.Log.Warn("files of jobs could not be removed", "error", err)
+		}
+	}
+	tidy()
+	for {
+		if err := w.Queue.pushLost(going, w.Lapse.Seconds()); err != nil {
+			w.Log.Warn("the queue could not be looked through", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return client.Stop(going)
+		case <-look.C:
+		case <-clean.C:
+			tidy()
+		}
+	}
+}
+
+// retrySoon is for attempts that failed in ways that nobody has thought of.
+type retrySoon struct{}
+
+func (retrySoon) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(later) }
+
+// folderPrefix begins the names of the folders in which results are written before they are stored.
+const folderPrefix = "vbankbatch-job-"
+
+// clearFolders removes folders that workers have left that were killed.
+func clearFolders() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*"))
+	for _, dir := range left {
+		if info, err := os.Lstat(dir); err == nil && info.IsDir() && time.Since(info.ModTime()) > 24*time.Hour {
+			os.RemoveAll(dir) // what is another user's stays
+		}
+	}
+}
+
+type sliceWorker struct {
+	river.WorkerDefaults[slice]
+	*Worker
+}
+
+// Work does one slice of a job. River keeps its errors: they are codes.
+func (w *sliceWorker) Work(ctx context.Context, r *river.Job[slice]) error {
+	stored, err := w.Queue.Jobs.Seen(ctx, r.Args.Job, r.Args.Turn)
+	if errors.Is(err, ledger.ErrTurn) || errors.Is(err, ledger.ErrNoJob) {
+		return nil // it is over, or another process has it
+	}
+	if err == nil {
+		var wait time.Duration
+		if wait, err = w.do(ctx, &stored); err == nil && wait < 0 {
+			return nil
+		} else if err == nil {
+			return river.JobSnooze(wait)
+		}
+	}
+	if errors.Is(err, ledger.ErrTurn) {
+		return nil
+	}
+	w.Log.Warn("a slice of a job could not be done, and is tried again", "job", r.Args.Job, "error", err)
+	return river.JobSnooze(soon)
+}
+
+// over is what do returns in the place of a wait when the job is over.
+const over time.Duration = -1
+
+// do does a slice of the job, and returns how long to wait before the next one.
+func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration, err error) {
+	jobs := w.Queue.Jobs
+	if first, err := jobs.First(ctx, stored); err != nil || !first {
+		return soon, err
+	}
+	task, err := w.Task(ctx, stored)
+	if err == nil && stored.Whose != "" && stored.Whose != task.Merchant {
+		err = ErrNoCredentials // those of the same name are another's
+	}
+	if errors.Is(err, ErrNoCredentials) {
+		if !stored.Lacking {
+			w.Log.Warn("this host does not have the credentials of the job's merchant, and leaves the job to others", "job", stored.ID, "merchant", stored.Merchant)
+		}
+		return later, jobs.Lacks(ctx, stored)
+	}
+	if err != nil {
+		return over, w.refuse(ctx, nil, stored, err)
+	}
+	lease, err := ledger.Claim(ctx, w.Queue.address, task.Merchant, task.Terms)
+	if errors.Is(err, ledger.ErrLocked) {
+		return soon, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, lease.Release()) }()
+	book, err := lease.Ledger(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, book.Close()) }()
+	stored.Whose = task.Merchant
+	if err := jobs.Start(ctx, lease, stored); err != nil {
+		return 0, err
+	}
+	return w.run(ctx, stored, task, lease, book)
+}
+
+// run runs the job for a slice, in a folder of its own.
+func (w *Worker) run(ctx context.Context, stored *ledger.Job, task *Task, lease *ledger.Lease, book *ledger.Ledger) (wait time.Duration, err error) {
+	dir, err := os.MkdirTemp("", folderPrefix)
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	j, disconnect, err := task.Job(ctx, lease, book)
+	defer func() { err = errors.Join(err, disconnect()) }()
+	if err != nil {
+		return over, w.refuse(ctx, lease, stored, err)
+	}
+	in, err := w.fetch(ctx, stored, dir)
+	if errors.Is(err, ledger.ErrNoFile) {
+		return over, w.refuse(ctx, lease, stored, err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close() // it was only read
+
+	s := w.begin(ctx, *stored)
+	defer s.end()
+	j.Kept, j.Stdin, j.Submitted, j.Tell, j.Counts = true, in, stored.Submitted, s.tell, s.counts
+	j.About.File, j.About.Files.Results = stored.File, filepath.Join(dir, resultsName)
+	if !stored.Started.IsZero() {
+		j.About.Started = stored.Started
+	}
+	w.Log.Info("slice started", "job", stored.ID, "merchant", stored.Merchant)
+	out, ended := j.Run(s.ctx)
+	s.read(&stored.Progress)
+	w.Log.Info("slice ended", "job", stored.ID, "merchant", stored.Merchant, "run", out.ID, "rows_done", stored.Progress.Done)
+	_, encoding := errors.AsType[*report.EncodingError](ended)
+	switch {
+	case errors.Is(ended, job.ErrPaused) || ctx.Err() != nil:
+		_, err := w.Queue.Jobs.Advance(ctx, stored)
+		return 0, err
+	case errors.Is(ended, ledger.ErrLeaseLost) || errors.Is(ended, ledger.ErrUnreachable):
+		return soon, nil
+	case out.Reached && out.Files.Results == "" && !encoding && !ledger.Damaged(ended):
+		return later, ended // another host may have room for them
+	}
+	out.Ended, out.Version = time.Now(), task.Version
+	out.Exit, out.Error = w.End(&out.Facts, ended)
+	if out.Reason = report.Reason(out.Exit, ended); errors.Is(ended, errCancelled) {
+		out.Reason = report.ReasonInterrupted
+	}
+	if err := w.keep(ctx, stored, &out, task, dir); err != nil {
+		return 0, err
+	}
+	return over, w.end(ctx, lease, stored, &out, ended)
+}
+
+// refuse ends a job that no host can do, and of which nothing was sent now.
+func (w *Worker) refuse(ctx context.Context, lease *ledger.Lease, stored *ledger.Job, err error) error {
+	out := &job.Outcome{Refused: true, Run: report.Run{ID: stored.Run}}
+	out.Exit, out.Error = w.End(&out.Facts, err)
+	out.Reason = report.Reason(out.Exit, err)
+	return w.end(ctx, lease, stored, out, err)
+}
+
+// fetch reads the job's input from the database. What fails there is no fault of the file.
+func (w *Worker) fetch(ctx context.Context, stored *ledger.Job, dir string) (in *os.File, err error) {
+	in, err = os.OpenFile(filepath.Join(dir, "input"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err = w.Queue.Jobs.ReadFile(ctx, stored.ID, ledger.JobInput, in); err == nil {
+		_, err = in.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
+}
+
+// running is a slice under way.
+type running struct {
+	*Worker
+	ctx    context.Context
+	stop   context.CancelCauseFunc
+	counts *batch.Counts
+	rows   atomic.Int64
+	sends  atomic.Bool // rows are sent
+	cancel bool
+	timer  *time.Timer // of the slice; not running before the first row
+	done   chan struct{}
+	ended  chan struct{}
+	detach func() bool
+}
+
+// begin begins a slice: it ends with its time, with the worker, when somebody wants the job to end, and when it is another's.
+func (w *Worker) begin(ctx context.Context, stored ledger.Job) *running {
+	s := &running{Worker: w, cancel: stored.Cancel, counts: new(batch.Counts), done: make(chan struct{}), ended: make(chan struct{})}
+	s.ctx, s.stop = context.WithCancelCause(ctx)
+	s.detach = context.AfterFunc(w.stopping, func() { s.stop(job.ErrPaused) })
+	p, began := &stored.Progress, time.Now()
+	s.timer = time.AfterFunc(longestSlice, func() {
+		if s.counts.Sent.Load()-p.Sent < leastSent && time.Since(began) < longestSlice { // each slice asks for its first orders anew
+			s.timer.Reset(s.Slice)
+			return
+		}
+		s.stop(job.ErrPaused)
+	})
+	s.rows.Store(p.Rows)
+	s.counts.Won.Store(p.Won)
+	s.counts.Sent.Store(p.Sent)
+	s.counts.Refused.Store(p.Refused)
+	go s.beat(ctx, stored)
+	return s
+}
+
+// tell has the slice's time begin with the first row.
+func (s *running) tell(e job.Event) {
+	switch e.Step {
+	case job.Planned:
+		s.rows.Store(int64(e.Plan.Rows))
+	case job.Running:
+		s.sends.Store(true)
+		if s.cancel { // only now are there results to write
+			s.stop(errCancelled)
+		}
+		s.timer.Reset(s.Slice)
+	}
+}
+
+// beat tells how far the job is until the slice ends, and so that this process is at it.
+func (s *running) beat(ctx context.Context, stored ledger.Job) {
+	defer close(s.ended)
+	ticker := time.NewTicker(min(beatEvery, s.Lapse/4))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-ticker.C:
+		}
+		s.read(&stored.Progress)
+		switch cancel, err := s.Queue.Jobs.Advance(ctx, &stored); {
+		case errors.Is(err, ledger.ErrTurn):
+			s.stop(job.ErrPaused)
+		case err == nil && cancel && s.sends.Load():
+			s.stop(errCancelled)
+		}
+	}
+}
+
+// read takes over how far the job is. What an earlier slice did is counted anew as its rows are met.
+func (s *running) read(p *ledger.JobProgress) {
+	c := s.counts
+	p.Rows, p.Won, p.Sent, p.Refused = s.rows.Load(), c.Won.Load(), c.Sent.Load(), c.Refused.Load()
+	if done := c.Done.Load(); done >= p.Done {
+		p.Done, p.NotDone, p.Waiting = done, c.Failed.Load(), c.Pending.Load()
+	}
+}
+
+// end ends the slice.
+func (s *running) end() {
+	s.detach()
+	s.timer.Stop()
+	close(s.done)
+	<-s.ended
+	s.stop(nil)
+}
+
+// resultsName is the name of results before they are stored; what is written beside them begins with resultsStem.
+var resultsName = report.Default(resultsStem)
+
+const resultsStem = "job"
+
+// keep stores what the run has written. A file's kind is the ending of its name.
+func (w *Worker) keep(ctx context.Context, stored *ledger.Job, out *job.Outcome, task *Task, dir string) error {
+	named, results := report.Default(FileName(stored)), filepath.Join(dir, resultsName)
+	at := report.Files{Summary: report.Beside(results, report.SummaryEnding)}
+	told := report.Files{Results: named, Summary: report.Beside(named, report.SummaryEnding), Ledger: out.Files.Ledger}
+	if task.HTML {
+		at.Page, told.Page = report.Beside(results, report.PageEnding), report.Beside(named, report.PageEnding)
+	}
+	if out.Files.Workbook != "" {
+		told.Workbook = report.Beside(named, strings.TrimPrefix(filepath.Base(out.Files.Workbook), resultsStem))
+	}
+	if out.Reached {
+		out.Files = told
+	} else {
+		out.Files = report.Files{}
+	}
+	if err := job.WriteFigures(at, &out.Run, &out.Facts, task.Page); err != nil {
+		return err
+	}
+	written, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, file := range written {
+		ending, ours := strings.CutPrefix(file.Name(), resultsStem)
+		if !ours {
+			continue
+		}
+		in, err := os.Open(filepath.Join(dir, file.Name()))
+		if err != nil {
+			return err
+		}
+		err = w.Queue.Jobs.WriteFile(ctx, stored.ID, ending, report.Beside(named, ending), in)
+		if err := errors.Join(err, in.Close()); err != nil {
+			return err
+		}
+		if ending == report.SummaryEnding {
+			text, err := os.ReadFile(filepath.Join(dir, file.Name()))
+			if err != nil {
+				return err
+			}
+			stored.Summary = string(text)
+		}
+	}
+	return nil
+}
+
+// end stores what the job came to.
+func (w *Worker) end(ctx context.Context, lease *ledger.Lease, stored *ledger.Job, out *job.Outcome, ended error) error {
+	stored.Run, stored.Exit, stored.Reason, stored.Error = out.ID, out.Exit, out.Reason, ""
+	if out.Error != nil {
+		stored.Error = say.Language(stored.Language).Error(out.Error)
+	}
+	switch {
+	case ended == nil:
+		stored.State = ledger.JobDone
+	case errors.Is(ended, errCancelled):
+		stored.State = ledger.JobCancelled
+	case out.Refused:
+		stored.State = ledger.JobRefused
+	default:
+		stored.State = ledger.JobStopped
+	}
+	p := &stored.Progress
+	if out.Reached {
+		p.Rows, p.Done, p.NotDone, p.Waiting = out.Facts.Rows, out.Facts.Rows-out.Facts.Statuses[batch.NotSent].Rows, out.Facts.NotDone(), 0
+		p.Won = out.Facts.Statuses[batch.Issued].Won
+	}
+	err := w.Queue.Jobs.End(ctx, lease, stored, ended == nil && out.Reached)
+	if err == nil {
+		w.Log.Info("job ended", "job", stored.ID, "merchant", stored.Merchant, "state", stored.State, "exit_status", stored.Exit, "reason", stored.Reason, "run", stored.Run, "rows", p.Rows, "won_issued", p.Won)
+	}
+	return err
+}
+
+// FileName is a name for the files of a job, from that of its input, which anybody may have given: it leads nowhere.
+func FileName(stored *ledger.Job) string {
+	name := stored.File
+	if at := strings.LastIndexAny(name, `/\`); at >= 0 {
+		name = name[at+1:]
+	}
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || strings.ContainsRune(`<>:"|?*`, r) || r == unicode.ReplacementChar {
+			return '_'
+		}
+		return r
+	}, name)
+	if name == "" || name[0] == '.' || name == "-" {
+		name = "job" + strconv.FormatInt(stored.ID, 10) + name
+	}
+	return name
+}
