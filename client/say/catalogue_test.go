@@ -46,7 +46,7 @@ var (
 )
 
 // dumb are the functions whose texts are for logs, programs or those who mend this one.
-var dumb = regexp.MustCompile(`^(panic|.*\.(Warn|Info|Debug|warn|family|MustCompile|Exec|QueryRow|QueryRowContext))$`)
+var dumb = regexp.MustCompile(`^(panic|family|.*\.(Warn|Info|Debug|warn|family|MustCompile|Exec|QueryRow|QueryRowContext))$`)
 
 var (
 	sentenceLike = regexp.MustCompile(`(^|[^\pL_{])\pL*[a-z]{2,} [a-z]{2,}`)

@@ -21,7 +21,7 @@ func (w *Worker) Figures() http.Handler {
 		ctx, cancel := within(r)
 		defer cancel()
 		if err := w.Queue.Jobs.Ping(ctx); err != nil {
-			http.Error(out, "the database does not answer", http.StatusServiceUnavailable)
+			http.Error(out, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(out, "ok")
@@ -31,7 +31,7 @@ func (w *Worker) Figures() http.Handler {
 		defer cancel()
 		counts, err := w.Queue.Jobs.Counts(ctx)
 		if err != nil {
-			http.Error(out, "the database does not answer", http.StatusServiceUnavailable)
+			http.Error(out, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 			return
 		}
 		out.Header().Set("Content-Type", "text/plain; version=0.0.4")
@@ -43,24 +43,19 @@ func (w *Worker) Figures() http.Handler {
 }
 
 func writeFigures(w *bufio.Writer, counts []ledger.JobCount, now time.Time) {
-	for _, family := range []struct {
-		name, help string
-		value      func(*ledger.JobCount) int64
-		open       bool // of jobs that are not over
-	}{
-		{"jobs", "Jobs by merchant and state.", func(c *ledger.JobCount) int64 { return c.Jobs }, false},
-		{"jobs_rows", "Rows of the jobs that are not over.", func(c *ledger.JobCount) int64 { return c.Rows }, true},
-		{"jobs_rows_done", "Rows of these that have an outcome.", func(c *ledger.JobCount) int64 { return c.Done }, true},
-		{"jobs_rows_not_done", "Rows of these that were not done.", func(c *ledger.JobCount) int64 { return c.NotDone }, true},
-		{"jobs_rows_waiting", "Rows of these that wait to be looked up or for their next try.", func(c *ledger.JobCount) int64 { return c.Waiting }, true},
-		{"jobs_won_issued", "Won that these have issued.", func(c *ledger.JobCount) int64 { return c.Won }, true},
-		{"jobs_oldest_seconds", "How long ago the oldest of these was submitted.", func(c *ledger.JobCount) int64 { return int64(now.Sub(c.Oldest).Seconds()) }, true},
-	} {
-		fmt.Fprintf(w, "# HELP vbankbatch_%[1]s %[2]s\n# TYPE vbankbatch_%[1]s gauge\n", family.name, family.help)
+	family := func(name, help string, all bool, value func(*ledger.JobCount) int64) {
+		fmt.Fprintf(w, "# HELP vbankbatch_%[1]s %[2]s\n# TYPE vbankbatch_%[1]s gauge\n", name, help)
 		for i := range counts {
-			if c := &counts[i]; !family.open || c.State.Open() {
-				fmt.Fprintf(w, "vbankbatch_%s{merchant=%q,state=%q} %d\n", family.name, c.Merchant, string(c.State), family.value(c))
+			if c := &counts[i]; all || c.State.Open() {
+				fmt.Fprintf(w, "vbankbatch_%s{merchant=%q,state=%q} %d\n", name, c.Merchant, string(c.State), value(c))
 			}
 		}
 	}
+	family("jobs", "Jobs by merchant and state.", true, func(c *ledger.JobCount) int64 { return c.Jobs })
+	family("jobs_rows", "Rows of the jobs that are not over.", false, func(c *ledger.JobCount) int64 { return c.Rows })
+	family("jobs_rows_done", "Rows of these jobs that have an outcome.", false, func(c *ledger.JobCount) int64 { return c.Done })
+	family("jobs_rows_not_done", "Rows of these jobs that were not done.", false, func(c *ledger.JobCount) int64 { return c.NotDone })
+	family("jobs_rows_waiting", "Rows of these jobs that wait to be looked up or for their next try.", false, func(c *ledger.JobCount) int64 { return c.Waiting })
+	family("jobs_won_issued", "Won that these jobs have issued.", false, func(c *ledger.JobCount) int64 { return c.Won })
+	family("jobs_oldest_seconds", "How long ago the oldest of these jobs was submitted.", false, func(c *ledger.JobCount) int64 { return int64(now.Sub(c.Oldest).Seconds()) })
 }
