@@ -264,7 +264,8 @@ func TestKilled(t *testing.T) {
 	const rows = 150
 	path := s.file("orders", rows)
 	first := s.work()
-	waiting := s.command("submit", "--wait", "--rate=15", path)
+	flags := []string{"submit", "--wait", "--rate=15", "--timeout=5s", "--doubt-wait=2s", path}
+	waiting := s.command(flags...)
 	if err := waiting.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +277,7 @@ func TestKilled(t *testing.T) {
 	waiting.Process.Kill()
 	waiting.Wait()
 	s.work()
-	if id := s.must(0, "submit", "--wait", "--rate=15", path); id != "1" {
+	if id := s.must(0, flags...); id != "1" {
 		t.Errorf("job %s", id)
 	}
 	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "issued")); n != rows || len(s.api.Payments()) != rows {
