@@ -180,6 +180,8 @@ func (c *submitCommand) prepare(a *app, d *driver) (err error) {
 	}
 	if m.Complete() == nil {
 		m.name = ledger.Merchant(m.url, string(m.Key))
+	} else {
+		m.Places = []string{c.Merchant} // as the question has it
 	}
 	return nil
 }
@@ -292,7 +294,7 @@ func (c *submitCommand) confirm(d *driver, plan *batch.Plan) error {
 	if d.merchant.name != "" || c.Yes || plan.ToDo() == 0 || !d.merchant.live() || !terminal(d.a.stdin) || c.Quiet || c.Revoke {
 		return d.confirm(plan)
 	}
-	return d.a.ask(d.a.Sprintf("issue %s virtual accounts (%s won) at %s?", report.Thousands(int64(plan.ToDo())), report.Thousands(plan.Won), d.merchant.url), say.New("there is no terminal to ask whether to send"))
+	return d.ask(plan, d.a.Sprintf("issue %s virtual accounts (%s won)?", report.Thousands(int64(plan.ToDo())), report.Thousands(plan.Won)), say.New("there is no terminal to ask whether to send"))
 }
 
 // hasKey reports whether there is a pg_api_key for what pg names.
