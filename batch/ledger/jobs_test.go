@@ -235,6 +235,38 @@ func TestJobNeedsLease(t *testing.T) {
 	}
 }
 
+// TestPurgeJobs: the files of jobs go with what the ledger knows of their orders, the merchant's own and those that are over.
+func TestPurgeJobs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := open(t, path, "merchant")
+	jobs := openJobs(t, path)
+	for _, key := range []string{"merchant", "another", "open"} {
+		job := newJob(key)
+		if _, err := jobs.Add(ctx, job, false, strings.NewReader("orders")); err != nil {
+			t.Fatal(err)
+		}
+		if job.Whose = key; key == "open" {
+			job.Whose = "merchant"
+		}
+		err := jobs.Start(ctx, nil, job)
+		if job.State = JobDone; err == nil && key != "open" {
+			err = jobs.End(ctx, nil, job, false)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			files, err := jobs.Files(ctx, job.ID)
+			if err != nil || (key == "merchant") != (len(files) == 0) {
+				t.Error(key, files, err)
+			}
+		}()
+	}
+	if _, err := l.Purge(ctx, time.Now(), time.Now()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestUpgradeKeepsDamage: a line that its checksum did not fit does not get a good one.
 func TestUpgradeKeepsDamage(t *testing.T) {
 	path := written(t, "version3.sql")

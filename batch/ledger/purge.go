@@ -67,6 +67,8 @@ const (
 	// The newest run stays: SQLite would give its number to the next.
 	deleteRuns = `DELETE FROM runs WHERE id IN (` + oldRuns + `) AND id < (SELECT max(id) FROM runs)
 		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id)`
+	deleteJobFiles = `DELETE FROM job_files WHERE job IN (SELECT id FROM jobs WHERE whose = (SELECT hash FROM merchants WHERE id = $1)
+		AND ended_at BETWEEN 1 AND $2 AND NOT ` + isOpen + `)`
 )
 
 var linesToStrip = `SELECT ` + entryColumns + `, live, merchant FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'strip'`
@@ -173,7 +175,7 @@ func (l *Ledger) Purge(ctx context.Context, before, now time.Time) (p Purged, er
 		return Purged{}, say.Errorf("nothing was purged: %w", err)
 	}
 	if l.path == "" {
-		_, err = conn.ExecContext(ctx, `VACUUM entries, runs`)
+		_, err = conn.ExecContext(ctx, `VACUUM entries, runs, job_files`)
 	} else {
 		err = rewrite(ctx, conn)
 	}
@@ -200,7 +202,7 @@ func purge(ctx context.Context, conn *sql.Conn, values []any, held func(context.
 	if err := strip(ctx, tx, values); err != nil {
 		return p, err
 	}
-	for _, statement := range []string{deleteLines, deleteRuns} {
+	for _, statement := range []string{deleteLines, deleteRuns, deleteJobFiles} {
 		if _, err := tx.ExecContext(ctx, statement, valuesOf(statement, values)...); err != nil {
 			return p, err
 		}
