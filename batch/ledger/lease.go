@@ -99,6 +99,20 @@ func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, 
 	return l, nil
 }
 
+// prepare brings the database up to date and takes the lease.
+func (l *Lease) prepare(ctx context.Context, conn *pgx.Conn, merchant string) (err error) {
+	if err := migrate(ctx, conn); err != nil {
+		return say.Errorf("%s is not a usable ledger: %w", Name(l.address), err)
+	}
+	if l.Warnings, err = warnings(ctx, conn); err != nil {
+		return err
+	}
+	if l.merchant, err = l.register(ctx, conn, merchant); err != nil {
+		return err
+	}
+	return patiently(ctx, time.Now().Add(l.terms.Wait), func() (bool, error) { return l.claim(ctx, conn) })
+}
+
 // register finds the merchant's number, and makes its lease.
 func (l *Lease) register(ctx context.Context, conn *pgx.Conn, merchant string) (number int64, err error) {
 	err = pgx.BeginTxFunc(ctx, conn, readCommitted, func(tx pgx.Tx) error {

@@ -74,6 +74,8 @@ type requestFlags struct {
 	Patience  time.Duration `default:"5m" help:"How long to wait for an API that is down."`
 	LockWait  time.Duration `default:"0s" help:"Wait so long for another run's lock."`
 
+	Lease time.Duration `hidden:"" default:"30s"` // how long a database's lease lasts without being renewed
+
 	held *held // the ledger's lock, by run over a folder
 }
 

@@ -227,7 +227,7 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 		return func() error { return nil }, nil
 	}
 	if ledger.IsDatabase(m.ledger) {
-		m.lease, err = ledger.Claim(ctx, m.ledger, m.name, ledger.Terms{Wait: f.LockWait, Life: f.Timeout, Patience: f.Patience})
+		m.lease, err = ledger.Claim(ctx, m.ledger, m.name, ledger.Terms{Wait: f.LockWait, Life: f.Timeout, Patience: f.Patience, Time: f.Lease})
 		if err != nil {
 			return nil, m.ledgerFails(ctx, err)
 		}

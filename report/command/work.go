@@ -28,6 +28,7 @@ type workCommand struct {
 	Keep       string        `default:"30d" placeholder:"DAYS" help:"How long a job's files are kept once its results were fetched: 30d, 12h."`
 	Listen     string        `placeholder:"ADDRESS" help:"Serve /healthz and /metrics there: 127.0.0.1:9099."`
 	Slice      time.Duration `hidden:"" default:"2m"`
+	Lease      time.Duration `hidden:"" default:"30s"`
 }
 
 func (workCommand) Help() string {
@@ -62,7 +63,7 @@ func (c *workCommand) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = also(err, q.Close()) }()
-	w := &queue.Worker{Queue: q, Merchants: c.Merchants, Keep: keep, Log: log, Slice: c.Slice, End: jobEnd,
+	w := &queue.Worker{Queue: q, Merchants: c.Merchants, Keep: keep, Log: log, Slice: c.Slice, Lapse: c.Lease, End: jobEnd,
 		Task: func(ctx context.Context, stored *ledger.Job) (*queue.Task, error) {
 			return c.task(ctx, a, m, stored, log)
 		}}
@@ -145,7 +146,7 @@ func (c *workCommand) task(ctx context.Context, a *app, where *merchant, stored 
 	d.kept = settings.Profile
 	told := run.begun(own)
 	told.API, told.Files.Ledger = m.url, ledger.Name(m.ledger)
-	return &queue.Task{Merchant: m.name, Terms: ledger.Terms{Life: run.Timeout, Patience: run.Patience}, HTML: run.HTML, Page: page.Options{ShowAccounts: run.ShowAccounts}, Version: version(),
+	return &queue.Task{Merchant: m.name, Terms: ledger.Terms{Life: run.Timeout, Patience: run.Patience, Time: c.Lease}, HTML: run.HTML, Page: page.Options{ShowAccounts: run.ShowAccounts}, Version: version(),
 		Job: func(_ context.Context, lease *ledger.Lease, book *ledger.Ledger) (*job.Job, func() error, error) {
 			disconnect := func() error { return d.disconnect() } // which connecting sets
 			m.lease = lease
