@@ -190,7 +190,7 @@ func (b *Inbox) Files() (files []InboxFile, left map[string]string, never []stri
 // isBeside reports whether a name is one of the files that runs write beside their input, whose name without its ending they
 // bear.
 func isBeside(name string) bool {
-	endings := []string{resultsEnding, resultsWorkbook, SummaryEnding, PageEnding, ProblemsEnding, ReasonEnding}
+	endings := []string{resultsEnding, resultsWorkbook, SummaryEnding, PageEnding, MaskedEnding, ProblemsEnding, ReasonEnding}
 	return isFailed(name) || slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(name, ending) })
 }
 

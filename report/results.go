@@ -78,6 +78,7 @@ const (
 	workbookEnding = ".xlsx"
 	SummaryEnding  = ".summary.json"
 	PageEnding     = ".report.html"
+	MaskedEnding   = ".report-masked.html" // of a page beside one with accounts in full, which it does not write over
 )
 
 // Beside is the path of another file of the run whose results stand at out, "" where they go to standard output.

@@ -59,6 +59,9 @@ func (f *outputFlags) files(out, ledger string) report.Files {
 	files := report.Files{Results: out, Summary: report.Beside(out, report.SummaryEnding), Metrics: f.Metrics, Ledger: ledger}
 	if f.HTML {
 		files.Page = report.Beside(out, report.PageEnding)
+		if !f.ShowAccounts && page.Shows(files.Page) {
+			files.Page = report.Beside(out, report.MaskedEnding)
+		}
 	}
 	return files
 }

@@ -2,6 +2,7 @@
 package page
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	_ "embed" // the page's template and style
@@ -10,6 +11,7 @@ import (
 	"io"
 	"math"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -54,6 +56,12 @@ type Options struct {
 // first. The run's plan must be known.
 func Write(path string, run *report.Run, facts *report.Facts, options Options) error {
 	return report.Replace(path, 0o600, func(w io.Writer) error { return layout.Execute(w, &page{run, facts, options}) })
+}
+
+// Shows reports whether the page at path, if there is one, has accounts in full.
+func Shows(path string) bool {
+	text, err := os.ReadFile(path)
+	return err == nil && bytes.Contains(text, []byte(`class="list"`))
 }
 
 // page is what the template shows. Its methods give texts in the reader's language.
