@@ -351,6 +351,11 @@ func printFigures(w say.Writer, p *batch.Plan, columns func(say.Writer, *batch.P
 	if given := slices.Sorted(maps.Keys(p.Options.Set)); len(given) > 0 {
 		w.Printf("  given for rows that have none: %s\n", strings.Join(given, ", "))
 	}
+	if p.Refusal != nil { // what the rows come to was not read as it should be
+		w.Printf("%s: the file is refused, nothing is sent\n", Count(w.Language, p.Rows, "1 row", "%s rows"))
+		printPassed(w, p)
+		return
+	}
 	w.Printf("%s: %s to do", Count(w.Language, p.Rows, "1 row", "%s rows"), Thousands(int64(p.ToDo())))
 	for _, action := range []input.Action{input.Issue, input.Update, input.Revoke} {
 		if n := p.Actions[action]; n > 0 {
@@ -358,9 +363,7 @@ func printFigures(w say.Writer, p *batch.Plan, columns func(say.Writer, *batch.P
 		}
 	}
 	w.Printf("; %s skipped%s, %s invalid\n", Thousands(int64(p.Skipped)), inBrackets(p.Skips), Thousands(int64(p.Invalid)))
-	if passed := passedOver(w.Language, p.Passed); passed != "" {
-		w.Printf("passed over: %s\n", passed)
-	}
+	printPassed(w, p)
 	if p.Actions[input.Issue] > 0 && p.Won > 0 {
 		w.Printf("to issue: %s won, from %s to %s each, due from %s to %s\n", Thousands(p.Won), Thousands(p.Least), Thousands(p.Most),
 			input.FormatDue(p.FirstDue), input.FormatDue(p.LastDue))
@@ -387,6 +390,12 @@ func notices(language say.Language, p *batch.Plan) (list []string) {
 		list = append(list, language.Sprintf("%s: %s", Count(language, p.Notices[message], "1 row", "%s rows"), message))
 	}
 	return list
+}
+
+func printPassed(w say.Writer, p *batch.Plan) {
+	if passed := passedOver(w.Language, p.Passed); passed != "" {
+		w.Printf("passed over: %s\n", passed)
+	}
 }
 
 // passedOver says what stands between the rows, and whether the totals among it are right.

@@ -100,7 +100,7 @@ type rowsNotDone int // the exit status
 func (rowsNotDone) Error() string { return say.Mark("some rows were not done") }
 
 // errNotConfirmed is of a question that was not answered with yes.
-var errNotConfirmed = say.New("not confirmed")
+var errNotConfirmed = say.New("not confirmed; nothing was done")
 
 // ask asks on the terminal, and returns an error unless the answer is yes; nobody is what to say where nobody is there to
 // be asked.
@@ -111,7 +111,7 @@ func (a *app) ask(question string, nobody error) error {
 	fmt.Fprint(a.stderr, question, " ", a.Text("[y/N]"), " ")
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); err != nil || !slices.Contains(yes, answer) {
-		return &failure{errNotConfirmed, exitInput, say.NewMessage("nothing was done")}
+		return &failure{errNotConfirmed, exitInput, ""}
 	}
 	return nil
 }
@@ -199,6 +199,14 @@ func printError(w say.Writer, err error, hint say.Message) {
 
 // statusOf turns how a command ended into an exit status, with what to do about it.
 func statusOf(err error) (status int, hint say.Message) {
+	status, hint = endOf(err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		hint = say.NewMessage("make room on the disk, then run the same command again to go on")
+	}
+	return status, hint
+}
+
+func endOf(err error) (status int, hint say.Message) {
 	if err == nil {
 		return exitDone, ""
 	}

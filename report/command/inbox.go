@@ -117,8 +117,11 @@ func (r *folderRun) tellNever(a *app) {
 	told.API, told.Files = r.merchant.url, report.Files{Metrics: r.Metrics, Ledger: ledger.Name(r.merchant.ledger)}
 	r.over(a, &told)
 	told.Version, told.Exit, told.Reason = version(), r.worst, report.ReasonNotTaken
-	names := r.never[:min(len(r.never), mostNever)]
-	told.Error = &failure{say.Errorf("no run takes %d files of %s: %s", len(r.never), say.Name(r.File), say.Name(strings.Join(names, ", "))), r.worst, say.NewMessage("save them as .xlsx or CSV under another name, or take them out of the folder")}
+	names := r.never
+	if len(names) > mostNever {
+		names = append(slices.Clone(names[:mostNever]), "…")
+	}
+	told.Error = &failure{say.Errorf("not taken by any run, in %s: %s", say.Name(r.File), say.Name(strings.Join(names, ", "))), r.worst, say.NewMessage("save them as .xlsx or CSV under another name, or take them out of the folder")}
 	var summary bytes.Buffer
 	if err := r.writeNotice(&summary, r.File, &told, new(report.Facts)); err == nil {
 		r.send(a, &summary)
@@ -387,16 +390,16 @@ func (r *folderRun) tellOfSalvaged(a *app, runs []job.Salvaged) error {
 		told := r.begun(a)
 		told.API, told.ID, told.File, told.Started = r.merchant.url, s.ID, s.File, s.Started
 		told.Files = report.Files{Results: s.Path, Metrics: r.Metrics, Ledger: ledger.Name(r.merchant.ledger)}
-		ended := error(rowsNotDone(exitFailed))
+		ended := &failure{lost(&s), exitFailed, say.NewMessage("look what became of the file: rows that the results lack were not done; nothing is issued twice if it is run again")}
 		if s.Facts.Statuses[batch.Unknown].Rows > 0 {
-			ended = rowsNotDone(exitUnknown)
+			ended.exit, ended.hint = exitUnknown, say.NewMessage("some of its rows are unknown: vbankbatch reconcile asks the API; issue nothing for them by other means before that")
 		}
 		r.over(a, &told)
 		exit, _ := statusOf(ended)
 		if !r.met(exit) {
 			told.Files.Metrics = "" // they tell of the worst file
 		}
-		if err := r.end(a, &told, &s.Facts, ended); !errors.Is(err, ended) {
+		if err := r.end(a, &told, &s.Facts, ended); err != error(ended) {
 			return err
 		}
 	}

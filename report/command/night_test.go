@@ -130,7 +130,7 @@ func TestEveryNight(t *testing.T) {
 	d.mails(4, "what: 1 of 1 rows were not done")
 	d.do("touch -d yesterday /srv/vbankbatch/in/orders.xls")
 	d.unitNight(true)
-	d.mails(5, "what: no run takes 1 files", "orders.xls")
+	d.mails(5, "what: not taken by any run, in", "orders.xls")
 	d.do("rm /srv/vbankbatch/in/orders.xls")
 	d.do("chmod -x /etc/vbankbatch/night")
 	d.unitNight(false)

@@ -162,10 +162,15 @@ func (f *outputFlags) printWorkbook(a *app, files report.Files, facts *report.Fa
 	}
 }
 
+// lost says what came of a run that was salvaged.
+func lost(s *job.Salvaged) error {
+	return say.Errorf("run %d was interrupted and its file has since changed or gone; its results were written from the ledger, without the file's own columns", s.ID)
+}
+
 // tellSalvaged names the files, also with --quiet: nobody would look for them.
 func tellSalvaged(a *app, runs []job.Salvaged) {
 	for _, s := range runs {
-		a.stderr.Printf("run %d was interrupted and its file has since changed or gone; its results were written from the ledger, without the file's own columns: %s\n", s.ID, say.Name(s.Path))
+		fmt.Fprintf(a.stderr, "%s: %s\n", a.Error(lost(&s)), say.Name(s.Path))
 		if n := int(s.Facts.Statuses[batch.Unknown].Rows); n > 0 {
 			a.stderr.Printf("  unknown: %s; vbankbatch reconcile finds out what became of them, then vbankbatch report --run %d writes the results again\n", report.Count(a.Language, n, "1 row", "%s rows"), s.ID)
 		}

@@ -63,9 +63,6 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 	if plan.Refusal != nil {
 		return plan.Refusal
 	}
-	if !c.Quiet {
-		report.PrintPlan(a.stderr, plan)
-	}
 	book, err := m.book(a)
 	if err != nil {
 		return err
