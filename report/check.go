@@ -294,7 +294,8 @@ func printAlike(w say.Writer, alike map[int]int) {
 // printMapping tells which columns are read, and which are not.
 func printMapping(w say.Writer, p *batch.Plan) {
 	for _, m := range p.Mapping {
-		w.Printf("  %-14s from column %d, %s\n", m.Field, m.Column, m.Header)
+		fmt.Fprintf(w, "  %s ", padded(w.Language, p, inWords(w.Language, m.Field)))
+		w.Printf("from column %d, %s\n", m.Column, m.Header)
 	}
 	var unused []string
 	for _, c := range p.Columns {
@@ -317,15 +318,16 @@ const mostUnused = 40
 func printColumns(w say.Writer, p *batch.Plan) {
 	unused := 0
 	for _, c := range p.Columns {
-		field := cmp.Or(c.Field, w.Text("not used"))
+		used := inWords(w.Language, c.Field)
 		if c.Field == "" && c.Note == "" {
 			if unused++; unused > mostUnused {
 				continue
 			}
+			used = w.Text("not used")
 		} else if c.Field == "" {
-			field = w.Text("looked at")
+			used = w.Text("looked at")
 		}
-		fmt.Fprintf(w, "  %s%s ", field, strings.Repeat(" ", max(14-uniseg.StringWidth(field), 0)))
+		fmt.Fprintf(w, "  %s ", padded(w.Language, p, used))
 		w.Printf("column %d, %s: %s", c.Number, c.Header, cmp.Or(strings.Join(c.Samples, " | "), w.Text("empty")))
 		if c.Note != "" {
 			fmt.Fprintf(w, " (%s)", c.Note.In(w.Language))
@@ -337,6 +339,30 @@ func printColumns(w say.Writer, p *batch.Plan) {
 	}
 }
 
+// fieldWords are what the fields of a row are in other languages than the API's own.
+var fieldWords = map[string]string{"merchant_uid": "Order", "amount": "amount", "vbank_code": "Bank", "vbank_due": "Due", "vbank_holder": "Holder", "vbank_num": "Account number",
+	"name": "Name of the order", "buyer_name": "Name", "buyer_tel": "Phone", "buyer_email": "Email", "buyer_addr": "Address", "action": "Action", "imp_uid": "PortOne payment"}
+
+// inWords is a field by the API's name, in Korean behind the word for it.
+func inWords(language say.Language, field string) string {
+	if word := language.Text(fieldWords[field]); word != fieldWords[field] {
+		return fmt.Sprintf("%s (%s)", word, field)
+	}
+	return field
+}
+
+// padded is what stands before a column or in its place, as wide as the fields of the file.
+func padded(language say.Language, p *batch.Plan, said string) string {
+	wide := 14
+	if p.Options.Key != "" {
+		wide = max(wide, uniseg.StringWidth(inWords(language, "merchant_uid")))
+	}
+	for _, c := range p.Columns {
+		wide = max(wide, uniseg.StringWidth(inWords(language, c.Field)))
+	}
+	return said + strings.Repeat(" ", max(wide-uniseg.StringWidth(said), 0))
+}
+
 // printFigures tells how the file was understood, and the control totals.
 func printFigures(w say.Writer, p *batch.Plan, columns func(say.Writer, *batch.Plan)) {
 	if p.Layout.Sheet != "" {
@@ -346,9 +372,13 @@ func printFigures(w say.Writer, p *batch.Plan, columns func(say.Writer, *batch.P
 	}
 	columns(w, p)
 	if p.Options.Key != "" {
-		w.Printf("  %-14s made of %s\n", "merchant_uid", p.Options.Key)
+		fmt.Fprintf(w, "  %s ", padded(w.Language, p, inWords(w.Language, "merchant_uid")))
+		w.Printf("made of %s\n", p.Options.Key)
 	}
 	if given := slices.Sorted(maps.Keys(p.Options.Set)); len(given) > 0 {
+		for i := range given {
+			given[i] = inWords(w.Language, given[i])
+		}
 		w.Printf("  given for rows that have none: %s\n", strings.Join(given, ", "))
 	}
 	if p.Refusal != nil { // what the rows come to was not read as it should be
@@ -383,7 +413,7 @@ func notices(language say.Language, p *batch.Plan) (list []string) {
 	for _, g := range p.Given {
 		if g.Rows > 0 {
 			list = append(list, language.Sprintf("%s: the column “%s” goes before the %s that was given for all (the first on line %d); --ignore '%s' has it taken for all",
-				Count(language, g.Rows, "1 row", "%s rows"), g.Header, g.Field, g.Line, g.Header))
+				Count(language, g.Rows, "1 row", "%s rows"), g.Header, inWords(language, g.Field), g.Line, g.Header))
 		}
 	}
 	for _, message := range slices.Sorted(maps.Keys(p.Notices)) {

@@ -38,7 +38,7 @@ func saying(name string) []int {
 
 // tables are the maps of sentences, and kinds the types of constants, that are translated where they are shown.
 var (
-	tables = []string{"Codes", "Meanings", "Reasons", "Rules", "Whys", "sentences", "titles"}
+	tables = []string{"Codes", "Meanings", "Reasons", "Rules", "Whys", "fieldWords", "sentences", "titles"}
 	kinds  = []string{"Kind", "Action"}
 	states = []string{"in doubt", "issued", "changing", "revoked"} // of report.stateNames
 	// of batch.Statuses, as the page has them
