@@ -1,3 +1,5 @@
+//go:build unix
+
 package queue_test
 
 import (
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -280,6 +283,27 @@ func TestKilled(t *testing.T) {
 	if id := s.must(0, flags...); id != "1" {
 		t.Errorf("job %s", id)
 	}
+	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "issued")); n != rows || len(s.api.Payments()) != rows {
+		t.Errorf("%d accounts in the results, %d at the API", n, len(s.api.Payments()))
+	}
+}
+
+// TestFrozen freezes the worker in the middle of a file until another has gone on with it: what wakes late sends nothing, and
+// ends nothing.
+func TestFrozen(t *testing.T) {
+	s := newSite(t)
+	const rows = 600
+	path := s.file("orders", rows)
+	first := s.work()
+	id := s.must(0, "submit", "--rate=15", "--timeout=5s", "--doubt-wait=2s", path)
+	s.until(id, "begun", func(j job) bool { return j.Done > 10 })
+	first.Process.Signal(syscall.SIGSTOP)
+	stood := s.until(id, "begun", func(job) bool { return true }).Done
+	s.work()
+	s.until(id, "gone on with", func(j job) bool { return j.Done > stood+20 })
+	first.Process.Signal(syscall.SIGCONT)
+	s.until(id, "done", func(j job) bool { return j.State == "done" })
+	s.must(0, "jobs", "results", id)
 	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "issued")); n != rows || len(s.api.Payments()) != rows {
 		t.Errorf("%d accounts in the results, %d at the API", n, len(s.api.Payments()))
 	}
