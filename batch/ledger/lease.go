@@ -80,17 +80,10 @@ func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, 
 	defer conn.Close(context.WithoutCancel(ctx))
 	terms.Time = cmp.Or(terms.Time, leaseTime)
 	l := &Lease{address: address, config: config, terms: terms, owner: rand.Text(), lost: make(chan struct{}), ended: make(chan struct{})}
-	if err := migrated(ctx, conn, address); err != nil {
-		return nil, err
-	}
-	if l.Warnings, err = warnings(ctx, conn); err != nil {
-		return nil, err
-	}
-	if l.merchant, err = l.register(ctx, conn, merchant); err != nil {
-		return nil, err
-	}
-	err = patiently(ctx, time.Now().Add(terms.Wait), func() (bool, error) { return l.claim(ctx, conn) })
-	if err != nil {
+	if err := l.prepare(ctx, conn, merchant); err != nil {
+		if conn.IsClosed() { // the database went away meanwhile
+			return nil, say.Errorf("%w: %w", ErrUnreachable, err)
+		}
 		return nil, err
 	}
 	renewing, stop := context.WithCancel(context.Background())
@@ -101,8 +94,8 @@ func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, 
 
 // prepare brings the database up to date and takes the lease.
 func (l *Lease) prepare(ctx context.Context, conn *pgx.Conn, merchant string) (err error) {
-	if err := migrate(ctx, conn); err != nil {
-		return say.Errorf("%s is not a usable ledger: %w", Name(l.address), err)
+	if err := migrated(ctx, conn, l.address); err != nil {
+		return err
 	}
 	if l.Warnings, err = warnings(ctx, conn); err != nil {
 		return err
