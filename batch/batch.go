@@ -87,6 +87,7 @@ type Options struct {
 	Workers     int              // rows in flight
 	DoubtWait   time.Duration    // since an intent, before "not found" is believed
 	SettleTime  time.Duration    // for settling rows in doubt after the run was told to stop
+	LeaveDoubts bool             // an order that an earlier run left in doubt, and that the API does not show, stays unknown
 	RemoteCheck bool             // ask the API for orders that the ledger does not know as issued
 	MaxFailures Limit            // stop once this many rows were refused by the API
 	Until       time.Time        // take no new rows from then on, by the API's clock; zero is no end

@@ -51,6 +51,14 @@ func newDoubt(order ledger.Entry, j *job, quiet time.Time, wait time.Duration, s
 	return &doubt{order: order, job: j, ripe: ripe, next: now.Add(ripe.Sub(now) / 8)}
 }
 
+// left returns what is made of a finding where an order that the API does not show is left to a person.
+func left(found finding, note say.Message) (finding, say.Message) {
+	if found == absent {
+		return stillOpen, say.NewMessage("the API shows no account, and --leave-doubts has it left to a person: vbankbatch ledger settle, or reconcile")
+	}
+	return found, note
+}
+
 // ripeFor returns when a request that an earlier process left in doubt is believed not to have happened. One of another host
 // may have been sent until quiet, long after its intent.
 func ripeFor(order *ledger.Entry, quiet time.Time, wait time.Duration, serverTime time.Time) time.Time {

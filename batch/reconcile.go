@@ -21,11 +21,11 @@ type Settled struct {
 // Reconcile settles every order in doubt of the merchant, waiting until "not found" can be believed, and calls tell
 // for each. It issues nothing: an order without an account is issued by the next run of its file.
 func Reconcile(ctx context.Context, api LookUp, book Ledger, doubtWait time.Duration, tell func(Settled)) error {
-	return reconcile(ctx, api, book, doubtWait, true, tell)
+	return reconcile(ctx, api, book, doubtWait, true, false, tell)
 }
 
 // reconcile is Reconcile; when it is not patient it leaves alone what would have to be waited for.
-func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration, patient bool, tell func(Settled)) error {
+func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration, patient, leave bool, tell func(Settled)) error {
 	if err := takeStrays(ctx, book); err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 	if err != nil {
 		return err
 	}
-	c := &reconciling{api: api, ledger: book, wait: wait, patient: patient, tell: tell}
+	c := &reconciling{api: api, ledger: book, wait: wait, patient: patient, leave: leave, tell: tell}
 	var changes []ledger.Entry
 	for _, order := range orders {
 		if order.State == ledger.Changing {
@@ -101,6 +101,7 @@ type reconciling struct {
 	ledger  Ledger
 	wait    time.Duration
 	patient bool
+	leave   bool // see Options.LeaveDoubts
 	tell    func(Settled)
 	waiting pending
 	mu      sync.Mutex // held while an issue is settled
@@ -131,6 +132,9 @@ func (c *reconciling) conclude(ctx context.Context, d *doubt, found finding, not
 	defer c.mu.Unlock()
 	if c.waiting.putBack(d, found, c.wait, c.patient) {
 		return
+	}
+	if c.leave {
+		found, note = left(found, note)
 	}
 	entry := d.settled(found, note)
 	if err := c.ledger.Record(ctx, entry); err != nil {

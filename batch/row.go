@@ -341,6 +341,9 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 	if found == adopted {
 		r.suspects.Store(int64(j.row.Line), true)
 	}
+	if r.options.LeaveDoubts && j.sent == 0 {
+		found, note = left(found, note)
+	}
 	// The entry that holds the order is this row's own, or that of the run which sent the issue.
 	holder, own := d.settled(found, note), d.order.Run == r.id && d.order.Line == int64(j.row.Line)
 	j.order = holder

@@ -43,7 +43,7 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	r := &run{id: found.ID, plan: plan, api: api, ledger: book, options: options, stop: stop,
 		failures: failures{limit: options.MaxFailures, rows: plan.PGs, counts: options.Counts}, outcomes: make(chan []ledger.Entry, 256)}
 
-	if err := reconcile(working, api, book, options.DoubtWait, false, func(Settled) {}); err != nil {
+	if err := reconcile(working, api, book, options.DoubtWait, false, options.LeaveDoubts, func(Settled) {}); err != nil {
 		r.stop(err)
 	}
 	var recording errgroup.Group

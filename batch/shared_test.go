@@ -91,6 +91,34 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// TestLeaveDoubts: who cannot live with what a frozen host may still send has its orders left to a person, by each run.
+func TestLeaveDoubts(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000", "A-2,1000")
+		sent := w.frozenHost(plan(t, "주문번호,금액", "A-1,1000"), 100*time.Hour)
+		w.opts.LeaveDoubts = true
+		for range 2 {
+			got, err := w.run(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.expect([]string{got[0]}, "A-1 unknown IN_DOUBT")
+			time.Sleep(20 * time.Hour)
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.run(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A-1 already_issued", "A-2 already_issued")
+		if n := len(w.api.Payments()); n != 2 {
+			t.Errorf("%d accounts", n)
+		}
+	})
+}
+
 // TestStrays: what a host was told when it had lost its lease is not forgotten.
 func TestStrays(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {

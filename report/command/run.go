@@ -37,6 +37,7 @@ type runFlags struct {
 	outputFlags   `embed:""`
 	notifyFlags   `embed:""`
 	RemoteCheck   bool   `default:"true" negatable:"" help:"Ask the API for orders that the ledger does not know, before issuing them."`
+	LeaveDoubts   bool   `help:"An order that an earlier run left in doubt, and that the API does not show, stays unknown for a person to settle; it is not sent again."`
 	Audit         bool   `default:"true" negatable:"" help:"At the end, hold the orders that were sent against the API once more."`
 	Until         string `placeholder:"HH:MM" help:"Take no new rows from then on, by the API's clock, in Korea: 23:25, before the banks close."`
 	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
@@ -180,7 +181,7 @@ func (d *driver) job(told report.Run, book *ledger.Ledger) (*job.Job, error) {
 	}
 	settings := report.Settings{Rate: d.perSecond, Workers: d.Workers, Timeout: d.Timeout, DoubtWait: d.DoubtWait, RemoteCheck: d.RemoteCheck,
 		MaxFailures: d.MaxFailures, Guards: d.Guards}
-	j := &job.Job{About: told, Settings: settings, Stdin: d.a.stdin, MaxInput: most, Until: d.until, Limit: d.limit, Audit: d.Audit, Form: d.form(d.a.Language), Stdout: d.a.stdout,
+	j := &job.Job{About: told, Settings: settings, Stdin: d.a.stdin, MaxInput: most, Until: d.until, Limit: d.limit, LeaveDoubts: d.LeaveDoubts, Audit: d.Audit, Form: d.form(d.a.Language), Stdout: d.a.stdout,
 		Inbox: d.inInbox, Ledger: book, Connect: d.connect, Confirm: d.confirm, Tell: d.show}
 	j.Opened = func() (err error) {
 		if j.Options, err = d.options(d.kept, d.a.now()); err != nil {

@@ -67,6 +67,7 @@ type jobSettings struct {
 	DoubtWait    duration
 	Patience     duration
 	RemoteCheck  bool
+	LeaveDoubts  bool `json:",omitempty"`
 	Audit        bool
 	Until        string
 	MaxFailures  string
@@ -91,7 +92,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 // flags are those of the run that the settings ask for. The profile stands for those that say how the file is read.
 func (s *jobSettings) flags() (f runFlags) {
 	f.MaxInput, f.Guards, f.Rate, f.Workers, f.Timeout, f.DoubtWait, f.Patience = s.MaxInput, s.Guards, &s.Rate, s.Workers, time.Duration(s.Timeout), time.Duration(s.DoubtWait), time.Duration(s.Patience)
-	f.RemoteCheck, f.Audit, f.Until, f.MaxFailures, f.Revoke = s.RemoteCheck, s.Audit, s.Until, s.MaxFailures, s.Revoke
+	f.LeaveDoubts, f.RemoteCheck, f.Audit, f.Until, f.MaxFailures, f.Revoke = s.LeaveDoubts, s.RemoteCheck, s.Audit, s.Until, s.MaxFailures, s.Revoke
 	f.OutEncoding, f.Excel, f.HTML, f.ShowAccounts = s.OutEncoding, s.Excel, s.HTML, s.ShowAccounts
 	return f
 }
@@ -274,7 +275,7 @@ func (c *submitCommand) job(a *app, d *driver, plan *batch.Plan) (*ledger.Job, e
 	kept := plan.Options.Profile(nil)
 	kept.Map, kept.OnlyMapped, kept.PGAPIKeys = plan.Options.Map, plan.Options.OnlyMapped, d.kept.PGAPIKeys
 	settings := jobSettings{Profile: kept, Guards: c.Guards, MaxInput: c.MaxInput, Rate: d.perSecond, Workers: c.Workers, Timeout: duration(c.Timeout), DoubtWait: duration(c.DoubtWait), Patience: duration(c.Patience),
-		RemoteCheck: c.RemoteCheck, Audit: c.Audit, Until: c.Until, MaxFailures: c.MaxFailures, Revoke: c.Revoke, OutEncoding: c.OutEncoding, Excel: c.Excel, HTML: c.HTML, ShowAccounts: c.ShowAccounts}
+		LeaveDoubts: c.LeaveDoubts, RemoteCheck: c.RemoteCheck, Audit: c.Audit, Until: c.Until, MaxFailures: c.MaxFailures, Revoke: c.Revoke, OutEncoding: c.OutEncoding, Excel: c.Excel, HTML: c.HTML, ShowAccounts: c.ShowAccounts}
 	text, err := json.Marshal(settings)
 	if err != nil {
 		return nil, err

@@ -29,17 +29,18 @@ import (
 
 // Job is one run over one file. Jobs share nothing: those of several merchants may run at the same time.
 type Job struct {
-	About     report.Run       // what is known of the run beforehand: File is its input, Files.Results where the results go
-	Settings  report.Settings  // Rate is told only; the client has it
-	Stdin     io.Reader        // the input where About.File is -
-	MaxInput  int64            // how many bytes are taken, unpacked
-	Options   input.Options    // how the rows are read
-	PGAPIKeys client.PGAPIKeys // for KG Inicis
-	Until     time.Time        // takes no new rows from the nearest of this time of day on, by the API's clock; see ParseClock
-	Limit     batch.Limit      // how many rows may be refused by the API; Settings.MaxFailures tells it
-	Audit     bool             // holds what was sent against the API once more, at the end
-	Form      report.Options   // of the results
-	Stdout    io.Writer        // the results where About.Files.Results is -
+	About       report.Run       // what is known of the run beforehand: File is its input, Files.Results where the results go
+	Settings    report.Settings  // Rate is told only; the client has it
+	Stdin       io.Reader        // the input where About.File is -
+	MaxInput    int64            // how many bytes are taken, unpacked
+	Options     input.Options    // how the rows are read
+	PGAPIKeys   client.PGAPIKeys // for KG Inicis
+	Until       time.Time        // takes no new rows from the nearest of this time of day on, by the API's clock; see ParseClock
+	Limit       batch.Limit      // how many rows may be refused by the API; Settings.MaxFailures tells it
+	LeaveDoubts bool             // see batch.Options
+	Audit       bool             // holds what was sent against the API once more, at the end
+	Form        report.Options   // of the results
+	Stdout      io.Writer        // the results where About.Files.Results is -
 
 	// Inbox says that the file is one of a folder, from which whoever drives the job moves it afterwards. The job refuses a
 	// file that is the results of a run, and does not mark a run that reached its end as finished: that is done once the move
@@ -291,7 +292,7 @@ func (w *work) send(ctx context.Context, plan *batch.Plan) error {
 	}
 	until, s := Nearest(w.Until, asked), &w.Settings
 	options := batch.Options{Workers: s.Workers, DoubtWait: s.DoubtWait, SettleTime: s.Timeout, RemoteCheck: s.RemoteCheck,
-		MaxFailures: w.Limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: cmp.Or(w.Counts, new(batch.Counts))}
+		LeaveDoubts: w.LeaveDoubts, MaxFailures: w.Limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: cmp.Or(w.Counts, new(batch.Counts))}
 	if w.Audit {
 		options.Audit = new(batch.Audit)
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package ledgertest starts PostgreSQL for tests, the real one, each in a folder of its own.
 package ledgertest
 
