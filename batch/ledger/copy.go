@@ -89,7 +89,7 @@ func openCopy(ctx context.Context, place string, fill bool) (c *copying, err err
 func (c *copying) open(ctx context.Context, place string, fill bool) (*sql.DB, error) {
 	switch {
 	case c.database && fill:
-		if err := makeDatabase(ctx, place); err != nil {
+		if err := Prepare(ctx, place); err != nil {
 			return nil, err
 		}
 		return openDatabase(ctx, place)

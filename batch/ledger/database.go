@@ -92,11 +92,7 @@ func Pool(address string) (*pgxpool.Config, error) {
 
 // Prepare brings the database at address up to date.
 func Prepare(ctx context.Context, address string) error {
-	config, err := configure(address)
-	if err != nil {
-		return err
-	}
-	conn, err := dial(ctx, config)
+	conn, _, err := dialAddress(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -122,6 +118,16 @@ func dial(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 		err = say.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return nil, err
+}
+
+// dialAddress opens a connection to the database at an address.
+func dialAddress(ctx context.Context, address string) (*pgx.Conn, *pgx.ConnConfig, error) {
+	config, err := configure(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := dial(ctx, config)
+	return conn, config, err
 }
 
 // connectError is why no connection could be opened, in one line: the last of several addresses that were tried.
@@ -153,8 +159,8 @@ func Refuses(err error) bool { return sqlstate(err) != "" }
 
 // conflicting reports whether a transaction was rolled back since others were in its way, and may be tried again.
 func conflicting(err error) bool {
-	fault, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (fault.Code == "40001" || fault.Code == "40P01")
+	state := sqlstate(err)
+	return state == "40001" || state == "40P01"
 }
 
 // sqlstate returns the database's code of an error, "" of another error.
@@ -230,11 +236,11 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 		version, err := versionOf(ctx, tx)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case version > databaseVersion:
-			return say.Errorf("%w (schema %d, this one knows %d)", ErrNewer, version, databaseVersion)
+		}
+		if version > databaseVersion {
+			return otherVersion(version, databaseVersion)
 		}
 		for _, statements := range migrations[version:] {
 			for _, statement := range statements {
@@ -259,20 +265,6 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 	})
 }
 
-// makeDatabase brings the database at an address up to date.
-func makeDatabase(ctx context.Context, address string) error {
-	config, err := configure(address)
-	if err != nil {
-		return err
-	}
-	conn, err := dial(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	return migrate(ctx, conn)
-}
-
 // versionOf returns the version of a database's schema; an empty database has 0.
 func versionOf(ctx context.Context, db interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
@@ -294,24 +286,20 @@ func versionOf(ctx context.Context, db interface {
 // openDatabase opens a pool of connections that read, to a database of today's schema. Its error is fs.ErrNotExist where there
 // is no ledger yet.
 func openDatabase(ctx context.Context, address string) (*sql.DB, error) {
-	config, err := configure(address)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := dial(ctx, config)
+	conn, config, err := dialAddress(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(ctx)
-	switch version, err := versionOf(ctx, conn); {
-	case err != nil:
+	version, err := versionOf(ctx, conn)
+	if err == nil && version == 0 {
+		err = say.Errorf("there is no ledger in %s: %w", Name(address), fs.ErrNotExist)
+	}
+	if err == nil {
+		err = otherVersion(version, databaseVersion)
+	}
+	if err != nil {
 		return nil, err
-	case version == 0:
-		return nil, say.Errorf("there is no ledger in %s: %w", Name(address), fs.ErrNotExist)
-	case version > databaseVersion:
-		return nil, say.Errorf("%w (schema %d, this one knows %d)", ErrNewer, version, databaseVersion)
-	case version < databaseVersion:
-		return nil, say.Errorf("%w (schema %d); the next vbankbatch run or reconcile brings it up to date", ErrOlder, version)
 	}
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(4)

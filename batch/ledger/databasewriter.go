@@ -348,7 +348,7 @@ func (d *database) rows(entries []Entry) []any {
 		lives[i] = live(e.State)
 		checksums_[i] = sums.whole(d.lease.merchant, e) | lives[i]
 	}
-	return append(append([]any{d.lease.merchant}, lists(entries, ofIntent|ofOutcome|ofAccount)...), lives, checksums_)
+	return append(append([]any{d.lease.merchant}, lists(entries, allParts)...), lives, checksums_)
 }
 
 // lists are the values of the columns of some parts, a list for each.

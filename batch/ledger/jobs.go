@@ -100,7 +100,7 @@ func OpenJobs(ctx context.Context, place string) (*Jobs, error) {
 		}
 		version, err := ours(absolute)
 		if err == nil {
-			err = otherVersion(version)
+			err = otherVersion(version, schemaVersion)
 		}
 		if err != nil {
 			return nil, say.Errorf("%s is not a usable ledger: %w", place, err)

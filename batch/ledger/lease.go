@@ -69,11 +69,7 @@ type Lease struct {
 // ErrLocked when another process holds the lease for longer than Terms.Wait, and ErrUnreachable when the database does not answer.
 // The caller releases the lease.
 func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, error) {
-	config, err := configure(address)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := dial(ctx, config)
+	conn, config, err := dialAddress(ctx, address)
 	if err != nil {
 		return nil, err
 	}

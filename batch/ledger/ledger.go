@@ -68,7 +68,7 @@ func Open(path, merchant string) (*Ledger, error) {
 	}
 	version, err := ours(absolute)
 	if err == nil && version > 0 {
-		err = otherVersion(version)
+		err = otherVersion(version, schemaVersion)
 	}
 	if err != nil {
 		return nil, say.Errorf("%s is not a usable ledger: %w", path, err)

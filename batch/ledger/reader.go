@@ -104,7 +104,7 @@ func (r *Reader) connect(ctx context.Context, query url.Values, merchant string)
 	if tables != 3 {
 		return say.New("it holds none of a ledger's tables")
 	}
-	if err := otherVersion(version); err != nil {
+	if err := otherVersion(version, schemaVersion); err != nil {
 		return err
 	}
 	return r.findMerchant(ctx, merchant)

@@ -71,11 +71,11 @@ func tables(number, bytes, ordered string) []string {
 
 // otherVersion is the error for a ledger of another schema than today's: this program must not touch a newer one, and
 // Upgrade must have seen an older one.
-func otherVersion(version int) error {
+func otherVersion(version, todays int) error {
 	switch {
-	case version > schemaVersion:
-		return say.Errorf("%w (schema %d, this one knows %d)", ErrNewer, version, schemaVersion)
-	case version < schemaVersion:
+	case version > todays:
+		return say.Errorf("%w (schema %d, this one knows %d)", ErrNewer, version, todays)
+	case version < todays:
 		return say.Errorf("%w (schema %d); the next vbankbatch run or reconcile brings it up to date", ErrOlder, version)
 	}
 	return nil
@@ -102,7 +102,7 @@ func ours(path string) (version int, err error) {
 	}
 	switch {
 	case version > schemaVersion:
-		return version, otherVersion(version)
+		return version, otherVersion(version, schemaVersion)
 	case version == 0 && tables > 0:
 		return version, say.New("it is the database of another program")
 	}
