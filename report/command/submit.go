@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"vbankbatch/batch"
@@ -21,6 +20,7 @@ import (
 	"vbankbatch/client"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
+	"vbankbatch/report/job"
 	"vbankbatch/report/queue"
 )
 
@@ -198,13 +198,11 @@ func (c *submitCommand) submit(a *app, d *driver, q *queue.Queue) (*ledger.Job, 
 		return nil, err
 	}
 	options.Revoke = c.Revoke
-	if c.Merchant != "" && d.merchant.name == "" { // the workers have the keys
-		options.HasKey = func(string) bool { return true }
-	} else {
+	if c.Merchant == "" || d.merchant.name != "" { // else the workers have the keys
 		if err := d.merchant.PGAPIKeys.Find(a.ctx, d.kept.PGAPIKeys); err != nil {
 			return nil, usage("", "--profile: %w", err)
 		}
-		options.HasKey = d.merchant.hasKey
+		options.HasKey = job.HasKey(d.merchant.PGAPIKeys)
 	}
 	file, err := input.OpenContext(a.ctx, c.File, a.stdin, most)
 	if err != nil {
@@ -296,12 +294,6 @@ func (c *submitCommand) confirm(d *driver, plan *batch.Plan) error {
 		return d.confirm(plan)
 	}
 	return d.ask(plan, d.a.Sprintf("issue %s virtual accounts (%s won)?", report.Thousands(int64(plan.ToDo())), report.Thousands(plan.Won)), say.New("there is no terminal to ask whether to send"))
-}
-
-// hasKey reports whether there is a pg_api_key for what pg names.
-func (m *merchant) hasKey(pgAndMID string) bool {
-	_, mid, _ := strings.Cut(pgAndMID, ".")
-	return m.PGAPIKeys.For(mid) != ""
 }
 
 // openQueue opens the queue in the merchant's ledger.

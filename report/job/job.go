@@ -228,10 +228,7 @@ func (w *work) open(ctx context.Context) (*input.File, error) {
 // check reads the rows, and refuses a file that is not to be sent.
 func (w *work) check(ctx context.Context, file *input.File) (*batch.Plan, error) {
 	options := w.Options
-	options.HasKey = func(pgAndMID string) bool {
-		_, mid, _ := pg.Name(pgAndMID)
-		return w.PGAPIKeys.For(mid) != ""
-	}
+	options.HasKey = HasKey(w.PGAPIKeys)
 	plan, err := batch.Preflight(ctx, file, options)
 	if err == nil {
 		err = file.Settled(ctx)
@@ -257,6 +254,14 @@ func (w *work) check(ctx context.Context, file *input.File) (*batch.Plan, error)
 		return nil, &Error{Fault: Guarded, Err: err}
 	}
 	return plan, nil
+}
+
+// HasKey returns what reports whether there is a pg_api_key for a pg as a row names it.
+func HasKey(keys client.PGAPIKeys) func(pgAndMID string) bool {
+	return func(pgAndMID string) bool {
+		_, mid, _ := pg.Name(pgAndMID)
+		return keys.For(mid) != ""
+	}
 }
 
 // withChannels checks the file once more, with the PG of each channel_key as the API tells of it.
