@@ -426,6 +426,13 @@ func (s *headerSearch) consider(h header, above []header, cells []string, comma 
 	if score := h.score(s.options); score > s.score && (score >= 2 || h.titles == 0) {
 		s.best, s.comma, s.score, s.rival = h, comma, score, rival
 	}
+	columns := len(h.names)
+	for _, upper := range above {
+		columns = max(columns, len(upper.names))
+	}
+	if columns+1 <= s.score { // no more can be recognised
+		return
+	}
 	if _, total := isTotal(cells, nil); total != noTotal {
 		return
 	}

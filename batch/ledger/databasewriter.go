@@ -104,7 +104,13 @@ func (d *database) attempt(group []*job, sent *int64) error {
 	}
 	number := d.next
 	d.next++
-	err := d.connected(ctx, func(conn *pgx.Conn) error { return tx.send(conn, number) })
+	err := d.connected(ctx, func(conn *pgx.Conn) error {
+		err := tx.send(conn, number, false)
+		if state := sqlstate(err); state == stateTaken || state == stateUnique { // nothing was written
+			err = tx.send(conn, number, true)
+		}
+		return err
+	})
 	switch state := sqlstate(err); {
 	case err == nil:
 		d.last = number
@@ -292,8 +298,10 @@ func clean(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// send sends all at once; what the database carries out until it answers is one transaction.
-func (t *databaseTransaction) send(conn *pgx.Conn, number int64) error {
+// send sends all at once; what the database carries out until it answers is one transaction. Nearly always every outcome is
+// that of an intent, and neither order nor line of an intent has an entry yet: a transaction that is not careful takes that
+// for granted, and fails if it is not so.
+func (t *databaseTransaction) send(conn *pgx.Conn, number int64, careful bool) error {
 	var batch pgx.Batch
 	batch.Queue(`SELECT ledger_fence($1, $2, $3, $4, $5)`, t.lease.merchant, t.lease.owner, t.lease.epoch, t.last, number)
 	batch.QueuedQueries = append(batch.QueuedQueries, t.runs.QueuedQueries...)
@@ -301,16 +309,31 @@ func (t *databaseTransaction) send(conn *pgx.Conn, number int64) error {
 		batch.Queue(`UPDATE runs SET settled = 0 WHERE id = ANY($1)`, t.reopened)
 	}
 	for _, entries := range apart(t.records) {
-		batch.Queue(releaseForRecords, append([]any{t.lease.merchant}, lists(entries, ofOrder|ofOutcome)...)...)
-		batch.Queue(recordEntries, t.rows(entries)...)
+		var settling, others []Entry
+		for _, e := range entries {
+			if !careful && e.settles() {
+				settling = append(settling, e)
+			} else {
+				others = append(others, e)
+			}
+		}
+		if len(settling) > 0 {
+			batch.Queue(settleEntries, append(t.rows(settling), len(settling))...)
+		}
+		if len(others) > 0 {
+			batch.Queue(releaseForRecords, append([]any{t.lease.merchant}, lists(others, ofOrder|ofOutcome)...)...)
+			batch.Queue(recordEntries, t.rows(others)...)
+		}
 	}
 	for _, entries := range apart(t.made) {
 		batch.Queue(recordOutcomes, append(t.rows(entries), len(entries))...)
 	}
 	for _, entries := range apart(t.intents) {
-		orders := append([]any{t.lease.merchant}, lists(entries, ofOrder)...)
-		batch.Queue(releaseForIntents, orders...)
-		batch.Queue(clearLines, orders...)
+		if careful {
+			orders := append([]any{t.lease.merchant}, lists(entries, ofOrder)...)
+			batch.Queue(releaseForIntents, orders...)
+			batch.Queue(clearLines, orders...)
+		}
 		batch.Queue(insertIntents, t.rows(entries)...)
 	}
 	return conn.SendBatch(t.ctx, &batch).Close()
@@ -419,14 +442,20 @@ var (
 		WHERE v.state <> '' AND e.merchant = $1 AND e.tier = v.tier AND e.merchant_uid = v.merchant_uid AND e.live = 1 AND e.state = 'revoked'
 		AND (e.run, e.line) <> (v.run, v.line) AND NOT (` + settling + ` AND EXISTS (
 			SELECT 1 FROM entries o WHERE o.run = v.run AND o.line = v.line AND (o.live = 1 OR v.state = 'revoked')))`
-	recordEntries = `WITH v AS (SELECT * FROM ` + allGiven + `), settled AS (
-		UPDATE entries e SET ` + assignGiven(ofOutcome|ofAccount) + `, checksum = (e.checksum & ` + keepIntent + `) | (v.checksum & ~(` + keepIntent + `)::bigint)
-		FROM v WHERE e.run = v.run AND e.line = v.line AND ` + settling + ` AND (e.live = 1 OR v.state = 'revoked') RETURNING e.run, e.line)
+	settleGiven = `UPDATE entries e SET ` + assignGiven(ofOutcome|ofAccount) + `, checksum = (e.checksum & ` + keepIntent + `) | (v.checksum & ~(` + keepIntent + `)::bigint)
+		FROM v WHERE e.merchant = $1 AND e.run = v.run AND e.line = v.line AND ` + settling + ` AND (e.live = 1 OR v.state = 'revoked') RETURNING e.run, e.line`
+	settleEntries = `WITH v AS (SELECT * FROM ` + allGiven + `), settled AS (` + settleGiven + `) ` + allWritten("settled")
+	recordEntries = `WITH v AS (SELECT * FROM ` + allGiven + `), settled AS (` + settleGiven + `)
 		INSERT INTO entries ` + fromGiven + `v WHERE (run, line) NOT IN (SELECT run, line FROM settled) ON CONFLICT (run, line) DO UPDATE SET ` + replace()
 	recordOutcomes = `WITH written AS (INSERT INTO entries ` + fromGiven + allGiven + ` ON CONFLICT (run, line) DO UPDATE SET ` + replace() + `
-		WHERE entries.live = 0 RETURNING 1) SELECT ledger_written((SELECT count(*) FROM written), ` + fmt.Sprintf("$%d", 4+len(names(allParts))) + `)`
+		WHERE entries.live = 0 RETURNING 1) ` + allWritten("written")
 	insertStrays = `INSERT INTO strays ` + fromGiven + allGiven
 )
+
+// allWritten is the end of a statement that is to have written so many rows, as a value behind those of the rows tells.
+func allWritten(written string) string {
+	return fmt.Sprintf(`SELECT ledger_written((SELECT count(*) FROM %s), $%d)`, written, 4+len(names(allParts)))
+}
 
 // assignGiven returns the assignments to the columns of some parts, of the values that are given.
 func assignGiven(parts part) string {
