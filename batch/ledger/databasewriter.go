@@ -38,7 +38,7 @@ func (l *Lease) Ledger(ctx context.Context) (*Ledger, error) {
 		return nil, err
 	}
 	book := newLedger()
-	book.read, book.orders, book.merchant = read, lookUpIn(read), l.merchant
+	book.read, book.orders, book.merchant, book.patience = read, lookUpIn(read), l.merchant, l.terms.Patience
 	book.store = &database{lease: l, next: 1}
 	go book.writer()
 	return book, nil

@@ -303,7 +303,7 @@ func (l *Ledger) Strays(ctx context.Context) ([]Entry, error) {
 	if _, ok := l.store.(*database); !ok {
 		return nil, nil
 	}
-	return l.collect(l.read.QueryContext(ctx, `SELECT `+entryColumns+` FROM strays WHERE merchant = $1 ORDER BY id`, l.merchant))
+	return l.entries(ctx, `SELECT `+entryColumns+` FROM strays WHERE merchant = $1 ORDER BY id`, l.merchant)
 }
 
 // Settled forgets a stray whose order's entry tells of it.

@@ -519,3 +519,43 @@ func TestPooled(t *testing.T) {
 	}
 	merchants.Wait()
 }
+
+// TestReadsWait: what a run reads waits for a database that is away, as what it writes does.
+func TestReadsWait(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	address := server.Database(t)
+	book, _ := inDatabase(t, address, "merchant")
+	run := begin(t, book)
+	if err := book.Intend(ctx, intent(run, 2, "A-1")); err != nil {
+		t.Fatal(err)
+	}
+	reads := map[string]func() (int, error){
+		"orders": func() (int, error) {
+			found, err := book.Orders(ctx, []Order{{MerchantUID: "A-1"}})
+			return len(found), err
+		},
+		"entries":  func() (int, error) { found, err := book.Entries(ctx, run.ID, 1, 2); return len(found), err },
+		"statuses": func() (int, error) { found, err := book.Statuses(ctx, run.ID, 1, 2); return len(found), err },
+		"in doubt": func() (int, error) { found, err := book.InDoubt(ctx); return len(found), err },
+		"made":     func() (int, error) { made, _, err := book.Made(ctx, run.ID); return int(made), err },
+	}
+	server.Kill()
+	var waiting sync.WaitGroup
+	for name, read := range reads {
+		waiting.Go(func() {
+			if n, err := read(); err != nil || n != 1 {
+				t.Errorf("%s: %d, %v", name, n, err)
+			}
+		})
+	}
+	time.Sleep(300 * time.Millisecond) // they have found nobody
+	server.Serve(t)
+	waiting.Wait()
+	server.Kill()
+	book.patience = time.Millisecond
+	if _, err := book.Orders(ctx, []Order{{MerchantUID: "A-1"}}); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("a database that stays away: %v", err)
+	}
+	server.Serve(t)
+}

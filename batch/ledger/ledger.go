@@ -20,6 +20,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,7 +36,8 @@ var ErrTaken = say.New("the order is taken: it has an account, or an issue in do
 // Ledger is an open ledger for one merchant. It is safe for concurrent use.
 type Ledger struct {
 	read     *sql.DB
-	orders   lookUp // on read
+	orders   lookUp        // on read
+	patience time.Duration // with a database that does not answer; 0 of a file
 	store    store
 	path     string // absolute; "" of a database
 	merchant int64
@@ -239,20 +241,24 @@ func (l *Ledger) Runs(ctx context.Context, interrupted bool) ([]Run, error) {
 // runs returns those of the merchant's runs that meet a condition.
 func (l *Ledger) runs(ctx context.Context, condition string, values ...any) ([]Run, error) {
 	values = append([]any{l.merchant}, values...)
-	return gather(ctx, l.read, (*Run).scan, `SELECT `+runColumns+` FROM runs WHERE merchant = $1 `+condition, values...)
+	return outlast(ctx, l, func() ([]Run, error) {
+		return gather(ctx, l.read, (*Run).scan, `SELECT `+runColumns+` FROM runs WHERE merchant = $1 `+condition, values...)
+	})
 }
 
 // Made counts the lines of a run for which requests were sent or that hold an order, and those of them whose outcome is not
 // known.
 func (l *Ledger) Made(ctx context.Context, run int64) (made, inDoubt int64, err error) {
-	err = l.read.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE status = '`+unknown+`') FROM entries
-		WHERE run = $1 AND (state <> '' OR attempts > 0 OR status = '`+unknown+`')`, run).Scan(&made, &inDoubt)
+	_, err = outlast(ctx, l, func() (struct{}, error) {
+		return struct{}{}, l.read.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE status = '`+unknown+`') FROM entries
+			WHERE run = $1 AND (state <> '' OR attempts > 0 OR status = '`+unknown+`')`, run).Scan(&made, &inDoubt)
+	})
 	return made, inDoubt, err
 }
 
 // EntriesAfter returns the first entries of a run behind a line, in the order of lines.
 func (l *Ledger) EntriesAfter(ctx context.Context, run, line int64, most int) ([]Entry, error) {
-	return l.collect(l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3`, run, line, most))
+	return l.entries(ctx, selectEntries+`WHERE run = $1 AND line > $2 ORDER BY line LIMIT $3`, run, line, most)
 }
 
 // Intend records that an issue is about to be sent for the order of each entry; states and statuses are the caller's
@@ -308,7 +314,7 @@ const ordersAtOnce = 128
 // Orders returns the live entries of the named orders; an order that the ledger does not know of, or knows to have no
 // account, is missing.
 func (l *Ledger) Orders(ctx context.Context, orders []Order) (map[Order]Entry, error) {
-	return l.orders.all(ctx, l.merchant, orders)
+	return outlast(ctx, l, func() (map[Order]Entry, error) { return l.orders.all(ctx, l.merchant, orders) })
 }
 
 // all asks for the live entries of orders, so many at once.
@@ -335,43 +341,67 @@ func (look lookUp) all(ctx context.Context, merchant int64, orders []Order) (map
 // InDoubt returns the entries whose issue, or a change of whose account, may have been sent and whose outcome is not
 // known, oldest run first.
 func (l *Ledger) InDoubt(ctx context.Context) ([]Entry, error) {
-	return l.collect(l.read.QueryContext(ctx, selectEntries+`WHERE state `+inDoubt+` AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
-		ORDER BY run, line`, l.merchant))
+	return l.entries(ctx, selectEntries+`WHERE state `+inDoubt+` AND run IN (SELECT id FROM runs WHERE merchant = $1 AND settled = 0)
+		ORDER BY run, line`, l.merchant)
 }
 
 // Entries returns a run's entries from line first to line last, both included, in the order of lines.
 func (l *Ledger) Entries(ctx context.Context, run, first, last int64) ([]Entry, error) {
-	return l.collect(l.read.QueryContext(ctx, selectEntries+`WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last))
+	return l.entries(ctx, selectEntries+`WHERE run = $1 AND line BETWEEN $2 AND $3 ORDER BY line`, run, first, last)
 }
 
 // Sent returns the entries of a run whose issue was sent, in the order of lines: those behind the line after, at most limit
 // of them. Only what is compared with the API is read of each: line, order, state, status, attempts, imp_uid and the amounts.
 // Entries that the API contradicts are to be read whole: whether these are as they were written is not looked at.
 func (l *Ledger) Sent(ctx context.Context, run, after int64, limit int) ([]Entry, error) {
-	return gather(ctx, l.read, func(e *Entry, rows *sql.Rows) error {
-		e.Run = run
-		return rows.Scan(&e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.Attempts, &e.ImpUID, &e.Amount, &e.NowAmount)
-	}, `SELECT line, tier, merchant_uid, state, status, attempts, imp_uid, amount, now_amount FROM entries
-		WHERE run = $1 AND line > $2 AND attempts > 0 AND action = 'issue' ORDER BY line LIMIT $3`, run, after, limit)
+	return outlast(ctx, l, func() ([]Entry, error) {
+		return gather(ctx, l.read, func(e *Entry, rows *sql.Rows) error {
+			e.Run = run
+			return rows.Scan(&e.Line, &e.Tier, &e.MerchantUID, &e.State, &e.Status, &e.Attempts, &e.ImpUID, &e.Amount, &e.NowAmount)
+		}, `SELECT line, tier, merchant_uid, state, status, attempts, imp_uid, amount, now_amount FROM entries
+			WHERE run = $1 AND line > $2 AND attempts > 0 AND action = 'issue' ORDER BY line LIMIT $3`, run, after, limit)
+	})
 }
 
 // Statuses returns only the statuses of those entries, by line; it is many times faster, since it does not check
 // whether the entries are as they were written. So a status alone must not decide that something is sent.
 func (l *Ledger) Statuses(ctx context.Context, run, first, last int64) (map[int64]string, error) {
-	statuses := make(map[int64]string)
-	err := eachRow(ctx, l.read, func(rows *sql.Rows) error {
-		var line int64
-		var status string
-		err := rows.Scan(&line, &status)
-		statuses[line] = status
-		return err
-	}, `SELECT line, status FROM entries WHERE run = $1 AND line BETWEEN $2 AND $3`, run, first, last)
-	return statuses, err
+	return outlast(ctx, l, func() (map[int64]string, error) {
+		statuses := make(map[int64]string)
+		err := eachRow(ctx, l.read, func(rows *sql.Rows) error {
+			var line int64
+			var status string
+			err := rows.Scan(&line, &status)
+			statuses[line] = status
+			return err
+		}, `SELECT line, status FROM entries WHERE run = $1 AND line BETWEEN $2 AND $3`, run, first, last)
+		return statuses, err
+	})
 }
 
-// collect returns the entries that a query returns.
-func (l *Ledger) collect(rows *sql.Rows, err error) ([]Entry, error) {
-	return collect(l.merchant)(rows, err)
+// entries returns the entries that a query returns.
+func (l *Ledger) entries(ctx context.Context, query string, values ...any) ([]Entry, error) {
+	return outlast(ctx, l, func() ([]Entry, error) {
+		return collect(l.merchant)(l.read.QueryContext(ctx, query, values...))
+	})
+}
+
+// outlast reads, and waits for a database that does not answer as long as for one that does not take a write.
+func outlast[T any](ctx context.Context, l *Ledger, read func() (T, error)) (T, error) {
+	end := time.Now().Add(l.patience)
+	for wait := firstTry; ; wait = min(2*wait, lastTry) {
+		found, err := read()
+		switch {
+		case err == nil || l.patience == 0 || ctx.Err() != nil || errors.Is(err, errDamaged) || !unreachable(err):
+			return found, err
+		case time.Now().After(end):
+			return found, say.Errorf("%w: %w", ErrUnreachable, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait + rand.N(wait)):
+		}
+	}
 }
 
 // collect returns what reads the entries of a merchant.
