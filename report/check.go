@@ -39,7 +39,7 @@ func Check(ctx context.Context, w say.Writer, p *batch.Plan, found *batch.Compar
 		return checkCSV(ctx, w, p)
 	}
 	printFigures(w, p, printColumns)
-	err := eachProblem(ctx, p, func(line int, problem *input.Problem) error {
+	err := EachProblem(ctx, p, func(line int, problem *input.Problem) error {
 		_, err := fmt.Fprintln(w, complaint(w.Language, line, problem))
 		return err
 	})
@@ -72,8 +72,8 @@ func PrintCompared(w say.Writer, c batch.Compared) {
 	}
 }
 
-// eachProblem calls do with all problems in the order of their lines. What every row lacks is told by Plan.Refusal.
-func eachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *input.Problem) error) error {
+// EachProblem calls do with all problems in the order of their lines. What every row lacks is told by Plan.Refusal.
+func EachProblem(ctx context.Context, p *batch.Plan, do func(line int, problem *input.Problem) error) error {
 	differ := p.Differ
 	before := func(line int) error {
 		for ; len(differ) > 0 && differ[0].Line < line; differ = differ[1:] {
@@ -143,7 +143,7 @@ func WriteProblems(ctx context.Context, language say.Language, path string, p *b
 func checkCSV(ctx context.Context, w say.Writer, p *batch.Plan) error {
 	out := defused{csv.NewWriter(w)}
 	out.Write([]string{"line", "column", "header", "field", "code", "text", "message", "warning"}) // Error tells
-	err := eachProblem(ctx, p, func(line int, p *input.Problem) error {
+	err := EachProblem(ctx, p, func(line int, p *input.Problem) error {
 		return out.Write([]string{strconv.Itoa(line), number(int64(p.Column)), p.Header, p.Field, string(p.Code), p.Text, p.Message.In(w.Language), strconv.FormatBool(p.Warning)})
 	})
 	out.Flush()
@@ -218,7 +218,7 @@ type checkedProblem struct {
 // checkJSON writes the problems as they are found; there may be millions.
 func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan, found *batch.Compared) error {
 	c := checked{Ledger: found, File: FilePath(p, say.English), Encoding: p.Layout.Encoding, Delimiter: string(p.Layout.Delimiter), HeaderLine: p.Layout.HeaderLine,
-		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: notices(w.Language, p)}
+		Rows: p.Rows, ToDo: p.ToDo(), Invalid: p.Invalid, Skipped: p.Skips, Actions: p.Actions, Codes: p.Codes, Notices: Notices(w.Language, p)}
 	for _, m := range p.Mapping {
 		c.Columns = append(c.Columns, checkedColumn{m.Field, m.Header, m.Column})
 	}
@@ -244,7 +244,7 @@ func checkJSON(ctx context.Context, w say.Writer, p *batch.Plan, found *batch.Co
 		return err
 	}
 	separator := "\n    "
-	err = eachProblem(ctx, p, func(line int, p *input.Problem) error {
+	err = EachProblem(ctx, p, func(line int, p *input.Problem) error {
 		text, err := json.Marshal(checkedProblem{line, p.Column, p.Header, p.Field, p.Code, p.Text, p.Message.In(w.Language), p.Warning})
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%s%s", separator, text)
@@ -351,6 +351,11 @@ func inWords(language say.Language, field string) string {
 	return field
 }
 
+// FieldName is the word for a field, or the API's name where there is none.
+func FieldName(language say.Language, field string) string {
+	return cmp.Or(language.Text(fieldWords[field]), field)
+}
+
 // padded is what stands before a column or in its place, as wide as the fields of the file.
 func padded(language say.Language, p *batch.Plan, said string) string {
 	wide := 14
@@ -400,13 +405,13 @@ func printFigures(w say.Writer, p *batch.Plan, columns func(say.Writer, *batch.P
 		w.Printf("by bank: %s\n", counts(banksNamed(p.Banks), w.Text("none")))
 		w.Printf("by pg: %s\n", counts(p.PGs, w.Text("the default")))
 	}
-	for _, notice := range notices(w.Language, p) {
+	for _, notice := range Notices(w.Language, p) {
 		w.Printf("notice: %s\n", notice)
 	}
 }
 
-// notices are what is told once for many rows.
-func notices(language say.Language, p *batch.Plan) (list []string) {
+// Notices are what is told once for many rows.
+func Notices(language say.Language, p *batch.Plan) (list []string) {
 	if n := p.PGs[""]; n > 0 {
 		list = append(list, language.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", Count(language, n, "1 row", "%s rows")))
 	}

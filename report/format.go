@@ -11,6 +11,9 @@ import (
 	"vbankbatch/batch/input"
 )
 
+// Bytes writes a size: 64 MiB.
+func Bytes(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
 // Thousands writes 1234567 as 1,234,567.
 func Thousands(n int64) string {
 	return humanize.Comma(n)

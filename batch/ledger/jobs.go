@@ -378,9 +378,9 @@ func (j *Jobs) RemoveFiles(ctx context.Context, keep time.Duration) error {
 }
 
 // QueueJob gives an open job its next turn, in a transaction that also tells a queue of it: what had it before has it no
-// longer. Its error is ErrTurn if the job has had that turn already, or is over.
-func QueueJob(ctx context.Context, tx pgx.Tx, id, turn int64) error {
-	done, err := tx.Exec(ctx, `UPDATE jobs SET turn = turn + 1 WHERE id = $1 AND turn = $2 AND `+isOpen, id, turn)
+// longer. Its error is ErrTurn if the job has had that turn already, is over, or has been seen since that time; -1 is whenever.
+func QueueJob(ctx context.Context, tx pgx.Tx, id, turn, seen int64) error {
+	done, err := tx.Exec(ctx, `UPDATE jobs SET turn = turn + 1 WHERE id = $1 AND turn = $2 AND $3::bigint IN (-1, seen_at) AND `+isOpen, id, turn, seen)
 	if err == nil && done.RowsAffected() == 0 {
 		err = ErrTurn
 	}

@@ -226,7 +226,7 @@ func TestJobNeedsLease(t *testing.T) {
 	}
 	defer conn.Close(ctx)
 	for _, want := range []error{nil, ErrTurn} {
-		if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return QueueJob(ctx, tx, job.ID, 0) }); !errors.Is(err, want) {
+		if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return QueueJob(ctx, tx, job.ID, 0, -1) }); !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
 	}

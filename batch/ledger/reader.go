@@ -265,6 +265,33 @@ func (r *Reader) List(ctx context.Context, filter Filter, do func(*Line) error) 
 	}
 }
 
+// LineFilter chooses lines of a run.
+type LineFilter struct {
+	Run, After  int64  // behind the line After
+	Status      string // "" for all
+	MerchantUID string // that the order number begins with
+}
+
+// Lines returns the first lines of the merchant's run that the filter lets through, in the order of lines.
+func (r *Reader) Lines(ctx context.Context, filter LineFilter, most int) ([]Entry, error) {
+	query, values := selectEntries+`WHERE merchant = $1 AND run = $2 AND line > $3`, []any{r.merchant, filter.Run, filter.After}
+	if filter.Status != "" {
+		values = append(values, filter.Status)
+		query += fmt.Sprintf(` AND status = $%d`, len(values))
+	}
+	if filter.MerchantUID != "" {
+		values = append(values, filter.MerchantUID)
+		query += fmt.Sprintf(` AND substr(merchant_uid, 1, length($%d)) = $%d`, len(values), len(values))
+	}
+	values = append(values, most)
+	query += fmt.Sprintf(` ORDER BY line LIMIT $%d`, len(values))
+	found, err := collect(r.merchant)(r.db.QueryContext(ctx, query, values...))
+	if err == nil {
+		err = r.unchanged()
+	}
+	return found, err
+}
+
 // All calls do with every line of the ledger as it stands at one moment, the oldest run first.
 func (r *Reader) All(ctx context.Context, do func(*Line) error) error {
 	return r.each(ctx, do, selectLines+`ORDER BY e.run, e.line`, r.merchant)

@@ -2,8 +2,6 @@ package command
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,41 +54,8 @@ Prints the job's number. The same bytes with the same settings are one job on on
   vbankbatch submit --wait --ledger postgres://vbankbatch@db/vbankbatch --due +7d orders.csv`
 }
 
-// jobSettings are what is stored of the flags and the profile: what a job does, not where anything stands.
-type jobSettings struct {
-	Profile      input.Profile
-	Guards       batch.Guards
-	MaxInput     string
-	Rate         float64
-	Workers      int
-	Timeout      duration
-	DoubtWait    duration
-	Patience     duration
-	RemoteCheck  bool
-	LeaveDoubts  bool `json:",omitempty"`
-	Audit        bool
-	Until        string
-	MaxFailures  string
-	Revoke       bool
-	OutEncoding  string
-	Excel        *bool
-	HTML         bool
-	ShowAccounts bool
-}
-
-// duration is told as 30s.
-type duration time.Duration
-
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-func (d *duration) UnmarshalText(text []byte) error {
-	read, err := time.ParseDuration(string(text))
-	*d = duration(read)
-	return err
-}
-
-// flags are those of the run that the settings ask for. The profile stands for those that say how the file is read.
-func (s *jobSettings) flags() (f runFlags) {
+// flagsOf are those of the run that a request asks for. The profile stands for those that say how the file is read.
+func flagsOf(s *job.Request) (f runFlags) {
 	f.MaxInput, f.Guards, f.Rate, f.Workers, f.Timeout, f.DoubtWait, f.Patience = s.MaxInput, s.Guards, &s.Rate, s.Workers, time.Duration(s.Timeout), time.Duration(s.DoubtWait), time.Duration(s.Patience)
 	f.LeaveDoubts, f.RemoteCheck, f.Audit, f.Until, f.MaxFailures, f.Revoke = s.LeaveDoubts, s.RemoteCheck, s.Audit, s.Until, s.MaxFailures, s.Revoke
 	f.OutEncoding, f.Excel, f.HTML, f.ShowAccounts = s.OutEncoding, s.Excel, s.HTML, s.ShowAccounts
@@ -272,20 +237,19 @@ func (c *submitCommand) attach(a *app, q *queue.Queue, stored *ledger.Job) error
 func (c *submitCommand) job(a *app, d *driver, plan *batch.Plan) (*ledger.Job, error) {
 	kept := plan.Options.Profile(nil)
 	kept.Map, kept.OnlyMapped, kept.PGAPIKeys = plan.Options.Map, plan.Options.OnlyMapped, d.kept.PGAPIKeys
-	settings := jobSettings{Profile: kept, Guards: c.Guards, MaxInput: c.MaxInput, Rate: d.perSecond, Workers: c.Workers, Timeout: duration(c.Timeout), DoubtWait: duration(c.DoubtWait), Patience: duration(c.Patience),
+	settings := job.Request{Profile: kept, Guards: c.Guards, MaxInput: c.MaxInput, Rate: d.perSecond, Workers: c.Workers, Timeout: job.Duration(c.Timeout), DoubtWait: job.Duration(c.DoubtWait), Patience: job.Duration(c.Patience),
 		LeaveDoubts: c.LeaveDoubts, RemoteCheck: c.RemoteCheck, Audit: c.Audit, Until: c.Until, MaxFailures: c.MaxFailures, Revoke: c.Revoke, OutEncoding: c.OutEncoding, Excel: c.Excel, HTML: c.HTML, ShowAccounts: c.ShowAccounts}
-	text, err := json.Marshal(settings)
+	text, key, err := settings.Text()
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(text)
 	host, _ := os.Hostname()
 	name := filepath.Base(c.File)
 	if input.Place(c.File) == "-" {
 		name = "stdin"
 	}
 	return &ledger.Job{Merchant: c.Merchant, API: d.merchant.url, Whose: d.merchant.name, Language: string(a.Language), File: name, Digest: plan.Digest(),
-		Settings: string(text), Key: hex.EncodeToString(sum[:]), Day: a.now().In(input.KST).Format(time.DateOnly), By: me() + "@" + host, Submitted: a.now()}, nil
+		Settings: text, Key: key, Day: a.now().In(input.KST).Format(time.DateOnly), By: me() + "@" + host, Submitted: a.now()}, nil
 }
 
 // confirm asks as run does. Without the merchant's credentials the ledger cannot be asked for its orders.

@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 	"vbankbatch/report/job"
@@ -64,9 +64,7 @@ func (c *workCommand) Run(a *app) (err error) {
 	}
 	defer func() { err = also(err, q.Close()) }()
 	w := &queue.Worker{Queue: q, Merchants: c.Merchants, Keep: keep, Log: log, Slice: c.Slice, Lapse: c.Lease, End: jobEnd,
-		Task: func(ctx context.Context, stored *ledger.Job) (*queue.Task, error) {
-			return c.task(ctx, a, m, stored, log)
-		}}
+		Task: (&tasks{a: a, where: m, named: c.named, log: log, logFlags: c.logFlags, lease: c.Lease}).task}
 	if c.Listen != "" {
 		close, err := serveFigures(a, c.Listen, w)
 		if err != nil {
@@ -113,40 +111,41 @@ func jobEnd(facts *report.Facts, err error) (int, error) {
 	return exit, err
 }
 
-// task is how a worker does a job: as a run in this process would, with the flags that were stored.
-func (c *workCommand) task(ctx context.Context, a *app, where *merchant, stored *ledger.Job, log *slog.Logger) (*queue.Task, error) {
-	var settings jobSettings
-	if err := json.Unmarshal([]byte(stored.Settings), &settings); err != nil {
-		return nil, say.Errorf("the job's settings cannot be read: %w", err)
+// tasks are how stored jobs are done: as a run in this process would, with the flags that were stored.
+type tasks struct {
+	a     *app
+	where *merchant
+	named func(ctx context.Context, name string) (client.Credentials, error)
+	log   *slog.Logger
+	logFlags
+	lease time.Duration
+}
+
+func (t *tasks) task(ctx context.Context, stored *ledger.Job) (*queue.Task, error) {
+	settings, err := job.ReadRequest(stored.Settings)
+	if err != nil {
+		return nil, err
 	}
-	if stored.API != where.url || stored.Merchant != "" && !merchantName.MatchString(stored.Merchant) { // the keys go to no address but the worker's own
-		return nil, queue.ErrNoCredentials
+	m, err := t.merchant(ctx, stored)
+	if err != nil {
+		return nil, err
 	}
-	m := &merchant{url: where.url, ledger: where.ledger}
-	var err error
-	if m.Credentials, err = c.named(ctx, stored.Merchant); err != nil {
-		log.Warn("credentials cannot be read", "merchant", stored.Merchant, "error", err)
-		return nil, queue.ErrNoCredentials
-	}
-	if m.Complete() != nil {
-		return nil, queue.ErrNoCredentials
-	}
-	m.name = ledger.Merchant(m.url, string(m.Key))
-	run := &runCommand{File: stored.File, runFlags: settings.flags()}
-	run.logFlags = c.logFlags
+	run := &runCommand{File: stored.File, runFlags: flagsOf(&settings)}
+	run.logFlags = t.logFlags
 	if err := run.requestFlags.check(m); err != nil {
 		return nil, err
 	}
+	a := t.a
 	own := &app{signals: signals{reloaded: make(chan struct{}, 1)}, ctx: ctx, Language: say.Language(stored.Language), stdout: a.stdout, stderr: a.stderr, now: a.now, outage: a.outage}
 	d := run.driver(own)
-	d.merchant, d.log = m, log.With("job", stored.ID)
+	d.merchant, d.log = m, t.log.With("job", stored.ID)
 	if err := d.parse(); err != nil {
 		return nil, err
 	}
 	d.kept = settings.Profile
 	told := run.begun(own)
 	told.API, told.Files.Ledger = m.url, ledger.Name(m.ledger)
-	return &queue.Task{Merchant: m.name, Terms: ledger.Terms{Life: run.Timeout, Patience: run.Patience, Time: c.Lease}, HTML: run.HTML, Page: page.Options{ShowAccounts: run.ShowAccounts}, Version: version(),
+	return &queue.Task{Merchant: m.name, Terms: ledger.Terms{Life: run.Timeout, Patience: run.Patience, Time: t.lease}, HTML: run.HTML, Page: page.Options{ShowAccounts: run.ShowAccounts}, Version: version(),
 		Job: func(_ context.Context, lease *ledger.Lease, book *ledger.Ledger) (*job.Job, func() error, error) {
 			disconnect := func() error { return d.disconnect() } // which connecting sets
 			m.lease = lease
@@ -155,6 +154,7 @@ func (c *workCommand) task(ctx context.Context, a *app, where *merchant, stored 
 				return nil, disconnect, err
 			}
 			opened := j.Opened
+			j.Digest = settings.Digest
 			j.Confirm, j.Opened = nil, func() error {
 				err := opened()
 				j.Options.Now = stored.Submitted // +7d counts from there, in every slice
@@ -162,4 +162,22 @@ func (c *workCommand) task(ctx context.Context, a *app, where *merchant, stored 
 			}
 			return j, disconnect, nil
 		}}, nil
+}
+
+// merchant is whose job it is, with the credentials; the keys go to no address but this process's own.
+func (t *tasks) merchant(ctx context.Context, stored *ledger.Job) (*merchant, error) {
+	if stored.API != t.where.url || stored.Merchant != "" && !merchantName.MatchString(stored.Merchant) {
+		return nil, queue.ErrNoCredentials
+	}
+	m := &merchant{url: t.where.url, ledger: t.where.ledger, state: t.where.state}
+	var err error
+	if m.Credentials, err = t.named(ctx, stored.Merchant); err != nil {
+		t.log.Warn("credentials cannot be read", "merchant", stored.Merchant, "error", err)
+		return nil, queue.ErrNoCredentials
+	}
+	if m.Complete() != nil {
+		return nil, queue.ErrNoCredentials
+	}
+	m.name = ledger.Merchant(m.url, string(m.Key))
+	return m, nil
 }

@@ -52,6 +52,8 @@ type Job struct {
 	Kept bool
 	// Submitted is when Until was asked for; zero is when rows are sent.
 	Submitted time.Time
+	// Digest is that of the bytes that somebody has approved: others are refused. "" takes any.
+	Digest string
 	// Counts are bumped while rows are sent; nil makes some.
 	Counts *batch.Counts
 
@@ -216,6 +218,10 @@ func (w *work) open(ctx context.Context) (*input.File, error) {
 		file.Path, file.Place = w.About.File, w.About.File
 	}
 	w.digest = hex.EncodeToString(file.Digest[:])
+	if w.Digest != "" && w.Digest != w.digest {
+		file.Close() // it was only read
+		return nil, &Error{Fault: Guarded, Err: say.New("the file is not the one that was approved")}
+	}
 	if w.Opened != nil {
 		if err := w.Opened(); err != nil {
 			file.Close() // the first error says more

@@ -27,8 +27,10 @@ import (
 //go:embed page.html
 var text string
 
+// Style is the page's, and that of other pages that look like it.
+//
 //go:embed page.css
-var style string
+var Style string
 
 //go:embed page.js
 var script string
@@ -39,7 +41,7 @@ var layout = template.Must(template.New("page").Funcs(template.FuncMap{
 
 // policy lets the page do nothing but show itself in its own style and search itself by its own script: nothing fetched, nothing
 // sent.
-var policy = "default-src 'none'; style-src " + digest(style) + "; script-src " + digest(script) + "; base-uri 'none'; form-action 'none'"
+var policy = "default-src 'none'; style-src " + digest(Style) + "; script-src " + digest(script) + "; base-uri 'none'; form-action 'none'"
 
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -74,8 +76,8 @@ type page struct {
 // Policy is policy, for the template.
 func (p *page) Policy() string { return policy }
 
-// Style is style, for the template.
-func (p *page) Style() template.CSS { return template.CSS(style) }
+// Style is the page's style, for the template.
+func (p *page) Style() template.CSS { return template.CSS(Style) }
 
 // Script is script, for the template.
 func (p *page) Script() template.JS { return template.JS(script) }

@@ -91,7 +91,10 @@ func (c *chaos) round(t *testing.T, round int) {
 	defer func() { web.Close(); api.Close() }()
 	s := *c.site
 	s.api = api
-	s.env = append(append([]string(nil), s.env...), "VBANKBATCH_LEDGER="+s.server.Database(t), "VBANKBATCH_API_URL="+web.URL)
+	address := s.server.Database(t)
+	database := strings.TrimPrefix(address[strings.LastIndexByte(address[:strings.IndexByte(address, '?')], '/'):], "/")
+	database, _, _ = strings.Cut(database, "?")
+	s.env = append(append([]string(nil), s.env...), "VBANKBATCH_LEDGER="+address, "VBANKBATCH_API_URL="+web.URL)
 	for m := range chaosMerchants {
 		s.env = append(s.env, fmt.Sprintf("IMP_KEY_M%d=key %d", m, m), fmt.Sprintf("IMP_SECRET_M%d=secret", m))
 	}
@@ -130,6 +133,13 @@ func (c *chaos) round(t *testing.T, round int) {
 	for open := true; open; {
 		if time.Since(began) > 4*time.Minute {
 			t.Errorf("files are stuck: %s", s.must(0, "jobs", "list"))
+			t.Log(s.server.Psql(t, database, `SELECT j.id, j.turn, j.state, clock_timestamp() - to_timestamp(j.seen_at / 1e6) AS unseen, r.args, r.state, r.attempt, r.scheduled_at, r.attempted_at, r.attempted_by
+				FROM jobs j LEFT JOIN river_job r ON r.args @> jsonb_build_object('job', j.id) AND r.state <> 'completed' WHERE j.state IN ('queued', 'running') ORDER BY j.id`))
+			t.Log(s.server.Psql(t, database, `SELECT clock_timestamp(), * FROM river_leader`))
+			for _, worker := range workers {
+				worker.Process.Signal(syscall.SIGQUIT) // for what they wait for
+				worker.Wait()
+			}
 			return
 		}
 		time.Sleep(time.Duration(200+c.random.IntN(1500)) * time.Millisecond)

@@ -91,6 +91,42 @@ func (h warningsHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
 }
 
+// claim opens the ledger for one merchant, for as long as nobody else writes to it. Its error is ledger.ErrLocked while
+// somebody does. A file has no lease.
+func (q *Queue) claim(ctx context.Context, task *Task) (*ledger.Lease, *ledger.Ledger, func() error, error) {
+	if !ledger.IsDatabase(q.address) {
+		unlock, err := ledger.Lock(ctx, q.address, 0)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		book, err := openFile(ctx, q.address, task.Merchant)
+		if err != nil {
+			return nil, nil, nil, errors.Join(err, unlock())
+		}
+		return nil, book, func() error { return errors.Join(book.Close(), unlock()) }, nil
+	}
+	lease, err := ledger.Claim(ctx, q.address, task.Merchant, task.Terms)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	book, err := lease.Ledger(ctx)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, lease.Release())
+	}
+	return lease, book, func() error { return errors.Join(book.Close(), lease.Release()) }, nil
+}
+
+// openFile opens a ledger in a file whose lock is held.
+func openFile(ctx context.Context, path, merchant string) (*ledger.Ledger, error) {
+	if err := ledger.Upgrade(ctx, path); err != nil {
+		return nil, err
+	}
+	if err := ledger.Check(ctx, path); err != nil {
+		return nil, err
+	}
+	return ledger.Open(path, merchant)
+}
+
 // Close closes the queue.
 func (q *Queue) Close() error {
 	if q.pool != nil {
@@ -112,9 +148,12 @@ const kind = "slice"
 
 // Push gives a stored job its next turn, behind the one that is known of it, and queues that. What another process has done before
 // is no error.
-func (q *Queue) Push(ctx context.Context, id, turn int64) error {
+func (q *Queue) Push(ctx context.Context, id, turn int64) error { return q.push(ctx, id, turn, -1) }
+
+// push is Push, of a job that no process has been at since that time; -1 is of any.
+func (q *Queue) push(ctx context.Context, id, turn, seen int64) error {
 	err := pgx.BeginFunc(ctx, q.pool, func(tx pgx.Tx) error {
-		if err := ledger.QueueJob(ctx, tx, id, turn); err != nil {
+		if err := ledger.QueueJob(ctx, tx, id, turn, seen); err != nil {
 			return err
 		}
 		_, err := q.insert.InsertTx(ctx, tx, slice{id, turn + 1}, nil)
@@ -129,8 +168,8 @@ func (q *Queue) Push(ctx context.Context, id, turn int64) error {
 // pushLost queues the jobs again that are open, that no process has been at for so long, in seconds, and that no worker will
 // come to: their host died, or whoever stored them before it had queued them. River itself goes by the age of an attempt.
 func (q *Queue) pushLost(ctx context.Context, lapse float64) error {
-	type turn struct{ ID, Turn int64 }
-	rows, err := q.pool.Query(ctx, `SELECT j.id, j.turn FROM jobs j WHERE j.state IN ('queued', 'running')
+	type turn struct{ ID, Turn, Seen int64 }
+	rows, err := q.pool.Query(ctx, `SELECT j.id, j.turn, j.seen_at FROM jobs j WHERE j.state IN ('queued', 'running')
 		AND j.seen_at < (extract(epoch FROM clock_timestamp()) - $1::double precision) * 1000000 AND j.submitted_at < (extract(epoch FROM clock_timestamp()) - $1::double precision) * 1000000
 		AND NOT EXISTS (SELECT 1 FROM river_job r WHERE r.kind = '`+kind+`' AND r.state IN ('available', 'pending', 'retryable', 'scheduled')
 			AND r.args @> jsonb_build_object('job', j.id, 'turn', j.turn))`, lapse)
@@ -139,7 +178,7 @@ func (q *Queue) pushLost(ctx context.Context, lapse float64) error {
 	}
 	lost, err := pgx.CollectRows(rows, pgx.RowToStructByPos[turn])
 	for _, l := range lost {
-		err = errors.Join(err, q.Push(ctx, l.ID, l.Turn))
+		err = errors.Join(err, q.push(ctx, l.ID, l.Turn, l.Seen))
 	}
 	return err
 }

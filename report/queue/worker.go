@@ -189,19 +189,14 @@ func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration
 	if err != nil {
 		return over, w.refuse(ctx, nil, stored, err)
 	}
-	lease, err := ledger.Claim(ctx, w.Queue.address, task.Merchant, task.Terms)
+	lease, book, release, err := w.Queue.claim(ctx, task)
 	if errors.Is(err, ledger.ErrLocked) {
 		return soon, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, lease.Release()) }()
-	book, err := lease.Ledger(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, book.Close()) }()
+	defer func() { err = errors.Join(err, release()) }()
 	stored.Whose = task.Merchant
 	if err := jobs.Start(ctx, lease, stored); err != nil {
 		return 0, err
