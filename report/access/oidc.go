@@ -1,0 +1,231 @@
+package access
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"vbankbatch/client"
+	"vbankbatch/client/say"
+)
+
+// OIDC is an issuer of OpenID Connect where people sign in: by code, with PKCE. It sends them back to /oidc/callback.
+type OIDC struct {
+	Issuer, ClientID, ClientSecret string
+	GroupsClaim                    string   // "" is groups
+	NameClaim                      string   // "" is email, else preferred_username, else sub; one that people can't change themselves
+	Scopes                         []string // beside openid; nil is email and profile
+}
+
+func (o *OIDC) check() error {
+	u, err := url.Parse(o.Issuer)
+	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && client.Loopback(o.Issuer)) {
+		return say.Errorf("%q is not the address of an issuer, such as https://login.example.com", o.Issuer)
+	}
+	if o.ClientID == "" {
+		return say.New("the issuer's name for this client (client ID) is not given")
+	}
+	return nil
+}
+
+// host is the issuer's, which people know it by.
+func (o *OIDC) host() string {
+	u, _ := url.Parse(o.Issuer) // check has
+	return u.Host
+}
+
+// issuer is what an issuer says of itself, once it has been asked.
+type issuer struct {
+	mu       sync.Mutex
+	provider *oidc.Provider
+}
+
+// toIssuer is for all requests to it.
+var toIssuer = &http.Client{Timeout: 10 * time.Second}
+
+// oidc returns what is needed to sign in with the issuer. It is asked about itself until it has answered once.
+func (g *Gate) oidc(ctx context.Context) (*oauth2.Config, *oidc.IDTokenVerifier, error) {
+	g.issuer.mu.Lock()
+	provider := g.issuer.provider
+	g.issuer.mu.Unlock()
+	o := g.c.OIDC
+	if provider == nil {
+		var err error
+		if provider, err = oidc.NewProvider(ctx, o.Issuer); err != nil {
+			return nil, nil, err
+		}
+		g.issuer.mu.Lock()
+		g.issuer.provider = provider
+		g.issuer.mu.Unlock()
+	}
+	scopes := o.Scopes
+	if scopes == nil {
+		scopes = []string{"email", "profile"}
+	}
+	return &oauth2.Config{ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: g.c.URL + "/oidc/callback",
+		Scopes: append([]string{oidc.ScopeOpenID}, scopes...)}, provider.Verifier(&oidc.Config{ClientID: o.ClientID, Now: g.c.Now}), nil
+}
+
+// flow is a sign-in under way. It stands in a cookie of the browser that began it: one for each, since several tabs may.
+type flow struct{ State, Nonce, Verifier, Next string }
+
+const flowLife = 10 * time.Minute
+
+// flowCookie is the name of a flow's cookie.
+func (g *Gate) flowCookie(state string) string { return g.flow + state[:min(8, len(state))] }
+
+func (g *Gate) start(w http.ResponseWriter, r *http.Request) {
+	next := local(r.URL.Query().Get("next"))
+	conf, _, err := g.oidc(oidc.ClientContext(r.Context(), toIssuer))
+	if err != nil {
+		g.silent(w, r, next, err)
+		return
+	}
+	f := flow{secret(), secret(), oauth2.GenerateVerifier(), next}
+	kept, err := json.Marshal(f)
+	if err != nil {
+		g.silent(w, r, next, err)
+		return
+	}
+	g.setCookie(w, g.flowCookie(f.State), base64.RawURLEncoding.EncodeToString(kept), http.SameSiteLaxMode, flowLife)
+	seeOther(w, conf.AuthCodeURL(f.State, oidc.Nonce(f.Nonce), oauth2.S256ChallengeOption(f.Verifier)))
+}
+
+// silent tells of an issuer that does not answer as it should.
+func (g *Gate) silent(w http.ResponseWriter, r *http.Request, next string, err error) {
+	g.c.Log.Warn("the issuer is not to be had", "issuer", g.c.OIDC.Issuer, "error", err)
+	g.ways(w, r, http.StatusServiceUnavailable, next, Language(r).Sprintf("%s does not answer as it should. Try again later.", g.c.OIDC.host()))
+}
+
+// begun finds the flow that an answer of the issuer belongs to.
+func (g *Gate) begun(r *http.Request, state string) (f flow, ok bool) {
+	cookie, err := r.Cookie(g.flowCookie(state))
+	if err != nil {
+		return f, false
+	}
+	kept, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	if err != nil || json.Unmarshal(kept, &f) != nil {
+		return f, false
+	}
+	return f, state != "" && subtle.ConstantTimeCompare([]byte(f.State), []byte(state)) == 1
+}
+
+func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
+	l, answer := Language(r), r.URL.Query()
+	state := answer.Get("state")
+	f, ok := g.begun(r, state)
+	if !ok {
+		g.ways(w, r, http.StatusBadRequest, "/", l.Text("This sign-in is over, or another browser began it."))
+		return
+	}
+	g.setCookie(w, g.flowCookie(state), "", http.SameSiteLaxMode, 0)
+	next := local(f.Next)
+	if answer.Get("error") != "" {
+		g.ways(w, r, http.StatusForbidden, next, l.Sprintf("%s did not sign you in.", g.c.OIDC.host()))
+		return
+	}
+	ctx := oidc.ClientContext(r.Context(), toIssuer)
+	conf, verifier, err := g.oidc(ctx)
+	if err != nil {
+		g.silent(w, r, next, err)
+		return
+	}
+	token, err := conf.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(f.Verifier))
+	refused, told := errors.AsType[*oauth2.RetrieveError](err)
+	switch {
+	case told: // its text may hold anything
+		err = errors.New("oauth2: " + cmp.Or(refused.ErrorCode, refused.Response.Status))
+	case err != nil:
+		g.silent(w, r, next, err)
+		return
+	}
+	var s session
+	if err == nil {
+		s, err = g.identify(ctx, verifier, token, answer, f)
+	}
+	if err != nil {
+		g.c.Log.Warn("a sign-in was refused", "error", err)
+		g.refuse(w, r, "", NotedRefused, view{Title: l.Text("You are not signed in"), Text: l.Sprintf("What %s said of you could not be confirmed. If it happens again, tell whoever runs this server.", g.c.OIDC.host()),
+			Href: signInAt(next), Link: l.Text("Sign in")})
+		return
+	}
+	if len(grants(g.c.Rules, s.Name, s.Groups, true)) == 0 {
+		g.lacking(w, r, s.Name)
+		return
+	}
+	if err := g.begin(w, r, s); err != nil {
+		g.down(w, r, err)
+		return
+	}
+	g.goOn(w, r, next) // a redirect would still come from the issuer, and the browser keep the new cookie back
+}
+
+// The errors of identify are for the log.
+var (
+	errNoToken    = say.New("the issuer gave no ID token")
+	errNonce      = say.New("the ID token is for another sign-in")
+	errOther      = say.New("the answer is another issuer's")
+	errNoName     = say.New("the ID token has no name that can be used")
+	errUnverified = say.New("the issuer has not verified the address of the person")
+)
+
+// identify returns who signed in, if all of what the issuer said holds.
+func (g *Gate) identify(ctx context.Context, verifier *oidc.IDTokenVerifier, token *oauth2.Token, answer url.Values, f flow) (s session, err error) {
+	if iss := answer.Get("iss"); iss != "" && iss != g.c.OIDC.Issuer { // RFC 9207
+		return s, errOther
+	}
+	raw, ok := token.Extra("id_token").(string)
+	if !ok {
+		return s, errNoToken
+	}
+	id, err := verifier.Verify(ctx, raw)
+	if err != nil {
+		return s, err
+	}
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.Nonce)) != 1 {
+		return s, errNonce
+	}
+	var claims map[string]any
+	if err := id.Claims(&claims); err != nil {
+		return s, err
+	}
+	s.By = g.c.OIDC.Issuer
+	switch groups := claims[cmp.Or(g.c.OIDC.GroupsClaim, "groups")].(type) {
+	case string:
+		s.Groups = []string{groups}
+	case []any:
+		for _, group := range groups {
+			if group, ok := group.(string); ok {
+				s.Groups = append(s.Groups, group)
+			}
+		}
+	}
+	names := []string{"email", "preferred_username", "sub"}
+	if g.c.OIDC.NameClaim != "" {
+		names = []string{g.c.OIDC.NameClaim}
+	}
+	for _, claim := range names {
+		name, _ := claims[claim].(string)
+		if name == "" {
+			continue
+		}
+		if verified := claims["email_verified"]; claim == "email" && (verified == false || verified == "false") {
+			return s, errUnverified
+		}
+		if s.Name = nameOf(name); s.Name != "" {
+			return s, nil
+		}
+		break
+	}
+	return s, errNoName
+}
