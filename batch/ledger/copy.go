@@ -9,7 +9,7 @@ import (
 	"vbankbatch/client/say"
 )
 
-// ErrNotEmpty is returned by Copy when the ledger to be filled knows of runs.
+// ErrNotEmpty is returned by Copy when the ledger to be filled knows of runs, files or deeds.
 var ErrNotEmpty = say.New("it is not empty, and two ledgers are not made one")
 
 // ErrInUse is returned by Copy for a database whose merchants' orders a process is working on.
@@ -23,6 +23,8 @@ var copied = []struct{ table, columns, order string }{
 	{"merchants", "id, hash", "id"},
 	{"runs", "merchant, settled, " + runColumns, "id"},
 	{"entries", entryColumns + ", live, merchant", "run, line"},
+	{"forms", "id, " + formColumns, "id"},
+	{"trail", trailColumns, "id"},
 }
 
 // Copy copies a ledger, of all merchants, into an empty one, and then compares the two row by row: either is a file or the
@@ -54,8 +56,9 @@ func Copy(ctx context.Context, from, to string) (rows int64, err error) {
 		}
 	}
 	if target.database {
-		for _, table := range []string{"merchants", "runs"} { // the next number is behind those that were copied
-			if _, err := target.conn.ExecContext(ctx, `SELECT setval(pg_get_serial_sequence('`+table+`', 'id'), max(id)) FROM `+table+` HAVING max(id) > 0`); err != nil {
+		// The next number is behind those that were copied, or are told of.
+		for table, numbers := range map[string]string{"merchants": "SELECT id FROM merchants", "runs": "SELECT id FROM runs", "forms": "SELECT id FROM forms", "jobs": "SELECT job FROM trail"} {
+			if _, err := target.conn.ExecContext(ctx, `SELECT setval(pg_get_serial_sequence('`+table+`', 'id'), max(n)) FROM (`+numbers+`) all_of_them (n) HAVING max(n) > 0`); err != nil {
 				return 0, err
 			}
 		}
@@ -140,11 +143,11 @@ func (c *copying) begin(ctx context.Context, fill bool) error {
 	if !fill {
 		return nil
 	}
-	var runs int
-	if err := c.conn.QueryRowContext(ctx, `SELECT count(*) FROM runs`).Scan(&runs); err != nil {
+	var rows int
+	if err := c.conn.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM jobs) + (SELECT count(*) FROM forms) + (SELECT count(*) FROM trail)`).Scan(&rows); err != nil {
 		return err
 	}
-	if runs > 0 {
+	if rows > 0 {
 		return ErrNotEmpty
 	}
 	for _, table := range []string{"leases", "merchants"}[number(!c.database):] { // of a ledger that was opened and never used
@@ -189,12 +192,16 @@ func (c *copying) each(ctx context.Context, table, columns, order string, do fun
 	}, `SELECT `+columns+` FROM `+table+` ORDER BY `+order)
 }
 
-// fill copies a table. Entries are copied if they are as they were written.
+// fill copies a table. Entries and the trail are copied if they are as they were written.
 func (c *copying) fill(ctx context.Context, from *copying, table, columns, order string) (rows int64, err error) {
-	if table == "entries" {
-		if err := eachEntry(ctx, from.conn, func(*reading) error { return nil }, `SELECT `+columns+` FROM `+table); err != nil {
-			return 0, err
-		}
+	switch table {
+	case "entries":
+		err = eachEntry(ctx, from.conn, func(*reading) error { return nil }, `SELECT `+columns+` FROM `+table)
+	case "trail":
+		err = trail(ctx, from.conn, 0, func(Mark) error { return nil })
+	}
+	if err != nil {
+		return 0, err
 	}
 	const most = 100
 	n := strings.Count(columns, ",") + 1

@@ -22,8 +22,10 @@ import (
 // [QueueJob]. What an earlier turn says of the job comes to nothing, and so does what a process says that does not hold the
 // merchant's lease.
 type Jobs struct {
-	db    *sql.DB
-	clock string // the database's own, in microseconds
+	db           *sql.DB
+	clock        string // the database's own, in microseconds
+	number       string // of the next job; none is given twice
+	lockTheTrail string // where a transaction that writes does not keep others from writing
 }
 
 // ErrTurn is returned when the job is another process's by now, or is over.
@@ -41,13 +43,17 @@ type Job struct {
 	Language string
 	File     string // as it was named; never a path to go by
 	Digest   string // of its bytes
+	Size     int64  // bytes, of an upload; 0 of what was submitted
 	Settings string // JSON
 	Key      string // digest of the settings
 	Day      string // in Korea, 2026-11-05
 	Again    int64  // counts the jobs of the same bytes and settings on that day, from 0
 	By       string // user@host
 
-	Submitted, Started, Ended time.Time
+	ApprovedBy string    // of an upload
+	Approved   time.Time // zero: nobody has
+
+	Submitted, Started, Ended time.Time // an upload is submitted once more by its approval
 
 	State   JobState
 	Turn    int64
@@ -75,6 +81,7 @@ type JobState string
 // The states. Those behind JobRunning are final, but that JobStopped can be queued again.
 const (
 	JobReceiving JobState = "receiving" // its bytes are not all here
+	JobUploaded  JobState = "uploaded"  // they are, and nobody has approved it
 	JobQueued    JobState = "queued"
 	JobRunning   JobState = "running"
 	JobDone      JobState = "done"    // its run reached its end
@@ -86,7 +93,10 @@ const (
 // Open reports whether the job is not over.
 func (s JobState) Open() bool { return s == JobQueued || s == JobRunning }
 
-const isOpen = `state IN ('queued', 'running')`
+const (
+	isOpen      = `state IN ('queued', 'running')`
+	isSubmitted = `state NOT IN ('receiving', 'uploaded')`
+)
 
 // JobInput is the kind of the file that a job is of. What is written of the run has kinds of its own.
 const JobInput = "input"
@@ -110,7 +120,8 @@ func OpenJobs(ctx context.Context, place string) (*Jobs, error) {
 			return nil, err
 		}
 		db.SetMaxOpenConns(1)
-		return &Jobs{db, `CAST(unixepoch('subsec') * 1000000 AS INTEGER)`}, nil
+		// Of an upload that was discarded only the trail knows. Every transaction begins as one that writes.
+		return &Jobs{db, `CAST(unixepoch('subsec') * 1000000 AS INTEGER)`, `max((SELECT coalesce(max(id), 0) FROM jobs), (SELECT coalesce(max(job), 0) FROM trail)) + 1`, ""}, nil
 	}
 	if err := Prepare(ctx, place); err != nil {
 		return nil, err
@@ -119,7 +130,7 @@ func OpenJobs(ctx context.Context, place string) (*Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Jobs{db, `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`}, nil
+	return &Jobs{db, `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`, `DEFAULT`, `LOCK TABLE trail IN SHARE ROW EXCLUSIVE MODE`}, nil
 }
 
 // Close closes the jobs.
@@ -129,15 +140,16 @@ func (j *Jobs) Close() error { return j.db.Close() }
 func (j *Jobs) Ping(ctx context.Context) error { return j.db.PingContext(ctx) }
 
 const jobColumns = `id, merchant, api, whose, language, file, digest, settings, settings_digest, day, again, submitter, submitted_at, started_at, ended_at,
-	state, turn, lacking, cancel, run, exit_status, reason, error, summary, row_count, done, not_done, waiting, won, sent, refused, fetched_at`
+	state, turn, lacking, cancel, run, exit_status, reason, error, summary, row_count, done, not_done, waiting, won, sent, refused, fetched_at, approved_by, approved_at, size`
 
 func (job *Job) scan(rows *sql.Rows) error {
-	var submitted, started, ended, fetched int64
+	var submitted, started, ended, fetched, approved int64
 	p := &job.Progress
 	err := rows.Scan(&job.ID, &job.Merchant, &job.API, &job.Whose, &job.Language, &job.File, &job.Digest, &job.Settings, &job.Key, &job.Day, &job.Again, &job.By,
 		&submitted, &started, &ended, &job.State, &job.Turn, &job.Lacking, &job.Cancel, &job.Run, &job.Exit, &job.Reason, &job.Error, &job.Summary,
-		&p.Rows, &p.Done, &p.NotDone, &p.Waiting, &p.Won, &p.Sent, &p.Refused, &fetched)
-	for at, micro := range map[*time.Time]int64{&job.Submitted: submitted, &job.Started: started, &job.Ended: ended, &job.Fetched: fetched} {
+		&p.Rows, &p.Done, &p.NotDone, &p.Waiting, &p.Won, &p.Sent, &p.Refused, &fetched,
+		&job.ApprovedBy, &approved, &job.Size)
+	for at, micro := range map[*time.Time]int64{&job.Submitted: submitted, &job.Started: started, &job.Ended: ended, &job.Fetched: fetched, &job.Approved: approved} {
 		if micro != 0 {
 			*at = time.UnixMicro(micro)
 		}
@@ -147,7 +159,11 @@ func (job *Job) scan(rows *sql.Rows) error {
 
 // Get returns a job, or ErrNoJob.
 func (j *Jobs) Get(ctx context.Context, id int64) (Job, error) {
-	found, err := j.jobs(ctx, `WHERE id = $1`, id)
+	return jobIn(ctx, j.db, id)
+}
+
+func jobIn(ctx context.Context, db querier, id int64) (Job, error) {
+	found, err := jobsIn(ctx, db, `WHERE id = $1`, id)
 	if err == nil && len(found) == 0 {
 		err = ErrNoJob
 	}
@@ -157,18 +173,22 @@ func (j *Jobs) Get(ctx context.Context, id int64) (Job, error) {
 	return found[0], nil
 }
 
-// List returns the newest jobs, the newest first.
+// List returns the newest jobs that were submitted, the newest first.
 func (j *Jobs) List(ctx context.Context, most int) ([]Job, error) {
-	return j.jobs(ctx, `WHERE state <> 'receiving' ORDER BY id DESC LIMIT $1`, most)
+	return j.jobs(ctx, `WHERE `+isSubmitted+` ORDER BY id DESC LIMIT $1`, most)
 }
 
 func (j *Jobs) jobs(ctx context.Context, condition string, values ...any) ([]Job, error) {
-	return gather(ctx, j.db, (*Job).scan, `SELECT `+jobColumns+` FROM jobs `+condition, values...)
+	return jobsIn(ctx, j.db, condition, values...)
+}
+
+func jobsIn(ctx context.Context, db querier, condition string, values ...any) ([]Job, error) {
+	return gather(ctx, db, (*Job).scan, `SELECT `+jobColumns+` FROM jobs `+condition, values...)
 }
 
 // Same returns the newest of the jobs of the same bytes and settings for the same merchant on the same day, nil without one.
 func (j *Jobs) Same(ctx context.Context, job *Job) (*Job, error) {
-	found, err := j.jobs(ctx, `WHERE state <> 'receiving' AND day = $1 AND merchant = $2 AND api = $3 AND digest = $4 AND settings_digest = $5 ORDER BY again DESC LIMIT 1`,
+	found, err := j.jobs(ctx, `WHERE `+isSubmitted+` AND day = $1 AND merchant = $2 AND api = $3 AND digest = $4 AND settings_digest = $5 ORDER BY again DESC LIMIT 1`,
 		job.Day, job.Merchant, job.API, job.Digest, job.Key)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -187,15 +207,8 @@ func (j *Jobs) Add(ctx context.Context, job *Job, again bool, in io.Reader) (add
 		*job = *same
 		return false, nil
 	}
-	job.State = JobReceiving
-	err = j.db.QueryRowContext(ctx, `INSERT INTO jobs (merchant, api, whose, language, file, digest, settings, settings_digest, day, again, submitter, submitted_at, state)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, -1, $10, $11, $12) RETURNING id`, job.Merchant, job.API, job.Whose, job.Language, clean(job.File), job.Digest,
-		clean(job.Settings), job.Key, job.Day, clean(job.By), job.Submitted.UnixMicro(), string(job.State)).Scan(&job.ID)
-	if err != nil {
+	if err := j.receive(ctx, job, in); err != nil {
 		return false, err
-	}
-	if err := j.WriteFile(ctx, job.ID, JobInput, job.File, in); err != nil {
-		return false, errors.Join(err, j.drop(ctx, job.ID))
 	}
 	for {
 		same, err := j.Same(ctx, job)
@@ -218,6 +231,21 @@ func (j *Jobs) Add(ctx context.Context, job *Job, again bool, in io.Reader) (add
 			return false, errors.Join(failed, err, j.drop(ctx, job.ID))
 		}
 	}
+}
+
+// receive stores a job and the bytes of its file; neither, if they do not all come.
+func (j *Jobs) receive(ctx context.Context, job *Job, in io.Reader) error {
+	job.State = JobReceiving
+	err := j.db.QueryRowContext(ctx, `INSERT INTO jobs (id, merchant, api, whose, language, file, digest, settings, settings_digest, day, again, submitter, submitted_at, state)
+		VALUES (`+j.number+`, $1, $2, $3, $4, $5, $6, $7, $8, $9, -1, $10, $11, $12) RETURNING id`, job.Merchant, job.API, job.Whose, job.Language, clean(job.File), job.Digest,
+		clean(job.Settings), job.Key, job.Day, clean(job.By), job.Submitted.UnixMicro(), string(job.State)).Scan(&job.ID)
+	if err != nil {
+		return err
+	}
+	if err := j.WriteFile(ctx, job.ID, JobInput, job.File, in); err != nil {
+		return errors.Join(err, j.drop(ctx, job.ID))
+	}
+	return nil
 }
 
 // drop takes back a job whose bytes did not come.
@@ -364,27 +392,45 @@ func (j *Jobs) NoteFetched(ctx context.Context, id int64) error {
 	return err
 }
 
-// RemoveFiles removes the files of jobs whose results were fetched so long ago, and jobs whose bytes stopped coming a day ago.
+// RemoveFiles removes the files of jobs whose results were fetched so long ago, and the uploads that nobody has approved for so
+// long, but for a day at least. Jobs whose bytes stopped coming a day ago go too.
 func (j *Jobs) RemoveFiles(ctx context.Context, keep time.Duration) error {
-	_, err := j.db.ExecContext(ctx, `DELETE FROM job_files WHERE job IN (SELECT id FROM jobs WHERE fetched_at > 0 AND fetched_at <= `+j.clock+` - $1 AND NOT `+isOpen+`)`, keep.Microseconds())
-	if err != nil {
+	return j.within(ctx, func(tx *sql.Tx) error {
+		const day = 24 * time.Hour
+		_, err := tx.ExecContext(ctx, `DELETE FROM job_files WHERE job IN (SELECT id FROM jobs WHERE fetched_at > 0 AND fetched_at <= `+j.clock+` - $1 AND NOT `+isOpen+`)`, keep.Microseconds())
+		if err == nil {
+			_, err = tx.ExecContext(ctx, `DELETE FROM jobs WHERE state = 'receiving' AND submitted_at < `+j.clock+` - $1 OR state = 'uploaded' AND submitted_at < `+j.clock+` - $2`,
+				day.Microseconds(), max(keep, day).Microseconds())
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, deleteStrayFiles)
+		}
 		return err
-	}
-	given, err := j.jobs(ctx, `WHERE state = 'receiving' AND submitted_at < `+j.clock+` - $1`, (24 * time.Hour).Microseconds())
-	for _, job := range given {
-		err = errors.Join(err, j.drop(ctx, job.ID))
-	}
-	return err
+	})
 }
 
 // QueueJob gives an open job its next turn, in a transaction that also tells a queue of it: what had it before has it no
 // longer. Its error is ErrTurn if the job has had that turn already, is over, or has been seen since that time; -1 is whenever.
 func QueueJob(ctx context.Context, tx pgx.Tx, id, turn, seen int64) error {
-	done, err := tx.Exec(ctx, `UPDATE jobs SET turn = turn + 1 WHERE id = $1 AND turn = $2 AND $3::bigint IN (-1, seen_at) AND `+isOpen, id, turn, seen)
+	done, err := tx.Exec(ctx, nextTurn+` AND $3::bigint IN (-1, seen_at)`, id, turn, seen)
 	if err == nil && done.RowsAffected() == 0 {
 		err = ErrTurn
 	}
 	return err
+}
+
+const nextTurn = `UPDATE jobs SET turn = turn + 1 WHERE id = $1 AND turn = $2 AND ` + isOpen
+
+// Turn is QueueJob where there is no queue, and returns the job.
+func (j *Jobs) Turn(ctx context.Context, id, turn int64) (job Job, err error) {
+	err = j.within(ctx, func(tx *sql.Tx) error {
+		if err := updateJob(ctx, tx, nil, nextTurn, id, turn); err != nil {
+			return err
+		}
+		job, err = jobIn(ctx, tx, id)
+		return err
+	})
+	return job, err
 }
 
 // Seen tells that the process that has the job's turn is at it, and returns the job.
@@ -397,12 +443,17 @@ func (j *Jobs) Seen(ctx context.Context, id, turn int64) (Job, error) {
 
 // update makes one change of a job, for the holder of the lease if there is one. Its error is ErrTurn if it changed nothing.
 func (j *Jobs) update(ctx context.Context, lease *Lease, statement string, values ...any) error {
-	tx, err := j.db.BeginTx(ctx, nil)
+	return j.within(ctx, func(tx *sql.Tx) error { return updateJob(ctx, tx, lease, statement, values...) })
+}
+
+// within makes changes in one transaction, which sees what others have committed while it waited for a lock.
+func (j *Jobs) within(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := j.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // after a commit this does nothing
-	if err := updateJob(ctx, tx, lease, statement, values...); err != nil {
+	if err := do(tx); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -457,31 +508,24 @@ func (j *Jobs) Advance(ctx context.Context, job *Job) (cancel bool, err error) {
 // End makes a job's final state durable, with what it came to, and marks its run as finished at once, if it is: what would go
 // on with the run otherwise would tell of its orders as of another's.
 func (j *Jobs) End(ctx context.Context, lease *Lease, job *Job, finished bool) error {
-	tx, err := j.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // after a commit this does nothing
 	p := &job.Progress
-	err = updateJob(ctx, tx, lease, `UPDATE jobs SET state = $1, ended_at = `+j.clock+`, run = $2, exit_status = $3, reason = $4, error = $5, summary = $6,
-		row_count = $7, done = $8, not_done = $9, waiting = $10, won = $11, sent = $12, refused = $13 WHERE id = $14 AND turn = $15 AND `+isOpen,
-		string(job.State), job.Run, job.Exit, job.Reason, clean(job.Error), clean(job.Summary), p.Rows, p.Done, p.NotDone, p.Waiting, p.Won, p.Sent, p.Refused, job.ID, job.Turn)
-	if err != nil {
-		return err
-	}
-	if finished {
-		var merchant int64
+	return j.within(ctx, func(tx *sql.Tx) error {
+		err := updateJob(ctx, tx, lease, `UPDATE jobs SET state = $1, ended_at = `+j.clock+`, run = $2, exit_status = $3, reason = $4, error = $5, summary = $6,
+			row_count = $7, done = $8, not_done = $9, waiting = $10, won = $11, sent = $12, refused = $13 WHERE id = $14 AND turn = $15 AND `+isOpen,
+			string(job.State), job.Run, job.Exit, job.Reason, clean(job.Error), clean(job.Summary), p.Rows, p.Done, p.NotDone, p.Waiting, p.Won, p.Sent, p.Refused, job.ID, job.Turn)
+		if err != nil || !finished {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, finishRun, time.Now().UnixMicro(), job.Run); err != nil {
 			return err
 		}
+		var merchant int64
 		if err := tx.QueryRowContext(ctx, `SELECT merchant FROM runs WHERE id = $1`, job.Run).Scan(&merchant); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, settleRuns, merchant); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
+		_, err = tx.ExecContext(ctx, settleRuns, merchant)
+		return err
+	})
 }
 
 // JobCount counts jobs of a merchant in a state.
@@ -501,5 +545,5 @@ func (j *Jobs) Counts(ctx context.Context) ([]JobCount, error) {
 		c.Oldest = time.UnixMicro(oldest)
 		return err
 	}, `SELECT merchant, state, count(*), cast(sum(row_count) AS bigint), cast(sum(done) AS bigint), cast(sum(not_done) AS bigint), cast(sum(waiting) AS bigint),
-		cast(sum(won) AS bigint), min(submitted_at) FROM jobs WHERE state <> 'receiving' GROUP BY merchant, state ORDER BY merchant, state`)
+		cast(sum(won) AS bigint), min(submitted_at) FROM jobs WHERE `+isSubmitted+` GROUP BY merchant, state ORDER BY merchant, state`)
 }

@@ -152,6 +152,13 @@ func beginFile(db *sql.DB, merchant string, empty bool) (number int64, err error
 	}
 	defer tx.Rollback() // after a commit this does nothing
 	if empty {
+		var version int // by now: another process may have made it
+		if err := tx.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
+			return 0, err
+		}
+		empty = version == 0
+	}
+	if empty {
 		for _, statement := range schema {
 			if _, err := tx.Exec(statement); err != nil {
 				return 0, err

@@ -67,8 +67,10 @@ const (
 	// The newest run stays: SQLite would give its number to the next.
 	deleteRuns = `DELETE FROM runs WHERE id IN (` + oldRuns + `) AND id < (SELECT max(id) FROM runs)
 		AND NOT EXISTS (SELECT 1 FROM entries WHERE run = runs.id)`
+	deleteUploads  = `DELETE FROM jobs WHERE whose = (SELECT hash FROM merchants WHERE id = $1) AND state = 'uploaded' AND submitted_at < $2`
 	deleteJobFiles = `DELETE FROM job_files WHERE job IN (SELECT id FROM jobs WHERE whose = (SELECT hash FROM merchants WHERE id = $1)
 		AND ended_at BETWEEN 1 AND $2 AND NOT ` + isOpen + `)`
+	deleteStrayFiles = `DELETE FROM job_files WHERE job NOT IN (SELECT id FROM jobs)`
 )
 
 var linesToStrip = `SELECT ` + entryColumns + `, live, merchant FROM entries AS e WHERE e.run IN (` + oldRuns + `) AND ` + fate + ` = 'strip'`
@@ -202,7 +204,7 @@ func purge(ctx context.Context, conn *sql.Conn, values []any, held func(context.
 	if err := strip(ctx, tx, values); err != nil {
 		return p, err
 	}
-	for _, statement := range []string{deleteLines, deleteRuns, deleteJobFiles} {
+	for _, statement := range []string{deleteLines, deleteRuns, deleteUploads, deleteJobFiles, deleteStrayFiles} {
 		if _, err := tx.ExecContext(ctx, statement, valuesOf(statement, values)...); err != nil {
 			return p, err
 		}

@@ -24,12 +24,18 @@ var (
 )
 
 // schemaVersion counts changes of the schema that an older program must not touch.
-const schemaVersion = 4
+const schemaVersion = 5
 
-// schema is a ledger's tables in SQLite.
-var schema = append(tables("INTEGER PRIMARY KEY", "BLOB", " WITHOUT ROWID"), `PRAGMA user_version = `+strconv.Itoa(schemaVersion))
+// schema is a ledger's tables in SQLite. Its triggers know that INSERT OR REPLACE deletes, and fires none for that.
+var schema = slices.Concat(tables("INTEGER PRIMARY KEY", "BLOB", " WITHOUT ROWID"), tables2("INTEGER PRIMARY KEY"), []string{
+	`CREATE TRIGGER trail_updated BEFORE UPDATE ON trail BEGIN SELECT RAISE(ABORT, 'the trail is only appended to'); END`,
+	`CREATE TRIGGER trail_deleted BEFORE DELETE ON trail BEGIN SELECT RAISE(ABORT, 'the trail is only appended to'); END`,
+	`CREATE TRIGGER trail_inserted BEFORE INSERT ON trail WHEN new.id <= (SELECT max(id) FROM trail)
+		BEGIN SELECT RAISE(ABORT, 'the trail is only appended to'); END`,
+	`PRAGMA user_version = ` + strconv.Itoa(schemaVersion),
+})
 
-// tables are those of every ledger. What databases call differently is the column that numbers rows, one of bytes, and how a
+// tables are those of every ledger, as databases had them first. What databases call differently is the column that numbers rows, one of bytes, and how a
 // table is kept in the order of its key.
 func tables(number, bytes, ordered string) []string {
 	return []string{
@@ -66,6 +72,28 @@ func tables(number, bytes, ordered string) []string {
 		`CREATE TABLE IF NOT EXISTS job_files (
 		job BIGINT NOT NULL, kind TEXT NOT NULL, piece BIGINT NOT NULL, name TEXT NOT NULL, bytes ` + bytes + ` NOT NULL,
 		PRIMARY KEY (job, kind, piece))`,
+	}
+}
+
+// tables2 is what came to the tables with the second version of databases, and the fifth of files.
+func tables2(number string) []string {
+	return []string{
+		`ALTER TABLE jobs ADD COLUMN approved_by TEXT NOT NULL DEFAULT ''`,
+		`ALTER TABLE jobs ADD COLUMN approved_at BIGINT NOT NULL DEFAULT 0`,
+		`ALTER TABLE jobs ADD COLUMN size BIGINT NOT NULL DEFAULT 0`,
+		`DROP INDEX jobs_same`,
+		// the same file on the same day is one job, once it is to be run
+		`CREATE UNIQUE INDEX jobs_same ON jobs (day, merchant, api, digest, settings_digest, again) WHERE ` + isSubmitted,
+		`CREATE TABLE forms (
+		id ` + number + `,
+		merchant TEXT NOT NULL, name TEXT NOT NULL, layout TEXT NOT NULL, profile TEXT NOT NULL, saved_by TEXT NOT NULL, saved_at BIGINT NOT NULL,
+		UNIQUE (merchant, name))`,
+		`CREATE TABLE sessions (hash TEXT PRIMARY KEY, whose TEXT NOT NULL, ends_at BIGINT NOT NULL)`,
+		`CREATE TABLE trail (
+		id ` + number + `,
+		at BIGINT NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, what TEXT NOT NULL, job BIGINT NOT NULL,
+		digest TEXT NOT NULL, detail TEXT NOT NULL, before TEXT NOT NULL, hash TEXT NOT NULL)`,
+		`CREATE INDEX trail_job ON trail (job)`,
 	}
 }
 

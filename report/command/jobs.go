@@ -86,7 +86,7 @@ func figuresOf(j *ledger.Job) *jobFigures {
 	p := &j.Progress
 	f := &jobFigures{ID: j.ID, Merchant: j.Merchant, API: j.API, File: j.File, SHA256: j.Digest, Submitted: report.Stamp(j.Submitted), By: j.By, Started: report.Stamp(j.Started), Ended: report.Stamp(j.Ended), Fetched: report.Stamp(j.Fetched),
 		State: j.State, Lacking: j.Lacking, Cancel: j.Cancel, Run: j.Run, Reason: j.Reason, Error: j.Error, Rows: p.Rows, Done: p.Done, NotDone: p.NotDone, Waiting: p.Waiting, Won: p.Won}
-	if !j.State.Open() {
+	if !j.State.Open() && j.State != ledger.JobUploaded {
 		f.Exit = &j.Exit
 	}
 	return f
@@ -127,7 +127,8 @@ func (c *jobsListCommand) Run(a *app) error {
 // stateName is the name of a state for a reader.
 func stateName(language say.Language, state ledger.JobState) string {
 	return language.Text(map[ledger.JobState]string{ledger.JobQueued: say.Mark("queued"), ledger.JobRunning: say.Mark("running"), ledger.JobDone: say.Mark("done"),
-		ledger.JobRefused: say.Mark("refused"), ledger.JobStopped: say.Mark("stopped early"), ledger.JobCancelled: say.Mark("cancelled"), ledger.JobReceiving: say.Mark("being received")}[state])
+		ledger.JobRefused: say.Mark("refused"), ledger.JobStopped: say.Mark("stopped early"), ledger.JobCancelled: say.Mark("cancelled"), ledger.JobReceiving: say.Mark("being received"),
+		ledger.JobUploaded: say.Mark("not approved")}[state])
 }
 
 func (a *app) printJSON(value any) error {
@@ -230,6 +231,8 @@ func (c *jobsCancelCommand) Run(a *app) error {
 			return err
 		case j.State == ledger.JobCancelled:
 			a.stderr.Printf("job %d is cancelled\n", j.ID)
+		case j.State == ledger.JobUploaded:
+			return usage("whoever uploaded it can discard it", "job %d is not approved, so nothing runs it", j.ID)
 		case j.State.Open():
 			a.stderr.Printf("job %d ends after the rows under way; what it has issued stands in its results\n", j.ID)
 		default:

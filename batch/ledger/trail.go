@@ -1,0 +1,148 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"vbankbatch/client/say"
+)
+
+// The audit trail tells who did what to which file, from where and when. It is only appended to, in the transaction of what it
+// tells of, and holds no personal data, so that it can stay for ever. Each entry has the hash of the one before: whoever changes
+// or removes one must make all behind it anew, and the last hash is another one then, which those who noted it see.
+
+// Deed is who did what.
+type Deed struct {
+	Who, From string // From is an address
+	What      string
+	Job       int64  // 0: of no job
+	Digest    string // of the job's bytes
+	Detail    string // JSON without personal data
+}
+
+// Mark is an entry of the trail.
+//
+// Its hash is the SHA-256, in lower-case hexadecimal, of nine fields: Before, ID, At in UNIX microseconds, Who, From, What, Job,
+// Digest and Detail. Each stands in it as its length in bytes, a colon, and its UTF-8 bytes; lengths and numbers are decimal.
+// The first entry, ID 1, begins with "0:1:1".
+type Mark struct {
+	ID int64
+	At time.Time // by the database's clock
+	Deed
+	Before, Hash string // of the entry before, "" in the first, and of this one
+}
+
+func (m *Mark) sum() string {
+	hash := sha256.New()
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	for _, field := range []string{m.Before, number(m.ID), number(m.At.UnixMicro()), m.Who, m.From, m.What, number(m.Job), m.Digest, m.Detail} {
+		fmt.Fprintf(hash, "%d:%s", len(field), field)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// ErrTampered is returned for a trail that is not as it was written.
+var ErrTampered = say.New("the audit trail is not as it was written")
+
+const trailColumns = `id, at, who, address, what, job, digest, detail, before, hash`
+
+func (m *Mark) scan(rows *sql.Rows) error {
+	var at int64
+	err := rows.Scan(&m.ID, &at, &m.Who, &m.From, &m.What, &m.Job, &m.Digest, &m.Detail, &m.Before, &m.Hash)
+	m.At = time.UnixMicro(at)
+	return err
+}
+
+// Note appends a deed that changes nothing here.
+func (j *Jobs) Note(ctx context.Context, d Deed) error {
+	return j.doing(ctx, &d, func(*sql.Tx) error { return nil })
+}
+
+// doing does something and appends the deed, as do has completed it, in one transaction. One process appends at a time; as the
+// trail is locked last, nobody waits for somebody who waits.
+func (j *Jobs) doing(ctx context.Context, d *Deed, do func(*sql.Tx) error) error {
+	return j.within(ctx, func(tx *sql.Tx) error {
+		if err := do(tx); err != nil {
+			return err
+		}
+		if j.lockTheTrail != "" {
+			if _, err := tx.ExecContext(ctx, j.lockTheTrail); err != nil {
+				return err
+			}
+		}
+		var at int64
+		m := Mark{Deed: Deed{clean(d.Who), clean(d.From), clean(d.What), d.Job, clean(d.Digest), clean(d.Detail)}}
+		err := tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) + 1, coalesce((SELECT hash FROM trail ORDER BY id DESC LIMIT 1), ''), `+j.clock+` FROM trail`).Scan(&m.ID, &m.Before, &at)
+		if err != nil {
+			return err
+		}
+		m.At = time.UnixMicro(at)
+		_, err = tx.ExecContext(ctx, `INSERT INTO trail (`+trailColumns+`) VALUES (`+parameters(1, 10)+`)`, m.ID, at, m.Who, m.From, m.What, m.Job, m.Digest, m.Detail, m.Before, m.sum())
+		return err
+	})
+}
+
+// Trail calls do with every entry of the audit trail behind the one numbered after, 0 for all, the oldest first. An entry that does
+// not fit the one before is not told, and ends it: the error names the entry and is ErrTampered. Entries that are missing at the
+// end are found only by a hash of theirs that somebody has noted.
+func (j *Jobs) Trail(ctx context.Context, after int64, do func(Mark) error) error {
+	return trail(ctx, j.db, after, do)
+}
+
+// Trail is Jobs.Trail for all entries.
+func (r *Reader) Trail(ctx context.Context, do func(Mark) error) error {
+	return cmp.Or(trail(ctx, r.db, 0, do), r.unchanged())
+}
+
+// Audit verifies the audit trail, and returns how many entries it has and the hash of the last.
+func (j *Jobs) Audit(ctx context.Context) (entries int64, head string, err error) {
+	err = j.Trail(ctx, 0, func(m Mark) error {
+		entries, head = m.ID, m.Hash
+		return nil
+	})
+	return entries, head, err
+}
+
+func trail(ctx context.Context, db querier, after int64, do func(Mark) error) error {
+	tampered := func(id int64) error { return say.Errorf("%w: entry %d was changed or removed", ErrTampered, id) }
+	behind, before := after, ""
+	if after == 0 {
+		behind = math.MinInt64 // an entry with a number below 1 is seen too
+	} else if err := db.QueryRowContext(ctx, `SELECT hash FROM trail WHERE id = $1`, after).Scan(&before); errors.Is(err, sql.ErrNoRows) {
+		return tampered(after)
+	} else if err != nil {
+		return err
+	}
+	for {
+		page, err := gather(ctx, db, func(m *Mark, rows *sql.Rows) error {
+			if m.scan(rows) != nil { // something else stands where a number did
+				m.ID = 0
+			}
+			return ctx.Err()
+		}, `SELECT `+trailColumns+` FROM trail WHERE id > $1 ORDER BY id LIMIT `+strconv.Itoa(pageLines), behind)
+		if err != nil {
+			return err
+		}
+		for _, m := range page {
+			if m.ID != after+1 || m.Before != before || m.Hash != m.sum() {
+				return tampered(after + 1)
+			}
+			if err := do(m); err != nil {
+				return err
+			}
+			after, before = m.ID, m.Hash
+		}
+		if len(page) < pageLines {
+			return nil
+		}
+		behind = after
+	}
+}
