@@ -525,6 +525,9 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 		}
 	}
 	var mapped []Mapped
+	if o.Unread {
+		return nil, nil
+	}
 	taken := make(map[int]bool) // what the user has given a meaning has no other
 	for _, field := range fields {
 		name, ok := o.Map[field]

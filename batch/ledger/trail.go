@@ -146,3 +146,12 @@ func trail(ctx context.Context, db querier, after int64, do func(Mark) error) er
 		behind = after
 	}
 }
+
+// Marks are the newest entries of the trail before one, 0 for all, the newest first, as they stand: whether they fit is not
+// looked at.
+func (j *Jobs) Marks(ctx context.Context, before int64, most int) ([]Mark, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	return gather(ctx, j.db, (*Mark).scan, `SELECT `+trailColumns+` FROM trail WHERE id < $1 ORDER BY id DESC LIMIT $2`, before, most)
+}

@@ -50,7 +50,7 @@ var dumb = regexp.MustCompile(`^(panic|family|.*\.(Warn|Info|Debug|warn|family|M
 
 var (
 	sentenceLike = regexp.MustCompile(`(^|[^\pL_{])\pL*[a-z]{2,} [a-z]{2,}`)
-	sql          = regexp.MustCompile(`\b(SELECT|INSERT|DELETE|FROM|WHERE|ORDER BY|AND|ALTER|PRAGMA|RETURNING)\b`)
+	sql          = regexp.MustCompile(`\b(SELECT|INSERT|DELETE|FROM|WHERE|ORDER BY|AND|ALTER|PRAGMA|RETURNING|CREATE)\b`)
 	script       = regexp.MustCompile(`^#(compdef| bash| fish)|^\t(local|case) `) // for shells
 	nameLists    = []string{"aliases", "roleNames", "neutralNames", "billNames", "currencies", "gateways", "banks", "answers", "profileHead"}
 )
@@ -58,7 +58,7 @@ var (
 // notSaid are what look like sentences and are none: flags, what a document of this project is made of, and an error that
 // is told in other words.
 var notSaid = []string{"--map amount=HEADER", "--set custom_data", "not by today's schema", "not listed", "record too long",
-	"the API does not answer; trying again", "the API answers again", "yyyy-mm-dd hh:mm:ss"}
+	"the API does not answer; trying again", "the API answers again", "yyyy-mm-dd hh:mm:ss", "use form", "drop form", "show accounts", "the upload was cut off", "a page could not be made", "the trail is only appended to"}
 
 // source is what stands in the program's own files.
 type source struct {
@@ -103,13 +103,19 @@ func read(t *testing.T) source {
 	for _, state := range slices.Concat(states, statuses) {
 		s.said[state] = "report.stateNames or batch.Statuses"
 	}
-	page, err := os.ReadFile("../../report/page/page.html")
+	templates, err := filepath.Glob("../../report/*/pages/*.html")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, found := range templated.FindAllSubmatch(page, -1) {
-		if text := string(found[1]); strings.ContainsFunc(text, unicode.IsLetter) {
-			s.said[text] = "page.html"
+	for _, path := range append(templates, "../../report/page/page.html") {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range templated.FindAllSubmatch(page, -1) {
+			if text := string(found[1]); strings.ContainsFunc(text, unicode.IsLetter) {
+				s.said[text] = filepath.Base(path)
+			}
 		}
 	}
 	for text := range s.others {

@@ -4,8 +4,8 @@ package command
 
 import "golang.org/x/sys/unix"
 
-// access reports why the user may not read what stands at path; or, in a folder, not make and remove files.
-func access(path string, write bool) error {
+// mayAccess reports why the user may not read what stands at path; or, in a folder, not make and remove files.
+func mayAccess(path string, write bool) error {
 	if write {
 		return unix.Access(path, unix.R_OK|unix.W_OK|unix.X_OK)
 	}

@@ -48,6 +48,7 @@ type commands struct {
 	Report     reportCommand     `cmd:"" help:"Write the results of a file's last run again, from the ledger."`
 	Reconcile  reconcileCommand  `cmd:"" help:"Ask the API what came of every order in doubt. Issues nothing."`
 	Ledger     ledgerCommand     `cmd:"" help:"Look at the ledger, or take personal data out of it."`
+	Serve      serveCommand      `cmd:"" help:"Serve pages for people: bring a file, check, approve, watch, and take the results."`
 	Submit     submitCommand     `cmd:"" help:"Check a file, store it in the ledger's database and queue it there, for workers on several hosts."`
 	Work       workCommand       `cmd:"" help:"Run what was submitted, on any number of hosts."`
 	Jobs       jobsCommand       `cmd:"" help:"Look at what was submitted, end it, or fetch its results."`

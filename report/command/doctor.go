@@ -378,7 +378,7 @@ func (d *doctor) folder() {
 		return
 	}
 	for _, file := range files {
-		if err := access(file.Path, false); err != nil {
+		if err := mayAccess(file.Path, false); err != nil {
 			d.add("folder", levelFail, say.Errorf("%s cannot be read: %w", say.Name(file.Path), err), say.Messagef("let the user %s read it", me()))
 		}
 	}
@@ -390,7 +390,7 @@ func (d *doctor) folder() {
 
 // access checks whether the user may read, or write to, what stands at path, and says so if it is a folder.
 func (d *doctor) access(check, path string, write bool) bool {
-	err := access(path, write)
+	err := mayAccess(path, write)
 	switch {
 	case err != nil && write:
 		d.add(check, levelFail, say.Errorf("%s cannot be written: %w", say.Name(path), err), say.Messagef("let the user %s write to it", me()))

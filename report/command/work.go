@@ -135,8 +135,7 @@ func (t *tasks) task(ctx context.Context, stored *ledger.Job) (*queue.Task, erro
 	if err := run.requestFlags.check(m); err != nil {
 		return nil, err
 	}
-	a := t.a
-	own := &app{signals: signals{reloaded: make(chan struct{}, 1)}, ctx: ctx, Language: say.Language(stored.Language), stdout: a.stdout, stderr: a.stderr, now: a.now, outage: a.outage}
+	own := t.a.within(ctx, say.Language(stored.Language))
 	d := run.driver(own)
 	d.merchant, d.log = m, t.log.With("job", stored.ID)
 	if err := d.parse(); err != nil {
@@ -162,6 +161,11 @@ func (t *tasks) task(ctx context.Context, stored *ledger.Job) (*queue.Task, erro
 			}
 			return j, disconnect, nil
 		}}, nil
+}
+
+// within is an app for a part of what a process does, that ends by itself and heeds no signals.
+func (a *app) within(ctx context.Context, language say.Language) *app {
+	return &app{signals: signals{reloaded: make(chan struct{}, 1)}, ctx: ctx, Language: language, stdout: a.stdout, stderr: a.stderr, now: a.now, outage: a.outage}
 }
 
 // merchant is whose job it is, with the credentials; the keys go to no address but this process's own.

@@ -1,0 +1,381 @@
+package serve
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
+	"vbankbatch/report"
+	"vbankbatch/report/access"
+	"vbankbatch/report/job"
+)
+
+// checkPage shows what a file asks for, and everything that is wrong with it.
+type checkPage struct {
+	Job      *ledger.Job
+	Look     *look
+	Plan     *batch.Plan // nil where the file could not be read at all
+	Before   []ledger.Job
+	Refusal  string
+	Hint     string
+	Settings string // their key
+	Codes    []codeCount
+	Code     string // the filter
+	Text     string
+	List     []problem
+	Found    int
+	From, To int
+	Prev     string
+	Next     string
+	Skips    []codeCount
+	CanSend  bool // the person may approve it
+	Own      bool // it waits for another person
+	ToDo     int
+	Rows     string // that the person typed in
+	Won      string
+	Notices  []string
+	Question string
+}
+
+// codeCount counts the rows of a code.
+type codeCount struct {
+	Code string
+	Rows int
+}
+
+// perPage is how many rows a page shows.
+const perPage = 50
+
+// looking shows that a file is being looked through; the page asks again by itself.
+func (v *visit) looking(stored *ledger.Job) error {
+	v.Title = v.T("Looking through %s", stored.File)
+	v.w.Header().Set("Refresh", "2")
+	return v.show("looking", http.StatusOK, stored)
+}
+
+// check shows what was found out about a file that nobody has approved.
+func (s *Server) check(v *visit) error {
+	stored, err := v.job(access.Viewer)
+	if err != nil {
+		return err
+	}
+	found, err := s.look(v.r.Context(), stored)
+	if err == errLooking {
+		return v.looking(stored)
+	}
+	if err != nil {
+		return err
+	}
+	p := &checkPage{Job: stored, Look: found, Plan: found.Plan, Settings: stored.Key, Code: v.r.FormValue("code"), Text: strings.TrimSpace(v.r.FormValue("text")),
+		Rows: v.r.FormValue("rows"), Won: v.r.FormValue("won"), CanSend: v.Person.May(access.Approver, stored.Merchant), Own: s.Two && stored.By == v.Person.Name}
+	if p.Before, err = s.Jobs.Before(v.r.Context(), stored); err != nil {
+		return err
+	}
+	if found.Refusal != nil {
+		p.Refusal, p.Hint = v.refusal(found.Refusal)
+	}
+	if found.Plan != nil {
+		p.ToDo = found.Plan.ToDo()
+		p.Codes, p.Skips = sorted(found.Plan.Codes), sorted(found.Plan.Skips)
+		for _, notice := range report.Notices(v.Language, found.Plan) {
+			if !strings.Contains(notice, "--") { // what flags do is for the command line
+				p.Notices = append(p.Notices, notice)
+			}
+		}
+		p.Question = v.question(stored, found)
+	}
+	p.page(v, found)
+	v.Title = v.T("Check of %s", stored.File)
+	return v.show("check", http.StatusOK, p)
+}
+
+// page takes the problems of one page.
+func (p *checkPage) page(v *visit, found *look) {
+	matches := found.Problems
+	if p.Code != "" || p.Text != "" {
+		matches = nil
+		for _, problem := range found.Problems {
+			if (p.Code == "" || string(problem.Code) == p.Code) && (p.Text == "" || strings.Contains(problem.Text, p.Text) || strings.Contains(problem.Header, p.Text) || strconv.Itoa(problem.Line) == p.Text) {
+				matches = append(matches, problem)
+			}
+		}
+	}
+	p.Found = len(matches)
+	from, _ := strconv.Atoi(v.r.FormValue("from"))
+	from = min(max(from, 0), max(p.Found-1, 0)) / perPage * perPage
+	to := min(from+perPage, p.Found)
+	p.List, p.From, p.To = matches[from:to], min(from+1, p.Found), to
+	at := func(from int) string { return link(v.Path, "code", p.Code, "text", p.Text, "from", strconv.Itoa(from)) }
+	if from > 0 {
+		p.Prev = at(from - perPage)
+	}
+	if to < p.Found {
+		p.Next = at(to)
+	}
+}
+
+func sorted(counts map[string]int) (all []codeCount) {
+	for code, rows := range counts {
+		all = append(all, codeCount{code, rows})
+	}
+	slices.SortFunc(all, func(a, b codeCount) int { return strings.Compare(a.Code, b.Code) })
+	return all
+}
+
+// question is the sentence that is approved.
+func (v *visit) question(stored *ledger.Job, found *look) string {
+	plan := found.Plan
+	whose := v.MerchantName(stored.Merchant)
+	var parts []string
+	for _, part := range []struct {
+		action input.Action
+		says   string
+	}{{input.Issue, say.Mark("issue %s accounts")}, {input.Update, say.Mark("change %s accounts")}, {input.Revoke, say.Mark("take back %s accounts")}} {
+		if n := plan.Actions[part.action]; n > 0 {
+			parts = append(parts, v.T(part.says, report.Thousands(int64(n))))
+		}
+	}
+	if plan.Actions[input.Issue] == 0 {
+		return v.T("%s: %s", whose, strings.Join(parts, ", "))
+	}
+	return v.T("%s: %s, %s won to be issued in all", whose, strings.Join(parts, ", "), report.Thousands(plan.Won))
+}
+
+// problems sends all that is wrong with a file as check --format csv does.
+func (s *Server) problems(v *visit) error {
+	stored, err := v.job(access.Viewer)
+	if err != nil {
+		return err
+	}
+	plan, err := s.plan(v.r.Context(), stored)
+	if err != nil {
+		return err
+	}
+	defer plan.File.Close()
+	if plan.Refusal != nil && plan.Refusal != plan.Lacking {
+		return plan.Refusal
+	}
+	v.attach(report.Beside(report.Default(stored.File), report.ProblemsEnding), "text/csv; charset=utf-8")
+	out := bufio.NewWriter(v.w)
+	io.WriteString(out, "\uFEFF")
+	return errors.Join(report.Check(v.r.Context(), say.Writer{Writer: out, Language: v.Language}, plan, nil, report.CSV), out.Flush())
+}
+
+// approve has a file sent: just what the page showed, and nothing that has changed since.
+func (s *Server) approve(v *visit) error {
+	stored, err := v.job(access.Approver)
+	if err != nil {
+		return err
+	}
+	if stored.State != ledger.JobUploaded { // a second click
+		return v.goOn(filePath(stored.ID, ""))
+	}
+	if s.Two && stored.By == v.Person.Name {
+		return &refusal{http.StatusForbidden, say.NewMessage("another person than the one who brought the file has to approve it"), ""}
+	}
+	if v.r.PostFormValue("settings") != stored.Key || v.r.PostFormValue("digest") != stored.Digest {
+		return errStale
+	}
+	found, err := s.look(v.r.Context(), stored)
+	if err != nil {
+		return err
+	}
+	if found.Plan == nil || found.Refusal != nil {
+		return errStale
+	}
+	plan := found.Plan
+	if v.r.PostFormValue("to-do") != strconv.Itoa(plan.ToDo()) || v.r.PostFormValue("total") != strconv.FormatInt(plan.Won, 10) {
+		return errStale
+	}
+	if err := typed(v, plan); err != nil {
+		return err
+	}
+	switch {
+	case plan.ToDo() == 0:
+		return &refusal{http.StatusUnprocessableEntity, say.NewMessage("no row of the file is to be sent"), say.NewMessage("see on its page why")}
+	case plan.Invalid > 0 && v.r.PostFormValue("leave-out") == "":
+		return &refusal{http.StatusUnprocessableEntity, say.Messagef("rows that are wrong: %s", report.Thousands(int64(plan.Invalid))), say.NewMessage("mend the file and bring it again, or tick that they are to be left out")}
+	case v.r.PostFormValue("sure") == "":
+		return &refusal{http.StatusUnprocessableEntity, say.NewMessage("it was not confirmed"), say.NewMessage("tick the sentence that says what is sent")}
+	}
+	request, err := job.ReadRequest(stored.Settings)
+	if err != nil {
+		return err
+	}
+	request.Guards.ExpectRows, request.Guards.ExpectTotal, request.Digest = plan.ToDo(), plan.Won, plan.Digest()
+	if err := s.configure(v, stored, &request, "figures"); err != nil {
+		return v.already(stored, err)
+	}
+	detail, err := json.Marshal(map[string]any{"rows": plan.ToDo(), "won": plan.Won, "left_out": plan.Invalid, "settings": stored.Key})
+	if err != nil {
+		return err
+	}
+	approved, queued, err := s.Jobs.Approve(v.r.Context(), stored.ID, stored.Key, v.Person.Name, s.day(), v.deed("approve", stored, string(detail)))
+	if err != nil {
+		return v.already(stored, err)
+	}
+	if queued {
+		if err := s.Approved(v.r.Context(), &approved); err != nil { // whoever runs the jobs finds it all the same
+			s.Log.Warn("a job was approved and could not be queued at once", "job", approved.ID, "error", err)
+		}
+	}
+	return v.goOn(filePath(stored.ID, ""))
+}
+
+// already shows the file of somebody who was faster.
+func (v *visit) already(stored *ledger.Job, err error) error {
+	if errors.Is(err, ledger.ErrNotUploaded) {
+		return v.goOn(filePath(stored.ID, ""))
+	}
+	return err
+}
+
+// typed holds the totals that a person knows from elsewhere against the file's.
+func typed(v *visit, plan *batch.Plan) error {
+	for _, total := range []struct {
+		name string
+		is   int64
+		says string
+	}{{"rows", int64(plan.ToDo()), say.Mark("the file has %s rows to be sent, and you expect %s")}, {"won", plan.Won, say.Mark("the file comes to %s won, and you expect %s")}} {
+		text := strings.NewReplacer(",", "", " ", "", "원", "").Replace(v.text(total.name))
+		if text == "" {
+			continue
+		}
+		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n != total.is {
+			return &refusal{http.StatusUnprocessableEntity, say.Messagef(total.says, report.Thousands(total.is), v.text(total.name)), say.NewMessage("nothing was sent; find the difference first")}
+		}
+	}
+	return nil
+}
+
+// discard removes a file that nobody has approved.
+func (s *Server) discard(v *visit) error {
+	stored, err := v.job(access.Uploader)
+	if err != nil {
+		return err
+	}
+	if err := s.Jobs.Discard(v.r.Context(), stored.ID, v.deed("discard", stored, "")); err != nil {
+		return err
+	}
+	return v.goOn("/")
+}
+
+// changesPage shows in what a file differs from the one before it.
+type changesPage struct {
+	Job, Other        *ledger.Job
+	New, Gone, Other_ int
+	Changed           []change
+	NewList, GoneList []string
+	Same              int
+	None              bool
+}
+
+type change struct {
+	Order       string
+	Was, Is     int64
+	WasDue, Due int64
+}
+
+// mostChanges is how many orders are listed of each kind.
+const mostChanges = 100
+
+// changes compares a file with the one that was brought before it for the same merchant.
+func (s *Server) changes(v *visit) error {
+	stored, err := v.job(access.Viewer)
+	if err != nil {
+		return err
+	}
+	p := &changesPage{Job: stored}
+	v.Title = v.T("What is new in %s", stored.File)
+	earlier, err := s.Jobs.Page(v.r.Context(), []string{stored.Merchant}, stored.ID, 20)
+	if err != nil {
+		return err
+	}
+	now, err := s.ordersOf(v.r.Context(), stored)
+	if err != nil {
+		return err
+	}
+	most := 0
+	var was map[ledger.Order]asks
+	for i := range earlier { // the one that has most orders in common, the newest of the last five
+		if i == 5 || earlier[i].API != s.API {
+			break
+		}
+		other, err := s.ordersOf(v.r.Context(), &earlier[i])
+		if err != nil {
+			continue
+		}
+		common := 0
+		for order := range other {
+			if _, both := now[order]; both {
+				common++
+			}
+		}
+		if common > most {
+			most, was, p.Other = common, other, &earlier[i]
+		}
+	}
+	if p.Other == nil {
+		p.None = true
+		return v.show("changes", http.StatusOK, p)
+	}
+	for order, is := range now {
+		before, both := was[order]
+		switch {
+		case !both:
+			if p.New++; len(p.NewList) < mostChanges {
+				p.NewList = append(p.NewList, order.MerchantUID)
+			}
+		case before != is:
+			if p.Other_++; len(p.Changed) < mostChanges {
+				p.Changed = append(p.Changed, change{order.MerchantUID, before.amount, is.amount, before.due, is.due})
+			}
+		default:
+			p.Same++
+		}
+	}
+	for order := range was {
+		if _, both := now[order]; !both {
+			if p.Gone++; len(p.GoneList) < mostChanges {
+				p.GoneList = append(p.GoneList, order.MerchantUID)
+			}
+		}
+	}
+	slices.Sort(p.NewList)
+	slices.Sort(p.GoneList)
+	slices.SortFunc(p.Changed, func(a, b change) int { return strings.Compare(a.Order, b.Order) })
+	return v.show("changes", http.StatusOK, p)
+}
+
+// asks is what a row asks for.
+type asks struct{ amount, due int64 }
+
+// ordersOf are the orders of a file.
+func (s *Server) ordersOf(ctx context.Context, stored *ledger.Job) (map[ledger.Order]asks, error) {
+	plan, err := s.plan(ctx, stored)
+	if err != nil {
+		return nil, err
+	}
+	defer plan.File.Close()
+	if plan.Refusal != nil {
+		return nil, plan.Refusal
+	}
+	all := make(map[ledger.Order]asks, plan.Rows)
+	err = plan.Each(ctx, func(row *input.Row) error {
+		if row.Request.MerchantUID != "" {
+			all[ledger.Order{Tier: row.Tier, MerchantUID: row.Request.MerchantUID}] = asks{row.Request.Amount, row.Request.VbankDue}
+		}
+		return nil
+	})
+	return all, err
+}

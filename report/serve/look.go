@@ -1,0 +1,269 @@
+package serve
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
+	"vbankbatch/report"
+	"vbankbatch/report/job"
+)
+
+// look is what was found out about a file, read as a request says, and held against the ledger.
+type look struct {
+	Plan     *batch.Plan     // its file is closed; nil where the file could not be read at all
+	Compared *batch.Compared // nil of a file that is refused, or where the ledger could not be asked
+	Refusal  error           // nil if the file can be sent
+	Answers  []input.Answer  // to the refusal
+	Problems []problem
+	Won      []bankSum  // by bank, most won first
+	First    []firstRow // of those that are to be sent
+	Cut      bool       // there are more problems than are kept
+	At       time.Time
+}
+
+// mostProblems is how many problems of a file are kept.
+const mostProblems = 200_000
+
+// problem is one of a row's.
+type problem struct {
+	Line int
+	input.Problem
+}
+
+// firstRow is what is sent for a row.
+type firstRow struct {
+	Line        int
+	Action      input.Action
+	Order, Bank string
+	Amount, Due int64
+}
+
+// mostFirst is how many rows are shown as they are sent.
+const mostFirst = 10
+
+// bankSum is what is to be issued at a bank.
+type bankSum struct {
+	Bank string
+	Rows int
+	Won  int64
+}
+
+// looked keeps what was found out about the last files: a file of 100,000 rows takes a second or two to look through.
+type looked struct {
+	mu    sync.Mutex
+	looks []*looking // the last used first
+}
+
+// looking is a look under way, or done.
+type looking struct {
+	job  int64
+	key  string
+	done chan struct{}
+	look *look
+	err  error
+}
+
+const (
+	mostLooks = 6
+	lookKept  = 5 * time.Minute // then the ledger may know more
+	lookWait  = 3 * time.Second // then the page says that the file is being looked through
+)
+
+// errLooking is returned while a file is being looked through.
+var errLooking = say.New("the file is being looked through")
+
+// look returns what was found out about a job's file. Its error is errLooking if that takes long.
+func (s *Server) look(ctx context.Context, stored *ledger.Job) (*look, error) {
+	s.looked.mu.Lock()
+	i := slices.IndexFunc(s.looked.looks, func(l *looking) bool { return l.job == stored.ID && l.key == stored.Key })
+	var l *looking
+	if i >= 0 {
+		l = s.looked.looks[i]
+		s.looked.looks = slices.Delete(s.looked.looks, i, i+1)
+		select {
+		case <-l.done:
+			if l.err != nil || time.Since(l.look.At) > lookKept {
+				l = nil
+			}
+		default:
+		}
+	}
+	if l == nil {
+		l = &looking{job: stored.ID, key: stored.Key, done: make(chan struct{})}
+		given := *stored
+		go func() {
+			defer close(l.done)
+			l.look, l.err = s.lookThrough(context.WithoutCancel(ctx), &given)
+		}()
+	}
+	s.looked.looks = slices.Insert(s.looked.looks, 0, l)
+	s.looked.looks = s.looked.looks[:min(len(s.looked.looks), mostLooks)]
+	s.looked.mu.Unlock()
+	select {
+	case <-l.done:
+		return l.look, l.err
+	case <-time.After(lookWait):
+		return nil, errLooking
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// open opens a stored file as a run does. The caller closes it.
+func (s *Server) open(ctx context.Context, stored *ledger.Job, most int64) (*input.File, error) {
+	kept, err := os.CreateTemp("", "vbankbatch-look-")
+	if err != nil {
+		return nil, err
+	}
+	defer kept.Close()
+	defer os.Remove(kept.Name())
+	if err := s.Jobs.ReadFile(ctx, stored.ID, ledger.JobInput, kept); err != nil {
+		return nil, err
+	}
+	if _, err := kept.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	file, err := input.OpenContext(ctx, "-", kept, most)
+	if err != nil {
+		if refused, ok := errors.AsType[*input.Error](err); ok {
+			refused.Path = stored.File
+		}
+		return nil, err
+	}
+	file.Path, file.Place = stored.File, stored.File
+	return file, nil
+}
+
+// plan reads a job's file as its request says. The caller closes the plan's file.
+func (s *Server) plan(ctx context.Context, stored *ledger.Job) (*batch.Plan, error) {
+	request, err := job.ReadRequest(stored.Settings)
+	if err != nil {
+		return nil, err
+	}
+	most, err := input.ParseSize(request.MaxInput)
+	if err != nil {
+		return nil, err
+	}
+	file, err := s.open(ctx, stored, most)
+	if err != nil {
+		return nil, err
+	}
+	options, err := s.Options(ctx, stored.Merchant, &request, s.Now())
+	if err == nil {
+		var plan *batch.Plan
+		if plan, err = batch.Preflight(ctx, file, options); err == nil {
+			return plan, nil
+		}
+		if refused, ok := errors.AsType[*input.Error](err); ok { // the columns can be shown all the same
+			if plan, again := batch.Preflight(ctx, file, input.Options{Unread: true, Sheet: options.Sheet, Encoding: options.Encoding, Delimiter: options.Delimiter, Now: options.Now}); again == nil {
+				plan.Refusal = refused
+				return plan, nil
+			}
+		}
+	}
+	return nil, errors.Join(err, file.Close())
+}
+
+// lookThrough reads a file once more, for its problems.
+func (s *Server) lookThrough(ctx context.Context, stored *ledger.Job) (*look, error) {
+	l := &look{At: time.Now()}
+	plan, err := s.plan(ctx, stored)
+	if refused, ok := errors.AsType[*input.Error](err); ok {
+		l.Refusal, l.Answers = refused, input.Answers(refused)
+		return l, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer plan.File.Close()
+	l.Plan, l.Refusal = plan, plan.Refusal
+	l.Answers = input.Answers(l.Refusal)
+	if l.Refusal != nil && plan.Lacking != l.Refusal {
+		return l, nil
+	}
+	sums := make(map[string]*bankSum)
+	err = report.EachProblem(ctx, plan, func(line int, p *input.Problem) error {
+		if len(l.Problems) < mostProblems {
+			l.Problems = append(l.Problems, problem{line, *p})
+		}
+		l.Cut = len(l.Problems) == mostProblems
+		return nil
+	})
+	if err == nil && l.Refusal == nil {
+		err = plan.Each(ctx, func(row *input.Row) error {
+			if row.Invalid() || row.Skip != "" {
+				return nil
+			}
+			if len(l.First) < mostFirst {
+				l.First = append(l.First, firstRow{row.Line, row.Action, cmp.Or(row.Request.MerchantUID, row.ImpUID), row.Bank, row.Request.Amount, row.Request.VbankDue})
+			}
+			if row.Action != input.Issue {
+				return nil
+			}
+			sum := sums[row.Bank]
+			if sum == nil {
+				sum = &bankSum{Bank: row.Bank}
+				sums[row.Bank] = sum
+			}
+			sum.Rows++
+			sum.Won += row.Request.Amount
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, sum := range sums {
+		l.Won = append(l.Won, *sum)
+	}
+	slices.SortFunc(l.Won, func(a, b bankSum) int {
+		return cmp.Or(cmp.Compare(b.Won, a.Won), strings.Compare(a.Bank, b.Bank))
+	})
+	if l.Refusal == nil {
+		l.Compared = s.compare(ctx, stored.Merchant, plan)
+	}
+	return l, nil
+}
+
+// compare holds a plan against the ledger; nil if that cannot be asked.
+func (s *Server) compare(ctx context.Context, merchant string, plan *batch.Plan) *batch.Compared {
+	orders := func(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error) { return nil, nil }
+	book, err := s.Read(ctx, merchant)
+	if err != nil {
+		s.Log.Warn("a file could not be held against the ledger", "error", err)
+		return nil
+	}
+	if book != nil {
+		defer book.Close()
+		orders = book.Orders
+	}
+	found, err := plan.Compare(ctx, orders)
+	if err != nil {
+		s.Log.Warn("a file could not be held against the ledger", "error", err)
+		return nil
+	}
+	return &found
+}
+
+// layoutOf names a file's layout by its headers: a form that was saved for one of the same columns is taken for it.
+func layoutOf(plan *batch.Plan) string {
+	var headers []string
+	for _, column := range plan.Columns {
+		headers = append(headers, column.Header)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(headers, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}

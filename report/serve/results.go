@@ -1,0 +1,350 @@
+package serve
+
+import (
+	"cmp"
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client/say"
+	"vbankbatch/report"
+	"vbankbatch/report/access"
+	"vbankbatch/report/queue"
+)
+
+// file shows how a file stands: what is to be done before it is sent, how far it is, or what came of it.
+func (s *Server) file(v *visit) error {
+	stored, err := v.job(access.Viewer)
+	if err != nil {
+		return err
+	}
+	switch {
+	case stored.State == ledger.JobUploaded:
+		return v.goOn(filePath(stored.ID, "check"))
+	case stored.State.Open():
+		v.Title = v.T("%s is under way", stored.File)
+		return v.show("progress", http.StatusOK, s.under(v, stored))
+	}
+	return s.results(v, stored)
+}
+
+// progressPage shows how far a file is, by the figures that its run stores.
+type progressPage struct {
+	Job     *ledger.Job
+	Percent int64
+	Left    string // how long it will take still, "" where that cannot be said
+	Told    []string
+	CanStop bool
+}
+
+func (s *Server) under(v *visit, stored *ledger.Job) *progressPage {
+	p := &progressPage{Job: stored, CanStop: v.Person.May(access.Uploader, stored.Merchant) && !stored.Cancel}
+	done := stored.Progress.Done
+	if rows := stored.Progress.Rows; rows > 0 {
+		p.Percent = min(100*done/rows, 100)
+		if took := s.Now().Sub(stored.Started); done > 20 && took > 5*time.Second && done < rows {
+			p.Left = v.duration(time.Duration(float64(took) / float64(done) * float64(rows-done)))
+		}
+	}
+	switch {
+	case stored.State == ledger.JobQueued && stored.Lacking:
+		p.Told = append(p.Told, v.T("It waits: nobody who runs files has the credentials of this merchant so far."))
+	case stored.State == ledger.JobQueued:
+		p.Told = append(p.Told, v.T("It waits for its turn: the files of a merchant are sent one after the other."))
+	case stored.Progress.Rows == 0:
+		p.Told = append(p.Told, v.T("The file is read and checked once more."))
+	}
+	if n := stored.Progress.Waiting; n > 0 {
+		p.Told = append(p.Told, v.T("Rows whose answer was lost: %s. Each is asked for, and sent again only once it is certain that no account was made.", report.Thousands(n)))
+	}
+	if stored.Cancel {
+		p.Told = append(p.Told, v.T("It was asked to end: the rows under way are finished, then the results are written."))
+	}
+	return p
+}
+
+// duration is a length of time, roughly.
+func (v *visit) duration(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return v.T("less than a minute")
+	case d < time.Hour:
+		return v.T("about %d minutes", int(d.Round(time.Minute).Minutes()))
+	}
+	return v.T("about %d hours", int(d.Round(time.Hour).Hours()))
+}
+
+// progress is the part of the page that changes, for the script that asks for it. It answers 204 once there is another page.
+func (s *Server) progress(v *visit) error {
+	stored, err := v.job(access.Viewer)
+	if err != nil {
+		return err
+	}
+	if !stored.State.Open() {
+		v.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return v.show("figures", http.StatusOK, s.under(v, stored))
+}
+
+// stop asks for the end of a run.
+func (s *Server) stop(v *visit) error {
+	stored, err := v.job(access.Uploader)
+	if err != nil {
+		return err
+	}
+	if stored.State.Open() && !stored.Cancel {
+		if _, err := s.Jobs.Cancel(v.r.Context(), stored.ID); err != nil {
+			return err
+		}
+		if err := s.Jobs.Note(v.r.Context(), v.deed("stop", stored, "")); err != nil {
+			return err
+		}
+	}
+	return v.goOn(filePath(stored.ID, ""))
+}
+
+// resume has a run go on that ended early.
+func (s *Server) resume(v *visit) error {
+	stored, err := v.job(access.Approver)
+	if err != nil {
+		return err
+	}
+	if stored.State == ledger.JobStopped {
+		if err := s.Jobs.Note(v.r.Context(), v.deed("resume", stored, "")); err != nil {
+			return err
+		}
+		if err := s.Jobs.Resume(v.r.Context(), stored.ID); err != nil {
+			return err
+		}
+		if now, err := s.Jobs.Get(v.r.Context(), stored.ID); err == nil && now.State == ledger.JobQueued {
+			if err := s.Approved(v.r.Context(), &now); err != nil {
+				s.Log.Warn("a job goes on and could not be queued at once", "job", now.ID, "error", err)
+			}
+		}
+	}
+	return v.goOn(filePath(stored.ID, ""))
+}
+
+// resultsPage shows what came of a file.
+type resultsPage struct {
+	Job      *ledger.Job
+	Figures  *report.Figures // nil of a run that wrote none
+	Statuses []statusCount
+	Reasons  []codeCount
+	Files    []keptFile
+	Failed   string // the kind of the rows to mend
+	Again    bool   // it may go on
+	CanGoOn  bool
+}
+
+type statusCount struct {
+	Status batch.Status
+	report.Sum
+}
+
+// keptFile is one of a job's, to be taken.
+type keptFile struct{ Kind, Name, Says string }
+
+// kinds are the files that people take, and what they are.
+var kinds = []struct{ ending, says string }{
+	{".results.xlsx", say.Mark("Workbook: results, the list for customers, rows to mend")},
+	{".results.csv", say.Mark("Results as CSV")},
+	{".failed.csv", say.Mark("Rows to mend, as CSV")},
+	{".report.html", say.Mark("Report, to print or to keep")},
+}
+
+func (s *Server) results(v *visit, stored *ledger.Job) error {
+	p := &resultsPage{Job: stored, Again: stored.State == ledger.JobStopped, CanGoOn: v.Person.May(access.Approver, stored.Merchant)}
+	var figures report.Figures
+	if stored.Summary != "" && json.Unmarshal([]byte(stored.Summary), &figures) == nil {
+		p.Figures = &figures
+		for _, status := range batch.Statuses {
+			if sum := figures.Statuses[status]; sum.Rows > 0 {
+				p.Statuses = append(p.Statuses, statusCount{status, sum})
+			}
+		}
+		p.Reasons = sorted(figures.Codes)
+	}
+	kept, err := s.Jobs.Files(v.r.Context(), stored.ID)
+	if err != nil {
+		return err
+	}
+	for _, kind := range kinds {
+		for _, file := range kept {
+			if strings.HasSuffix(file.Name, kind.ending) || file.Kind == kind.ending {
+				p.Files = append(p.Files, keptFile{file.Kind, file.Name, v.Text(kind.says)})
+				if kind.ending == ".failed.csv" {
+					p.Failed = file.Kind
+				}
+			}
+		}
+	}
+	v.Title = v.T("What came of %s", stored.File)
+	return v.show("results", http.StatusOK, p)
+}
+
+// attach says that what follows is a file to be kept.
+func (v *visit) attach(name, kind string) {
+	v.w.Header().Set("Content-Type", kind)
+	v.w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": filepath.Base(name)}))
+	v.w.Header().Set("X-Content-Type-Options", "nosniff")
+}
+
+// download sends one of a job's files. That it was taken stands in the trail: it has account numbers in full.
+func (s *Server) download(v *visit) error {
+	stored, err := v.job(access.Viewer)
+	if err != nil {
+		return err
+	}
+	kind := v.r.PathValue("kind")
+	kept, err := s.Jobs.Files(v.r.Context(), stored.ID)
+	if err != nil {
+		return err
+	}
+	for _, file := range kept {
+		if file.Kind != kind || kind == ledger.JobInput && !v.Person.May(access.Uploader, stored.Merchant) {
+			continue
+		}
+		detail, err := json.Marshal(map[string]string{"kind": kind})
+		if err != nil {
+			return err
+		}
+		if err := s.Jobs.Note(v.r.Context(), v.deed("download", stored, string(detail))); err != nil {
+			return err
+		}
+		if err := s.Jobs.NoteFetched(v.r.Context(), stored.ID); err != nil {
+			return err
+		}
+		name := file.Name
+		if kind == ledger.JobInput {
+			name = queue.FileName(stored)
+		}
+		v.attach(name, cmp.Or(mime.TypeByExtension(filepath.Ext(name)), "application/octet-stream"))
+		http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(time.Hour))
+		sent := &counted{Writer: v.w}
+		if err := s.Jobs.ReadFile(v.r.Context(), stored.ID, kind, sent); err != nil && sent.n == 0 {
+			v.w.Header().Del("Content-Disposition")
+			return err
+		} else if err != nil {
+			panic(http.ErrAbortHandler) // the browser must not take the part for the whole
+		}
+		return nil
+	}
+	return errNotFound
+}
+
+type counted struct {
+	io.Writer
+	n int64
+}
+
+func (c *counted) Write(bytes []byte) (int, error) {
+	n, err := c.Writer.Write(bytes)
+	c.n += int64(n)
+	return n, err
+}
+
+// rowsPage shows rows of a run as the ledger has them.
+type rowsPage struct {
+	Job      *ledger.Job
+	Status   string
+	Order    string
+	Statuses []batch.Status
+	List     []row
+	Next     int64 // the line behind which the next page begins; 0 without one
+	After    int64
+	Whole    bool // account numbers are shown in full
+}
+
+// row is a line of a run, and how its order stands now.
+type row struct {
+	ledger.Entry
+	Now *ledger.Entry // of another file; nil if this one holds the order, or none does
+}
+
+// rows shows the rows of a run, with account numbers masked.
+func (s *Server) rows(v *visit) error { return s.showRows(v, false) }
+
+// rowsWhole shows account numbers in full, which stands in the trail.
+func (s *Server) rowsWhole(v *visit) error { return s.showRows(v, true) }
+
+func (s *Server) showRows(v *visit, whole bool) error {
+	stored, err := v.job(access.Viewer)
+	if err != nil {
+		return err
+	}
+	if stored.Run == 0 {
+		return errNotFound
+	}
+	if whole {
+		if err := s.Jobs.Note(v.r.Context(), v.deed("show accounts", stored, "")); err != nil {
+			return err
+		}
+	}
+	book, err := s.Read(v.r.Context(), stored.Merchant)
+	if err != nil || book == nil {
+		return cmp.Or(err, error(errNotFound))
+	}
+	defer book.Close()
+	p := &rowsPage{Job: stored, Status: v.r.FormValue("status"), Order: strings.TrimSpace(v.r.FormValue("order")), Statuses: batch.Statuses, Whole: whole}
+	p.After, _ = strconv.ParseInt(v.r.FormValue("after"), 10, 64)
+	found, err := book.Lines(v.r.Context(), ledger.LineFilter{Run: stored.Run, After: p.After, Status: p.Status, MerchantUID: p.Order}, perPage+1)
+	if err != nil {
+		return err
+	}
+	if len(found) > perPage {
+		found = found[:perPage]
+		p.Next = found[perPage-1].Line
+	}
+	var named []ledger.Order
+	for i := range found {
+		named = append(named, found[i].Order)
+	}
+	now, err := book.Orders(v.r.Context(), named)
+	if err != nil {
+		return err
+	}
+	for _, e := range found {
+		r := row{Entry: e}
+		if holds, ok := now[e.Order]; ok && (holds.Run != e.Run || holds.Line != e.Line) {
+			r.Now = &holds
+		}
+		p.List = append(p.List, r)
+	}
+	v.Title = v.T("Rows of %s", stored.File)
+	return v.show("rows", http.StatusOK, p)
+}
+
+// trailPage shows who did what.
+type trailPage struct {
+	List []ledger.Mark
+	Next int64
+}
+
+// trail shows the newest entries of the audit trail, to whom may approve for every merchant.
+func (s *Server) trail(v *visit) error {
+	for _, m := range v.Merchants {
+		if !v.Person.May(access.Approver, m) {
+			return errNotYours
+		}
+	}
+	before, _ := strconv.ParseInt(v.r.FormValue("before"), 10, 64)
+	marks, err := s.Jobs.Marks(v.r.Context(), before, perPage+1)
+	if err != nil {
+		return err
+	}
+	p := &trailPage{List: marks}
+	if len(marks) > perPage {
+		p.List, p.Next = marks[:perPage], marks[perPage-1].ID
+	}
+	v.Title = v.T("Who did what")
+	return v.show("trail", http.StatusOK, p)
+}
