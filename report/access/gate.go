@@ -202,9 +202,8 @@ func (g *Gate) forged(r *http.Request) bool {
 	if len(users)+len(groups) == 0 {
 		return false
 	}
-	from := Address(r)
-	address, _ := netip.ParseAddr(from) // the zero Addr is in no prefix
-	trusted := from == unix || slices.ContainsFunc(p.From, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
+	address, _ := netip.ParseAddr(Address(r)) // the zero Addr is in no prefix
+	trusted := bySocket(r) || slices.ContainsFunc(p.From, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 	return !trusted || len(users) > 1 || len(groups) > 1
 }
 
@@ -350,12 +349,15 @@ func hash(secret string) string {
 // use is the key of the entry that ends when nobody uses a session.
 func use(key string) string { return hash("used " + key) }
 
-const unix = "unix"
+func bySocket(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local.Network() == "unix"
+}
 
 // Address is the address of the request's peer, for the audit trail; unix for a socket.
 func Address(r *http.Request) string {
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == unix {
-		return unix
+	if bySocket(r) {
+		return "unix"
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -368,7 +370,7 @@ func Address(r *http.Request) string {
 func local(next string) string {
 	u, err := url.Parse(next) // refuses control characters, which browsers leave out
 	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") ||
-		strings.ContainsAny(next, "\\ ") || len(next) > 1500 /* it has to fit into a cookie */ || slices.Contains(doors, strings.Split(u.Path, "/")[1]) {
+		strings.ContainsAny(next, "\\ ") || len(next) > 1000 /* it has to fit into a cookie */ || slices.Contains(doors, strings.Split(u.Path, "/")[1]) {
 		return "/"
 	}
 	return next
@@ -419,8 +421,11 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, who, what string, 
 // lacking refuses somebody whom no rule gives anything.
 func (g *Gate) lacking(w http.ResponseWriter, r *http.Request, name string) {
 	l := Language(r)
-	g.refuse(w, r, name, NotedRefused, view{Title: l.Text("You have no access"), Text: l.Sprintf("You are signed in as %s, and no rule of this server gives you a role. Ask whoever runs it.", name),
-		Action: "/signout", Button: l.Text("Sign out")})
+	v := view{Title: l.Text("You have no access"), Text: l.Sprintf("You are signed in as %s, and no rule of this server gives you a role. Ask whoever runs it.", name)}
+	if _, err := r.Cookie(g.cookie); err == nil {
+		v.Action, v.Button = "/signout", l.Text("Sign out")
+	}
+	g.refuse(w, r, name, NotedRefused, v)
 }
 
 // spare takes an attempt to sign in from what the peer may have, or answers that there were too many.

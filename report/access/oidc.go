@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/subtle"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -76,9 +74,8 @@ func (g *Gate) oidc(ctx context.Context) (*oauth2.Config, *oidc.IDTokenVerifier,
 		Scopes: append([]string{oidc.ScopeOpenID}, scopes...)}, provider.Verifier(&oidc.Config{ClientID: o.ClientID, Now: g.c.Now}), nil
 }
 
-// flow is a sign-in under way. It stands in a cookie of the browser that began it: one for each, since several tabs may.
-type flow struct{ State, Nonce, Verifier, Next string }
-
+// A flow is a sign-in under way: state, nonce, verifier and next. It stands in a cookie of the browser that began it: one
+// for each, since several tabs may.
 const flowLife = 10 * time.Minute
 
 // flowCookie is the name of a flow's cookie.
@@ -91,14 +88,10 @@ func (g *Gate) start(w http.ResponseWriter, r *http.Request) {
 		g.silent(w, r, next, err)
 		return
 	}
-	f := flow{secret(), secret(), oauth2.GenerateVerifier(), next}
-	kept, err := json.Marshal(f)
-	if err != nil {
-		g.silent(w, r, next, err)
-		return
-	}
-	g.setCookie(w, g.flowCookie(f.State), base64.RawURLEncoding.EncodeToString(kept), http.SameSiteLaxMode, flowLife)
-	seeOther(w, conf.AuthCodeURL(f.State, oidc.Nonce(f.Nonce), oauth2.S256ChallengeOption(f.Verifier)))
+	state, nonce, verifier := secret(), secret(), oauth2.GenerateVerifier()
+	flow := url.Values{"state": {state}, "nonce": {nonce}, "verifier": {verifier}, "next": {next}}
+	g.setCookie(w, g.flowCookie(state), flow.Encode(), http.SameSiteLaxMode, flowLife)
+	seeOther(w, conf.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)))
 }
 
 // silent tells of an issuer that does not answer as it should.
@@ -107,29 +100,32 @@ func (g *Gate) silent(w http.ResponseWriter, r *http.Request, next string, err e
 	g.ways(w, r, http.StatusServiceUnavailable, next, Language(r).Sprintf("%s does not answer as it should. Try again later.", g.c.OIDC.host()))
 }
 
-// begun finds the flow that an answer of the issuer belongs to.
-func (g *Gate) begun(r *http.Request, state string) (f flow, ok bool) {
+// begun finds the flow that an answer of the issuer belongs to; nil without one.
+func (g *Gate) begun(r *http.Request, state string) url.Values {
 	cookie, err := r.Cookie(g.flowCookie(state))
 	if err != nil {
-		return f, false
+		return nil
 	}
-	kept, err := base64.RawURLEncoding.DecodeString(cookie.Value)
-	if err != nil || json.Unmarshal(kept, &f) != nil {
-		return f, false
+	flow, err := url.ParseQuery(cookie.Value)
+	if err != nil || state == "" || !same(flow.Get("state"), state) {
+		return nil
 	}
-	return f, state != "" && subtle.ConstantTimeCompare([]byte(f.State), []byte(state)) == 1
+	return flow
 }
+
+// same compares secrets.
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 	l, answer := Language(r), r.URL.Query()
 	state := answer.Get("state")
-	f, ok := g.begun(r, state)
-	if !ok {
+	flow := g.begun(r, state)
+	if flow == nil {
 		g.ways(w, r, http.StatusBadRequest, "/", l.Text("This sign-in is over, or another browser began it."))
 		return
 	}
 	g.setCookie(w, g.flowCookie(state), "", http.SameSiteLaxMode, 0)
-	next := local(f.Next)
+	next := local(flow.Get("next"))
 	if answer.Get("error") != "" {
 		g.ways(w, r, http.StatusForbidden, next, l.Sprintf("%s did not sign you in.", g.c.OIDC.host()))
 		return
@@ -140,7 +136,7 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 		g.silent(w, r, next, err)
 		return
 	}
-	token, err := conf.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(f.Verifier))
+	token, err := conf.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(flow.Get("verifier")))
 	refused, told := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
 	case told: // its text may hold anything
@@ -151,7 +147,7 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	var s session
 	if err == nil {
-		s, err = g.identify(ctx, verifier, token, answer, f)
+		s, err = g.identify(ctx, verifier, token, answer.Get("iss"), flow.Get("nonce"))
 	}
 	if err != nil {
 		g.c.Log.Warn("a sign-in was refused", "error", err)
@@ -180,8 +176,8 @@ var (
 )
 
 // identify returns who signed in, if all of what the issuer said holds.
-func (g *Gate) identify(ctx context.Context, verifier *oidc.IDTokenVerifier, token *oauth2.Token, answer url.Values, f flow) (s session, err error) {
-	if iss := answer.Get("iss"); iss != "" && iss != g.c.OIDC.Issuer { // RFC 9207
+func (g *Gate) identify(ctx context.Context, verifier *oidc.IDTokenVerifier, token *oauth2.Token, iss, nonce string) (s session, err error) {
+	if iss != "" && iss != g.c.OIDC.Issuer { // RFC 9207
 		return s, errOther
 	}
 	raw, ok := token.Extra("id_token").(string)
@@ -192,7 +188,7 @@ func (g *Gate) identify(ctx context.Context, verifier *oidc.IDTokenVerifier, tok
 	if err != nil {
 		return s, err
 	}
-	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.Nonce)) != 1 {
+	if !same(id.Nonce, nonce) {
 		return s, errNonce
 	}
 	var claims map[string]any
