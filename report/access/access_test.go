@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client/say"
 )
 
@@ -463,6 +465,37 @@ func TestSessionsDown(t *testing.T) {
 	if got := h.do("GET", "/jobs", signed); got.StatusCode != 200 {
 		t.Errorf("%s", got.Status)
 	}
+}
+
+// TestLedger: a ledger's sessions are those of a gate.
+func TestLedger(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	book, err := ledger.Open(path, "merchant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	jobs, err := ledger.OpenJobs(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := build(t, Config{Link: true})
+	h.c.Sessions, h.clock = jobs, time.Now() // the ledger goes by its own
+	signed := h.enter()
+	see := func(want int, cookie *http.Cookie) {
+		t.Helper()
+		if got := h.do("GET", "/jobs", cookies(cookie)); got.StatusCode != want {
+			t.Errorf("%s, want %d", got.Status, want)
+		}
+	}
+	see(200, signed[0])
+	see(303, &http.Cookie{Name: h.cookie, Value: secret()})
+	h.do("POST", "/signout", cookies(signed...))
+	see(303, signed[0])
+	if err := jobs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	see(503, signed[0])
 }
 
 // TestOtherWays: a session of a link is none for a server that has no links any more.

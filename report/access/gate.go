@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"html/template"
 	"log/slog"
 	"net"
@@ -24,12 +25,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/say"
 )
 
 // Sessions keeps sessions by the SHA-256 hash of their tokens. PutSession replaces what it has of that hash. Session returns
-// "" and no error for one that it does not have; an error is a store that does not answer.
+// ledger.ErrNoSession, or nothing at all, for one that it does not have; any other error is a store that does not answer.
 type Sessions interface {
 	PutSession(ctx context.Context, hash, whose string, ends time.Time) error
 	Session(ctx context.Context, hash string) (whose string, ends time.Time, err error)
@@ -273,12 +275,12 @@ func (g *Gate) resume(r *http.Request) (*Person, error) {
 		return nil, nil
 	}
 	now, key := g.c.Now(), hash(cookie.Value)
-	whose, ends, err := g.c.Sessions.Session(r.Context(), key)
-	if err != nil || whose == "" || !now.Before(ends) {
+	whose, _, err := g.kept(r, key)
+	if err != nil || whose == "" {
 		return nil, err
 	}
-	used, idle, err := g.c.Sessions.Session(r.Context(), use(key))
-	if err != nil || used == "" || !now.Before(idle) {
+	used, idle, err := g.kept(r, use(key))
+	if err != nil || used == "" {
 		return nil, err
 	}
 	var s session
@@ -301,6 +303,15 @@ func (g *Gate) resume(r *http.Request) (*Person, error) {
 		}
 	}
 	return person, nil
+}
+
+// kept is what is kept of a session, "" if it has ended.
+func (g *Gate) kept(r *http.Request, key string) (whose string, ends time.Time, err error) {
+	whose, ends, err = g.c.Sessions.Session(r.Context(), key)
+	if errors.Is(err, ledger.ErrNoSession) || err == nil && !g.c.Now().Before(ends) {
+		return "", ends, nil
+	}
+	return whose, ends, err
 }
 
 func (g *Gate) owner() string { return cmp.Or(g.c.Owner, "local") }
