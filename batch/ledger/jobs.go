@@ -130,8 +130,11 @@ func OpenJobs(ctx context.Context, place string) (*Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Jobs{db, `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`, `DEFAULT`, `LOCK TABLE trail IN SHARE ROW EXCLUSIVE MODE`}, nil
+	return &Jobs{db, databaseClock, `DEFAULT`, `LOCK TABLE trail IN SHARE ROW EXCLUSIVE MODE`}, nil
 }
+
+// databaseClock is a database's, in microseconds.
+const databaseClock = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
 
 // Close closes the jobs.
 func (j *Jobs) Close() error { return j.db.Close() }
@@ -412,19 +415,18 @@ func (j *Jobs) RemoveFiles(ctx context.Context, keep time.Duration) error {
 // QueueJob gives an open job its next turn, in a transaction that also tells a queue of it: what had it before has it no
 // longer. Its error is ErrTurn if the job has had that turn already, is over, or has been seen since that time; -1 is whenever.
 func QueueJob(ctx context.Context, tx pgx.Tx, id, turn, seen int64) error {
-	done, err := tx.Exec(ctx, nextTurn+` AND $3::bigint IN (-1, seen_at)`, id, turn, seen)
+	// Whoever comes to it next has as long for that as anybody: the job is not lost while a worker that has taken it is on its way.
+	done, err := tx.Exec(ctx, `UPDATE jobs SET turn = turn + 1, seen_at = `+databaseClock+` WHERE id = $1 AND turn = $2 AND `+isOpen+` AND $3::bigint IN (-1, seen_at)`, id, turn, seen)
 	if err == nil && done.RowsAffected() == 0 {
 		err = ErrTurn
 	}
 	return err
 }
 
-const nextTurn = `UPDATE jobs SET turn = turn + 1 WHERE id = $1 AND turn = $2 AND ` + isOpen
-
 // Turn is QueueJob where there is no queue, and returns the job.
 func (j *Jobs) Turn(ctx context.Context, id, turn int64) (job Job, err error) {
 	err = j.within(ctx, func(tx *sql.Tx) error {
-		if err := updateJob(ctx, tx, nil, nextTurn, id, turn); err != nil {
+		if err := updateJob(ctx, tx, nil, `UPDATE jobs SET turn = turn + 1 WHERE id = $1 AND turn = $2 AND `+isOpen, id, turn); err != nil {
 			return err
 		}
 		job, err = jobIn(ctx, tx, id)

@@ -233,6 +233,28 @@ func TestJobNeedsLease(t *testing.T) {
 	if _, err := jobs.Advance(ctx, job); !errors.Is(err, ErrTurn) {
 		t.Error(err)
 	}
+
+	// Whoever gives a turn since nobody was seen must know the last time that somebody was: the job may have been taken up.
+	turn := func(seen int64) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return QueueJob(ctx, tx, job.ID, 1, seen) })
+	}
+	seen := func() (at int64) {
+		if err := conn.QueryRow(ctx, `SELECT seen_at FROM jobs`).Scan(&at); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	before := seen()
+	if _, err := jobs.Seen(ctx, job.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := turn(before); !errors.Is(err, ErrTurn) {
+		t.Errorf("a job was taken from who had come to it: %v", err)
+	}
+	now := seen()
+	if err := turn(now); err != nil || seen() == now {
+		t.Errorf("%v; whoever is given a turn has as long to come to it as anybody", err)
+	}
 }
 
 // TestPurgeJobs: the files of jobs go with what the ledger knows of their orders, the merchant's own and those that are over.
