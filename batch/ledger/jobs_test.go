@@ -257,7 +257,8 @@ func TestJobNeedsLease(t *testing.T) {
 	}
 }
 
-// TestPurgeJobs: the files of jobs go with what the ledger knows of their orders, the merchant's own and those that are over.
+// TestPurgeJobs: the files of jobs go with what the ledger knows of their orders, the merchant's own and those that are over, and
+// uploads that nobody has approved.
 func TestPurgeJobs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	l := open(t, path, "merchant")
@@ -284,8 +285,23 @@ func TestPurgeJobs(t *testing.T) {
 			}
 		}()
 	}
+	uploaded := newJob("upload")
+	for _, uploaded.Whose = range []string{"merchant", "another"} {
+		if err := jobs.Upload(ctx, uploaded, strings.NewReader("orders"), deed); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := l.Purge(ctx, time.Now(), time.Now()); err != nil {
 		t.Error(err)
+	}
+	if left, err := jobs.Before(ctx, &Job{Merchant: uploaded.Merchant, API: uploaded.API, Digest: uploaded.Digest}); err != nil || len(left) != 1 || left[0].Whose != "another" {
+		t.Error("uploads that are left:", left, err)
+	}
+	if files, err := jobs.Files(ctx, uploaded.ID-1); err != nil || len(files) != 0 {
+		t.Error(files, err)
+	}
+	if n, _, err := jobs.Audit(ctx); err != nil || n != 2 {
+		t.Error("the trail stays:", n, err)
 	}
 }
 

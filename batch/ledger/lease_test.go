@@ -515,9 +515,21 @@ func TestPooled(t *testing.T) {
 			if err := lease.Renew(ctx); err != nil {
 				t.Error(err)
 			}
+			jobs := openJobs(t, address)
+			for range 4 {
+				job := newJob("one")
+				if err := jobs.Upload(ctx, job, strings.NewReader("orders"), deed); err != nil {
+					t.Error(err)
+				} else if _, queued, err := jobs.Approve(ctx, job.ID, "one", "who", "2026-11-05", deed); err != nil || !queued {
+					t.Error(queued, err)
+				}
+			}
 		})
 	}
 	merchants.Wait()
+	if n, _, err := openJobs(t, address).Audit(ctx); err != nil || n != 32 {
+		t.Error(n, err)
+	}
 }
 
 // TestReadsWait: what a run reads waits for a database that is away, as what it writes does.

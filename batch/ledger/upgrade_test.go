@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"vbankbatch/batch/ledger/ledgertest"
 )
 
 // written is a ledger as testdata has it, in SQL.
@@ -41,7 +44,7 @@ func change(t *testing.T, path string, statements ...string) {
 // TestEarlierVersions upgrades ledgers that earlier versions of this program have written: all that they tell is kept,
 // and every line has its checksum.
 func TestEarlierVersions(t *testing.T) {
-	for version, pgID := range map[int]string{1: "", 2: "MID1234567", 3: "MID1234567"} {
+	for version, pgID := range map[int]string{1: "", 2: "MID1234567", 3: "MID1234567", 4: "MID1234567"} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
 			path := written(t, fmt.Sprintf("version%d.sql", version))
 			before := tree(t, filepath.Dir(path))
@@ -95,6 +98,14 @@ func TestEarlierVersions(t *testing.T) {
 			if err := l.Intend(ctx, intent(run, 9, "A-5")); err != nil {
 				t.Error(err)
 			}
+			jobs := openJobs(t, path)
+			if kept, err := jobs.List(ctx, 10); err != nil || len(kept) != map[int]int{4: 1}[version] {
+				t.Error(kept, err)
+			}
+			upload(t, jobs, "orders")
+			if err := Check(ctx, path); err != nil {
+				t.Error(err)
+			}
 			tiered := intent(run, 10, "A-5")
 			tiered.Tier = "001"
 			if err := l.Intend(ctx, tiered); err != nil {
@@ -118,5 +129,31 @@ func TestUpgradeFails(t *testing.T) {
 	change(t, path, `DROP TRIGGER fails`)
 	if err := Upgrade(ctx, path); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestEarlierDatabase brings a database up to date that has jobs from before uploads.
+func TestEarlierDatabase(t *testing.T) {
+	t.Parallel()
+	address := ledgertest.Start(t, "fsync=off").Database(t)
+	conn, _, err := dialAddress(ctx, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	for _, statement := range append(slices.Clone(migrations[0]), `UPDATE ledger_schema SET version = 1`,
+		`INSERT INTO jobs (merchant, api, whose, language, file, digest, settings, settings_digest, day, again, submitter, submitted_at, state)
+			VALUES ('hanbit', '', '', 'ko', 'orders.csv', 'digest', '{}', 'key', '2026-11-05', 0, 'who@host', 1, 'queued')`) {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			t.Fatal(statement, err)
+		}
+	}
+	jobs := openJobs(t, address)
+	if kept, err := jobs.List(ctx, 10); err != nil || len(kept) != 1 || kept[0].State != JobQueued {
+		t.Error(kept, err)
+	}
+	upload(t, jobs, "orders")
+	if n, _, err := jobs.Audit(ctx); err != nil || n != 1 {
+		t.Error(n, err)
 	}
 }

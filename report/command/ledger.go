@@ -3,6 +3,8 @@ package command
 import (
 	"bufio"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -25,6 +27,7 @@ type ledgerCommand struct {
 	Stats  ledgerStatsCommand  `cmd:"" help:"Print the ledger's figures."`
 	Settle ledgerSettleCommand `cmd:"" help:"Record which account an order has that only a person can settle, or that it has none."`
 	Copy   ledgerCopyCommand   `cmd:"" help:"Copy the ledger, of all merchants, from a file to a database or back, and compare the two."`
+	Audit  ledgerAuditCommand  `cmd:"" help:"Verify the audit trail: who uploaded, approved, stopped and downloaded what. Needs no credentials."`
 	Purge  ledgerPurgeCommand  `cmd:"" help:"Take account numbers and names out of the ledger. Orders stay known, and get no second account."`
 }
 
@@ -211,6 +214,109 @@ func settleFailure(err error) error {
 		return &failure{err, exitInput, say.NewMessage("vbankbatch ledger show ORDER tells what it knows; --tier, --ledger, --api-url or the key may be others")}
 	}
 	return &failure{err, exitInput, say.NewMessage("nothing was recorded; revoke accounts that must not be paid into by rows with their imp_uid first")}
+}
+
+type ledgerAuditCommand struct {
+	merchantFlags `embed:""`
+	Head          string `placeholder:"HASH" help:"A hash that was noted earlier; the trail must still hold it."`
+	Format        string `enum:"text,json" default:"text" help:"text or json; json has the entries too."`
+}
+
+func (ledgerAuditCommand) Help() string {
+	return `Each entry has the hash of the one before, so a change, a removal or an exchange is found. What is missing at the end is found
+only with a hash from before: note the last one now and then, somewhere else. Exit status 1: the trail is not as it was written.
+
+  vbankbatch ledger audit --head 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d`
+}
+
+// auditFigures are what programs read of the audit trail. Times are RFC 3339 in +09:00, those of entries with the microseconds
+// that their hashes count.
+type auditFigures struct {
+	Entries int64        `json:"entries"` // that fit
+	First   string       `json:"first,omitempty"`
+	Last    string       `json:"last,omitempty"`
+	Head    string       `json:"head"`
+	HeldAs  int64        `json:"held_as,omitempty"` // the entry with the hash of --head
+	Error   string       `json:"error,omitempty"`
+	Trail   []auditEntry `json:"trail"`
+}
+
+type auditEntry struct {
+	ID     int64  `json:"id"`
+	At     string `json:"at"`
+	Who    string `json:"who"`
+	From   string `json:"from"`
+	What   string `json:"what"`
+	Job    int64  `json:"job"`
+	Digest string `json:"digest"`
+	Detail string `json:"detail"`
+	Before string `json:"before"`
+	Hash   string `json:"hash"`
+}
+
+func (c *ledgerAuditCommand) Run(a *app) (err error) {
+	head := strings.ToLower(c.Head)
+	if hash, err := hex.DecodeString(head); c.Head != "" && (err != nil || len(hash) != sha256.Size) {
+		return usage("vbankbatch ledger audit prints the last one", "--head: %q is not a hash of the trail", c.Head)
+	}
+	m, err := c.where()
+	if err != nil {
+		return err
+	}
+	book, err := m.reader(a, true)
+	if err != nil {
+		return err
+	}
+	defer book.Close() // it has only read
+	told := auditFigures{Trail: []auditEntry{}}
+	var first, last time.Time
+	err = book.Trail(a.ctx, func(e ledger.Mark) error {
+		told.Entries, told.Head, last = e.ID, e.Hash, e.At
+		if e.ID == 1 {
+			first = e.At
+		}
+		if e.Hash == head {
+			told.HeldAs = e.ID
+		}
+		if c.Format == "json" {
+			told.Trail = append(told.Trail, auditEntry{e.ID, e.At.In(input.KST).Format("2006-01-02T15:04:05.000000Z07:00"), e.Who, e.From, e.What, e.Job, e.Digest, e.Detail, e.Before, e.Hash})
+		}
+		return nil
+	})
+	hint := say.Mark("keep a copy of the ledger as it is; a backup shows what stood there")
+	if err == nil && head != "" && told.HeldAs == 0 {
+		err = say.Errorf("%w: no entry has the hash %s", ledger.ErrTampered, head)
+		hint = say.Mark("entries at the end were removed, or the hash is of another ledger's trail")
+	}
+	if err != nil && !errors.Is(err, ledger.ErrTampered) {
+		return err
+	}
+	if c.Format == "json" {
+		told.First, told.Last = report.Stamp(first), report.Stamp(last)
+		if err != nil {
+			told.Error = err.Error()
+		}
+		if err := a.printJSON(told); err != nil {
+			return err
+		}
+	} else if err := told.print(a.stdout, first, last); err != nil {
+		return err
+	}
+	if err != nil {
+		return &failure{err, exitFailed, say.NewMessage(hint)}
+	}
+	return nil
+}
+
+func (f *auditFigures) print(w say.Writer, first, last time.Time) error {
+	_, err := w.Printf("entries that fit: %s\n", report.Thousands(f.Entries))
+	if err == nil && f.Entries > 0 {
+		_, err = w.Printf("first: %s\nlast: %s\nhash of the last: %s\n", report.Clock(first), report.Clock(last), f.Head)
+	}
+	if err == nil && f.HeldAs > 0 {
+		_, err = w.Printf("the hash of --head: entry %s\n", report.Thousands(f.HeldAs))
+	}
+	return err
 }
 
 type ledgerPurgeCommand struct {
