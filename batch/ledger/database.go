@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -175,6 +176,7 @@ func sqlstate(err error) string {
 const (
 	stateNotHeld = "VB001" // the lease is not the writer's, or not any more
 	stateTaken   = "VB002" // a row was not written, since its line holds an order
+	stateKept    = "VB003" // the trail is only appended to
 	stateUnique  = "23505" // unique_violation
 )
 
@@ -220,12 +222,13 @@ var migrations = [][]string{
 		// ledger_schema has one row. origin is of the tables that were last seen: other ones are a copy.
 		`CREATE TABLE ledger_schema (version BIGINT NOT NULL, origin TEXT NOT NULL)`,
 		`INSERT INTO ledger_schema SELECT 0, `+origin),
-	append(tables2(identity),
+	slices.Concat(tables2(identity), []string{
 		`CREATE FUNCTION trail_kept() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
-			RAISE EXCEPTION 'the trail is only appended to';
+			RAISE EXCEPTION 'kept' USING ERRCODE = '`+stateKept+`';
 		END $$`,
-		`CREATE TRIGGER trail_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON trail FOR EACH STATEMENT EXECUTE FUNCTION trail_kept()`),
+		`CREATE TRIGGER trail_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON trail FOR EACH STATEMENT EXECUTE FUNCTION trail_kept()`,
+	}),
 }
 
 // origin is what tells a database from its copies: one that was loaded from a dump has other tables, a backup that was brought up

@@ -223,7 +223,7 @@ type ledgerAuditCommand struct {
 }
 
 func (ledgerAuditCommand) Help() string {
-	return `Each entry has the hash of the one before, so a change, a removal or an exchange is found. What is missing at the end is found
+	return `Each entry has the hash of the one before, so what is changed, removed or swapped is found. What is missing at the end is found
 only with a hash from before: note the last one now and then, somewhere else. Exit status 1: the trail is not as it was written.
 
   vbankbatch ledger audit --head 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d`
@@ -232,7 +232,7 @@ only with a hash from before: note the last one now and then, somewhere else. Ex
 // auditFigures are what programs read of the audit trail. Times are RFC 3339 in +09:00, those of entries with the microseconds
 // that their hashes count.
 type auditFigures struct {
-	Entries int64        `json:"entries"` // that fit
+	Entries int64        `json:"entries"` // verified
 	First   string       `json:"first,omitempty"`
 	Last    string       `json:"last,omitempty"`
 	Head    string       `json:"head"`
@@ -309,7 +309,7 @@ func (c *ledgerAuditCommand) Run(a *app) (err error) {
 }
 
 func (f *auditFigures) print(w say.Writer, first, last time.Time) error {
-	_, err := w.Printf("entries that fit: %s\n", report.Thousands(f.Entries))
+	_, err := w.Printf("entries verified: %s\n", report.Thousands(f.Entries))
 	if err == nil && f.Entries > 0 {
 		_, err = w.Printf("first: %s\nlast: %s\nhash of the last: %s\n", report.Clock(first), report.Clock(last), f.Head)
 	}
@@ -376,7 +376,7 @@ type ledgerCopyCommand struct {
 }
 
 func (ledgerCopyCommand) Help() string {
-	return `Copies all that a ledger knows of orders and runs, and compares the two row by row before it counts. No run may be under way.
+	return `Copies all that a ledger knows of orders and runs, its audit trail and its forms, and compares the two row by row before it counts. No run may be under way.
 From then on use the new one alone: neither learns what the other does, and an order could get two accounts.
 
   vbankbatch ledger copy ~/.local/state/vbankbatch/ledger.db postgres://vbankbatch@db.example.com/vbankbatch`

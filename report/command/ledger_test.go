@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -161,5 +162,69 @@ func TestReportWithoutLedger(t *testing.T) {
 	args := []string{"report", "--sandbox", "--ledger", filepath.Join(t.TempDir(), "deep", "ledger.db"), orders}
 	if status := Main(args, nil, &out, &errs, time.Now); status != exitInput || !strings.Contains(errs.String(), "holds no run of this file") {
 		t.Errorf("exit status %d, %s", status, &errs)
+	}
+}
+
+// TestAudit verifies a trail, with its last hash from before and without, and one that was changed; it has no credentials.
+func TestAudit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	audit := func(status int, wanted string, args ...string) (printed string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		got := Main(append([]string{"ledger", "audit", "--lang", "en", "--ledger", path}, args...), nil, &out, &errs, time.Now)
+		if all := out.String() + errs.String(); got != status || !strings.Contains(all, wanted) {
+			t.Errorf("%v: %d, want %d and %q:\n%s", args, got, status, wanted, all)
+		}
+		return out.String()
+	}
+	audit(exitUsage, "there is no ledger")
+	book, err := ledger.Open(path, "merchant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	book.Close()
+	audit(exitDone, "entries verified: 0\n")
+	jobs, err := ledger.OpenJobs(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer jobs.Close()
+	for range 3 {
+		if err := jobs.Note(t.Context(), ledger.Deed{Who: "kim", What: "sign-in", Detail: "{}"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, head, err := jobs.Audit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	audit(exitDone, "entries verified: 3\n")
+	audit(exitDone, "the hash of --head: entry 3\n", "--head", strings.ToUpper(head))
+	audit(exitUsage, "is not a hash", "--head", head[1:])
+	var told auditFigures
+	if err := json.Unmarshal([]byte(audit(exitDone, "", "--format", "json")), &told); err != nil || told.Entries != 3 || told.Head != head || len(told.Trail) != 3 || told.Trail[2].Who != "kim" {
+		t.Error(told, err)
+	}
+
+	change := func(statement string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		for _, statement := range []string{`DROP TRIGGER IF EXISTS trail_updated`, `DROP TRIGGER IF EXISTS trail_deleted`, statement} {
+			if _, err := db.Exec(statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	change(`DELETE FROM trail WHERE id = 3`)
+	audit(exitDone, "entries verified: 2\n")
+	audit(exitFailed, "no entry has the hash "+head, "--head", head)
+	change(`UPDATE trail SET who = 'lee' WHERE id = 2`)
+	audit(exitFailed, "entry 2 was changed or removed")
+	if printed := audit(exitFailed, "", "--format", "json"); json.Unmarshal([]byte(printed), &told) != nil || told.Entries != 1 || !strings.Contains(told.Error, "entry 2") {
+		t.Error(printed)
 	}
 }
