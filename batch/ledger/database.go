@@ -225,7 +225,7 @@ var migrations = [][]string{
 	slices.Concat(tables2(identity), []string{
 		`CREATE FUNCTION trail_kept() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
-			RAISE EXCEPTION 'kept' USING ERRCODE = '`+stateKept+`';
+			RAISE EXCEPTION 'kept' USING ERRCODE = '` + stateKept + `';
 		END $$`,
 		`CREATE TRIGGER trail_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON trail FOR EACH STATEMENT EXECUTE FUNCTION trail_kept()`,
 	}),

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -187,6 +188,63 @@ func TestUploads(t *testing.T) {
 	})
 }
 
+// TestNothingUntold: what the trail cannot tell of is not done.
+func TestNothingUntold(t *testing.T) {
+	onBoth(t, func(t *testing.T, place string) {
+		jobs := openJobs(t, place)
+		job, other := upload(t, jobs, "orders"), newJob("two")
+		other.ID = job.ID
+		if _, err := jobs.db.Exec(`ALTER TABLE trail RENAME COLUMN detail TO details`); err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{
+			"upload": jobs.Upload(ctx, newJob("one"), strings.NewReader("orders"), deed), "configure": jobs.Configure(ctx, other, deed), "discard": jobs.Discard(ctx, job.ID, deed),
+			"form": jobs.SaveForm(ctx, &Form{}, deed), "note": jobs.Note(ctx, deed), "approve": func() error { _, _, err := jobs.Approve(ctx, job.ID, "one", "", "", deed); return err }(),
+		} {
+			if err == nil {
+				t.Error(what, "was done")
+			}
+		}
+		left, err := jobs.Page(ctx, nil, 0, 10)
+		if err != nil || len(left) != 1 || left[0] != *job {
+			t.Error(left, err)
+		}
+		var rows int
+		if err := jobs.db.QueryRow(`SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM job_files) + (SELECT count(*) FROM forms)`).Scan(&rows); err != nil || rows != 2 {
+			t.Error(rows, err)
+		}
+	})
+}
+
+// TestApprovedAtOnce has an approval wait for another one, of the same bytes and settings, that takes the number it would have.
+func TestApprovedAtOnce(t *testing.T) {
+	t.Parallel()
+	place := ledgertest.Start(t, "fsync=off").Database(t)
+	jobs, others := openJobs(t, place), openJobs(t, place)
+	first, second := upload(t, jobs, "orders"), upload(t, jobs, "orders")
+	var approved Job
+	ended := make(chan error, 1)
+	err := jobs.within(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.Exec(`UPDATE jobs SET state = 'queued', again = 0 WHERE id = $1`, first.ID); err != nil {
+			return err
+		}
+		go func() {
+			var err error
+			approved, _, err = others.Approve(ctx, second.ID, second.Key, "who", second.Day, deed)
+			ended <- err
+		}()
+		for waiting := 0; waiting == 0; {
+			if err := jobs.db.QueryRow(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, <-ended); err != nil || approved.State != JobQueued || approved.Again != 1 {
+		t.Error(approved, err)
+	}
+}
+
 // TestAbandoned: uploads that nobody approves go, once they are old enough.
 func TestAbandoned(t *testing.T) {
 	onBoth(t, func(t *testing.T, place string) {
@@ -247,10 +305,8 @@ func TestForms(t *testing.T) {
 		}
 
 		ends := time.UnixMicro(time.Now().Add(time.Hour).UnixMicro())
-		for hash, ends := range map[string]time.Time{"over": time.Now().Add(-time.Hour), "hash": ends} {
-			if err := jobs.PutSession(ctx, hash, "who", ends); err != nil {
-				t.Fatal(err)
-			}
+		if err := errors.Join(jobs.PutSession(ctx, "hash", "who", ends), jobs.PutSession(ctx, "over", "who", time.Now().Add(-time.Hour))); err != nil {
+			t.Fatal(err)
 		}
 		if whose, until, err := jobs.Session(ctx, "hash"); err != nil || whose != "who" || !until.Equal(ends) {
 			t.Error(whose, until, err)
