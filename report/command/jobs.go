@@ -14,6 +14,7 @@ import (
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 	"vbankbatch/report/queue"
+	"vbankbatch/report/serve"
 )
 
 type jobsCommand struct {
@@ -117,18 +118,11 @@ func (c *jobsListCommand) Run(a *app) error {
 			if name == "" {
 				name = "-"
 			}
-			a.stdout.Printf("%d\t%s\t%s\t%s\t%s of %s rows\t%s won\t%s\t%s\n", j.ID, name, say.Name(j.File), stateName(a.Language, j.State),
+			a.stdout.Printf("%d\t%s\t%s\t%s\t%s of %s rows\t%s won\t%s\t%s\n", j.ID, name, say.Name(j.File), serve.StateName(a.Language, j.State),
 				report.Thousands(j.Progress.Done), report.Thousands(j.Progress.Rows), report.Thousands(j.Progress.Won), say.Name(j.By), report.Clock(j.Submitted))
 		}
 		return nil
 	})
-}
-
-// stateName is the name of a state for a reader.
-func stateName(language say.Language, state ledger.JobState) string {
-	return language.Text(map[ledger.JobState]string{ledger.JobQueued: say.Mark("queued"), ledger.JobRunning: say.Mark("running"), ledger.JobDone: say.Mark("done"),
-		ledger.JobRefused: say.Mark("refused"), ledger.JobStopped: say.Mark("stopped early"), ledger.JobCancelled: say.Mark("cancelled"), ledger.JobReceiving: say.Mark("being received"),
-		ledger.JobUploaded: say.Mark("not approved")}[state])
 }
 
 func (a *app) printJSON(value any) error {
@@ -170,7 +164,7 @@ func (c *jobsShowCommand) Run(a *app) error {
 // print prints a job for people.
 func (c *jobsShowCommand) print(a *app, j *ledger.Job, f *jobFigures) error {
 	out, p := a.stdout, &j.Progress
-	out.Printf("job %d: %s\n", j.ID, stateName(a.Language, j.State))
+	out.Printf("job %d: %s\n", j.ID, serve.StateName(a.Language, j.State))
 	out.Printf("file: %s, submitted at %s by %s\n", say.Name(j.File), report.Clock(j.Submitted), say.Name(j.By))
 	if j.Merchant != "" {
 		out.Printf("merchant: %s at %s\n", j.Merchant, j.API)
@@ -236,7 +230,7 @@ func (c *jobsCancelCommand) Run(a *app) error {
 		case j.State.Open():
 			a.stderr.Printf("job %d ends after the rows under way; what it has issued stands in its results\n", j.ID)
 		default:
-			return usage("", "job %d is over: %s", j.ID, stateName(a.Language, j.State))
+			return usage("", "job %d is over: %s", j.ID, serve.StateName(a.Language, j.State))
 		}
 		return nil
 	})

@@ -20,6 +20,7 @@ import (
 	"vbankbatch/report"
 	"vbankbatch/report/job"
 	"vbankbatch/report/queue"
+	"vbankbatch/report/serve"
 )
 
 // namedFlags say whose credentials are meant where there are those of several merchants.
@@ -219,7 +220,7 @@ func (c *submitCommand) submit(a *app, d *driver, q *queue.Queue) (*ledger.Job, 
 // attach tells of the job that there is, and has one go on that was stopped, as the same command would.
 func (c *submitCommand) attach(a *app, q *queue.Queue, stored *ledger.Job) error {
 	if !c.Quiet {
-		a.stderr.Printf("submitted today already, by %s: job %d, %s; --again makes another\n", say.Name(stored.By), stored.ID, stateName(a.Language, stored.State))
+		a.stderr.Printf("submitted today already, by %s: job %d, %s; --again makes another\n", say.Name(stored.By), stored.ID, serve.StateName(a.Language, stored.State))
 	}
 	if stored.State != ledger.JobStopped {
 		return nil
@@ -360,7 +361,7 @@ func printWaiting(a *app, stored *ledger.Job) {
 
 // printJobEnd tells what a job came to.
 func printJobEnd(a *app, stored *ledger.Job) {
-	a.stderr.Printf("job %d: %s\n", stored.ID, stateName(a.Language, stored.State))
+	a.stderr.Printf("job %d: %s\n", stored.ID, serve.StateName(a.Language, stored.State))
 	var figures report.Figures
 	if json.Unmarshal([]byte(stored.Summary), &figures) != nil {
 		return

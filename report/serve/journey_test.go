@@ -379,9 +379,7 @@ func TestKorean(t *testing.T) {
 	// Other totals than the file's are refused.
 	b.do(chromedp.SetValue(approveForm+` input[name=won]`, "1"), b.ticked())
 	b.press(send, `[role=alert]`)
-	b.back(sure)
-	b.do(chromedp.SetValue(approveForm+` input[name=won]`, ""),
-		b.ticked())
+	b.do(chromedp.Navigate(b.address()+"/files/1/check"), chromedp.WaitVisible(sure), b.ticked())
 	b.press(send, `a[href$=".results.xlsx"]`)
 	b.shot("results")
 	b.press(`a[href$="/rows"]`, `table`)
@@ -462,7 +460,7 @@ func TestWithoutScript(t *testing.T) {
 	b := d.browse("ko", call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
 	b.enter()
 	b.bring(d.write("orders.csv", orders("N", 3)))
-	b.do(chromedp.WaitVisible(sure), chromedp.Click(sure), chromedp.Click(send), chromedp.WaitVisible(`h1`))
+	b.do(chromedp.WaitVisible(sure), chromedp.Click(sure), chromedp.Click(send), b.at("/files/1"), chromedp.WaitVisible(`h1`))
 	for range 100 {
 		b.do(chromedp.Navigate(b.address()+"/files/1"), chromedp.WaitVisible(`h1`))
 		if evaluate[bool](b, `document.querySelector('a[href$=".results.xlsx"]') !== null`) {
