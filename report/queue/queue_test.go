@@ -159,8 +159,11 @@ func (s *site) until(id string, what string, is func(job) bool) job {
 	return job{}
 }
 
-// accounts are those in a results file by order. Each is the only one that the API has of its order.
-func (s *site) accounts(path string, statuses ...string) map[string]string {
+// told is what the results tell of a row.
+type told struct{ status, account string }
+
+// rows reads results, by order.
+func (s *site) rows(path string) map[string]told {
 	s.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -172,13 +175,23 @@ func (s *site) accounts(path string, statuses ...string) map[string]string {
 	}
 	column := func(name string) int { return len(table[0]) - 1 - slices.Index(reversed(table[0]), name) }
 	uid, num, status := column("merchant_uid"), column("vbank_num"), column("status")
-	found := make(map[string]string)
+	rows := make(map[string]told)
 	for _, row := range table[1:] {
-		if !slices.Contains(statuses, row[status]) {
-			s.Errorf("%s: %s", path, row)
+		rows[row[uid]] = told{row[status], row[num]}
+	}
+	return rows
+}
+
+// accounts are those in a results file by order. Each is the only one that the API has of its order.
+func (s *site) accounts(path string, statuses ...string) map[string]string {
+	s.Helper()
+	found := make(map[string]string)
+	for order, row := range s.rows(path) {
+		if !slices.Contains(statuses, row.status) {
+			s.Errorf("%s: %s: %s", path, order, row.status)
 		}
-		if row[num] != "" {
-			found[row[uid]] = row[num]
+		if row.account != "" {
+			found[order] = row.account
 		}
 	}
 	issued := make(map[string]string)

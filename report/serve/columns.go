@@ -17,7 +17,7 @@ import (
 )
 
 // asked are the fields whose column a person may choose, in the order of the page.
-var asked = []string{"merchant_uid", "amount", "vbank_code", "vbank_due", "vbank_holder", "name", "buyer_name", "buyer_tel", "buyer_email"}
+var asked = []string{"merchant_uid", "amount", "vbank_code", "vbank_due", "vbank_holder", "buyer_name", "buyer_tel", "buyer_email", "name"}
 
 // columnsPage shows what each column was taken for, and asks for what is not known.
 type columnsPage struct {
@@ -98,6 +98,11 @@ func (v *visit) refusal(err error) (what, hint string) {
 		at = v.T("line %d", refused.Line) + ": "
 	}
 	what = at + refused.Message.In(v.Language)
+	for _, field := range asked {
+		if strings.Contains(field, "_") { // the API's own names say little to most people
+			what = strings.ReplaceAll(what, field, v.FieldName(field))
+		}
+	}
 	if refused.Err != nil {
 		what += ": " + v.Error(refused.Err)
 	}
