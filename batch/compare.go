@@ -50,6 +50,42 @@ func (p *Plan) Compare(ctx context.Context, orders func(context.Context, []ledge
 	return found, err
 }
 
+// Elsewhere counts the rows to be issued of which the ledger knows nothing, and whose order has a payment at the API all the
+// same: another program, or a ledger that was lost, has made it. Nothing is sent; it takes a request for 100 rows.
+func (p *Plan) Elsewhere(ctx context.Context, api API, orders func(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)) (elsewhere int, err error) {
+	err = p.blocks(ctx, func(rows []*input.Row) error {
+		var jobs []*job
+		var named []ledger.Order
+		for _, row := range rows {
+			jobs = append(jobs, &job{row: row})
+			named = append(named, jobs[len(jobs)-1].names())
+		}
+		known, err := orders(ctx, named)
+		if err != nil {
+			return err
+		}
+		var fresh []*job
+		for _, j := range jobs {
+			if j.know(known); j.row.Action == input.Issue && j.order.State == ledger.Vacant && j.decide().Status == "" {
+				fresh = append(fresh, j)
+			}
+		}
+		for _, chunk := range byTier(fresh, (*job).names) {
+			found, err := list(ctx, api, chunk, (*job).names)
+			if err != nil {
+				return err
+			}
+			for _, j := range chunk {
+				if len(found[j.row.Request.MerchantUID]) > 0 {
+					elsewhere++
+				}
+			}
+		}
+		return nil
+	})
+	return elsewhere, err
+}
+
 // add counts a row by what decide says of it.
 func (c *Compared) add(j *job) {
 	issue := j.row.Action == input.Issue

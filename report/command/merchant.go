@@ -29,6 +29,7 @@ type merchant struct {
 	ledger string        // a file, or the address of a database
 	lease  *ledger.Lease // of a database, once it is locked
 	state  string        // the sandbox's
+	served string        // the sandbox's address, where it is served for as long as the process lives
 }
 
 func (f *merchantFlags) find(ctx context.Context) (*merchant, error) {
@@ -310,8 +311,8 @@ func (m *merchant) connect(a *app, f *requestFlags, perSecond float64, log *slog
 // client makes the client of connect.
 func (m *merchant) client(a *app, f *requestFlags, perSecond float64, log *slog.Logger) (api *client.Client, close func() error, err error) {
 	close = func() error { return nil }
-	address := m.url
-	if m.state != "" {
+	address := cmp.Or(m.served, m.url)
+	if m.state != "" && m.served == "" {
 		if address, close, err = a.serve(m); err != nil {
 			return nil, close, err
 		}

@@ -71,10 +71,10 @@ reader in once, to do everything.
 
 func (c *serveCommand) Run(a *app) (err error) {
 	s := &served{serveCommand: c, a: a, woken: make(chan struct{}, 1)}
+	defer func() { err = also(err, s.close()) }()
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	defer func() { err = also(err, s.close()) }()
 	listener, err := c.listen(a.ctx)
 	if err != nil {
 		return err
@@ -101,6 +101,8 @@ type served struct {
 	woken     chan struct{}
 	keep      time.Duration
 	most      int64
+
+	endSandbox func() error
 }
 
 // prepare refuses what is wrong with the flags, and opens the ledger's jobs.
@@ -185,7 +187,10 @@ func (s *served) open() (err error) {
 		return m.ledgerFails(s.a.ctx, err)
 	}
 	s.queue = queue.Local(s.jobs, m.ledger)
-	return nil
+	if m.state != "" {
+		m.served, s.endSandbox, err = s.a.serve(m)
+	}
+	return err
 }
 
 // make makes the ledger, or brings it up to date.
@@ -204,7 +209,11 @@ func (s *served) close() error {
 	if s.queue == nil {
 		return nil
 	}
-	return s.queue.Close()
+	err := s.queue.Close()
+	if s.endSandbox != nil {
+		err = errors.Join(err, s.endSandbox())
+	}
+	return err
 }
 
 // listen takes the address. Plain http is for this machine alone.
@@ -319,7 +328,7 @@ func (s *served) pages(listener net.Listener) (*serve.Server, error) {
 		return nil, err
 	}
 	return &serve.Server{Jobs: s.jobs, Gate: gate, Merchants: s.Merchants, API: s.merchant.url, Live: s.merchant.live(), Two: s.Approve == "two", MaxUpload: s.most, Log: s.log, Now: s.a.now,
-		Request: s.request, Options: s.read, Whose: s.whose, Read: s.reader, Approved: s.approved, Reconcile: s.reconcile, Faults: s.faults}, nil
+		Request: s.request, Options: s.read, Whose: s.whose, Read: s.reader, Approved: s.approved, Reconcile: s.reconcile, Elsewhere: s.elsewhere, Faults: s.faults}, nil
 }
 
 // request is what a file is read and sent with, before its columns were looked at.
@@ -407,8 +416,34 @@ func (s *served) reconcile(ctx context.Context, name string) (settled, unknown i
 	return settled, unknown, err
 }
 
+// elsewhere counts the rows of a plan for whose orders the API has a payment that the ledger does not know.
+func (s *served) elsewhere(ctx context.Context, name string, plan *batch.Plan) (rows int, err error) {
+	m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: name, API: s.merchant.url})
+	if err != nil {
+		return 0, err
+	}
+	book, err := s.reader(ctx, name)
+	if err != nil || book == nil {
+		return 0, err
+	}
+	defer book.Close()
+	api, disconnect, err := s.quick(ctx, m)
+	defer func() { err = errors.Join(err, disconnect()) }()
+	if err != nil {
+		return 0, err
+	}
+	return plan.Elsewhere(ctx, api, book.Orders)
+}
+
+// quick makes a client that does not wait long: somebody looks at a page meanwhile.
+func (s *served) quick(ctx context.Context, m *merchant) (*client.Client, func() error, error) {
+	f := s.requestFlags
+	f.Workers, f.Patience, f.Timeout = 1, 0, min(f.Timeout, doctorWait)
+	return m.connect(s.a.within(ctx, s.a.Language), &f, s.perSecond, quietLog())
+}
+
 // faults is what doctor finds wrong with each merchant's credentials and the way to the API.
-func (s *served) faults(ctx context.Context) (all []serve.Fault) {
+func (s *served) faults(ctx context.Context, language say.Language) (all []serve.Fault) {
 	for _, name := range s.Merchants {
 		m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: name, API: s.merchant.url})
 		if errors.Is(err, queue.ErrNoCredentials) {
@@ -417,7 +452,7 @@ func (s *served) faults(ctx context.Context) (all []serve.Fault) {
 			}
 			continue
 		}
-		d := &doctor{driver: (&runCommand{runFlags: runFlags{requestFlags: s.requestFlags}}).driver(s.a.within(ctx, s.a.Language))}
+		d := &doctor{driver: (&runCommand{runFlags: runFlags{requestFlags: s.requestFlags}}).driver(s.a.within(ctx, language))}
 		d.merchant, d.perSecond, d.log = m, s.perSecond, quietLog()
 		d.reach()
 		for _, f := range d.found {

@@ -173,7 +173,7 @@ func (t *tasks) merchant(ctx context.Context, stored *ledger.Job) (*merchant, er
 	if stored.API != t.where.url || stored.Merchant != "" && !merchantName.MatchString(stored.Merchant) {
 		return nil, queue.ErrNoCredentials
 	}
-	m := &merchant{url: t.where.url, ledger: t.where.ledger, state: t.where.state}
+	m := &merchant{url: t.where.url, ledger: t.where.ledger, state: t.where.state, served: t.where.served}
 	var err error
 	if m.Credentials, err = t.named(ctx, stored.Merchant); err != nil {
 		t.log.Warn("credentials cannot be read", "merchant", stored.Merchant, "error", err)

@@ -413,8 +413,14 @@ func TestWorkbookInEnglish(t *testing.T) {
 	b.shots = "serve-en-"
 	b.enter()
 	b.sees("Bring a file of orders")
+	other := exec.Command(d.binary, "run", "--ledger", filepath.Join(d.dir, "other.db"), d.write("one.csv", orders("W", 1)))
+	other.Env = d.env
+	if out, err := other.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	b.bring(d.write("orders.csv", orders("W", 3)))
-	b.do(chromedp.Click(sure))
+	b.sees("PortOne has payments for orders that are new here: 1.")
+	b.do(chromedp.WaitVisible(sure), chromedp.Click(sure))
 	b.press(send, `a[href$=".results.xlsx"]`)
 	b.sees("Every row is done.")
 	b.do(chromedp.Navigate(b.address()+"/search?q="+"홍길동"), chromedp.WaitVisible(`table`))

@@ -23,16 +23,21 @@ import (
 
 // look is what was found out about a file, read as a request says, and held against the ledger.
 type look struct {
-	Plan     *batch.Plan     // its file is closed; nil where the file could not be read at all
-	Compared *batch.Compared // nil of a file that is refused, or where the ledger could not be asked
-	Refusal  error           // nil if the file can be sent
-	Answers  []input.Answer  // to the refusal
-	Problems []problem
-	Won      []bankSum  // by bank, most won first
-	First    []firstRow // of those that are to be sent
-	Cut      bool       // there are more problems than are kept
-	At       time.Time
+	Plan      *batch.Plan     // its file is closed; nil where the file could not be read at all
+	Compared  *batch.Compared // nil of a file that is refused, or where the ledger could not be asked
+	Elsewhere int             // rows that are new to the ledger, whose orders have a payment at the API; -1 where it was not asked
+	Refusal   error           // nil if the file can be sent
+	Answers   []input.Answer  // to the refusal
+	Problems  []problem
+	Won       []bankSum  // by bank, most won first
+	First     []firstRow // of those that are to be sent
+	Cut       bool       // there are more problems than are kept
+	At        time.Time
 }
+
+// mostAsked is of how many orders the API is asked before a file is approved, a hundred at once. All are asked for before they
+// are issued.
+const mostAsked = 2000
 
 // mostProblems is how many problems of a file are kept.
 const mostProblems = 200_000
@@ -234,6 +239,13 @@ func (s *Server) lookThrough(ctx context.Context, stored *ledger.Job) (*look, er
 	})
 	if l.Refusal == nil {
 		l.Compared = s.compare(ctx, stored.Merchant, plan)
+		if l.Elsewhere = -1; s.Elsewhere != nil && l.Compared != nil && l.Compared.New.Rows <= mostAsked {
+			if rows, err := s.Elsewhere(ctx, stored.Merchant, plan); err == nil {
+				l.Elsewhere = rows
+			} else {
+				s.Log.Warn("the API could not be asked for the orders of a file", "error", err)
+			}
+		}
 	}
 	return l, nil
 }

@@ -56,11 +56,13 @@ type Server struct {
 	Approved func(ctx context.Context, approved *ledger.Job) error
 	// Reconcile asks the API about a merchant's orders in doubt, and returns how many there were and how many still are.
 	Reconcile func(ctx context.Context, merchant string) (settled, unknown int, err error)
+	// Elsewhere counts the rows of a plan for whose orders the API has a payment that the ledger does not know; nil asks nothing.
+	Elsewhere func(ctx context.Context, merchant string, plan *batch.Plan) (rows int, err error)
 	// Faults is what is wrong with the credentials, the API or the ledger; it is asked for now and then.
-	Faults func(ctx context.Context) []Fault
+	Faults func(context.Context, say.Language) []Fault
 
 	looked looked
-	faults faults
+	faults map[say.Language]*faults
 }
 
 // Fault is something that is wrong, and what to do about it.
@@ -103,6 +105,7 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 
 // Handler serves the pages to whom the gate lets in.
 func (s *Server) Handler() http.Handler {
+	s.faults = map[say.Language]*faults{say.English: new(faults), say.Korean: new(faults)}
 	mux := http.NewServeMux()
 	for pattern, do := range s.routes() {
 		mux.Handle(pattern, s.answer(do))

@@ -35,7 +35,7 @@ type startPage struct {
 func (v *visit) Own() []string { return v.Person.Merchants(v.Merchants) }
 
 func (s *Server) start(v *visit) error {
-	p := &startPage{Faults: s.faults.now(v.r.Context(), s.Faults), Mine: v.Own(), Max: report.Bytes(s.MaxUpload), InDoubt: make(map[string]int)}
+	p := &startPage{Faults: s.faults[v.Language].now(v.r.Context(), v.Language, s.Faults), Mine: v.Own(), Max: report.Bytes(s.MaxUpload), InDoubt: make(map[string]int)}
 	for _, m := range p.Mine {
 		if v.Person.May(access.Uploader, m) {
 			p.Merchants = append(p.Merchants, m)
@@ -76,13 +76,13 @@ type faults struct {
 const faultsKept = time.Minute
 
 // now returns what was wrong lately, and has it looked at again if that is a while ago.
-func (f *faults) now(ctx context.Context, look func(context.Context) []Fault) []Fault {
+func (f *faults) now(ctx context.Context, language say.Language, look func(context.Context, say.Language) []Fault) []Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if look != nil && !f.under && time.Since(f.at) > faultsKept {
 		f.under = true
 		go func() {
-			found := look(context.WithoutCancel(ctx))
+			found := look(context.WithoutCancel(ctx), language)
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.found, f.at, f.under = found, time.Now(), false
