@@ -138,11 +138,11 @@ func (v *visit) question(stored *ledger.Job, found *look) string {
 	whose := v.MerchantName(stored.Merchant)
 	var parts []string
 	for _, part := range []struct {
-		action input.Action
-		says   string
-	}{{input.Issue, say.Mark("issue %s accounts")}, {input.Update, say.Mark("change %s accounts")}, {input.Revoke, say.Mark("take back %s accounts")}} {
+		action    input.Action
+		one, many string
+	}{{input.Issue, say.Mark("issue 1 account"), say.Mark("issue %s accounts")}, {input.Update, say.Mark("change 1 account"), say.Mark("change %s accounts")}, {input.Revoke, say.Mark("take back 1 account"), say.Mark("take back %s accounts")}} {
 		if n := plan.Actions[part.action]; n > 0 {
-			parts = append(parts, v.T(part.says, report.Thousands(int64(n))))
+			parts = append(parts, report.Count(v.Language, n, part.one, part.many))
 		}
 	}
 	if plan.Actions[input.Issue] == 0 {

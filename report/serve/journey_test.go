@@ -429,7 +429,7 @@ func TestWorkbookInEnglish(t *testing.T) {
 	b.shot("order")
 	b.do(chromedp.SetValue(`form[action$="/update"] input[name=amount]`, "7,777"))
 	b.press(`form[action$="/update"] button`, sure)
-	b.sees("change 1 accounts")
+	b.sees("change 1 account")
 	b.do(chromedp.Click(sure))
 	b.press(send, `a[href$=".results.csv"]`)
 	changed := 0
@@ -443,7 +443,7 @@ func TestWorkbookInEnglish(t *testing.T) {
 	}
 	b.do(chromedp.Navigate(b.address()+"/orders/default?order=W-0"), chromedp.WaitVisible(`form[action$="/revoke"]`))
 	b.press(`form[action$="/revoke"] button`, sure)
-	b.sees("take back 1 accounts")
+	b.sees("take back 1 account")
 	b.do(chromedp.Click(sure))
 	b.press(send, `a[href$=".results.csv"]`)
 	if d.ready()["W-0"] != 0 {
