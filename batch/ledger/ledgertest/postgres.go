@@ -6,6 +6,7 @@ package ledgertest
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -231,7 +232,8 @@ func (p *Postgres) Pool(t testing.TB, program, address string) string {
 		command.Wait()
 	})
 	for range 200 {
-		if _, err := os.Stat(filepath.Join(dir, ".s.PGSQL.6432")); err == nil {
+		if conn, err := net.Dial("unix", filepath.Join(dir, ".s.PGSQL.6432")); err == nil { // the file is there before anybody answers
+			conn.Close()
 			return strings.Replace(address, p.dir, dir+"&port=6432", 1)
 		}
 		time.Sleep(50 * time.Millisecond)
