@@ -64,7 +64,7 @@ func (g *Gate) spent(w http.ResponseWriter, r *http.Request) {
 	g.show(w, r, http.StatusForbidden, view{Title: l.Text("This link is no longer good"), Text: l.Text(anotherLink)})
 }
 
-const anotherLink = "A link is good for one browser, once, within 10 minutes. Start vbankbatch serve again for another."
+const anotherLink = "A link is good for one browser, once, within 10 minutes. Whoever started vbankbatch serve gets another by starting it again, or by sending it SIGHUP."
 
 // unknown answers one whom nobody knows: by the way to sign in, and back to the same page.
 func (g *Gate) unknown(w http.ResponseWriter, r *http.Request) {

@@ -30,7 +30,7 @@ import (
 
 var (
 	pictures = flag.String("pictures", "", "a folder for pictures of the pages")
-	axe      = flag.String("axe", "", "axe.min.js of axe-core, which then looks at every page")
+	axe      = os.Getenv("AXE") // axe.min.js of axe-core, which then looks at every page
 )
 
 // TestMain lets the tests run this binary as vbankbatch, in processes of its own.
@@ -277,7 +277,7 @@ func (b *browser) at(ending string) action {
 // shot keeps a picture, and has axe-core look at the page.
 func (b *browser) shot(name string) {
 	b.Helper()
-	if *axe != "" {
+	if axe != "" {
 		b.accessible(name)
 	}
 	if *pictures == "" || b.shots == "" {
@@ -295,7 +295,7 @@ func (b *browser) shot(name string) {
 // accessible fails if axe-core finds something serious.
 func (b *browser) accessible(name string) {
 	b.Helper()
-	script, err := os.ReadFile(*axe)
+	script, err := os.ReadFile(axe)
 	if err != nil {
 		b.Fatal(err)
 	}
