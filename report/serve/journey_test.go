@@ -9,11 +9,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"mime/multipart"
+	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +27,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
+	"vbankbatch/batch/ledger/ledgertest"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 	"vbankbatch/report/command"
@@ -57,6 +62,12 @@ type desk struct {
 // newDesk starts an API, and a server of pages with flags.
 func newDesk(t *testing.T, faults sandbox.Faults, flags ...string) *desk {
 	t.Helper()
+	return newDeskAt(t, filepath.Join(t.TempDir(), "ledger.db"), faults, flags...)
+}
+
+// newDeskAt is newDesk with a ledger of its own.
+func newDeskAt(t *testing.T, ledger string, faults sandbox.Faults, flags ...string) *desk {
+	t.Helper()
 	d := &desk{T: t, dir: t.TempDir(), flags: flags, errs: new(bytes.Buffer)}
 	var err error
 	if d.api, err = sandbox.New(sandbox.Config{Faults: faults}); err != nil {
@@ -72,7 +83,7 @@ func newDesk(t *testing.T, faults sandbox.Faults, flags ...string) *desk {
 	if err := os.Symlink(self, d.binary); err != nil {
 		t.Fatal(err)
 	}
-	d.env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+d.dir, "VBANKBATCH_LEDGER="+filepath.Join(d.dir, "ledger.db"), "VBANKBATCH_API_URL="+web.URL, "IMP_KEY=key", "IMP_SECRET=secret")
+	d.env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+d.dir, "VBANKBATCH_LEDGER="+ledger, "VBANKBATCH_API_URL="+web.URL, "IMP_KEY=key", "IMP_SECRET=secret")
 	d.start("127.0.0.1:0")
 	t.Cleanup(func() {
 		d.server.Process.Signal(os.Interrupt)
@@ -501,6 +512,101 @@ func TestKilled(t *testing.T) {
 			t.Errorf("%s has %d accounts", order, n)
 		}
 	}
+}
+
+// TestWithWorkers: with a PostgreSQL ledger two servers take files and workers send them; a file that is approved at both at
+// once is sent once.
+func TestWithWorkers(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	first := newDeskAt(t, server.Database(t), sandbox.Faults{DropAfter: 0.05}, "--proxy-header=X-User", "--proxy-from=127.0.0.1", "--allow=*=uploader+approver", "--doubt-wait=500ms", "--timeout=2s")
+	second := *first
+	second.errs = new(bytes.Buffer)
+	second.start("127.0.0.1:0")
+	defer func() {
+		second.server.Process.Signal(os.Interrupt)
+		second.server.Wait()
+	}()
+	var logs [2]bytes.Buffer
+	for i := range logs {
+		worker := exec.Command(first.binary, "work", "--lease=2s")
+		worker.Env, worker.Dir, worker.Stderr = first.env, first.dir, &logs[i]
+		if err := worker.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			worker.Process.Signal(os.Interrupt)
+			worker.Wait()
+			if t.Failed() {
+				t.Logf("worker %d:\n%s", i, &logs[i])
+			}
+		}()
+	}
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	w.WriteField("merchant", "default")
+	part, err := w.CreateFormFile("file", "orders.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part.Write(orders("P", 40))
+	w.Close()
+	first.ask("POST", "/uploads", w.FormDataContentType(), &form)
+	page := first.ask("GET", "/files/1/check", "", nil)
+	values := url.Values{"sure": {"yes"}}
+	for _, name := range []string{"settings", "digest", "to-do", "total"} {
+		_, rest, _ := strings.Cut(page, `name="`+name+`" value="`)
+		value, _, _ := strings.Cut(rest, `"`)
+		values.Set(name, value)
+	}
+	var both sync.WaitGroup
+	for _, d := range []*desk{first, &second} {
+		both.Go(func() {
+			d.ask("POST", "/files/1/approve", "application/x-www-form-urlencoded", strings.NewReader(values.Encode()))
+		})
+	}
+	both.Wait()
+	for end := time.Now().Add(2 * time.Minute); !strings.Contains(second.ask("GET", "/files/1", "", nil), ".results.xlsx"); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the file is not done")
+		}
+	}
+	accounts := first.ready()
+	if len(accounts) != 40 {
+		t.Errorf("%d orders have their account", len(accounts))
+	}
+	for order, n := range accounts {
+		if n != 1 {
+			t.Errorf("%s has %d accounts", order, n)
+		}
+	}
+	if trail := second.ask("GET", "/trail", "", nil); strings.Count(trail, "approved it") != 1 {
+		t.Errorf("it was not approved once:\n%s", trail)
+	}
+}
+
+// ask asks for a page as somebody whom the proxy names, and returns what it says.
+func (d *desk) ask(method, path, kind string, body io.Reader) string {
+	d.Helper()
+	r, err := http.NewRequest(method, d.address()+path, body)
+	if err != nil {
+		d.Fatal(err)
+	}
+	r.Header.Set("X-User", "kim")
+	r.Header.Set("Accept-Language", "en")
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		d.Errorf("%s %s: %s, %v\n%s", method, path, answer.Status, err, text)
+	}
+	return string(text)
 }
 
 // TestTwoPeople: with --approve two, who brings a file cannot approve it, and another can, once.
