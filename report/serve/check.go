@@ -165,6 +165,7 @@ func (s *Server) problems(v *visit) error {
 	if plan.Refusal != nil && plan.Refusal != plan.Lacking {
 		return plan.Refusal
 	}
+	v.takesLong()
 	v.attach(report.Beside(report.Default(stored.File), report.ProblemsEnding), "text/csv; charset=utf-8")
 	out := bufio.NewWriter(v.w)
 	io.WriteString(out, "\uFEFF")
@@ -186,7 +187,7 @@ func (s *Server) approve(v *visit) error {
 	if v.r.PostFormValue("settings") != stored.Key || v.r.PostFormValue("digest") != stored.Digest {
 		return errStale
 	}
-	found, err := s.look(v.r.Context(), stored)
+	found, err := s.lookWhole(v.r.Context(), stored)
 	if err != nil {
 		return err
 	}
@@ -301,6 +302,12 @@ func (s *Server) changes(v *visit) error {
 	if err != nil {
 		return err
 	}
+	v.takesLong()
+	leave, err := s.slot(v.r.Context())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	now, err := s.ordersOf(v.r.Context(), stored)
 	if err != nil {
 		return err

@@ -168,7 +168,7 @@ func (s *Server) setAnswer(v *visit) error {
 		return err
 	}
 	given := input.Answer{Flag: v.r.PostFormValue("flag"), Value: v.r.PostFormValue("value")}
-	found, err := s.look(v.r.Context(), stored)
+	found, err := s.lookWhole(v.r.Context(), stored)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (v *visit) editable() (*ledger.Job, *job.Request, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if stored.State != ledger.JobUploaded {
+	if stored.State != ledger.JobUploaded || v.r.PostFormValue("settings") != stored.Key { // another window's choices stay
 		return nil, nil, errStale
 	}
 	request, err := job.ReadRequest(stored.Settings)
@@ -201,7 +201,7 @@ func (s *Server) setColumns(v *visit) error {
 	if err != nil {
 		return err
 	}
-	found, err := s.look(v.r.Context(), stored)
+	found, err := s.lookWhole(v.r.Context(), stored)
 	if err != nil {
 		return err
 	}
@@ -245,14 +245,23 @@ func (s *Server) choose(v *visit, request *job.Request, found *look) error {
 		p.Set = make(map[string]string)
 	}
 	columns := found.Plan.Columns
+	if v.r.PostForm.Has("ignores") {
+		p.Ignore = nil
+		for _, number := range v.r.PostForm["ignore"] {
+			if n, err := strconv.Atoi(number); err == nil && n > 0 && n <= len(columns) {
+				p.Ignore = append(p.Ignore, columns[n-1].Header)
+			}
+		}
+	}
 	for _, choice := range fieldsOf(found.Plan.Mapping, columns, *p) {
 		chosen, err := strconv.Atoi(v.r.PostFormValue("column-" + choice.Field))
-		if err == nil && chosen != choice.Chosen {
+		if err == nil && (chosen != choice.Chosen || chosen == 0) { // what a form names may not be in this file
 			switch {
 			case chosen < 0 || chosen > len(columns):
 				return errStale
 			case chosen > 0:
 				p.Map[choice.Field] = columns[chosen-1].Header
+				p.Ignore = slices.DeleteFunc(slices.Clone(p.Ignore), func(header string) bool { return header == columns[chosen-1].Header })
 			default:
 				delete(p.Map, choice.Field)
 				if choice.Chosen > 0 && choice.Weak {
@@ -265,14 +274,6 @@ func (s *Server) choose(v *visit, request *job.Request, found *look) error {
 				p.Set[choice.Field] = text
 			} else {
 				delete(p.Set, choice.Field)
-			}
-		}
-	}
-	if v.r.PostForm.Has("ignores") {
-		p.Ignore = nil
-		for _, number := range v.r.PostForm["ignore"] {
-			if n, err := strconv.Atoi(number); err == nil && n > 0 && n <= len(columns) {
-				p.Ignore = append(p.Ignore, columns[n-1].Header)
 			}
 		}
 	}

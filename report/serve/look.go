@@ -6,11 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"vbankbatch/batch"
@@ -69,7 +72,8 @@ type bankSum struct {
 // looked keeps what was found out about the last files: a file of 100,000 rows takes a second or two to look through.
 type looked struct {
 	mu    sync.Mutex
-	looks []*looking // the last used first
+	looks []*looking    // the last used first
+	slots chan struct{} // who reads a file has one: each takes memory
 }
 
 // looking is a look under way, or done.
@@ -82,10 +86,22 @@ type looking struct {
 }
 
 const (
-	mostLooks = 6
-	lookKept  = 5 * time.Minute // then the ledger may know more
-	lookWait  = 3 * time.Second // then the page says that the file is being looked through
+	mostLooks    = 6
+	mostReading  = 2               // files that are read side by side
+	lookKept     = 5 * time.Minute // then the ledger may know more
+	lookPatience = time.Minute     // of what somebody has pressed
 )
+
+var lookWait = 3 * time.Second // then the page says that the file is being looked through
+
+func (l *looking) over() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
 
 // errLooking is returned while a file is being looked through.
 var errLooking = say.New("the file is being looked through")
@@ -98,12 +114,8 @@ func (s *Server) look(ctx context.Context, stored *ledger.Job) (*look, error) {
 	if i >= 0 {
 		l = s.looked.looks[i]
 		s.looked.looks = slices.Delete(s.looked.looks, i, i+1)
-		select {
-		case <-l.done:
-			if l.err != nil || time.Since(l.look.At) > lookKept {
-				l = nil
-			}
-		default:
+		if l.over() && (l.err != nil || time.Since(l.look.At) > lookKept) {
+			l = nil
 		}
 	}
 	if l == nil {
@@ -111,11 +123,22 @@ func (s *Server) look(ctx context.Context, stored *ledger.Job) (*look, error) {
 		given := *stored
 		go func() {
 			defer close(l.done)
+			defer func() {
+				if p := recover(); p != nil { // one file must not end the process that sends others
+					l.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+				}
+			}()
 			l.look, l.err = s.lookThrough(context.WithoutCancel(ctx), &given)
 		}()
 	}
 	s.looked.looks = slices.Insert(s.looked.looks, 0, l)
-	s.looked.looks = s.looked.looks[:min(len(s.looked.looks), mostLooks)]
+	over := 0
+	s.looked.looks = slices.DeleteFunc(s.looked.looks, func(l *looking) bool { // one under way would be begun again
+		if l.over() {
+			over++
+		}
+		return l.over() && over > mostLooks
+	})
 	s.looked.mu.Unlock()
 	select {
 	case <-l.done:
@@ -127,14 +150,35 @@ func (s *Server) look(ctx context.Context, stored *ledger.Job) (*look, error) {
 	}
 }
 
+// lookWhole is look for what somebody has pressed: it waits until the file was looked through, a minute at most.
+func (s *Server) lookWhole(ctx context.Context, stored *ledger.Job) (found *look, err error) {
+	for began := time.Now(); time.Since(began) < lookPatience; {
+		if found, err = s.look(ctx, stored); err != errLooking {
+			break
+		}
+	}
+	return found, err
+}
+
+// slot waits until a file may be read, and returns what is called once it was.
+func (s *Server) slot(ctx context.Context) (leave func(), err error) {
+	select {
+	case s.looked.slots <- struct{}{}:
+		return func() { <-s.looked.slots }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // open opens a stored file as a run does. The caller closes it.
 func (s *Server) open(ctx context.Context, stored *ledger.Job, most int64) (*input.File, error) {
 	kept, err := os.CreateTemp("", "vbankbatch-look-")
 	if err != nil {
 		return nil, err
 	}
-	defer kept.Close()
 	defer os.Remove(kept.Name())
+	defer kept.Close()
+	os.Remove(kept.Name()) // where the system lets an open file go without a name it outlives no crash
 	if err := s.Jobs.ReadFile(ctx, stored.ID, ledger.JobInput, kept); err != nil {
 		return nil, err
 	}
@@ -184,9 +228,15 @@ func (s *Server) plan(ctx context.Context, stored *ledger.Job) (*batch.Plan, err
 
 // lookThrough reads a file once more, for its problems.
 func (s *Server) lookThrough(ctx context.Context, stored *ledger.Job) (*look, error) {
+	leave, err := s.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	l := &look{At: time.Now()}
 	plan, err := s.plan(ctx, stored)
-	if refused, ok := errors.AsType[*input.Error](err); ok {
+	_, ours := errors.AsType[syscall.Errno](err) // a disk that is full is no fault of the file
+	if refused, ok := errors.AsType[*input.Error](err); ok && !ours {
 		l.Refusal, l.Answers = refused, input.Answers(refused)
 		return l, nil
 	}

@@ -228,7 +228,7 @@ func (s *Server) download(v *visit) error {
 			name = queue.FileName(stored)
 		}
 		v.attach(name, cmp.Or(mime.TypeByExtension(filepath.Ext(name)), "application/octet-stream"))
-		http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(time.Hour))
+		v.takesLong()
 		sent := &counted{Writer: v.w}
 		if err := s.Jobs.ReadFile(v.r.Context(), stored.ID, kind, sent); err != nil && sent.n == 0 {
 			v.w.Header().Del("Content-Disposition")

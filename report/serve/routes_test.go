@@ -457,16 +457,17 @@ func TestQuestions(t *testing.T) {
 	if !strings.Contains(page, `value="amount=미수금"`) {
 		t.Fatalf("there is no choice:\n%s", page)
 	}
-	if answer := s.post("uploaders", filePath(id, "answer"), url.Values{"flag": {"map"}, "value": {"amount=은행"}}); answer.StatusCode != http.StatusConflict {
+	stored, _ := s.stored(id)
+	if answer := s.post("uploaders", filePath(id, "answer"), url.Values{"settings": {stored.Key}, "flag": {"map"}, "value": {"amount=은행"}}); answer.StatusCode != http.StatusConflict {
 		t.Errorf("an answer that was not offered: %s", answer.Status)
 	}
-	if answer := s.post("uploaders", filePath(id, "answer"), url.Values{"flag": {"map"}, "value": {"amount=미수금"}}); answer.StatusCode != http.StatusSeeOther {
+	if answer := s.post("uploaders", filePath(id, "answer"), url.Values{"settings": {stored.Key}, "flag": {"map"}, "value": {"amount=미수금"}}); answer.StatusCode != http.StatusSeeOther {
 		t.Errorf("%s\n%s", answer.Status, text(answer))
 	}
 	if page := s.get("uploaders", filePath(id, "check")); !strings.Contains(page, "2,000") || !strings.Contains(page, "To be sent") {
 		t.Errorf("it is not answered:\n%s", page)
 	}
-	if answer := s.post("uploaders", filePath(id, "columns"), url.Values{"form": {"미수"}}); answer.StatusCode != http.StatusSeeOther {
+	if answer := s.choose(id, url.Values{"form": {"미수"}}); answer.StatusCode != http.StatusSeeOther {
 		t.Errorf("%s\n%s", answer.Status, text(answer))
 	}
 	id, _ = s.bring("uploaders", "seoul", "next.csv", strings.ReplaceAll(two, "B-1", "B-2"))

@@ -19,6 +19,7 @@ import (
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 	"vbankbatch/report/access"
+	"vbankbatch/report/queue"
 )
 
 // searchPage shows the orders in which a text was found.
@@ -314,9 +315,13 @@ func (s *Server) settle(v *visit) error {
 	if err := s.Jobs.Note(v.r.Context(), v.deed("settle", nil, "")); err != nil {
 		return err
 	}
+	v.takesLong()
 	settled, unknown, err := s.Reconcile(v.r.Context(), merchant)
 	if errors.Is(err, ledger.ErrLocked) {
 		return &refusal{http.StatusConflict, say.NewMessage("a file of this merchant is under way, which asks about its own orders"), say.NewMessage("try again once it is over")}
+	}
+	if errors.Is(err, queue.ErrNoCredentials) {
+		return &refusal{http.StatusConflict, say.NewMessage("this page does not have the merchant's credentials"), say.NewMessage("a run settles its orders in doubt; so does vbankbatch reconcile where the credentials are")}
 	}
 	if err != nil {
 		return err

@@ -106,6 +106,7 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 // Handler serves the pages to whom the gate lets in.
 func (s *Server) Handler() http.Handler {
 	s.faults = map[say.Language]*faults{say.English: new(faults), say.Korean: new(faults)}
+	s.looked.slots = make(chan struct{}, mostReading)
 	mux := http.NewServeMux()
 	for pattern, do := range s.routes() {
 		mux.Handle(pattern, s.answer(do))
@@ -200,6 +201,8 @@ func (v *visit) fail(err error) {
 		told = errStale
 	case errors.Is(err, context.Canceled):
 		return // nobody reads it
+	case err == errLooking:
+		told = &refusal{http.StatusServiceUnavailable, say.NewMessage("the file is still being looked through, and nothing was done"), say.NewMessage("go back, and press it again in a minute")}
 	case files:
 		told = &refusal{http.StatusUnprocessableEntity, say.Of(err), ""}
 	default:
@@ -303,6 +306,11 @@ func (v *visit) job(role access.Role) (*ledger.Job, error) {
 
 // May reports whether the person may do that for a merchant, for templates.
 func (v *visit) May(role, merchant string) bool { return v.Person.May(access.Role(role), merchant) }
+
+// takesLong gives an answer an hour: a server that has a limit has a shorter one.
+func (v *visit) takesLong() {
+	http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(time.Hour))
+}
 
 // goOn sends the browser on after something was done.
 func (v *visit) goOn(path string) error {

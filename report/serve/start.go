@@ -94,6 +94,7 @@ func (f *faults) now(ctx context.Context, language say.Language, look func(conte
 // upload stores a file that a browser sends, as it comes. Its merchant stands before it.
 func (s *Server) upload(v *visit) error {
 	http.NewResponseController(v.w).SetReadDeadline(time.Now().Add(time.Hour)) // a server that has none goes without
+	v.takesLong()
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, s.MaxUpload+1<<20)
 	form, err := v.r.MultipartReader()
 	if err != nil {
@@ -177,7 +178,7 @@ func (s *Server) store(v *visit, merchant string, part *multipart.Part) error {
 
 // applyForm reads a file by the form that was saved for one with the same columns, if there is one.
 func (s *Server) applyForm(v *visit, stored *ledger.Job) {
-	found, err := s.look(v.r.Context(), stored)
+	found, err := s.lookWhole(v.r.Context(), stored)
 	if err != nil || found.Plan == nil {
 		return // its page says so
 	}
