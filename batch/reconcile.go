@@ -215,7 +215,9 @@ type Verdict struct {
 var ErrSettled = say.New("the ledger has no doubt about the order")
 
 // Contested returns the ledger's entry of an order that a person may settle.
-func Contested(ctx context.Context, book Known, order ledger.Order) (ledger.Entry, error) {
+func Contested(ctx context.Context, book interface {
+	Orders(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)
+}, order ledger.Order) (ledger.Entry, error) {
 	found, err := book.Orders(ctx, []ledger.Order{order})
 	if err != nil {
 		return ledger.Entry{}, err

@@ -292,6 +292,26 @@ func (r *Reader) Lines(ctx context.Context, filter LineFilter, most int) ([]Entr
 	return found, err
 }
 
+// Reason is what several lines of a run were not done for.
+type Reason struct {
+	Status, Code string
+	Message      say.Message
+	Rows         int64
+}
+
+// Reasons are those of the merchant's run, what most lines have first, and no more than most of them. What a message says is as
+// the lines have it: a name or a number in it makes it another.
+func (r *Reader) Reasons(ctx context.Context, run int64, most int) ([]Reason, error) {
+	found, err := gather(ctx, r.db, func(of *Reason, rows *sql.Rows) error {
+		return rows.Scan(&of.Status, &of.Code, &of.Message, &of.Rows)
+	}, `SELECT status, error_code, error_message, count(*) FROM entries WHERE merchant = $1 AND run = $2 AND error_code <> ''
+		GROUP BY status, error_code, error_message ORDER BY count(*) DESC, error_code, error_message LIMIT $3`, r.merchant, run, most)
+	if err == nil {
+		err = r.unchanged()
+	}
+	return found, err
+}
+
 // All calls do with every line of the ledger as it stands at one moment, the oldest run first.
 func (r *Reader) All(ctx context.Context, do func(*Line) error) error {
 	return r.each(ctx, do, selectLines+`ORDER BY e.run, e.line`, r.merchant)

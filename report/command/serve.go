@@ -328,7 +328,7 @@ func (s *served) pages(listener net.Listener) (*serve.Server, error) {
 		return nil, err
 	}
 	return &serve.Server{Jobs: s.jobs, Gate: gate, Merchants: s.Merchants, API: s.merchant.url, Live: s.merchant.live(), Two: s.Approve == "two", MaxUpload: s.most, Log: s.log, Now: s.a.now,
-		Request: s.request, Options: s.read, Whose: s.whose, Read: s.reader, Approved: s.approved, Reconcile: s.reconcile, Elsewhere: s.elsewhere, Faults: s.faults}, nil
+		Request: s.request, Options: s.read, Whose: s.whose, Read: s.reader, Approved: s.approved, Reconcile: s.reconcile, Elsewhere: s.elsewhere, Settle: s.settle, Faults: s.faults}, nil
 }
 
 // request is what a file is read and sent with, before its columns were looked at.
@@ -390,30 +390,45 @@ func (s *served) approved(ctx context.Context, stored *ledger.Job) error {
 	return nil
 }
 
-// reconcile does what the command reconcile does.
-func (s *served) reconcile(ctx context.Context, name string) (settled, unknown int, err error) {
+// held opens a merchant's ledger and a client for something that issues nothing.
+func (s *served) held(ctx context.Context, name string, do func(*client.Client, *ledger.Ledger) error) (err error) {
 	m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: name, API: s.merchant.url})
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	own := s.a.within(ctx, s.a.Language)
 	book, release, err := m.locked(own, &s.requestFlags)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	api, disconnect, err := m.connect(own, &s.requestFlags, s.perSecond, s.log)
 	defer func() { err = errors.Join(err, disconnect()) }()
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	err = batch.Reconcile(ctx, api, book, s.DoubtWait, func(of batch.Settled) {
-		settled++
-		if of.Status == batch.Unknown {
-			unknown++
-		}
+	return do(api, book)
+}
+
+// reconcile does what the command reconcile does.
+func (s *served) reconcile(ctx context.Context, name string) (settled, unknown int, err error) {
+	err = s.held(ctx, name, func(api *client.Client, book *ledger.Ledger) error {
+		return batch.Reconcile(ctx, api, book, s.DoubtWait, func(of batch.Settled) {
+			settled++
+			if of.Status == batch.Unknown {
+				unknown++
+			}
+		})
 	})
 	return settled, unknown, err
+}
+
+// settle does what the command ledger settle does.
+func (s *served) settle(ctx context.Context, name string, verdict batch.Verdict) error {
+	return s.held(ctx, name, func(api *client.Client, book *ledger.Ledger) error {
+		_, err := batch.Settle(ctx, api, book, verdict)
+		return err
+	})
 }
 
 // elsewhere counts the rows of a plan for whose orders the API has a payment that the ledger does not know.

@@ -167,9 +167,11 @@ func (s *Server) problems(v *visit) error {
 	}
 	v.takesLong()
 	v.attach(report.Beside(report.Default(stored.File), report.ProblemsEnding), "text/csv; charset=utf-8")
-	out := bufio.NewWriter(v.w)
-	io.WriteString(out, "\uFEFF")
-	return errors.Join(report.Check(v.r.Context(), say.Writer{Writer: out, Language: v.Language}, plan, nil, report.CSV), out.Flush())
+	return v.sends(func(w io.Writer) error {
+		out := bufio.NewWriter(w)
+		io.WriteString(out, "\uFEFF")
+		return errors.Join(report.Check(v.r.Context(), say.Writer{Writer: out, Language: v.Language}, plan, nil, report.CSV), out.Flush())
+	})
 }
 
 // approve has a file sent: just what the page showed, and nothing that has changed since.

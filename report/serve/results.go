@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,7 +139,7 @@ type resultsPage struct {
 	Job      *ledger.Job
 	Figures  *report.Figures // nil of a run that wrote none
 	Statuses []statusCount
-	Reasons  []codeCount
+	Reasons  []reason
 	Files    []keptFile
 	Failed   string // the kind of the rows to mend
 	Again    bool   // it may go on
@@ -171,7 +172,11 @@ func (s *Server) results(v *visit, stored *ledger.Job) error {
 				p.Statuses = append(p.Statuses, statusCount{status, sum})
 			}
 		}
-		p.Reasons = sorted(figures.Codes)
+	}
+	if stored.Run != 0 {
+		if err := s.reasons(v, p); err != nil {
+			return err
+		}
 	}
 	kept, err := s.Jobs.Files(v.r.Context(), stored.ID)
 	if err != nil {
@@ -189,6 +194,42 @@ func (s *Server) results(v *visit, stored *ledger.Job) error {
 	}
 	v.Title = v.T("What came of %s", stored.File)
 	return v.show("results", http.StatusOK, p)
+}
+
+// reason is a code, and what was said of its rows: the PG's own words for example.
+type reason struct {
+	Code     string
+	Rows     int64
+	Messages []ledger.Reason
+}
+
+const (
+	mostReasons  = 200
+	mostMessages = 5 // of a code
+)
+
+// reasons groups what the rows were not done for.
+func (s *Server) reasons(v *visit, p *resultsPage) error {
+	book, err := s.Read(v.r.Context(), p.Job.Merchant)
+	if err != nil || book == nil {
+		return err
+	}
+	defer book.Close()
+	found, err := book.Reasons(v.r.Context(), p.Job.Run, mostReasons)
+	if err != nil {
+		return err
+	}
+	for _, of := range found {
+		i := slices.IndexFunc(p.Reasons, func(r reason) bool { return r.Code == of.Code })
+		if i < 0 {
+			i, p.Reasons = len(p.Reasons), append(p.Reasons, reason{Code: of.Code})
+		}
+		p.Reasons[i].Rows += of.Rows
+		if !report.IsSentence(of.Code, of.Message) && of.Message != "" && len(p.Reasons[i].Messages) < mostMessages {
+			p.Reasons[i].Messages = append(p.Reasons[i].Messages, of)
+		}
+	}
+	return nil
 }
 
 // attach says that what follows is a file to be kept.
@@ -229,16 +270,22 @@ func (s *Server) download(v *visit) error {
 		}
 		v.attach(name, cmp.Or(mime.TypeByExtension(filepath.Ext(name)), "application/octet-stream"))
 		v.takesLong()
-		sent := &counted{Writer: v.w}
-		if err := s.Jobs.ReadFile(v.r.Context(), stored.ID, kind, sent); err != nil && sent.n == 0 {
-			v.w.Header().Del("Content-Disposition")
-			return err
-		} else if err != nil {
-			panic(http.ErrAbortHandler) // the browser must not take the part for the whole
-		}
-		return nil
+		return v.sends(func(w io.Writer) error { return s.Jobs.ReadFile(v.r.Context(), stored.ID, kind, w) })
 	}
 	return errNotFound
+}
+
+// sends sends a file. If it cannot be sent whole, the browser is told so, and does not take a part of it for the whole.
+func (v *visit) sends(write func(io.Writer) error) error {
+	sent := &counted{Writer: v.w}
+	err := write(sent)
+	if err != nil && sent.n > 0 {
+		panic(http.ErrAbortHandler)
+	}
+	if err != nil {
+		v.w.Header().Del("Content-Disposition")
+	}
+	return err
 }
 
 type counted struct {

@@ -13,10 +13,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/report/access"
@@ -30,6 +32,7 @@ type site struct {
 	web    *httptest.Server
 	path   string
 	pushed []int64
+	said   []batch.Verdict
 }
 
 var when = time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)
@@ -74,6 +77,10 @@ func newSite(t testing.TB) *site {
 		},
 		Approved: func(_ context.Context, approved *ledger.Job) error {
 			s.pushed = append(s.pushed, approved.ID)
+			return nil
+		},
+		Settle: func(_ context.Context, _ string, verdict batch.Verdict) error {
+			s.said = append(s.said, verdict)
 			return nil
 		},
 		Reconcile: func(context.Context, string) (int, int, error) { return 2, 1, nil },
@@ -214,6 +221,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"GET /orders/{merchant}":            {"/orders/seoul?order=A-1", everybody, "hidden"},
 		"POST /orders/{merchant}/whole":     {"/orders/seoul/whole?order=A-1", everybody, "hidden"},
 		"POST /orders/{merchant}/{what}":    {"/orders/seoul/update?order=A-1&amount=5", bringers, "hidden"},
+		"POST /orders/{merchant}/settle":    {"/orders/seoul/settle?order=A-1", bosses, "hidden"},
 		"POST /merchants/{merchant}/settle": {"/merchants/seoul/settle", bosses, "hidden"},
 		"POST /merchants/{merchant}/forms":  {"/merchants/seoul/forms", bringers, "hidden"},
 	}
@@ -494,5 +502,25 @@ func TestLookingTwice(t *testing.T) {
 	stored.Key = "other"
 	if second, err := s.look(t.Context(), &stored); err != nil || second == first {
 		t.Errorf("it was not: %v", err)
+	}
+}
+
+// TestVerdict: a person's word about an order is taken with its reason, and with the account where one is meant.
+func TestVerdict(t *testing.T) {
+	s := newSite(t)
+	for _, refused := range []url.Values{{"which": {"none"}}, {"which": {"account"}, "why": {"x"}}} {
+		if answer := s.post("approvers", "/orders/seoul/settle?order=A-1", refused); answer.StatusCode != http.StatusUnprocessableEntity || len(s.said) != 0 {
+			t.Errorf("%v: %s", refused, answer.Status)
+		}
+	}
+	for _, given := range []url.Values{{"which": {"none"}, "imp_uid": {"imp_1"}, "why": {"the console"}}, {"which": {"account"}, "imp_uid": {"imp_1"}, "why": {"the console"}}} {
+		if answer := s.post("approvers", "/orders/seoul/settle?order=A-1&tier=x", given); answer.StatusCode != http.StatusSeeOther {
+			t.Errorf("%v: %s", given, answer.Status)
+		}
+	}
+	order := ledger.Order{Tier: "x", MerchantUID: "A-1"}
+	want := []batch.Verdict{{Order: order, By: "approvers@example.com", Why: "the console", At: when}, {Order: order, ImpUID: "imp_1", By: "approvers@example.com", Why: "the console", At: when}}
+	if !slices.Equal(s.said, want) {
+		t.Errorf("%+v", s.said)
 	}
 }

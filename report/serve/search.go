@@ -192,6 +192,7 @@ type orderPage struct {
 	CanAsk    bool // may bring a change
 	CanSettle bool
 	Doubt     bool
+	Contested bool // a person may say which account it has
 }
 
 func (v *visit) orderOf() ledger.Order {
@@ -231,6 +232,8 @@ func (s *Server) showOrder(v *visit, whole bool) error {
 	if e, ok := now[p.Order]; ok {
 		p.Now = &e
 		p.Amount, p.Due = cmp.Or(e.NowAmount, e.Amount), cmp.Or(e.NowDue, e.VbankDue, e.Due)
+		_, err := batch.Contested(v.r.Context(), book, p.Order)
+		p.Contested = err == nil
 		p.Doubt = e.State == ledger.Intended || e.State == ledger.Changing
 	}
 	v.Title = v.T("Order %s", p.Order.MerchantUID)
@@ -301,6 +304,32 @@ func (s *Server) bring(v *visit, merchant, name string, in io.Reader) error {
 		return err
 	}
 	return v.goOn(filePath(stored.ID, "check"))
+}
+
+// settleOrder records what a person has found out about an order that asking cannot settle.
+func (s *Server) settleOrder(v *visit) error {
+	merchant, err := v.merchant(access.Approver)
+	if err != nil {
+		return err
+	}
+	verdict := batch.Verdict{Order: v.orderOf(), By: v.Person.Name, Why: v.text("why"), At: s.Now()}
+	switch verdict.ImpUID = v.text("imp_uid"); {
+	case verdict.Why == "":
+		return &refusal{http.StatusUnprocessableEntity, say.NewMessage("there is no reason"), say.NewMessage("whoever reads it in a year wants to know; write what you found out, and from whom")}
+	case v.text("which") == "account" && verdict.ImpUID == "":
+		return &refusal{http.StatusUnprocessableEntity, say.NewMessage("the account's imp_uid is missing"), say.NewMessage("the PortOne console shows it")}
+	case v.text("which") == "none":
+		verdict.ImpUID = ""
+	}
+	if err := s.Jobs.Note(v.r.Context(), v.deed("verdict", nil, "")); err != nil {
+		return err
+	}
+	if err := s.Settle(v.r.Context(), merchant, verdict); errors.Is(err, ledger.ErrLocked) {
+		return &refusal{http.StatusConflict, say.NewMessage("a file of this merchant is under way, which asks about its own orders"), say.NewMessage("try again once it is over")}
+	} else if err != nil {
+		return &refusal{http.StatusUnprocessableEntity, say.Of(err), say.NewMessage("nothing was recorded")}
+	}
+	return v.goOn(link("/orders/"+v.Slug(merchant), "order", verdict.Order.MerchantUID, "tier", verdict.Order.Tier))
 }
 
 // day is today in Korea.

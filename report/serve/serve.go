@@ -58,6 +58,8 @@ type Server struct {
 	Reconcile func(ctx context.Context, merchant string) (settled, unknown int, err error)
 	// Elsewhere counts the rows of a plan for whose orders the API has a payment that the ledger does not know; nil asks nothing.
 	Elsewhere func(ctx context.Context, merchant string, plan *batch.Plan) (rows int, err error)
+	// Settle records a person's verdict about an order that asking cannot settle, once the API was asked whether it can be true.
+	Settle func(ctx context.Context, merchant string, verdict batch.Verdict) error
 	// Faults is what is wrong with the credentials, the API or the ledger; it is asked for now and then.
 	Faults func(context.Context, say.Language) []Fault
 
@@ -145,6 +147,7 @@ func (s *Server) routes() map[string]action {
 		"GET /orders/{merchant}":            s.order,
 		"POST /orders/{merchant}/whole":     s.orderWhole,
 		"POST /orders/{merchant}/{what}":    s.changeOrder,
+		"POST /orders/{merchant}/settle":    s.settleOrder,
 		"POST /merchants/{merchant}/settle": s.settle,
 		"POST /merchants/{merchant}/forms":  s.dropForm,
 	}
@@ -363,7 +366,7 @@ func (v *visit) Deed(what string) string {
 
 var deeds = map[string]string{"upload": say.Mark("brought a file"), "use form": say.Mark("read it by a form"), "answer": say.Mark("answered how it is read"), "columns": say.Mark("chose its columns"),
 	"form": say.Mark("kept a form"), "drop form": say.Mark("removed a form"), "figures": say.Mark("fixed the figures to be approved"), "approve": say.Mark("approved it"), "discard": say.Mark("removed it"),
-	"stop": say.Mark("stopped it"), "resume": say.Mark("had it go on"), "download": say.Mark("took a file"), "show accounts": say.Mark("looked at account numbers"), "settle": say.Mark("asked about orders in doubt"),
+	"stop": say.Mark("stopped it"), "resume": say.Mark("had it go on"), "download": say.Mark("took a file"), "show accounts": say.Mark("looked at account numbers"), "settle": say.Mark("asked about orders in doubt"), "verdict": say.Mark("settled an order"),
 	access.NotedSignIn: say.Mark("signed in"), access.NotedSignOut: say.Mark("signed out"), access.NotedRefused: say.Mark("was not let in"), access.NotedForged: say.Mark("was not let in")}
 
 // FieldName is a field of a row, for people.
