@@ -27,8 +27,8 @@ func TestSettings(t *testing.T) {
 	full.DateOrder, full.Unit, full.Items, full.StopAt = input.DayFirst, 1000, input.ItemsSum, "환불 대상"
 	full.Sheet, full.Hidden = "청구", input.HiddenSkip
 	full.Ignore, full.FillDown, full.PassOver, full.Totals = []string{"통화"}, []string{"동"}, []string{"[완납]"}, input.TotalsWarn
-	// Every setting counts, but for the day and for what the surroundings know.
-	free := map[string]bool{"Now": true, "Channels": true, "HasKey": true}
+	// Every setting counts, but for the day, for what the surroundings know, and for what is never sent.
+	free := map[string]bool{"Now": true, "Channels": true, "HasKey": true, "Unread": true}
 	for i := range reflect.TypeFor[input.Options]().NumField() {
 		name, other := reflect.TypeFor[input.Options]().Field(i).Name, full
 		switch name {

@@ -19,7 +19,7 @@ type Options struct {
 	Delimiter  rune              // 0 detects , tab ; or |
 	Map        map[string]string // field → header; goes before what the names say
 	Set        map[string]string // field → value for issue rows that have none; action, pg and channel_key for every row. A {header} in custom_data stands for that cell
-	Unread     bool              // no column is taken for a field: they are only to be shown
+	Unread     bool              `json:"-"` // no column is taken for a field: they are only to be shown, and nothing is sent
 	OnlyMapped bool              // a column that Map does not name, and whose name is known, stops the file
 	Key        string            // makes the order number from columns: "{동}-{호}-202611"; "" takes it from its own
 	Where      []Where           // all must hold, or the row is skipped as Filtered
