@@ -56,7 +56,7 @@ type desk struct {
 	flags  []string
 	server *exec.Cmd
 	link   string
-	errs   *bytes.Buffer
+	log    string // the file of what the server says
 }
 
 // newDesk starts an API, and a server of pages with flags.
@@ -68,7 +68,8 @@ func newDesk(t *testing.T, faults sandbox.Faults, flags ...string) *desk {
 // newDeskAt is newDesk with a ledger of its own.
 func newDeskAt(t *testing.T, ledger string, faults sandbox.Faults, flags ...string) *desk {
 	t.Helper()
-	d := &desk{T: t, dir: t.TempDir(), flags: flags, errs: new(bytes.Buffer)}
+	d := &desk{T: t, dir: t.TempDir(), flags: flags}
+	d.log = filepath.Join(d.dir, "log")
 	var err error
 	if d.api, err = sandbox.New(sandbox.Config{Faults: faults}); err != nil {
 		t.Fatal(err)
@@ -89,7 +90,7 @@ func newDeskAt(t *testing.T, ledger string, faults sandbox.Faults, flags ...stri
 		d.server.Process.Signal(os.Interrupt)
 		d.server.Wait()
 		if t.Failed() {
-			t.Logf("the server said:\n%s", d.errs)
+			t.Logf("the server said:\n%s", d.said())
 		}
 	})
 	return d
@@ -104,26 +105,31 @@ func (d *desk) start(listen string) {
 	if err != nil {
 		d.Fatal(err)
 	}
-	errs, err := d.server.StderrPipe()
+	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		d.Fatal(err)
 	}
+	defer log.Close() // the server has its own
+	d.server.Stderr = log
 	if err := d.server.Start(); err != nil {
 		d.Fatal(err)
 	}
-	lines := bufio.NewReader(io.MultiReader(out))
 	told := make(chan string, 1)
 	if strings.Contains(strings.Join(d.flags, " "), "--proxy-header") {
-		errors := bufio.NewReader(errs)
-		line, _ := errors.ReadString('\n')
-		go io.Copy(d.errs, errors)
-		_, line, _ = strings.Cut(line, "the pages are at ")
-		line, _, _ = strings.Cut(line, ";")
-		told <- line + "/"
-	} else {
-		go io.Copy(d.errs, errs)
 		go func() {
-			line, _ := lines.ReadString('\n')
+			for range 400 {
+				text, _ := os.ReadFile(d.log)
+				if _, after, found := strings.Cut(string(text), "the pages are at "); found && strings.Contains(after, ";") {
+					address, _, _ := strings.Cut(after, ";")
+					told <- address + "/"
+					return
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		}()
+	} else {
+		go func() {
+			line, _ := bufio.NewReader(out).ReadString('\n')
 			told <- strings.TrimSpace(line)
 		}()
 	}
@@ -132,8 +138,13 @@ func (d *desk) start(listen string) {
 	case <-time.After(20 * time.Second):
 	}
 	if !strings.HasPrefix(d.link, "http://") {
-		d.Fatalf("the server printed no link: %q\n%s", d.link, d.errs)
+		d.Fatalf("the server printed no link: %q\n%s", d.link, d.said())
 	}
+}
+
+func (d *desk) said() string {
+	text, _ := os.ReadFile(d.log)
+	return string(text)
 }
 
 // address is that of the pages.
@@ -521,7 +532,7 @@ func TestWithWorkers(t *testing.T) {
 	server := ledgertest.Start(t, "fsync=off")
 	first := newDeskAt(t, server.Database(t), sandbox.Faults{DropAfter: 0.05}, "--proxy-header=X-User", "--proxy-from=127.0.0.1", "--allow=*=uploader+approver", "--doubt-wait=500ms", "--timeout=2s")
 	second := *first
-	second.errs = new(bytes.Buffer)
+	second.log += " of the second"
 	second.start("127.0.0.1:0")
 	defer func() {
 		second.server.Process.Signal(os.Interrupt)

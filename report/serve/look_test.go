@@ -101,8 +101,7 @@ func TestPanic(t *testing.T) {
 
 // TestLongUpload: an upload that took longer than an answer may is answered.
 func TestLongUpload(t *testing.T) {
-	s := newSite(t)
-	s.web.Config.WriteTimeout = time.Nanosecond
+	s := newSite(t, func(server *http.Server) { server.WriteTimeout = time.Nanosecond })
 	if _, answer := s.bring("uploaders", "seoul", "a.csv", good); answer.StatusCode != http.StatusSeeOther {
 		t.Error(answer.Status)
 	}

@@ -37,7 +37,7 @@ type site struct {
 
 var when = time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)
 
-func newSite(t testing.TB) *site {
+func newSite(t testing.TB, configure ...func(*http.Server)) *site {
 	t.Helper()
 	s := &site{TB: t, path: filepath.Join(t.TempDir(), "ledger.db")}
 	book, err := ledger.Open(s.path, "whose seoul")
@@ -86,6 +86,9 @@ func newSite(t testing.TB) *site {
 		Reconcile: func(context.Context, string) (int, int, error) { return 2, 1, nil },
 	}
 	s.web.Config.Handler = s.Handler()
+	for _, set := range configure {
+		set(s.web.Config)
+	}
 	s.web.Start()
 	t.Cleanup(s.web.Close)
 	return s
