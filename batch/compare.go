@@ -31,18 +31,8 @@ func (p *Planned) add(row *input.Row) {
 
 // Compare holds the rows of a plan against a ledger. Nothing is sent.
 func (p *Plan) Compare(ctx context.Context, orders func(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)) (found Compared, err error) {
-	err = p.blocks(ctx, func(rows []*input.Row) error {
-		var named []ledger.Order
-		for _, row := range rows {
-			named = append(named, (&job{row: row}).names())
-		}
-		known, err := orders(ctx, named)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			j := &job{row: row}
-			j.know(known)
+	err = p.known(ctx, orders, func(jobs []*job) error {
+		for _, j := range jobs {
 			found.add(j)
 		}
 		return nil
@@ -50,23 +40,32 @@ func (p *Plan) Compare(ctx context.Context, orders func(context.Context, []ledge
 	return found, err
 }
 
-// Elsewhere counts the rows to be issued of which the ledger knows nothing, and whose order has a payment at the API all the
-// same: another program, or a ledger that was lost, has made it. Nothing is sent; it takes a request for 100 rows.
-func (p *Plan) Elsewhere(ctx context.Context, api API, orders func(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)) (elsewhere int, err error) {
-	err = p.blocks(ctx, func(rows []*input.Row) error {
-		var jobs []*job
-		var named []ledger.Order
-		for _, row := range rows {
-			jobs = append(jobs, &job{row: row})
-			named = append(named, jobs[len(jobs)-1].names())
+// known calls do with the rows of a plan, a block at a time, and what a ledger knows of their orders.
+func (p *Plan) known(ctx context.Context, orders func(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error), do func([]*job) error) error {
+	return p.blocks(ctx, func(rows []*input.Row) error {
+		jobs, named := make([]*job, len(rows)), make([]ledger.Order, len(rows))
+		for i, row := range rows {
+			jobs[i] = &job{row: row}
+			named[i] = jobs[i].names()
 		}
 		known, err := orders(ctx, named)
 		if err != nil {
 			return err
 		}
+		for _, j := range jobs {
+			j.know(known)
+		}
+		return do(jobs)
+	})
+}
+
+// Elsewhere counts the rows to be issued of which the ledger knows nothing, and whose order has a payment at the API all the
+// same: another program, or a ledger that was lost, has made it. Nothing is sent; it takes a request for 100 rows.
+func (p *Plan) Elsewhere(ctx context.Context, api API, orders func(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)) (elsewhere int, err error) {
+	err = p.known(ctx, orders, func(jobs []*job) error {
 		var fresh []*job
 		for _, j := range jobs {
-			if j.know(known); j.row.Action == input.Issue && j.order.State == ledger.Vacant && j.decide().Status == "" {
+			if j.row.Action == input.Issue && j.order.State == ledger.Vacant && j.decide().Status == "" {
 				fresh = append(fresh, j)
 			}
 		}

@@ -51,6 +51,7 @@ type Totals struct {
 	FirstDue int64                // earliest due date to be issued, UNIX seconds; 0 without one
 	LastDue  int64                // latest
 	Banks    map[string]int       // rows to be issued, by KFTC code
+	BankWon  map[string]int64     // their amounts
 	PGs      map[string]int       // likewise, by PG and MID; "" is the API's default, "channel_key" a channel that is not known here
 	Codes    map[string]int       // rows by problem code, warnings included
 	Notices  map[say.Message]int  // rows by what is told once for all of them
@@ -106,6 +107,7 @@ func (t *Totals) add(row *input.Row) {
 		t.FirstDue = due
 	}
 	t.Banks[row.Bank]++
+	t.BankWon[row.Bank] += amount
 	switch {
 	case row.PG != "" || row.Request.ChannelKey == "":
 		t.PGs[row.PG]++
@@ -126,7 +128,7 @@ func preflight(ctx context.Context, file *input.File, options input.Options, mos
 	p := &Plan{File: file, Options: options}
 	index := repeatIndex{composed: options.Key != "" && options.Items == "", sum: options.Items == input.ItemsSum, most: most}
 	count := func(also func(*input.Row) error) error {
-		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[say.Message]int), Codes: make(map[string]int)}
+		p.Totals = Totals{Actions: make(map[input.Action]int), Banks: make(map[string]int), BankWon: make(map[string]int64), PGs: make(map[string]int), Skips: make(map[string]int), Notices: make(map[say.Message]int), Codes: make(map[string]int)}
 		return p.Each(ctx, func(row *input.Row) error {
 			p.add(row)
 			return also(row)

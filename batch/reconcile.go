@@ -215,18 +215,21 @@ type Verdict struct {
 var ErrSettled = say.New("the ledger has no doubt about the order")
 
 // Contested returns the ledger's entry of an order that a person may settle.
-func Contested(ctx context.Context, book interface {
-	Orders(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error)
-}, order ledger.Order) (ledger.Entry, error) {
+func Contested(ctx context.Context, book Known, order ledger.Order) (ledger.Entry, error) {
 	found, err := book.Orders(ctx, []ledger.Order{order})
 	if err != nil {
 		return ledger.Entry{}, err
 	}
 	e, ok := found[order]
-	if !ok || e.State != ledger.Intended && !(e.State == ledger.Issued && questioned(&e)) {
+	if !ok || !IsContested(&e) {
 		return ledger.Entry{}, ErrSettled
 	}
 	return e, nil
+}
+
+// IsContested reports whether a person may settle the order of an entry that holds it.
+func IsContested(e *ledger.Entry) bool {
+	return e.State == ledger.Intended || e.State == ledger.Issued && questioned(e)
 }
 
 // Settle records a person's verdict, after the API was asked whether it can be true: the account that is named must be the

@@ -25,11 +25,24 @@ type database struct {
 	lost  int64     // the number of one whose answer was lost; 0 without one
 }
 
+const groupTime = 15 * time.Second // for one round trip
+
 const (
-	groupTime = 15 * time.Second // for one round trip
-	firstTry  = 50 * time.Millisecond
-	lastTry   = 2 * time.Second
+	firstPause = 50 * time.Millisecond
+	lastPause  = 2 * time.Second
 )
+
+// pause is the time between two tries of what a database did not take, twice as long each time.
+type pause time.Duration
+
+// wait waits until the next try, or the end of ctx.
+func (p *pause) wait(ctx context.Context) {
+	*p = pause(min(max(2*time.Duration(*p), firstPause), lastPause))
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(*p) + rand.N(time.Duration(*p))):
+	}
+}
 
 // Ledger opens the ledger for the lease's merchant. It is closed before the lease is released.
 func (l *Lease) Ledger(ctx context.Context) (*Ledger, error) {
@@ -66,7 +79,7 @@ func (d *database) commit(group []*job) {
 func (d *database) write(group []*job) error {
 	end := time.Now().Add(d.lease.terms.Patience)
 	var sent int64
-	for wait := firstTry; ; wait = min(2*wait, lastTry) {
+	for between := new(pause); ; between.wait(context.Background()) {
 		err := d.attempt(group, &sent)
 		switch {
 		case err == nil:
@@ -81,7 +94,6 @@ func (d *database) write(group []*job) error {
 		case time.Now().After(end):
 			return say.Errorf("the ledger cannot be written, and was tried for %s: %w", d.lease.terms.Patience, err)
 		}
-		time.Sleep(wait + rand.N(wait))
 	}
 }
 
@@ -212,7 +224,7 @@ func (d *database) keepStrays(group []*job, end time.Time) error {
 	if len(strays) == 0 {
 		return nil
 	}
-	for wait := firstTry; ; wait = min(2*wait, lastTry) {
+	for between := new(pause); ; between.wait(context.Background()) {
 		ctx, cancel := context.WithTimeout(context.Background(), groupTime)
 		err := d.connected(ctx, func(conn *pgx.Conn) error {
 			_, err := conn.Exec(ctx, insertStrays, d.rows(strays)...)
@@ -222,7 +234,6 @@ func (d *database) keepStrays(group []*job, end time.Time) error {
 		if err == nil || time.Now().After(end) {
 			return err
 		}
-		time.Sleep(wait + rand.N(wait))
 	}
 }
 

@@ -20,7 +20,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
-	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
@@ -396,17 +395,13 @@ func (l *Ledger) entries(ctx context.Context, query string, values ...any) ([]En
 // outlast reads, and waits for a database that does not answer as long as for one that does not take a write.
 func outlast[T any](ctx context.Context, l *Ledger, read func() (T, error)) (T, error) {
 	end := time.Now().Add(l.patience)
-	for wait := firstTry; ; wait = min(2*wait, lastTry) {
+	for between := new(pause); ; between.wait(ctx) {
 		found, err := read()
 		switch {
 		case err == nil || l.patience == 0 || ctx.Err() != nil || errors.Is(err, errDamaged) || !unreachable(err):
 			return found, err
 		case time.Now().After(end):
 			return found, say.Errorf("%w: %w", ErrUnreachable, err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait + rand.N(wait)):
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"vbankbatch/batch"
@@ -150,8 +151,7 @@ func (s *served) prepare() (err error) {
 	if err != nil {
 		return err
 	}
-	s.profile = options.Profile(nil)
-	s.profile.Map, s.profile.OnlyMapped, s.profile.PGAPIKeys = options.Map, options.OnlyMapped, kept.PGAPIKeys
+	s.profile = storedProfile(options, kept)
 	if s.LogLevel == "" && !s.Quiet {
 		s.LogLevel = "info"
 	}
@@ -195,13 +195,17 @@ func (s *served) open() (err error) {
 
 // make makes the ledger, or brings it up to date.
 func (s *served) make() error {
-	m := *s.merchant
-	m.name = ledger.Merchant(m.url, string(m.Key))
-	book, release, err := m.locked(s.a, &s.requestFlags)
+	m, err := s.tasks.merchant(s.a.ctx, &ledger.Job{Merchant: s.Merchants[0], API: s.merchant.url})
+	if errors.Is(err, queue.ErrNoCredentials) { // the pages say so
+		m, err = &merchant{ledger: s.merchant.ledger, url: s.merchant.url, name: ledger.Merchant(s.merchant.url, "")}, nil
+	}
 	if err != nil {
 		return err
 	}
-	_ = book // it is open, and so it is there
+	_, release, err := m.locked(s.a, &s.requestFlags)
+	if err != nil {
+		return err
+	}
 	return release()
 }
 
@@ -483,12 +487,12 @@ func (s *served) faults(ctx context.Context, language say.Language) (all []serve
 func (s *served) run(listener net.Listener, pages *serve.Server) error {
 	server := &http.Server{Handler: pages.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
-	working := make(chan error, 1)
-	if ledger.IsDatabase(s.merchant.ledger) {
-		working <- nil
-	} else {
+	ctx, stop := context.WithCancel(s.a.ctx)
+	defer stop()
+	var working sync.WaitGroup
+	if !ledger.IsDatabase(s.merchant.ledger) { // else vbankbatch work runs the jobs
 		w := &queue.Worker{Queue: s.queue, Merchants: 1, Keep: s.keep, Log: s.log, End: jobEnd, Task: s.tasks.task}
-		go func() { working <- w.RunLocal(s.a.ctx, s.woken) }()
+		working.Go(func() { w.RunLocal(ctx, s.woken) })
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
@@ -503,7 +507,9 @@ func (s *served) run(listener net.Listener, pages *serve.Server) error {
 	if server.Shutdown(closing) != nil {
 		server.Close()
 	}
-	return cmp.Or(err, <-working)
+	stop() // also where the server has failed
+	working.Wait()
+	return err
 }
 
 // greet prints where the pages are, and lets this machine's user in.

@@ -234,11 +234,16 @@ func (c *submitCommand) attach(a *app, q *queue.Queue, stored *ledger.Job) error
 	return q.Push(a.ctx, stored.ID, stored.Turn)
 }
 
+// storedProfile is what is stored of how a file is read; kept is the profile that was given.
+func storedProfile(o input.Options, kept input.Profile) input.Profile {
+	p := o.Profile(nil)
+	p.Map, p.OnlyMapped, p.PGAPIKeys = o.Map, o.OnlyMapped, kept.PGAPIKeys
+	return p
+}
+
 // job is what is stored.
 func (c *submitCommand) job(a *app, d *driver, plan *batch.Plan) (*ledger.Job, error) {
-	kept := plan.Options.Profile(nil)
-	kept.Map, kept.OnlyMapped, kept.PGAPIKeys = plan.Options.Map, plan.Options.OnlyMapped, d.kept.PGAPIKeys
-	settings := job.Request{Profile: kept, Guards: c.Guards, MaxInput: c.MaxInput, Rate: d.perSecond, Workers: c.Workers, Timeout: job.Duration(c.Timeout), DoubtWait: job.Duration(c.DoubtWait), Patience: job.Duration(c.Patience),
+	settings := job.Request{Profile: storedProfile(plan.Options, d.kept), Guards: c.Guards, MaxInput: c.MaxInput, Rate: d.perSecond, Workers: c.Workers, Timeout: job.Duration(c.Timeout), DoubtWait: job.Duration(c.DoubtWait), Patience: job.Duration(c.Patience),
 		LeaveDoubts: c.LeaveDoubts, RemoteCheck: c.RemoteCheck, Audit: c.Audit, Until: c.Until, MaxFailures: c.MaxFailures, Revoke: c.Revoke, OutEncoding: c.OutEncoding, Excel: c.Excel, HTML: c.HTML, ShowAccounts: c.ShowAccounts}
 	text, key, err := settings.Text()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -92,8 +93,11 @@ func (c *chaos) round(t *testing.T, round int) {
 	s := *c.site
 	s.api = api
 	address := s.server.Database(t)
-	database := strings.TrimPrefix(address[strings.LastIndexByte(address[:strings.IndexByte(address, '?')], '/'):], "/")
-	database, _, _ = strings.Cut(database, "?")
+	place, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	database := strings.TrimPrefix(place.Path, "/")
 	s.env = append(append([]string(nil), s.env...), "VBANKBATCH_LEDGER="+address, "VBANKBATCH_API_URL="+web.URL)
 	for m := range chaosMerchants {
 		s.env = append(s.env, fmt.Sprintf("IMP_KEY_M%d=key %d", m, m), fmt.Sprintf("IMP_SECRET_M%d=secret", m))

@@ -18,32 +18,14 @@ const wholeJob = 100 * 24 * time.Hour
 
 // RunLocal runs the jobs of a ledger in a file until ctx ends; then the rows under way are finished, and the next process
 // goes on with the file. It looks for jobs whenever woken says so, and every few seconds.
-func (w *Worker) RunLocal(ctx context.Context, woken <-chan struct{}) error {
+func (w *Worker) RunLocal(ctx context.Context, woken <-chan struct{}) {
 	w.Slice, w.Lapse, w.stopping = wholeJob, cmp.Or(w.Lapse, halfMinute), ctx
 	clearFolders()
-	going := context.WithoutCancel(ctx)
-	look, clean := time.NewTicker(soon), time.NewTicker(time.Hour)
-	defer look.Stop()
-	defer clean.Stop()
-	tidy := func() {
-		if err := w.Queue.Jobs.RemoveFiles(going, w.Keep); err != nil {
-			w.Log.Warn("files of jobs could not be removed", "error", err)
-		}
-	}
-	tidy()
-	for {
+	w.lookEvery(ctx, soon, woken, func() {
 		if err := w.openJobs(ctx); err != nil && ctx.Err() == nil {
 			w.Log.Warn("a job could not be done, and is tried again", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-woken:
-		case <-look.C:
-		case <-clean.C:
-			tidy()
-		}
-	}
+	})
 }
 
 // openJobs does the jobs that are open, the oldest of each merchant first.

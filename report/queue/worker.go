@@ -100,23 +100,33 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := client.Start(going); err != nil {
 		return say.Errorf("%w: %w", ledger.ErrUnreachable, err)
 	}
-	look, clean := time.NewTicker(w.Lapse/3), time.NewTicker(time.Hour)
-	defer look.Stop()
+	w.lookEvery(ctx, w.Lapse/3, nil, func() {
+		if err := w.Queue.pushLost(going, w.Lapse.Seconds()); err != nil {
+			w.Log.Warn("the queue could not be looked through", "error", err)
+		}
+	})
+	return client.Stop(going)
+}
+
+// lookEvery calls look now, then every so often and whenever woken says so, until ctx ends. Every hour it removes what need not
+// be kept any more.
+func (w *Worker) lookEvery(ctx context.Context, every time.Duration, woken <-chan struct{}, look func()) {
+	again, clean := time.NewTicker(every), time.NewTicker(time.Hour)
+	defer again.Stop()
 	defer clean.Stop()
 	tidy := func() {
-		if err := w.Queue.Jobs.RemoveFiles(going, w.Keep); err != nil {
+		if err := w.Queue.Jobs.RemoveFiles(context.WithoutCancel(ctx), w.Keep); err != nil {
 			w.Log.Warn("files of jobs could not be removed", "error", err)
 		}
 	}
 	tidy()
 	for {
-		if err := w.Queue.pushLost(going, w.Lapse.Seconds()); err != nil {
-			w.Log.Warn("the queue could not be looked through", "error", err)
-		}
+		look()
 		select {
 		case <-ctx.Done():
-			return client.Stop(going)
-		case <-look.C:
+			return
+		case <-woken:
+		case <-again.C:
 		case <-clean.C:
 			tidy()
 		}

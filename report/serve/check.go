@@ -28,7 +28,6 @@ type checkPage struct {
 	Before   []ledger.Job
 	Refusal  string
 	Hint     string
-	Settings string // their key
 	Codes    []codeCount
 	Code     string // the filter
 	Text     string
@@ -41,8 +40,6 @@ type checkPage struct {
 	CanSend  bool // the person may approve it
 	Own      bool // it waits for another person
 	ToDo     int
-	Rows     string // that the person typed in
-	Won      string
 	Notices  []string
 	Question string
 }
@@ -56,28 +53,14 @@ type codeCount struct {
 // perPage is how many rows a page shows.
 const perPage = 50
 
-// looking shows that a file is being looked through; the page asks again by itself.
-func (v *visit) looking(stored *ledger.Job) error {
-	v.Title = v.T("Looking through %s", stored.File)
-	v.w.Header().Set("Refresh", "2")
-	return v.show("looking", http.StatusOK, stored)
-}
-
 // check shows what was found out about a file that nobody has approved.
 func (s *Server) check(v *visit) error {
-	stored, err := v.job(access.Viewer)
-	if err != nil {
+	stored, found, done, err := v.looked()
+	if err != nil || done {
 		return err
 	}
-	found, err := s.look(v.r.Context(), stored)
-	if err == errLooking {
-		return v.looking(stored)
-	}
-	if err != nil {
-		return err
-	}
-	p := &checkPage{Job: stored, Look: found, Plan: found.Plan, Settings: stored.Key, Code: v.r.FormValue("code"), Text: strings.TrimSpace(v.r.FormValue("text")),
-		Rows: v.r.FormValue("rows"), Won: v.r.FormValue("won"), CanSend: v.Person.May(access.Approver, stored.Merchant), Own: s.Two && stored.By == v.Person.Name}
+	p := &checkPage{Job: stored, Look: found, Plan: found.Plan, Code: v.r.FormValue("code"), Text: strings.TrimSpace(v.r.FormValue("text")),
+		CanSend: v.Person.May(access.Approver, stored.Merchant), Own: s.Two && stored.By == v.Person.Name}
 	if p.Before, err = s.Jobs.Before(v.r.Context(), stored); err != nil {
 		return err
 	}
@@ -228,9 +211,7 @@ func (s *Server) approve(v *visit) error {
 		return v.already(stored, err)
 	}
 	if queued {
-		if err := s.Approved(v.r.Context(), &approved); err != nil { // whoever runs the jobs finds it all the same
-			s.Log.Warn("a job was approved and could not be queued at once", "job", approved.ID, "error", err)
-		}
+		v.begin(&approved)
 	}
 	return v.goOn(filePath(stored.ID, ""))
 }

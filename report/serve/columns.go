@@ -42,24 +42,16 @@ type answerButton struct {
 
 // fieldChoice is the choice of a field's column.
 type fieldChoice struct {
-	Field   string
-	Chosen  int    // column, from 1; 0 for none
-	Weak    bool   // nobody has chosen it: it was taken by its name
-	Value   string // for rows that have none
-	Lacking bool
+	Field  string
+	Chosen int    // column, from 1; 0 for none
+	Weak   bool   // nobody has chosen it: it was taken by its name
+	Value  string // for rows that have none
 }
 
 // columns shows how the columns were read.
 func (s *Server) columns(v *visit) error {
-	stored, err := v.job(access.Viewer)
-	if err != nil {
-		return err
-	}
-	found, err := s.look(v.r.Context(), stored)
-	if err == errLooking {
-		return v.looking(stored)
-	}
-	if err != nil {
+	stored, found, done, err := v.looked()
+	if err != nil || done {
 		return err
 	}
 	request, err := job.ReadRequest(stored.Settings)
@@ -336,7 +328,7 @@ func (s *Server) dropForm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Jobs.DropForm(v.r.Context(), merchant, v.r.PostFormValue("name"), v.deed("drop form", nil, "")); err != nil {
+	if err := s.Jobs.DropForm(v.r.Context(), merchant, v.r.PostFormValue("use"), v.deed("drop form", nil, "")); err != nil {
 		return err
 	}
 	return v.goOn("/")

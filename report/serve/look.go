@@ -249,7 +249,6 @@ func (s *Server) lookThrough(ctx context.Context, stored *ledger.Job) (*look, er
 	if l.Refusal != nil && plan.Lacking != l.Refusal {
 		return l, nil
 	}
-	sums := make(map[string]*bankSum)
 	err = report.EachProblem(ctx, plan, func(line int, p *input.Problem) error {
 		if len(l.Problems) < mostProblems {
 			l.Problems = append(l.Problems, problem{line, *p})
@@ -258,31 +257,13 @@ func (s *Server) lookThrough(ctx context.Context, stored *ledger.Job) (*look, er
 		return nil
 	})
 	if err == nil && l.Refusal == nil {
-		err = plan.Each(ctx, func(row *input.Row) error {
-			if row.Invalid() || row.Skip != "" {
-				return nil
-			}
-			if len(l.First) < mostFirst {
-				l.First = append(l.First, firstRow{row.Line, row.Action, cmp.Or(row.Request.MerchantUID, row.ImpUID), row.Bank, row.Request.Amount, row.Request.VbankDue})
-			}
-			if row.Action != input.Issue {
-				return nil
-			}
-			sum := sums[row.Bank]
-			if sum == nil {
-				sum = &bankSum{Bank: row.Bank}
-				sums[row.Bank] = sum
-			}
-			sum.Rows++
-			sum.Won += row.Request.Amount
-			return nil
-		})
+		l.First, err = firstRows(ctx, plan)
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, sum := range sums {
-		l.Won = append(l.Won, *sum)
+	for bank, rows := range plan.Banks {
+		l.Won = append(l.Won, bankSum{bank, rows, plan.BankWon[bank]})
 	}
 	slices.SortFunc(l.Won, func(a, b bankSum) int {
 		return cmp.Or(cmp.Compare(b.Won, a.Won), strings.Compare(a.Bank, b.Bank))
@@ -298,6 +279,27 @@ func (s *Server) lookThrough(ctx context.Context, stored *ledger.Job) (*look, er
 		}
 	}
 	return l, nil
+}
+
+// errEnough ends the reading of a file of which enough was read.
+var errEnough = errors.New("enough")
+
+// firstRows are the first of a plan that are sent.
+func firstRows(ctx context.Context, plan *batch.Plan) (first []firstRow, err error) {
+	err = plan.Each(ctx, func(row *input.Row) error {
+		if row.Invalid() || row.Skip != "" {
+			return nil
+		}
+		first = append(first, firstRow{row.Line, row.Action, cmp.Or(row.Request.MerchantUID, row.ImpUID), row.Bank, row.Request.Amount, row.Request.VbankDue})
+		if len(first) == mostFirst {
+			return errEnough
+		}
+		return nil
+	})
+	if err == errEnough {
+		err = nil
+	}
+	return first, err
 }
 
 // compare holds a plan against the ledger; nil if that cannot be asked.

@@ -102,10 +102,10 @@ func (s *Server) stop(v *visit) error {
 		return err
 	}
 	if stored.State.Open() && !stored.Cancel {
-		if _, err := s.Jobs.Cancel(v.r.Context(), stored.ID); err != nil {
+		if err := s.Jobs.Note(v.r.Context(), v.deed("stop", stored, "")); err != nil {
 			return err
 		}
-		if err := s.Jobs.Note(v.r.Context(), v.deed("stop", stored, "")); err != nil {
+		if _, err := s.Jobs.Cancel(v.r.Context(), stored.ID); err != nil {
 			return err
 		}
 	}
@@ -126,9 +126,7 @@ func (s *Server) resume(v *visit) error {
 			return err
 		}
 		if now, err := s.Jobs.Get(v.r.Context(), stored.ID); err == nil && now.State == ledger.JobQueued {
-			if err := s.Approved(v.r.Context(), &now); err != nil {
-				s.Log.Warn("a job goes on and could not be queued at once", "job", now.ID, "error", err)
-			}
+			v.begin(&now)
 		}
 	}
 	return v.goOn(filePath(stored.ID, ""))
@@ -137,12 +135,11 @@ func (s *Server) resume(v *visit) error {
 // resultsPage shows what came of a file.
 type resultsPage struct {
 	Job      *ledger.Job
-	Figures  *report.Figures // nil of a run that wrote none
 	Statuses []statusCount
 	Reasons  []reason
 	Files    []keptFile
-	Failed   string // the kind of the rows to mend
-	Again    bool   // it may go on
+	Failed   bool // there is a file of rows to mend
+	Again    bool // it may go on
 	CanGoOn  bool
 }
 
@@ -166,7 +163,6 @@ func (s *Server) results(v *visit, stored *ledger.Job) error {
 	p := &resultsPage{Job: stored, Again: stored.State == ledger.JobStopped, CanGoOn: v.Person.May(access.Approver, stored.Merchant)}
 	var figures report.Figures
 	if stored.Summary != "" && json.Unmarshal([]byte(stored.Summary), &figures) == nil {
-		p.Figures = &figures
 		for _, status := range batch.Statuses {
 			if sum := figures.Statuses[status]; sum.Rows > 0 {
 				p.Statuses = append(p.Statuses, statusCount{status, sum})
@@ -184,11 +180,9 @@ func (s *Server) results(v *visit, stored *ledger.Job) error {
 	}
 	for _, kind := range kinds {
 		for _, file := range kept {
-			if strings.HasSuffix(file.Name, kind.ending) || file.Kind == kind.ending {
+			if file.Kind == kind.ending {
 				p.Files = append(p.Files, keptFile{file.Kind, file.Name, v.Text(kind.says)})
-				if kind.ending == ".failed.csv" {
-					p.Failed = file.Kind
-				}
+				p.Failed = p.Failed || kind.ending == ".failed.csv"
 			}
 		}
 	}

@@ -485,6 +485,12 @@ func TestQuestions(t *testing.T) {
 	if page := s.get("uploaders", filePath(id, "check")); !strings.Contains(page, "To be sent") {
 		t.Errorf("the form was not used:\n%s", page)
 	}
+	if answer := s.post("uploaders", "/merchants/seoul/forms", url.Values{"use": {"미수"}}); answer.StatusCode != http.StatusSeeOther {
+		t.Errorf("the form was not removed: %s", answer.Status)
+	}
+	if kept, err := s.Jobs.Forms(t.Context(), "seoul"); err != nil || len(kept) != 0 {
+		t.Errorf("%v, %v", kept, err)
+	}
 }
 
 // TestLookingTwice: two requests for one file look through it once, and one that is changed is looked through again.
@@ -515,6 +521,9 @@ func TestVerdict(t *testing.T) {
 		if answer := s.post("approvers", "/orders/seoul/settle?order=A-1", refused); answer.StatusCode != http.StatusUnprocessableEntity || len(s.said) != 0 {
 			t.Errorf("%v: %s", refused, answer.Status)
 		}
+	}
+	if answer := s.post("approvers", "/orders/seoul/settle?order=A-1", url.Values{"why": {"x"}, "imp_uid": {"imp_1"}}); answer.StatusCode != http.StatusConflict || len(s.said) != 0 {
+		t.Errorf("neither an account nor none: %s", answer.Status)
 	}
 	for _, given := range []url.Values{{"which": {"none"}, "imp_uid": {"imp_1"}, "why": {"the console"}}, {"which": {"account"}, "imp_uid": {"imp_1"}, "why": {"the console"}}} {
 		if answer := s.post("approvers", "/orders/seoul/settle?order=A-1&tier=x", given); answer.StatusCode != http.StatusSeeOther {

@@ -36,7 +36,6 @@ type hit struct {
 	File     string
 	Job      int64
 	Line     string
-	Name     string
 	Status   batch.Status
 	Amount   int64
 }
@@ -59,12 +58,12 @@ func (s *Server) search(v *visit) error {
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), searchLasts)
 	defer cancel()
-	for _, merchant := range v.Own() {
+	for _, merchant := range v.mine() {
 		if err := s.searchLedger(ctx, merchant, p); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
-	if err := s.searchResults(ctx, v.Own(), p); err != nil && ctx.Err() == nil {
+	if err := s.searchResults(ctx, v.mine(), p); err != nil && ctx.Err() == nil {
 		return err
 	}
 	p.Older = p.Older || ctx.Err() != nil
@@ -78,21 +77,24 @@ func (s *Server) searchLedger(ctx context.Context, merchant string, p *searchPag
 		return err
 	}
 	defer book.Close()
-	tiers := []string{""}
-	_, err = book.History(ctx, ledger.Order{MerchantUID: p.Text})
-	if unknown, ok := errors.AsType[*ledger.UnknownOrderError](err); ok {
-		tiers, err = unknown.Tiers, nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, tier := range tiers {
-		lines, err := book.History(ctx, ledger.Order{Tier: tier, MerchantUID: p.Text})
-		if err != nil || len(lines) == 0 {
-			return err
-		}
+	hits := func(lines []ledger.Line) {
 		last := lines[len(lines)-1]
 		p.Hits = append(p.Hits, hit{Merchant: merchant, Order: last.Order, File: last.File, Line: strconv.FormatInt(last.Line, 10), Status: last.Status, Amount: cmp.Or(last.NowAmount, last.Amount)})
+	}
+	lines, err := book.History(ctx, ledger.Order{MerchantUID: p.Text})
+	unknown, ok := errors.AsType[*ledger.UnknownOrderError](err)
+	if !ok {
+		if err == nil {
+			hits(lines)
+		}
+		return err
+	}
+	for _, tier := range unknown.Tiers {
+		lines, err := book.History(ctx, ledger.Order{Tier: tier, MerchantUID: p.Text})
+		if err != nil {
+			return err
+		}
+		hits(lines)
 	}
 	return nil
 }
@@ -232,8 +234,7 @@ func (s *Server) showOrder(v *visit, whole bool) error {
 	if e, ok := now[p.Order]; ok {
 		p.Now = &e
 		p.Amount, p.Due = cmp.Or(e.NowAmount, e.Amount), cmp.Or(e.NowDue, e.VbankDue, e.Due)
-		_, err := batch.Contested(v.r.Context(), book, p.Order)
-		p.Contested = err == nil
+		p.Contested = batch.IsContested(&e)
 		p.Doubt = e.State == ledger.Intended || e.State == ledger.Changing
 	}
 	v.Title = v.T("Order %s", p.Order.MerchantUID)
@@ -283,24 +284,10 @@ func (s *Server) changeOrder(v *visit) error {
 	out.Write(cells)
 	out.Flush()
 	name := map[string]string{"update": say.Mark("change of %s.csv"), "revoke": say.Mark("revocation of %s.csv")}[what]
-	return s.bring(v, merchant, fileLabel(v.T(name, order.MerchantUID)), &text)
-}
-
-// bring stores a file that these pages have made.
-func (s *Server) bring(v *visit, merchant, name string, in io.Reader) error {
-	request := s.Request(merchant)
+	request := s.Request(merchant) // the columns are the API's own
 	request.Profile = input.Profile{Rate: request.Profile.Rate, PGAPIKeys: request.Profile.PGAPIKeys}
-	text, key, err := request.Text()
+	stored, err := s.bring(v, merchant, v.T(name, order.MerchantUID), request, &text)
 	if err != nil {
-		return err
-	}
-	whose, err := s.Whose(v.r.Context(), merchant)
-	if err != nil {
-		return err
-	}
-	stored := &ledger.Job{Merchant: merchant, API: s.API, Whose: whose, Language: string(v.Language), File: name, Settings: text, Key: key,
-		Day: s.day(), By: v.Person.Name, Submitted: s.Now()}
-	if err := s.Jobs.Upload(v.r.Context(), stored, in, v.deed("upload", nil, "")); err != nil {
 		return err
 	}
 	return v.goOn(filePath(stored.ID, "check"))
@@ -313,20 +300,25 @@ func (s *Server) settleOrder(v *visit) error {
 		return err
 	}
 	verdict := batch.Verdict{Order: v.orderOf(), By: v.Person.Name, Why: v.text("why"), At: s.Now()}
-	switch verdict.ImpUID = v.text("imp_uid"); {
+	switch which := v.text("which"); {
 	case verdict.Why == "":
 		return &refusal{http.StatusUnprocessableEntity, say.NewMessage("there is no reason"), say.NewMessage("whoever reads it in a year wants to know; write what you found out, and from whom")}
-	case v.text("which") == "account" && verdict.ImpUID == "":
-		return &refusal{http.StatusUnprocessableEntity, say.NewMessage("the account's imp_uid is missing"), say.NewMessage("the PortOne console shows it")}
-	case v.text("which") == "none":
-		verdict.ImpUID = ""
+	case which == "account":
+		if verdict.ImpUID = v.text("imp_uid"); verdict.ImpUID == "" {
+			return &refusal{http.StatusUnprocessableEntity, say.NewMessage("the account's imp_uid is missing"), say.NewMessage("the PortOne console shows it")}
+		}
+	case which != "none": // which frees the order, and is never guessed
+		return errStale
 	}
 	if err := s.Jobs.Note(v.r.Context(), v.deed("verdict", nil, "")); err != nil {
 		return err
 	}
-	if err := s.Settle(v.r.Context(), merchant, verdict); errors.Is(err, ledger.ErrLocked) {
-		return &refusal{http.StatusConflict, say.NewMessage("a file of this merchant is under way, which asks about its own orders"), say.NewMessage("try again once it is over")}
-	} else if err != nil {
+	v.takesLong()
+	err = s.Settle(v.r.Context(), merchant, verdict)
+	if told := unsettled(err); told != nil {
+		return told
+	}
+	if err != nil {
 		return &refusal{http.StatusUnprocessableEntity, say.Of(err), say.NewMessage("nothing was recorded")}
 	}
 	return v.goOn(link("/orders/"+v.Slug(merchant), "order", verdict.Order.MerchantUID, "tier", verdict.Order.Tier))
@@ -346,15 +338,23 @@ func (s *Server) settle(v *visit) error {
 	}
 	v.takesLong()
 	settled, unknown, err := s.Reconcile(v.r.Context(), merchant)
-	if errors.Is(err, ledger.ErrLocked) {
-		return &refusal{http.StatusConflict, say.NewMessage("a file of this merchant is under way, which asks about its own orders"), say.NewMessage("try again once it is over")}
-	}
-	if errors.Is(err, queue.ErrNoCredentials) {
-		return &refusal{http.StatusConflict, say.NewMessage("this page does not have the merchant's credentials"), say.NewMessage("a run settles its orders in doubt; so does vbankbatch reconcile where the credentials are")}
+	if told := unsettled(err); told != nil {
+		return told
 	}
 	if err != nil {
 		return err
 	}
 	v.Title = v.T("Orders in doubt")
 	return v.show("settled", http.StatusOK, struct{ Settled, Unknown string }{report.Thousands(int64(settled)), report.Thousands(int64(unknown))})
+}
+
+// unsettled is what is told where this process cannot ask about orders now; nil of anything else.
+func unsettled(err error) error {
+	switch {
+	case errors.Is(err, ledger.ErrLocked):
+		return &refusal{http.StatusConflict, say.NewMessage("a file of this merchant is under way, which asks about its own orders"), say.NewMessage("try again once it is over")}
+	case errors.Is(err, queue.ErrNoCredentials):
+		return &refusal{http.StatusConflict, say.NewMessage("this page does not have the merchant's credentials"), say.NewMessage("a run settles its orders in doubt; so does vbankbatch reconcile where the credentials are")}
+	}
+	return nil
 }

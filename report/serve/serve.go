@@ -79,8 +79,7 @@ var assets embed.FS
 var layouts = make(map[string]*template.Template)
 
 func init() {
-	functions := template.FuncMap{"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "bank": bankName, "mask": report.Mask, "clip": report.Clip, "add": func(a, b int64) int64 { return a + b },
-		"int64": func(n int) int64 { return int64(n) }}
+	functions := template.FuncMap{"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "bank": bankName, "mask": report.Mask, "clip": report.Clip, "int64": func(n int) int64 { return int64(n) }}
 	base := template.Must(template.New("base.html").Funcs(functions).ParseFS(pages, "pages/base.html"))
 	names, err := fs.Glob(pages, "pages/*.html")
 	if err != nil {
@@ -189,6 +188,7 @@ func (e *refusal) Error() string { return e.what.String() }
 var (
 	errNotFound = &refusal{http.StatusNotFound, say.NewMessage("there is no such page"), say.NewMessage("it may have been removed")}
 	errNotYours = &refusal{http.StatusForbidden, say.NewMessage("you may not do that"), say.NewMessage("somebody with another role has to do it")}
+	errNoFile   = &refusal{http.StatusBadRequest, say.NewMessage("no file came"), say.NewMessage("choose one, and send it again")}
 	errStale    = &refusal{http.StatusConflict, say.NewMessage("this page is not up to date any more"), say.NewMessage("somebody, or another window of yours, has changed something; look again")}
 )
 
@@ -234,10 +234,7 @@ func (v *visit) show(name string, status int, of any) error {
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.WriteHeader(status)
-	_, err := text.WriteTo(v.w)
-	if err != nil {
-		return nil // they are gone
-	}
+	text.WriteTo(v.w) // if that fails they are gone
 	return nil
 }
 
@@ -305,6 +302,26 @@ func (v *visit) job(role access.Role) (*ledger.Job, error) {
 		return nil, errNotYours
 	}
 	return &stored, nil
+}
+
+// looked is a file, and what was found out about it. Where that takes long the person is shown so, and done is true.
+func (v *visit) looked() (stored *ledger.Job, found *look, done bool, err error) {
+	if stored, err = v.job(access.Viewer); err != nil {
+		return nil, nil, false, err
+	}
+	if found, err = v.look(v.r.Context(), stored); err != errLooking {
+		return stored, found, false, err
+	}
+	v.Title = v.T("Looking through %s", stored.File)
+	v.w.Header().Set("Refresh", "2") // the page asks again by itself
+	return nil, nil, true, v.show("looking", http.StatusOK, stored)
+}
+
+// begin has a job run that may be run now.
+func (v *visit) begin(approved *ledger.Job) {
+	if err := v.Approved(v.r.Context(), approved); err != nil { // whoever runs the jobs finds it all the same
+		v.Log.Warn("a job may be run and could not be queued at once", "job", approved.ID, "error", err)
+	}
 }
 
 // May reports whether the person may do that for a merchant, for templates.

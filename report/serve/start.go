@@ -16,6 +16,7 @@ import (
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 	"vbankbatch/report/access"
+	"vbankbatch/report/job"
 )
 
 // mostFiles is how many files a page lists.
@@ -32,10 +33,11 @@ type startPage struct {
 	InDoubt   map[string]int // orders, by merchant
 }
 
-func (v *visit) Own() []string { return v.Person.Merchants(v.Merchants) }
+// mine are the merchants whose files the person may see.
+func (v *visit) mine() []string { return v.Person.Merchants(v.Merchants) }
 
 func (s *Server) start(v *visit) error {
-	p := &startPage{Faults: s.faults[v.Language].now(v.r.Context(), v.Language, s.Faults), Mine: v.Own(), Max: report.Bytes(s.MaxUpload), InDoubt: make(map[string]int)}
+	p := &startPage{Faults: s.faults[v.Language].now(v.r.Context(), v.Language, s.Faults), Mine: v.mine(), Max: report.Bytes(s.MaxUpload), InDoubt: make(map[string]int)}
 	for _, m := range p.Mine {
 		if v.Person.May(access.Uploader, m) {
 			p.Merchants = append(p.Merchants, m)
@@ -98,13 +100,13 @@ func (s *Server) upload(v *visit) error {
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, s.MaxUpload+1<<20)
 	form, err := v.r.MultipartReader()
 	if err != nil {
-		return &refusal{http.StatusBadRequest, say.NewMessage("no file came"), say.NewMessage("choose one, and send it again")}
+		return errNoFile
 	}
 	merchant, chosen := "", false
 	for {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
-			return &refusal{http.StatusBadRequest, say.NewMessage("no file came"), say.NewMessage("choose one, and send it again")}
+			return errNoFile
 		}
 		if err != nil {
 			return cutOff(err, s.MaxUpload)
@@ -122,7 +124,7 @@ func (s *Server) upload(v *visit) error {
 			chosen = true
 		case "file":
 			if part.FileName() == "" || !chosen {
-				return &refusal{http.StatusBadRequest, say.NewMessage("no file came"), say.NewMessage("choose one, and send it again")}
+				return errNoFile
 			}
 			return s.store(v, merchant, part)
 		}
@@ -151,22 +153,13 @@ func (r clientError) Read(into []byte) (int, error) {
 	return n, err
 }
 
+// store stores what a person sends, and reads it by a form if there is one for it.
 func (s *Server) store(v *visit, merchant string, part *multipart.Part) error {
-	request := s.Request(merchant)
-	text, key, err := request.Text()
-	if err != nil {
-		return err
+	stored, err := s.bring(v, merchant, part.FileName(), s.Request(merchant), clientError{part})
+	if errors.Is(err, errCut) {
+		return cutOff(err, s.MaxUpload)
 	}
-	whose, err := s.Whose(v.r.Context(), merchant)
 	if err != nil {
-		return err
-	}
-	stored := &ledger.Job{Merchant: merchant, API: s.API, Whose: whose, Language: string(v.Language), File: fileLabel(part.FileName()), Settings: text, Key: key,
-		Day: s.day(), By: v.Person.Name, Submitted: s.Now()}
-	if err := s.Jobs.Upload(v.r.Context(), stored, clientError{part}, v.deed("upload", nil, "")); err != nil {
-		if errors.Is(err, errCut) {
-			return cutOff(err, s.MaxUpload)
-		}
 		return err
 	}
 	if stored.Size > s.MaxUpload {
@@ -174,6 +167,20 @@ func (s *Server) store(v *visit, merchant string, part *multipart.Part) error {
 	}
 	s.applyForm(v, stored)
 	return v.goOn(filePath(stored.ID, "check"))
+}
+
+// bring stores a file that waits for approval, with what it is read and sent with.
+func (s *Server) bring(v *visit, merchant, name string, request job.Request, in io.Reader) (*ledger.Job, error) {
+	text, key, err := request.Text()
+	if err != nil {
+		return nil, err
+	}
+	whose, err := s.Whose(v.r.Context(), merchant)
+	if err != nil {
+		return nil, err
+	}
+	stored := &ledger.Job{Merchant: merchant, API: s.API, Whose: whose, Language: string(v.Language), File: fileLabel(name), Settings: text, Key: key, Day: s.day(), By: v.Person.Name}
+	return stored, s.Jobs.Upload(v.r.Context(), stored, in, v.deed("upload", nil, ""))
 }
 
 // applyForm reads a file by the form that was saved for one with the same columns, if there is one.
