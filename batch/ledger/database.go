@@ -112,13 +112,18 @@ func migrated(ctx context.Context, conn *pgx.Conn, address string) error {
 // dial opens a connection to the database.
 func dial(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
+	return conn, connectFailed(err)
+}
+
+// connectFailed tells of a connection that could not be opened.
+func connectFailed(err error) error {
 	if err == nil {
-		return conn, nil
+		return nil
 	}
 	if err = (connectError{err}); unreachable(err) {
 		err = say.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	return nil, err
+	return err
 }
 
 // dialAddress opens a connection to the database at an address.
@@ -298,25 +303,36 @@ func versionOf(ctx context.Context, db interface {
 // openDatabase opens a pool of connections that read, to a database of today's schema. Its error is fs.ErrNotExist where there
 // is no ledger yet.
 func openDatabase(ctx context.Context, address string) (*sql.DB, error) {
-	conn, config, err := dialAddress(ctx, address)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close(ctx)
-	version, err := versionOf(ctx, conn)
-	if err == nil && version == 0 {
-		err = say.Errorf("there is no ledger in %s: %w", Name(address), fs.ErrNotExist)
-	}
-	if err == nil {
-		err = otherVersion(version, databaseVersion)
-	}
+	config, err := configure(address)
 	if err != nil {
 		return nil, err
 	}
 	db := stdlib.OpenDB(*config)
+	if err := checkVersion(ctx, db, address); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	db.SetMaxOpenConns(4)
 	db.SetConnMaxIdleTime(time.Minute)
 	return db, nil
+}
+
+// checkVersion has a pool open its first connection.
+func checkVersion(ctx context.Context, db *sql.DB, address string) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return connectFailed(err)
+	}
+	defer conn.Close()
+	return conn.Raw(func(conn any) error {
+		version, err := versionOf(ctx, conn.(*stdlib.Conn).Conn())
+		if err == nil && version == 0 {
+			err = say.Errorf("there is no ledger in %s: %w", Name(address), fs.ErrNotExist)
+		}
+		if err == nil {
+			err = otherVersion(version, databaseVersion)
+		}
+		return err
+	})
 }
 
 // openUnheld opens a merchant's ledger in a database without its lease.

@@ -52,6 +52,7 @@ type Lease struct {
 
 	address  string
 	config   *pgx.ConnConfig
+	conn     *pgx.Conn // of the renewals, and after them; nil where it has to be opened
 	terms    Terms
 	merchant int64
 	owner    string
@@ -73,13 +74,13 @@ func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, 
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	terms.Time = cmp.Or(terms.Time, leaseTime)
-	l := &Lease{address: address, config: config, terms: terms, owner: rand.Text(), lost: make(chan struct{}), ended: make(chan struct{})}
+	l := &Lease{address: address, config: config, conn: conn, terms: terms, owner: rand.Text(), lost: make(chan struct{}), ended: make(chan struct{})}
 	if err := l.prepare(ctx, conn, merchant); err != nil {
 		if conn.IsClosed() { // the database went away meanwhile
-			return nil, say.Errorf("%w: %w", ErrUnreachable, err)
+			err = say.Errorf("%w: %w", ErrUnreachable, err)
 		}
+		conn.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	renewing, stop := context.WithCancel(context.Background())
@@ -153,12 +154,6 @@ func (l *Lease) extend(asked time.Duration) {
 // answer is still this one's if nobody has claimed it.
 func (l *Lease) renew(ctx context.Context) {
 	defer close(l.ended)
-	var conn *pgx.Conn
-	defer func() {
-		if conn != nil {
-			conn.Close(context.Background())
-		}
-	}()
 	every := l.terms.Time / leaseParts
 	wait := every
 	for {
@@ -169,7 +164,7 @@ func (l *Lease) renew(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
-		err := l.within(ctx, &conn, l.renewOnce)
+		err := l.within(ctx, &l.conn, l.renewOnce)
 		switch {
 		case err == nil:
 			wait = every
@@ -225,17 +220,16 @@ func (l *Lease) renewOnce(ctx context.Context, conn *pgx.Conn) error {
 
 // Renew renews the lease now, which has the database confirm a write.
 func (l *Lease) Renew(ctx context.Context) error {
-	return l.once(ctx, l.renewOnce)
+	var conn *pgx.Conn
+	err := l.within(ctx, &conn, l.renewOnce)
+	disconnect(conn)
+	return err
 }
 
-// once does something with a connection of its own.
-func (l *Lease) once(ctx context.Context, do func(context.Context, *pgx.Conn) error) error {
-	var conn *pgx.Conn
-	err := l.within(ctx, &conn, do)
+func disconnect(conn *pgx.Conn) {
 	if conn != nil {
-		conn.Close(context.WithoutCancel(ctx))
+		conn.Close(context.Background())
 	}
-	return err
 }
 
 // lose ends the lease: nothing is sent any more.
@@ -281,16 +275,21 @@ func (l *Lease) Learn(learnt func() (rate float64, resume time.Time)) { l.learnt
 func (l *Lease) Release() error {
 	l.stop()
 	<-l.ended
+	defer func() { disconnect(l.conn) }()
 	select {
 	case <-l.lost:
 		return nil
 	default:
 	}
 	l.lose()
-	err := l.once(context.Background(), func(ctx context.Context, conn *pgx.Conn) error {
+	give := func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, `UPDATE leases SET until = '-infinity', released = true WHERE merchant = $1 AND owner = $2 AND epoch = $3`, l.merchant, l.owner, l.epoch)
 		return err
-	})
+	}
+	err := l.within(context.Background(), &l.conn, give)
+	if err != nil { // of a connection that was cut, perhaps
+		err = l.within(context.Background(), &l.conn, give)
+	}
 	if err != nil {
 		return say.Errorf("the lease could not be given back, and ends by itself in %s: %w", l.terms.Time, err)
 	}

@@ -2,18 +2,13 @@ package queue_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +30,7 @@ func TestChaos(t *testing.T) {
 	s := newSite(t)
 	var total chaos
 	for round := range *rounds {
-		c := &chaos{site: s, random: rand.New(rand.NewPCG(seed, uint64(round))), taken: make(map[string][]time.Time)}
+		c := &chaos{site: s, random: rand.New(rand.NewPCG(seed, uint64(round)))}
 		c.round(t, round)
 		if t.Failed() {
 			t.Fatalf("seed %d, round %d", seed, round)
@@ -57,29 +52,6 @@ type chaos struct {
 	*site
 	random                         *rand.Rand
 	killed, frozen, restarted, cut int
-
-	mu    sync.Mutex
-	taken map[string][]time.Time // when requests of each merchant came, by the beginning of its order numbers
-}
-
-// watch notes when issues come.
-func (c *chaos) watch(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && r.URL.Path == "/vbanks" {
-			text, _ := io.ReadAll(r.Body)
-			r.Body = io.NopCloser(bytes.NewReader(text))
-			var request struct {
-				MerchantUID string `json:"merchant_uid"`
-			}
-			if json.Unmarshal(text, &request) == nil {
-				merchant, _, _ := strings.Cut(request.MerchantUID, "-")
-				c.mu.Lock()
-				c.taken[merchant] = append(c.taken[merchant], time.Now())
-				c.mu.Unlock()
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 func (c *chaos) round(t *testing.T, round int) {
@@ -88,17 +60,12 @@ func (c *chaos) round(t *testing.T, round int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := httptest.NewServer(c.watch(api))
-	defer func() { web.Close(); api.Close() }()
 	s := *c.site
-	s.api = api
-	address := s.server.Database(t)
-	place, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	database := strings.TrimPrefix(place.Path, "/")
-	s.env = append(append([]string(nil), s.env...), "VBANKBATCH_LEDGER="+address, "VBANKBATCH_API_URL="+web.URL)
+	s.api, s.came = api, new(arrivals)
+	web := httptest.NewServer(s.came.watch(api))
+	defer func() { web.Close(); api.Close() }()
+	s.address = s.server.Database(t)
+	s.env = append(append([]string(nil), s.env...), "VBANKBATCH_LEDGER="+s.address, "VBANKBATCH_API_URL="+web.URL)
 	for m := range chaosMerchants {
 		s.env = append(s.env, fmt.Sprintf("IMP_KEY_M%d=key %d", m, m), fmt.Sprintf("IMP_SECRET_M%d=secret", m))
 	}
@@ -137,9 +104,9 @@ func (c *chaos) round(t *testing.T, round int) {
 	for open := true; open; {
 		if time.Since(began) > 4*time.Minute {
 			t.Errorf("files are stuck: %s", s.must(0, "jobs", "list"))
-			t.Log(s.server.Psql(t, database, `SELECT j.id, j.turn, j.state, clock_timestamp() - to_timestamp(j.seen_at / 1e6) AS unseen, r.args, r.state, r.attempt, r.scheduled_at, r.attempted_at, r.attempted_by
+			t.Log(s.psql(`SELECT j.id, j.turn, j.state, clock_timestamp() - to_timestamp(j.seen_at / 1e6) AS unseen, r.args, r.state, r.attempt, r.scheduled_at, r.attempted_at, r.attempted_by
 				FROM jobs j LEFT JOIN river_job r ON r.args @> jsonb_build_object('job', j.id) AND r.state <> 'completed' WHERE j.state IN ('queued', 'running') ORDER BY j.id`))
-			t.Log(s.server.Psql(t, database, `SELECT clock_timestamp(), * FROM river_leader`))
+			t.Log(s.psql(`SELECT clock_timestamp(), * FROM river_leader`))
 			for _, worker := range workers {
 				worker.Process.Signal(syscall.SIGQUIT) // for what they wait for
 				worker.Wait()
@@ -208,7 +175,7 @@ func (c *chaos) check(t *testing.T, s *site, api *sandbox.Sandbox, round int, id
 	if done < chaosMerchants*chaosRows*9/10 {
 		t.Errorf("only %d rows were issued", done)
 	}
-	for merchant, times := range c.taken {
+	for merchant, times := range s.came.all() {
 		for i := chaosRate + 3; i < len(times); i++ { // a window that counts seconds sees one more, and each new holder begins with one
 			if took := times[i].Sub(times[i-chaosRate-3]); took < 950*time.Millisecond {
 				t.Errorf("merchant %s: %d issues within %s", merchant, chaosRate+4, took)

@@ -8,10 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +24,7 @@ import (
 	"time"
 
 	"vbankbatch/batch/ledger/ledgertest"
+	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 	"vbankbatch/report/command"
 )
@@ -27,6 +32,8 @@ import (
 // TestMain lets the tests run this binary as vbankbatch, in processes of its own.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "vbankbatch" {
+		debug.SetGCPercent(400) // as main does
+		debug.SetMemoryLimit(112 << 20)
 		os.Exit(command.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, time.Now))
 	}
 	os.Exit(m.Run())
@@ -34,23 +41,30 @@ func TestMain(m *testing.M) {
 
 // site is a database, an API, and hosts that know both.
 type site struct {
-	*testing.T
-	api    *sandbox.Sandbox
-	server *ledgertest.Postgres
-	env    []string
-	binary string
-	dir    string
+	testing.TB
+	api     *sandbox.Sandbox
+	came    *arrivals
+	server  *ledgertest.Postgres
+	address string // of the database
+	env     []string
+	binary  string
+	dir     string
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	t.Parallel()
-	s := &site{T: t, server: ledgertest.Start(t, "fsync=off"), dir: t.TempDir()}
+	return siteOn(t, ledgertest.Start(t, "fsync=off"), sandbox.Config{})
+}
+
+func siteOn(t testing.TB, server *ledgertest.Postgres, api sandbox.Config) *site {
+	t.Helper()
+	s := &site{TB: t, server: server, dir: t.TempDir(), came: new(arrivals)}
 	var err error
-	if s.api, err = sandbox.New(sandbox.Config{}); err != nil {
+	if s.api, err = sandbox.New(api); err != nil {
 		t.Fatal(err)
 	}
-	web := httptest.NewServer(s.api)
+	web := httptest.NewServer(s.came.watch(s.api))
 	t.Cleanup(func() { web.Close(); s.api.Close() })
 	self, err := os.Executable()
 	if err != nil {
@@ -60,8 +74,50 @@ func newSite(t *testing.T) *site {
 	if err := os.Symlink(self, s.binary); err != nil {
 		t.Fatal(err)
 	}
-	s.env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+s.dir, "VBANKBATCH_LEDGER="+s.server.Database(t), "VBANKBATCH_API_URL="+web.URL, "IMP_KEY=key", "IMP_SECRET=secret")
+	s.address = s.server.Database(t)
+	s.env = append(os.Environ(), "LC_ALL=C", "TMPDIR="+s.dir, "VBANKBATCH_LEDGER="+s.address, "VBANKBATCH_API_URL="+web.URL, "IMP_KEY=key", "IMP_SECRET=secret")
 	return s
+}
+
+// psql asks the database.
+func (s *site) psql(query string) string {
+	s.Helper()
+	_, name, _ := strings.Cut(s.address, "@/")
+	name, _, _ = strings.Cut(name, "?")
+	return s.server.Psql(s, name, query)
+}
+
+// arrivals are when orders to issue came to an API, by what stands before the "-" in their numbers: a merchant's, in most tests.
+type arrivals struct {
+	mu    sync.Mutex
+	times map[string][]time.Time
+}
+
+func (a *arrivals) watch(api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Path == "/vbanks" {
+			text, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(text))
+			var order client.IssueRequest
+			if json.Unmarshal(text, &order) == nil {
+				file, _, _ := strings.Cut(order.MerchantUID, "-")
+				a.mu.Lock()
+				if a.times == nil {
+					a.times = make(map[string][]time.Time)
+				}
+				a.times[file] = append(a.times[file], time.Now())
+				a.mu.Unlock()
+			}
+		}
+		api.ServeHTTP(w, r)
+	})
+}
+
+// all are the arrivals until now.
+func (a *arrivals) all() map[string][]time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.times)
 }
 
 func (s *site) command(args ...string) *exec.Cmd {
@@ -249,11 +305,10 @@ func TestOneLine(t *testing.T) {
 	if j := s.show(ids[0]); j.State != "done" || j.Done != rows || j.Won != rows*1000 {
 		t.Errorf("%+v", j)
 	}
-	database := strings.TrimPrefix(s.env[len(s.env)-4], "VBANKBATCH_LEDGER=")
-	if n := s.server.Psql(t, databaseOf(database), `SELECT count(*) FROM runs`); n != "1" {
+	if n := s.psql(`SELECT count(*) FROM runs`); n != "1" {
 		t.Errorf("%s runs in the ledger", n)
 	}
-	if snoozed := s.server.Psql(t, databaseOf(database), `SELECT max((metadata->>'snoozes')::int) FROM river_job`); snoozed == "" || snoozed == "0" {
+	if snoozed := s.psql(`SELECT max((metadata->>'snoozes')::int) FROM river_job`); snoozed == "" || snoozed == "0" {
 		t.Errorf("the run was not cut into slices: %s", snoozed)
 	}
 	again := s.must(0, "submit", "--again", path)
@@ -265,13 +320,6 @@ func TestOneLine(t *testing.T) {
 	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "already_issued")); n != rows || len(s.api.Payments()) != rows {
 		t.Errorf("%d accounts in the results of --again", n)
 	}
-}
-
-// databaseOf is the name of a database by its address.
-func databaseOf(address string) string {
-	_, name, _ := strings.Cut(address, "@/")
-	name, _, _ = strings.Cut(name, "?")
-	return name
 }
 
 // TestKilled kills the worker in the middle of a file, and the one that waits for it: another worker goes on, and the same
@@ -388,7 +436,7 @@ func TestMerchants(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"key of", "secret of"} {
-		dump := exec.Command("pg_dump", strings.TrimPrefix(s.env[len(s.env)-6], "VBANKBATCH_LEDGER="))
+		dump := exec.Command("pg_dump", s.address)
 		if out, err := dump.Output(); err == nil && strings.Contains(string(out), text) {
 			t.Errorf("the database has a %q", text)
 		}

@@ -182,7 +182,8 @@ const over time.Duration = -1
 
 // do does a slice of the job, and returns how long to wait before the next one.
 func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration, err error) {
-	jobs := w.Queue.Jobs
+	jobs, s := w.Queue.Jobs, w.begin(ctx, *stored)
+	defer s.end()
 	if first, err := jobs.First(ctx, stored); err != nil || !first {
 		return soon, err
 	}
@@ -199,9 +200,12 @@ func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration
 	if err != nil {
 		return over, w.refuse(ctx, nil, stored, err)
 	}
-	lease, book, release, err := w.Queue.claim(ctx, task)
-	if errors.Is(err, ledger.ErrLocked) {
+	lease, book, release, err := w.Queue.claim(s.ctx, task)
+	switch {
+	case errors.Is(err, ledger.ErrLocked):
 		return soon, nil
+	case err != nil && s.ctx.Err() != nil:
+		return 0, nil
 	}
 	if err != nil {
 		return 0, err
@@ -211,11 +215,11 @@ func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration
 	if err := jobs.Start(ctx, lease, stored); err != nil {
 		return 0, err
 	}
-	return w.run(ctx, stored, task, lease, book)
+	return w.run(ctx, s, stored, task, lease, book)
 }
 
 // run runs the job for a slice, in a folder of its own.
-func (w *Worker) run(ctx context.Context, stored *ledger.Job, task *Task, lease *ledger.Lease, book *ledger.Ledger) (wait time.Duration, err error) {
+func (w *Worker) run(ctx context.Context, s *running, stored *ledger.Job, task *Task, lease *ledger.Lease, book *ledger.Ledger) (wait time.Duration, err error) {
 	dir, err := os.MkdirTemp("", folderPrefix)
 	if err != nil {
 		return 0, err
@@ -235,8 +239,6 @@ func (w *Worker) run(ctx context.Context, stored *ledger.Job, task *Task, lease 
 	}
 	defer in.Close() // it was only read
 
-	s := w.begin(ctx, *stored)
-	defer s.end()
 	j.Kept, j.Stdin, j.Submitted, j.Tell, j.Counts = true, in, stored.Submitted, s.tell, s.counts
 	j.About.File, j.About.Files.Results = stored.File, filepath.Join(dir, resultsName)
 	if !stored.Started.IsZero() {
@@ -305,7 +307,8 @@ type running struct {
 	detach func() bool
 }
 
-// begin begins a slice: it ends with its time, with the worker, when somebody wants the job to end, and when it is another's.
+// begin begins a slice, and tells that this process is at the job, before it waits for anything: it ends with its time, with the
+// worker, when somebody wants the job to end, and when it is another's.
 func (w *Worker) begin(ctx context.Context, stored ledger.Job) *running {
 	s := &running{Worker: w, cancel: stored.Cancel, counts: new(batch.Counts), done: make(chan struct{}), ended: make(chan struct{})}
 	s.ctx, s.stop = context.WithCancelCause(ctx)
