@@ -4,11 +4,13 @@ package queue_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -19,14 +21,18 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"vbankbatch/batch/ledger"
 	"vbankbatch/batch/ledger/ledgertest"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
+	"vbankbatch/report"
 	"vbankbatch/report/command"
+	"vbankbatch/report/queue"
 )
 
 // TestMain lets the tests run this binary as vbankbatch, in processes of its own.
@@ -452,6 +458,36 @@ func TestOthersKey(t *testing.T) {
 	s.until(id, "left alone", func(j job) bool { return j.Lacking })
 	if n := len(s.api.Payments()); n != 0 {
 		t.Errorf("%d accounts", n)
+	}
+}
+
+// TestSlowToBegin has a worker that takes long before it has a job's lease: it is at the job, and nobody else comes to it.
+func TestSlowToBegin(t *testing.T) {
+	s := newSite(t)
+	id := s.must(0, "submit", s.file("orders", 3))
+	q, err := queue.Open(t.Context(), s.address, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tries atomic.Int64
+	w := &queue.Worker{Queue: q, Merchants: 2, Keep: time.Hour, Log: slog.New(slog.DiscardHandler), Lapse: time.Second,
+		Task: func(context.Context, *ledger.Job) (*queue.Task, error) {
+			tries.Add(1)
+			time.Sleep(4 * time.Second)
+			return nil, errors.New("no host can do it")
+		},
+		End: func(_ *report.Facts, err error) (int, error) { return 5, err },
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	s.until(id, "over", func(j job) bool { return j.State == "refused" })
+	stop()
+	if err := errors.Join(<-ended, q.Close()); err != nil {
+		t.Error(err)
+	}
+	if n := tries.Load(); n != 1 {
+		t.Errorf("it was tried %d times", n)
 	}
 }
 
