@@ -312,6 +312,7 @@ func openDatabase(ctx context.Context, address string) (*sql.DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	db.SetMaxOpenConns(4)
+	db.SetMaxIdleConns(4) // opening one costs the database more than what it is asked
 	db.SetConnMaxIdleTime(time.Minute)
 	return db, nil
 }
