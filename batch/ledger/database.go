@@ -300,7 +300,7 @@ func versionOf(ctx context.Context, db interface {
 	return version, err
 }
 
-// openDatabase opens a pool of connections that read, to a database of today's schema. Its error is fs.ErrNotExist where there
+// openDatabase opens a pool of two connections, to a database of today's schema. Its error is fs.ErrNotExist where there
 // is no ledger yet.
 func openDatabase(ctx context.Context, address string) (*sql.DB, error) {
 	config, err := configure(address)
@@ -311,8 +311,7 @@ func openDatabase(ctx context.Context, address string) (*sql.DB, error) {
 	if err := checkVersion(ctx, db, address); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	db.SetMaxOpenConns(4)
-	db.SetMaxIdleConns(4) // opening one costs the database more than what it is asked
+	db.SetMaxOpenConns(2) // more bring nothing, and a worker has many merchants
 	db.SetConnMaxIdleTime(time.Minute)
 	return db, nil
 }

@@ -130,6 +130,8 @@ func OpenJobs(ctx context.Context, place string) (*Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
+	db.SetMaxOpenConns(4) // for all files and pages of the process
+	db.SetMaxIdleConns(4)
 	return &Jobs{db, databaseClock, `DEFAULT`, `LOCK TABLE trail IN SHARE ROW EXCLUSIVE MODE`}, nil
 }
 

@@ -449,6 +449,31 @@ func TestMerchants(t *testing.T) {
 	}
 }
 
+// TestFewConnections has a worker whose merchants want more connections than the database has.
+func TestFewConnections(t *testing.T) {
+	t.Parallel()
+	s := siteOn(t, ledgertest.Start(t, "fsync=off", "max_connections=20"), sandbox.Config{})
+	const merchants, rows = 8, 50
+	var ids []string
+	for m := range merchants {
+		s.env = append(s.env, fmt.Sprintf("IMP_KEY_M%d=key %d", m, m), fmt.Sprintf("IMP_SECRET_M%d=secret", m))
+		ids = append(ids, s.must(0, "submit", "--merchant", fmt.Sprint("m", m), "--rate=20", s.file(fmt.Sprint("m", m), rows)))
+	}
+	s.work("--merchants=8")
+	s.arrived("orders of the first files", func(came map[string][]time.Time) bool { return len(came) > 0 })
+	for end := time.Now().Add(3 * time.Minute); s.psql(`SELECT count(*) FROM jobs WHERE state = 'done'`) != fmt.Sprint(merchants); time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			t.Fatalf("not done: %s", s.psql(`SELECT id, state, done FROM jobs`))
+		}
+	}
+	for m, id := range ids {
+		s.must(0, "jobs", "results", id)
+		if n := len(s.accounts(filepath.Join(s.dir, fmt.Sprintf("m%d.results.csv", m)), "issued")); n != rows {
+			t.Errorf("%d accounts", n)
+		}
+	}
+}
+
 // TestOthersKey has a worker whose credentials of the same name are another merchant's.
 func TestOthersKey(t *testing.T) {
 	s := newSite(t)
