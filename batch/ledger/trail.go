@@ -147,6 +147,16 @@ func trail(ctx context.Context, db querier, after int64, do func(Mark) error) er
 	}
 }
 
+// Did reports whether somebody has done one of some things to a job.
+func (j *Jobs) Did(ctx context.Context, who string, job int64, what ...string) (did bool, err error) {
+	values := []any{job, clean(who)}
+	for _, deed := range what {
+		values = append(values, deed)
+	}
+	err = j.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM trail WHERE job = $1 AND who = $2 AND what IN (`+parameters(3, len(what))+`))`, values...).Scan(&did)
+	return did, err
+}
+
 // Marks are the newest entries of the trail before one, 0 for all, the newest first, as they stand: whether they fit is not
 // looked at.
 func (j *Jobs) Marks(ctx context.Context, before int64, most int) ([]Mark, error) {

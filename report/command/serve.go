@@ -36,7 +36,7 @@ type serveCommand struct {
 	namedFlags    `embed:""`
 	logFlags      `embed:""`
 	Merchants     []string `placeholder:"NAME,…" help:"Whose files are taken, by the names that the credentials have. Default: the merchant of IMP_KEY."`
-	Approve       string   `enum:"one,two" default:"one" help:"two: another person than the one who brought a file has to approve it."`
+	Approve       string   `enum:"one,two" default:"one" help:"two: neither who brought a file nor who said how it is read may approve it."`
 	Audit         bool     `default:"true" negatable:"" help:"At the end, hold the orders that were sent against the API once more."`
 	Until         string   `placeholder:"HH:MM" help:"Take no new rows from then on, by the API's clock, in Korea."`
 	MaxFailures   string   `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`

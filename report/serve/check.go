@@ -38,7 +38,7 @@ type checkPage struct {
 	Next     string
 	Skips    []codeCount
 	CanSend  bool // the person may approve it
-	Own      bool // it waits for another person
+	Own      bool // it waits for another person, see visit.own
 	ToDo     int
 	Notices  []string
 	Question string
@@ -60,7 +60,10 @@ func (s *Server) check(v *visit) error {
 		return err
 	}
 	p := &checkPage{Job: stored, Look: found, Plan: found.Plan, Code: v.r.FormValue("code"), Text: strings.TrimSpace(v.r.FormValue("text")),
-		CanSend: v.Person.May(access.Approver, stored.Merchant), Own: s.Two && stored.By == v.Person.Name}
+		CanSend: v.Person.May(access.Approver, stored.Merchant)}
+	if p.Own, err = v.own(stored); err != nil {
+		return err
+	}
 	if p.Before, err = s.Jobs.Before(v.r.Context(), stored); err != nil {
 		return err
 	}
@@ -166,8 +169,10 @@ func (s *Server) approve(v *visit) error {
 	if stored.State != ledger.JobUploaded { // a second click
 		return v.goOn(filePath(stored.ID, ""))
 	}
-	if s.Two && stored.By == v.Person.Name {
-		return &refusal{http.StatusForbidden, say.NewMessage("another person than the one who brought the file has to approve it"), ""}
+	if own, err := v.own(stored); err != nil {
+		return err
+	} else if own {
+		return &refusal{http.StatusForbidden, say.NewMessage("another person has to approve it: neither who brought the file nor who said how it is read"), ""}
 	}
 	if v.r.PostFormValue("settings") != stored.Key || v.r.PostFormValue("digest") != stored.Digest {
 		return errStale
@@ -214,6 +219,14 @@ func (s *Server) approve(v *visit) error {
 		v.begin(&approved)
 	}
 	return v.goOn(filePath(stored.ID, ""))
+}
+
+// own reports whether another person has to approve a file, since this one brought it, or decided what it says.
+func (v *visit) own(stored *ledger.Job) (bool, error) {
+	if !v.Two || stored.By == v.Person.Name {
+		return v.Two, nil
+	}
+	return v.Jobs.Did(v.r.Context(), v.Person.Name, stored.ID, "answer", "columns", "use form") // which the approval's own settings are bound to
 }
 
 // already shows the file of somebody who was faster.

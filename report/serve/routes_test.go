@@ -414,6 +414,30 @@ func TestWrongRows(t *testing.T) {
 	}
 }
 
+// TestOwnReading: who decides what another's file says does not approve it alone.
+func TestOwnReading(t *testing.T) {
+	s := newSite(t)
+	s.Two = true
+	id, _ := s.bring("uploaders", "seoul", "a.csv", good)
+	stored, err := s.Jobs.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer := s.post("both", filePath(id, "columns"), url.Values{"settings": {stored.Key}, "set-name": {"월세"}}); answer.StatusCode != http.StatusSeeOther {
+		t.Fatalf("columns: %s", answer.Status)
+	}
+	values := s.approval("approvers", id)
+	if strings.Contains(s.get("both", filePath(id, "check")), `name="sure"`) {
+		t.Error("the page offers what is refused")
+	}
+	if answer := s.post("both", filePath(id, "approve"), values); answer.StatusCode != http.StatusForbidden {
+		t.Errorf("by the one who chose a column: %s", answer.Status)
+	}
+	if answer := s.post("approvers", filePath(id, "approve"), values); answer.StatusCode != http.StatusSeeOther || len(s.pushed) != 1 {
+		t.Errorf("by another: %s, pushed %v", answer.Status, s.pushed)
+	}
+}
+
 // TestUploads: what cannot be taken is refused with a word, and nothing of it is kept.
 func TestUploads(t *testing.T) {
 	s := newSite(t)

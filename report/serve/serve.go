@@ -39,7 +39,7 @@ type Server struct {
 	Merchants []string // their credentials' names; "" is the one of IMP_KEY
 	API       string   // its address, "sandbox" for the one in this process
 	Live      bool     // what is sent moves money
-	Two       bool     // whoever approves is another person than whoever brought the file
+	Two       bool     // whoever approves is another person than those who brought the file and said how it is read
 	MaxUpload int64    // bytes of a file as it comes
 	Log       *slog.Logger
 	Now       func() time.Time
