@@ -3,7 +3,6 @@ package serve
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -207,11 +206,8 @@ func (s *Server) approve(v *visit) error {
 	if err := s.configure(v, stored, &request, "figures"); err != nil {
 		return v.already(stored, err)
 	}
-	detail, err := json.Marshal(map[string]any{"rows": plan.ToDo(), "won": plan.Won, "left_out": plan.Invalid, "settings": stored.Key})
-	if err != nil {
-		return err
-	}
-	approved, queued, err := s.Jobs.Approve(v.r.Context(), stored.ID, stored.Key, v.Person.Name, s.day(), v.deed("approve", stored, string(detail)))
+	approved, queued, err := s.Jobs.Approve(v.r.Context(), stored.ID, stored.Key, v.Person.Name, s.day(),
+		v.deed("approve", stored, details{"rows": plan.ToDo(), "won": plan.Won, "left_out": plan.Invalid, "settings": stored.Key}))
 	if err != nil {
 		return v.already(stored, err)
 	}
@@ -261,7 +257,7 @@ func (s *Server) discard(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Jobs.Discard(v.r.Context(), stored.ID, v.deed("discard", stored, "")); err != nil {
+	if err := s.Jobs.Discard(v.r.Context(), stored.ID, v.deed("discard", stored, nil)); err != nil {
 		return err
 	}
 	return v.goOn("/")

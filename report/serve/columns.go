@@ -219,7 +219,7 @@ func (s *Server) setColumns(v *visit) error {
 			return err
 		}
 		form := &ledger.Form{Merchant: stored.Merchant, Name: fileLabel(name), Layout: layoutOf(found.Plan), Profile: string(text), By: v.Person.Name, Saved: s.Now()}
-		if err := s.Jobs.SaveForm(v.r.Context(), form, v.deed("form", stored, "")); err != nil {
+		if err := s.Jobs.SaveForm(v.r.Context(), form, v.deed("form", stored, nil)); err != nil {
 			return err
 		}
 	}
@@ -288,7 +288,7 @@ func (s *Server) configure(v *visit, stored *ledger.Job, request *job.Request, w
 		return err
 	}
 	stored.Language = string(v.Language)
-	return s.Jobs.Configure(v.r.Context(), stored, v.deed(what, stored, ""))
+	return s.Jobs.Configure(v.r.Context(), stored, v.deed(what, stored, nil))
 }
 
 // useForm reads a file as a form says.
@@ -328,7 +328,7 @@ func (s *Server) dropForm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Jobs.DropForm(v.r.Context(), merchant, v.r.PostFormValue("use"), v.deed("drop form", nil, "")); err != nil {
+	if err := s.Jobs.DropForm(v.r.Context(), merchant, v.r.PostFormValue("use"), v.deed("drop form", nil, details{"merchant": v.Slug(merchant)})); err != nil {
 		return err
 	}
 	return v.goOn("/")

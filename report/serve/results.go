@@ -102,7 +102,7 @@ func (s *Server) stop(v *visit) error {
 		return err
 	}
 	if stored.State.Open() && !stored.Cancel {
-		if err := s.Jobs.Note(v.r.Context(), v.deed("stop", stored, "")); err != nil {
+		if err := s.Jobs.Note(v.r.Context(), v.deed("stop", stored, nil)); err != nil {
 			return err
 		}
 		if _, err := s.Jobs.Cancel(v.r.Context(), stored.ID); err != nil {
@@ -119,7 +119,7 @@ func (s *Server) resume(v *visit) error {
 		return err
 	}
 	if stored.State == ledger.JobStopped {
-		if err := s.Jobs.Note(v.r.Context(), v.deed("resume", stored, "")); err != nil {
+		if err := s.Jobs.Note(v.r.Context(), v.deed("resume", stored, nil)); err != nil {
 			return err
 		}
 		if err := s.Jobs.Resume(v.r.Context(), stored.ID); err != nil {
@@ -248,11 +248,7 @@ func (s *Server) download(v *visit) error {
 		if file.Kind != kind || kind == ledger.JobInput && !v.Person.May(access.Uploader, stored.Merchant) {
 			continue
 		}
-		detail, err := json.Marshal(map[string]string{"kind": kind})
-		if err != nil {
-			return err
-		}
-		if err := s.Jobs.Note(v.r.Context(), v.deed("download", stored, string(detail))); err != nil {
+		if err := s.Jobs.Note(v.r.Context(), v.deed("download", stored, details{"kind": kind})); err != nil {
 			return err
 		}
 		if err := s.Jobs.NoteFetched(v.r.Context(), stored.ID); err != nil {
@@ -326,7 +322,7 @@ func (s *Server) showRows(v *visit, whole bool) error {
 		return errNotFound
 	}
 	if whole {
-		if err := s.Jobs.Note(v.r.Context(), v.deed("show accounts", stored, "")); err != nil {
+		if err := s.Jobs.Note(v.r.Context(), v.deed("show accounts", stored, nil)); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -558,5 +559,9 @@ func TestVerdict(t *testing.T) {
 	want := []batch.Verdict{{Order: order, By: "approvers@example.com", Why: "the console", At: when}, {Order: order, ImpUID: "imp_1", By: "approvers@example.com", Why: "the console", At: when}}
 	if !slices.Equal(s.said, want) {
 		t.Errorf("%+v", s.said)
+	}
+	marks, err := s.Jobs.Marks(t.Context(), 0, 1)
+	if err != nil || len(marks) != 1 || marks[0].What != "verdict" || marks[0].Detail != `{"merchant":"seoul","order_sha256":"`+fmt.Sprintf("%x", sha256.Sum256([]byte("A-1")))+`"}` {
+		t.Errorf("the trail: %+v, %v", marks, err)
 	}
 }

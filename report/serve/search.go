@@ -210,7 +210,7 @@ func (s *Server) showOrder(v *visit, whole bool) error {
 		return err
 	}
 	if whole {
-		if err := s.Jobs.Note(v.r.Context(), v.deed("show accounts", nil, "")); err != nil {
+		if err := v.noteOrder("show accounts", merchant, v.orderOf()); err != nil {
 			return err
 		}
 	}
@@ -310,7 +310,7 @@ func (s *Server) settleOrder(v *visit) error {
 	case which != "none": // which frees the order, and is never guessed
 		return errStale
 	}
-	if err := s.Jobs.Note(v.r.Context(), v.deed("verdict", nil, "")); err != nil {
+	if err := v.noteOrder("verdict", merchant, verdict.Order); err != nil {
 		return err
 	}
 	v.takesLong()
@@ -333,7 +333,7 @@ func (s *Server) settle(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Jobs.Note(v.r.Context(), v.deed("settle", nil, "")); err != nil {
+	if err := s.Jobs.Note(v.r.Context(), v.deed("settle", nil, details{"merchant": v.Slug(merchant)})); err != nil {
 		return err
 	}
 	v.takesLong()

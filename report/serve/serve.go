@@ -9,7 +9,10 @@ package serve
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"html/template"
 	"io"
@@ -338,13 +341,30 @@ func (v *visit) goOn(path string) error {
 	return nil
 }
 
+// details are what the trail tells of a deed beside the job. It is for ever: an order stands there by its digest, as its number
+// may tell of a person.
+type details map[string]any
+
 // deed is an entry of the trail.
-func (v *visit) deed(what string, stored *ledger.Job, detail string) ledger.Deed {
-	d := ledger.Deed{Who: v.Person.Name, From: access.Address(v.r), What: what, Detail: detail}
+func (v *visit) deed(what string, stored *ledger.Job, of details) ledger.Deed {
+	d := ledger.Deed{Who: v.Person.Name, From: access.Address(v.r), What: what}
 	if stored != nil {
 		d.Job, d.Digest = stored.ID, stored.Digest
 	}
+	if of != nil {
+		text, err := json.Marshal(of)
+		if err != nil {
+			panic(err) // numbers and strings
+		}
+		d.Detail = string(text)
+	}
 	return d
+}
+
+// noteOrder appends to the trail what is done with an order of a merchant.
+func (v *visit) noteOrder(what, merchant string, order ledger.Order) error {
+	sum := sha256.Sum256([]byte(order.MerchantUID))
+	return v.Jobs.Note(v.r.Context(), v.deed(what, nil, details{"merchant": v.Slug(merchant), "order_sha256": hex.EncodeToString(sum[:])}))
 }
 
 // StateName is how a job stands, for people.

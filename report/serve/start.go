@@ -163,7 +163,7 @@ func (s *Server) store(v *visit, merchant string, part *multipart.Part) error {
 		return err
 	}
 	if stored.Size > s.MaxUpload {
-		return errors.Join(s.Jobs.Discard(v.r.Context(), stored.ID, v.deed("discard", stored, "")), cutOff(&http.MaxBytesError{}, s.MaxUpload))
+		return errors.Join(s.Jobs.Discard(v.r.Context(), stored.ID, v.deed("discard", stored, nil)), cutOff(&http.MaxBytesError{}, s.MaxUpload))
 	}
 	s.applyForm(v, stored)
 	return v.goOn(filePath(stored.ID, "check"))
@@ -180,7 +180,7 @@ func (s *Server) bring(v *visit, merchant, name string, request job.Request, in 
 		return nil, err
 	}
 	stored := &ledger.Job{Merchant: merchant, API: s.API, Whose: whose, Language: string(v.Language), File: fileLabel(name), Settings: text, Key: key, Day: s.day(), By: v.Person.Name}
-	return stored, s.Jobs.Upload(v.r.Context(), stored, in, v.deed("upload", nil, ""))
+	return stored, s.Jobs.Upload(v.r.Context(), stored, in, v.deed("upload", nil, nil))
 }
 
 // applyForm reads a file by the form that was saved for one with the same columns, if there is one.
