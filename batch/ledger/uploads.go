@@ -19,7 +19,7 @@ import (
 // ErrNotUploaded is returned for a job that is not an upload any more: it was approved.
 var ErrNotUploaded = say.New("the file has been approved already")
 
-// ErrJobChanged is returned by Approve when the settings are not those that were to be approved.
+// ErrJobChanged is returned when an upload's settings are not those that were to be changed or approved.
 var ErrJobChanged = say.New("the settings were changed since they were looked at")
 
 // Upload stores a job with the bytes of its file, and sets it to what is stored: its number, digest and size are known once all
@@ -55,11 +55,12 @@ func (c *counter) Write(bytes []byte) (int, error) {
 	return len(bytes), nil
 }
 
-// Configure sets the settings, their digest and the language of an upload. Its error is ErrNotUploaded once it is approved.
-func (j *Jobs) Configure(ctx context.Context, job *Job, d Deed) error {
+// Configure sets the settings, their digest and the language of an upload whose settings had the digest was. Its error is
+// ErrNotUploaded once it is approved, and ErrJobChanged if the settings are other ones.
+func (j *Jobs) Configure(ctx context.Context, job *Job, was string, d Deed) error {
 	return j.doing(ctx, &d, func(tx *sql.Tx) error {
-		return d.ofUpload(ctx, tx, job.ID, `UPDATE jobs SET settings = $2, settings_digest = $3, language = $4 WHERE id = $1 AND state = 'uploaded' RETURNING digest`,
-			clean(job.Settings), job.Key, job.Language)
+		return d.ofUpload(ctx, tx, job.ID, `UPDATE jobs SET settings = $2, settings_digest = $3, language = $4 WHERE id = $1 AND state = 'uploaded' AND settings_digest = $5 RETURNING digest`,
+			clean(job.Settings), job.Key, job.Language, was)
 	})
 }
 
@@ -92,14 +93,11 @@ func (j *Jobs) Approve(ctx context.Context, id int64, key, by, day string, d Dee
 			break
 		}
 	}
-	if err == nil || !errors.Is(err, ErrNotUploaded) {
-		return job, err == nil, err
+	if errors.Is(err, ErrNotUploaded) {
+		job, err = j.Get(ctx, id)
+		return job, false, err
 	}
-	job, err = j.Get(ctx, id)
-	if err == nil && job.State == JobUploaded {
-		err = ErrJobChanged
-	}
-	return job, false, err
+	return job, err == nil, err
 }
 
 // ofUpload makes a change of an upload, $1, that returns its digest, and makes the deed one of that job.
@@ -109,7 +107,10 @@ func (d *Deed) ofUpload(ctx context.Context, tx *sql.Tx, id int64, statement str
 		return err
 	}
 	if len(digests) == 0 {
-		_, err := jobIn(ctx, tx, id)
+		job, err := jobIn(ctx, tx, id)
+		if err == nil && job.State == JobUploaded {
+			err = ErrJobChanged
+		}
 		return cmp.Or(err, error(ErrNotUploaded))
 	}
 	d.Job, d.Digest = id, digests[0]

@@ -106,14 +106,17 @@ func TestUploads(t *testing.T) {
 
 		// Other settings are approved by their own key.
 		first.Settings, first.Key, first.Language = `{"Due":"+7d"}`, "two", "en"
-		if err := jobs.Configure(ctx, first, deed); err != nil {
+		if err := jobs.Configure(ctx, first, "one", deed); err != nil {
+			t.Error(err)
+		}
+		if err := jobs.Configure(ctx, first, "one", deed); !errors.Is(err, ErrJobChanged) { // another window was faster
 			t.Error(err)
 		}
 		if job, queued, err := jobs.Approve(ctx, first.ID, "one", "박승인", "2026-11-06", deed); queued || !errors.Is(err, ErrJobChanged) {
 			t.Error(job, queued, err)
 		}
 		second.Key = "two"
-		if err := jobs.Configure(ctx, second, deed); err != nil {
+		if err := jobs.Configure(ctx, second, "one", deed); err != nil {
 			t.Error(err)
 		}
 
@@ -146,7 +149,7 @@ func TestUploads(t *testing.T) {
 		}
 		open, err := numbers(jobs.Open(ctx))
 		wantNumbers(t, "open", open, err, first.ID, second.ID)
-		if err := jobs.Configure(ctx, first, deed); !errors.Is(err, ErrNotUploaded) {
+		if err := jobs.Configure(ctx, first, "two", deed); !errors.Is(err, ErrNotUploaded) {
 			t.Error(err)
 		}
 		if err := jobs.Discard(ctx, first.ID, deed); !errors.Is(err, ErrNotUploaded) {
@@ -198,7 +201,7 @@ func TestNothingUntold(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, err := range map[string]error{
-			"upload": jobs.Upload(ctx, newJob("one"), strings.NewReader("orders"), deed), "configure": jobs.Configure(ctx, other, deed), "discard": jobs.Discard(ctx, job.ID, deed),
+			"upload": jobs.Upload(ctx, newJob("one"), strings.NewReader("orders"), deed), "configure": jobs.Configure(ctx, other, other.Key, deed), "discard": jobs.Discard(ctx, job.ID, deed),
 			"form": jobs.SaveForm(ctx, &Form{}, deed), "note": jobs.Note(ctx, deed), "approve": func() error { _, _, err := jobs.Approve(ctx, job.ID, "one", "", "", deed); return err }(),
 		} {
 			if err == nil {

@@ -284,11 +284,12 @@ func (v *visit) text(name string) string { return strings.TrimSpace(v.r.PostForm
 
 // configure stores a file's settings.
 func (s *Server) configure(v *visit, stored *ledger.Job, request *job.Request, what string) (err error) {
+	was := stored.Key
 	if stored.Settings, stored.Key, err = request.Text(); err != nil {
 		return err
 	}
 	stored.Language = string(v.Language)
-	return s.Jobs.Configure(v.r.Context(), stored, v.deed(what, stored, nil))
+	return s.Jobs.Configure(v.r.Context(), stored, was, v.deed(what, stored, nil))
 }
 
 // useForm reads a file as a form says.
