@@ -28,11 +28,11 @@ func (w *Worker) RunLocal(ctx context.Context, woken <-chan struct{}) {
 	})
 }
 
-// openJobs does the jobs that are open, the oldest of each merchant first.
+// openJobs does the jobs that are open, the oldest of each merchant first. One that fails keeps back none of another merchant.
 func (w *Worker) openJobs(ctx context.Context) error {
 	open, err := w.Queue.Jobs.Open(ctx)
-	for i := 0; i < len(open) && err == nil && ctx.Err() == nil; i++ {
-		err = w.local(ctx, &open[i])
+	for i := 0; i < len(open) && ctx.Err() == nil; i++ {
+		err = errors.Join(err, w.local(ctx, &open[i]))
 	}
 	return err
 }
