@@ -234,6 +234,8 @@ var migrations = [][]string{
 		END $$`,
 		`CREATE TRIGGER trail_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON trail FOR EACH STATEMENT EXECUTE FUNCTION trail_kept()`,
 	}),
+	// quiet_until is when the last request of a holder that did not give the lease back has ended.
+	{`ALTER TABLE leases ADD quiet_until TIMESTAMPTZ NOT NULL DEFAULT 'epoch'`},
 }
 
 // origin is what tells a database from its copies: one that was loaded from a dump has other tables, a backup that was brought up

@@ -120,15 +120,14 @@ func (l *Lease) register(ctx context.Context, conn *pgx.Conn, merchant string) (
 
 // claim takes the lease unless its holder's time is not over.
 func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
-	var released bool
-	var life int64
-	var pause float64
+	var quiet, pause float64 // seconds from now
 	asked := sinceBoot()
 	err := conn.QueryRow(ctx, `WITH before AS (SELECT * FROM leases WHERE merchant = $1 FOR UPDATE)
-		UPDATE leases l SET epoch = l.epoch + 1, owner = $2, until = clock_timestamp() + $3 * interval '1 microsecond', released = false, written = 0, life = $4
+		UPDATE leases l SET epoch = l.epoch + 1, owner = $2, until = clock_timestamp() + $3 * interval '1 microsecond', released = false, written = 0, life = $4,
+			quiet_until = CASE WHEN b.released THEN b.quiet_until ELSE greatest(b.quiet_until, clock_timestamp() + greatest(b.life, $4) * interval '1 millisecond') END
 		FROM before b WHERE l.merchant = b.merchant AND l.until < clock_timestamp()
-		RETURNING l.epoch, b.released, b.life, b.restored, l.rate, coalesce(extract(epoch FROM l.pause_until - clock_timestamp())::double precision, 0)`,
-		l.merchant, l.owner, l.terms.Time.Microseconds(), l.terms.Life.Milliseconds()).Scan(&l.epoch, &released, &life, &l.Restored, &l.Rate, &pause)
+		RETURNING l.epoch, extract(epoch FROM l.quiet_until - clock_timestamp())::double precision, b.restored, l.rate, coalesce(extract(epoch FROM l.pause_until - clock_timestamp())::double precision, 0)`,
+		l.merchant, l.owner, l.terms.Time.Microseconds(), l.terms.Life.Milliseconds()).Scan(&l.epoch, &quiet, &l.Restored, &l.Rate, &pause)
 	if errors.Is(err, pgx.ErrNoRows) || conflicting(err) {
 		return false, nil
 	}
@@ -139,8 +138,8 @@ func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	if pause > 0 {
 		l.Resume = time.Now().Add(time.Duration(pause * float64(time.Second)))
 	}
-	if !released {
-		l.quiet = time.Now().Add(max(time.Duration(life)*time.Millisecond, l.terms.Life))
+	if quiet > 0 { // also where the holder between was none for so long
+		l.quiet = time.Now().Add(time.Duration(quiet * float64(time.Second)))
 	}
 	return true, nil
 }

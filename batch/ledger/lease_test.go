@@ -107,8 +107,19 @@ func TestLease(t *testing.T) {
 	if err != nil {
 		t.Fatalf("after a release: %v", err)
 	}
-	defer third.Release()
-	if !third.quiet.IsZero() {
+	if left := time.Until(third.quiet); left < terms.Life/2 || left > terms.Life {
+		t.Errorf("the requests of the first holder may last another %s, though the second gave its lease back", left)
+	}
+	execute(t, address, `UPDATE leases SET quiet_until = clock_timestamp() - interval '1 second'`)
+	if err := third.Release(); err != nil {
+		t.Fatal(err)
+	}
+	fourth, err := claim(t, address, "merchant")
+	if err != nil {
+		t.Fatalf("after a release: %v", err)
+	}
+	defer fourth.Release()
+	if !fourth.quiet.IsZero() {
 		t.Error("a lease that was given back leaves requests behind")
 	}
 }
