@@ -72,7 +72,7 @@ type Job struct {
 // JobProgress tells how far a job is.
 type JobProgress struct {
 	Rows, Done, NotDone, Waiting, Won int64
-	Sent, Refused                     int64 // see batch.Counts
+	Sent, Refused                     int64 // see batch.Counts; since the job was begun or resumed
 }
 
 // JobState is how a job stands.
@@ -384,10 +384,10 @@ func (j *Jobs) Cancel(ctx context.Context, id int64) (Job, error) {
 	return j.Get(ctx, id)
 }
 
-// Resume queues a job that was stopped, and goes on with its run. Another process may have done so before.
+// Resume queues a job that was stopped, and whose file is still kept, and goes on with its run. Another process may have done so before.
 func (j *Jobs) Resume(ctx context.Context, id int64) error {
 	_, err := j.db.ExecContext(ctx, `UPDATE jobs SET state = 'queued', cancel = 0, ended_at = 0, exit_status = 0, reason = '', error = '', summary = '', fetched_at = 0, sent = 0, refused = 0
-		WHERE id = $1 AND state = 'stopped'`, id)
+		WHERE id = $1 AND state = 'stopped' AND EXISTS (SELECT 1 FROM job_files WHERE job = $1 AND kind = $2)`, id, JobInput)
 	return err
 }
 
@@ -500,8 +500,8 @@ func (j *Jobs) Start(ctx context.Context, lease *Lease, job *Job) error {
 // to end.
 func (j *Jobs) Advance(ctx context.Context, job *Job) (cancel bool, err error) {
 	p := &job.Progress
-	err = j.update(ctx, nil, `UPDATE jobs SET seen_at = `+j.clock+`, row_count = $1, done = $2, not_done = $3, waiting = $4, won = $5, sent = $6, refused = $7
-		WHERE id = $8 AND turn = $9 AND `+isOpen, p.Rows, p.Done, p.NotDone, p.Waiting, p.Won, p.Sent, p.Refused, job.ID, job.Turn)
+	err = j.update(ctx, nil, `UPDATE jobs SET seen_at = `+j.clock+`, row_count = $1, done = $2, not_done = $3, waiting = $4, won = $5, sent = $6, refused = $7, run = coalesce(nullif(CAST($8 AS BIGINT), 0), run)
+		WHERE id = $9 AND turn = $10 AND `+isOpen, p.Rows, p.Done, p.NotDone, p.Waiting, p.Won, p.Sent, p.Refused, job.Run, job.ID, job.Turn)
 	if err != nil {
 		return false, err
 	}

@@ -486,33 +486,53 @@ func TestOthersKey(t *testing.T) {
 	}
 }
 
-// TestSlowToBegin has a worker that takes long before it has a job's lease: it is at the job, and nobody else comes to it.
-func TestSlowToBegin(t *testing.T) {
-	s := newSite(t)
-	id := s.must(0, "submit", s.file("orders", 3))
-	q, err := queue.Open(t.Context(), s.address, slog.New(slog.DiscardHandler))
+// hopeless runs a worker in this process that takes so long to find that it cannot do a job, until the job is over. It returns how
+// often the job was tried.
+func (s *site) hopeless(id string, takes time.Duration, state string) int64 {
+	s.Helper()
+	q, err := queue.Open(s.Context(), s.address, slog.New(slog.DiscardHandler))
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
 	var tries atomic.Int64
 	w := &queue.Worker{Queue: q, Merchants: 2, Keep: time.Hour, Log: slog.New(slog.DiscardHandler), Lapse: time.Second,
 		Task: func(context.Context, *ledger.Job) (*queue.Task, error) {
 			tries.Add(1)
-			time.Sleep(4 * time.Second)
+			time.Sleep(takes)
 			return nil, errors.New("no host can do it")
 		},
 		End: func(_ *report.Facts, err error) (int, error) { return 5, err },
 	}
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithCancel(s.Context())
 	ended := make(chan error)
 	go func() { ended <- w.Run(ctx) }()
-	s.until(id, "over", func(j job) bool { return j.State == "refused" })
+	s.until(id, state, func(j job) bool { return j.State == state })
 	stop()
 	if err := errors.Join(<-ended, q.Close()); err != nil {
-		t.Error(err)
+		s.Error(err)
 	}
-	if n := tries.Load(); n != 1 {
+	return tries.Load()
+}
+
+// TestSlowToBegin has a worker that takes long before it has a job's lease: it is at the job, and nobody else comes to it.
+func TestSlowToBegin(t *testing.T) {
+	s := newSite(t)
+	id := s.must(0, "submit", s.file("orders", 3))
+	if n := s.hopeless(id, 4*time.Second, "refused"); n != 1 {
 		t.Errorf("it was tried %d times", n)
+	}
+}
+
+// TestRefusedLater has a job that another host has sent rows of taken over by one that cannot do it: that nothing was sent is not said.
+func TestRefusedLater(t *testing.T) {
+	s := newSite(t)
+	id := s.must(0, "submit", "--rate=15", s.file("orders", 400))
+	first := s.work("--slice=1s") // so that it has told of the run
+	s.until(id, "begun", func(j job) bool { return j.Done > 60 })
+	first.Process.Kill()
+	s.hopeless(id, 0, "stopped")
+	if run := s.psql(`SELECT run FROM jobs`); run != "1" {
+		t.Errorf("the job's run is %s", run)
 	}
 }
 

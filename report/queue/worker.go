@@ -191,6 +191,9 @@ func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration
 	if err == nil && stored.Whose != "" && stored.Whose != task.Merchant {
 		err = ErrNoCredentials // those of the same name are another's
 	}
+	if errors.Is(err, ErrNoCredentials) && stored.Cancel { // nobody may ever have them again
+		return over, w.refuse(ctx, nil, stored, errCancelled)
+	}
 	if errors.Is(err, ErrNoCredentials) {
 		if !stored.Lacking {
 			w.Log.Warn("this host does not have the credentials of the job's merchant, and leaves the job to others", "job", stored.ID, "merchant", stored.Merchant)
@@ -247,6 +250,7 @@ func (w *Worker) run(ctx context.Context, s *running, stored *ledger.Job, task *
 	w.Log.Info("slice started", "job", stored.ID, "merchant", stored.Merchant)
 	out, ended := j.Run(s.ctx)
 	s.read(&stored.Progress)
+	stored.Run = cmp.Or(out.ID, stored.Run)
 	w.Log.Info("slice ended", "job", stored.ID, "merchant", stored.Merchant, "run", out.ID, "rows_done", stored.Progress.Done)
 	_, encoding := errors.AsType[*report.EncodingError](ended)
 	switch {
@@ -269,7 +273,7 @@ func (w *Worker) run(ctx context.Context, s *running, stored *ledger.Job, task *
 	return over, w.end(ctx, lease, stored, &out, ended)
 }
 
-// refuse ends a job that no host can do, and of which nothing was sent now.
+// refuse ends a job that cannot be done, and of which nothing was sent now.
 func (w *Worker) refuse(ctx context.Context, lease *ledger.Lease, stored *ledger.Job, err error) error {
 	out := &job.Outcome{Refused: true, Run: report.Run{ID: stored.Run}}
 	out.Exit, out.Error = w.End(&out.Facts, err)
@@ -436,7 +440,7 @@ func (w *Worker) keep(ctx context.Context, stored *ledger.Job, out *job.Outcome,
 
 // end stores what the job came to.
 func (w *Worker) end(ctx context.Context, lease *ledger.Lease, stored *ledger.Job, out *job.Outcome, ended error) error {
-	stored.Run, stored.Exit, stored.Reason, stored.Error = out.ID, out.Exit, out.Reason, ""
+	stored.Run, stored.Exit, stored.Reason, stored.Error = cmp.Or(out.ID, stored.Run), out.Exit, out.Reason, ""
 	if out.Error != nil {
 		stored.Error = say.Language(stored.Language).Error(out.Error)
 	}
@@ -445,7 +449,7 @@ func (w *Worker) end(ctx context.Context, lease *ledger.Lease, stored *ledger.Jo
 		stored.State = ledger.JobDone
 	case errors.Is(ended, errCancelled):
 		stored.State = ledger.JobCancelled
-	case out.Refused:
+	case out.Refused && stored.Run == 0 && stored.Progress.Sent == 0: // nor in an earlier slice
 		stored.State = ledger.JobRefused
 	default:
 		stored.State = ledger.JobStopped

@@ -55,7 +55,7 @@ func (s *Server) under(v *visit, stored *ledger.Job) *progressPage {
 		}
 	}
 	switch {
-	case stored.State == ledger.JobQueued && stored.Lacking:
+	case stored.Lacking:
 		p.Told = append(p.Told, v.T("It waits: nobody who runs files has the credentials of this merchant so far."))
 	case stored.State == ledger.JobQueued:
 		p.Told = append(p.Told, v.T("It waits for its turn: the files of a merchant are sent one after the other."))
@@ -160,7 +160,7 @@ var kinds = []struct{ ending, says string }{
 }
 
 func (s *Server) results(v *visit, stored *ledger.Job) error {
-	p := &resultsPage{Job: stored, Again: stored.State == ledger.JobStopped, CanGoOn: v.Person.May(access.Approver, stored.Merchant)}
+	p := &resultsPage{Job: stored, CanGoOn: v.Person.May(access.Approver, stored.Merchant)}
 	var figures report.Figures
 	if stored.Summary != "" && json.Unmarshal([]byte(stored.Summary), &figures) == nil {
 		for _, status := range batch.Statuses {
@@ -178,6 +178,7 @@ func (s *Server) results(v *visit, stored *ledger.Job) error {
 	if err != nil {
 		return err
 	}
+	p.Again = stored.State == ledger.JobStopped && slices.ContainsFunc(kept, func(file ledger.JobFile) bool { return file.Kind == ledger.JobInput })
 	for _, kind := range kinds {
 		for _, file := range kept {
 			if file.Kind == kind.ending {
