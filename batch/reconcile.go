@@ -233,14 +233,22 @@ func IsContested(e *ledger.Entry) bool {
 }
 
 // Settle records a person's verdict, after the API was asked whether it can be true: the account that is named must be the
-// order's and not revoked; that there is none is refused while the API shows one that can be paid into, or was. It issues
-// nothing. The caller holds the ledger's lock.
-func Settle(ctx context.Context, api LookUp, book Ledger, v Verdict) (ledger.Entry, error) {
+// order's and not revoked; that there is none is refused while the API shows one that can be paid into, or was, and the API
+// is asked only once wait is over, as for any order in doubt: a person sees no more of what is under way. It issues nothing.
+// The caller holds the ledger's lock.
+func Settle(ctx context.Context, api LookUp, book Ledger, wait time.Duration, v Verdict) (ledger.Entry, error) {
 	e, err := Contested(ctx, book, v.Order)
 	if err != nil {
 		return e, err
 	}
 	if v.ImpUID == "" {
+		if e.State == ledger.Intended {
+			select {
+			case <-time.After(time.Until(ripeFor(&e, book.Quiet(), wait, api.ServerTime()))):
+			case <-ctx.Done():
+				return e, context.Cause(ctx)
+			}
+		}
 		e, err = settledAsNone(ctx, api, e)
 	} else {
 		e, err = settledAs(ctx, api, e, v.ImpUID)

@@ -47,7 +47,7 @@ func TestSettle(t *testing.T) {
 
 		book := w.book()
 		settle := func(uid, impUID string) error {
-			_, err := batch.Settle(t.Context(), api, book, batch.Verdict{Order: ledger.Order{MerchantUID: uid}, ImpUID: impUID, By: "kim", Why: "asked PortOne", At: time.Now()})
+			_, err := batch.Settle(t.Context(), api, book, time.Second, batch.Verdict{Order: ledger.Order{MerchantUID: uid}, ImpUID: impUID, By: "kim", Why: "asked PortOne", At: time.Now()})
 			return err
 		}
 		for _, wrong := range []struct{ uid, impUID, want string }{
@@ -120,10 +120,35 @@ func TestSettleAsNone(t *testing.T) {
 			{w.client, there},
 			{hidden(client.Payment{}, gone), "<nil>"},
 		} {
-			e, err := batch.Settle(t.Context(), test.api, book, batch.Verdict{Order: ledger.Order{Tier: "001", MerchantUID: "A"}, By: "kim", Why: "asked PortOne", At: time.Now()})
+			e, err := batch.Settle(t.Context(), test.api, book, time.Second, batch.Verdict{Order: ledger.Order{Tier: "001", MerchantUID: "A"}, By: "kim", Why: "asked PortOne", At: time.Now()})
 			if fmt.Sprint(err) != test.want || err == nil && (e.ImpUID != "" || e.NowAmount != 0) {
 				t.Errorf("%+v, %v, want %s", e, err, test.want)
 			}
+		}
+	})
+}
+
+// TestHastyVerdict has a person say that an order has no account while the request for one is still on its way.
+func TestHastyVerdict(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		sent := w.frozenHost(p, w.opts.DoubtWait/2)
+		book := w.book()
+		_, err := batch.Settle(t.Context(), w.client, book, w.opts.DoubtWait, batch.Verdict{Order: ledger.Order{MerchantUID: "A-1"}, By: "kim", Why: "the console shows none", At: time.Now()})
+		if err == nil || !strings.Contains(err.Error(), "the API has for the order") {
+			t.Errorf("the verdict: %v", err)
+		}
+		book.Close()
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.run(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(got, "A-1 issued") // by the host that died
+		if n := len(w.api.Payments()); n != 1 {
+			t.Errorf("%d accounts", n)
 		}
 	})
 }

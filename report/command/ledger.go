@@ -195,7 +195,10 @@ func (c *ledgerSettleCommand) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	settled, err := batch.Settle(a.ctx, api, book, verdict)
+	if c.None && entry.State == ledger.Intended {
+		a.stderr.Printf("waiting for what may be under way still, then asking the API\n")
+	}
+	settled, err := batch.Settle(a.ctx, api, book, c.DoubtWait, verdict)
 	if err != nil {
 		return settleFailure(err)
 	}

@@ -430,7 +430,7 @@ func (s *served) reconcile(ctx context.Context, name string) (settled, unknown i
 // settle does what the command ledger settle does.
 func (s *served) settle(ctx context.Context, name string, verdict batch.Verdict) error {
 	return s.held(ctx, name, func(api *client.Client, book *ledger.Ledger) error {
-		_, err := batch.Settle(ctx, api, book, verdict)
+		_, err := batch.Settle(ctx, api, book, s.DoubtWait, verdict)
 		return err
 	})
 }
