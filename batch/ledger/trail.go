@@ -147,14 +147,14 @@ func trail(ctx context.Context, db querier, after int64, do func(Mark) error) er
 	}
 }
 
-// Did reports whether somebody has done one of some things to a job.
-func (j *Jobs) Did(ctx context.Context, who string, job int64, what ...string) (did bool, err error) {
-	values := []any{job, clean(who)}
+// Doers are those who have done one of some things to a job.
+func (j *Jobs) Doers(ctx context.Context, job int64, what ...string) (names []string, err error) {
+	values := []any{job}
 	for _, deed := range what {
 		values = append(values, deed)
 	}
-	err = j.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM trail WHERE job = $1 AND who = $2 AND what IN (`+parameters(3, len(what))+`))`, values...).Scan(&did)
-	return did, err
+	return gather(ctx, j.db, func(name *string, rows *sql.Rows) error { return rows.Scan(name) },
+		`SELECT DISTINCT who FROM trail WHERE job = $1 AND what IN (`+parameters(2, len(what))+`)`, values...)
 }
 
 // Marks are the newest entries of the trail before one, 0 for all, the newest first, as they stand: whether they fit is not

@@ -55,11 +55,11 @@ func (c *counter) Write(bytes []byte) (int, error) {
 	return len(bytes), nil
 }
 
-// Configure sets the settings, their digest and the language of an upload whose settings had the digest was. Its error is
-// ErrNotUploaded once it is approved, and ErrJobChanged if the settings are other ones.
+// Configure sets the settings, their digest and the language of an upload whose settings had the digest was, or have been set so
+// already. Its error is ErrNotUploaded once it is approved, and ErrJobChanged if the settings are other ones.
 func (j *Jobs) Configure(ctx context.Context, job *Job, was string, d Deed) error {
 	return j.doing(ctx, &d, func(tx *sql.Tx) error {
-		return d.ofUpload(ctx, tx, job.ID, `UPDATE jobs SET settings = $2, settings_digest = $3, language = $4 WHERE id = $1 AND state = 'uploaded' AND settings_digest = $5 RETURNING digest`,
+		return d.ofUpload(ctx, tx, job.ID, `UPDATE jobs SET settings = $2, settings_digest = $3, language = $4 WHERE id = $1 AND state = 'uploaded' AND settings_digest IN ($5, $3) RETURNING digest`,
 			clean(job.Settings), job.Key, job.Language, was)
 	})
 }

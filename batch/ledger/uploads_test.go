@@ -109,7 +109,9 @@ func TestUploads(t *testing.T) {
 		if err := jobs.Configure(ctx, first, "one", deed); err != nil {
 			t.Error(err)
 		}
-		if err := jobs.Configure(ctx, first, "one", deed); !errors.Is(err, ErrJobChanged) { // another window was faster
+		slower := *first
+		slower.Key = "three"
+		if err := jobs.Configure(ctx, &slower, "one", deed); !errors.Is(err, ErrJobChanged) { // another window was faster
 			t.Error(err)
 		}
 		if job, queued, err := jobs.Approve(ctx, first.ID, "one", "박승인", "2026-11-06", deed); queued || !errors.Is(err, ErrJobChanged) {

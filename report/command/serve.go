@@ -71,6 +71,9 @@ reader in once, to do everything.
 }
 
 func (c *serveCommand) Run(a *app) (err error) {
+	if c.Approve == "two" && (c.OIDCIssuer == "") == (c.ProxyHeader == "") {
+		return usage("give --oidc-issuer or --proxy-header, and not both: a person would have two names", "--approve two needs people who sign in by one way")
+	}
 	s := &served{serveCommand: c, a: a, woken: make(chan struct{}, 1)}
 	defer func() { err = also(err, s.close()) }()
 	if err := s.prepare(); err != nil {
@@ -370,9 +373,14 @@ func (s *served) whose(ctx context.Context, name string) (string, error) {
 	return m.name, nil
 }
 
-func (s *served) reader(ctx context.Context, name string) (*ledger.Reader, error) {
-	whose, err := s.whose(ctx, name)
-	if err != nil || whose == "" {
+func (s *served) reader(ctx context.Context, name, whose string) (_ *ledger.Reader, err error) {
+	if whose == "" {
+		whose, err = s.whose(ctx, name)
+	}
+	if err == nil && whose == "" { // what the ledger knows is not known here, which is not nothing
+		err = queue.ErrNoCredentials
+	}
+	if err != nil {
 		return nil, err
 	}
 	book, err := ledger.OpenReader(ctx, s.merchant.ledger, whose)
@@ -441,7 +449,7 @@ func (s *served) elsewhere(ctx context.Context, name string, plan *batch.Plan) (
 	if err != nil {
 		return 0, err
 	}
-	book, err := s.reader(ctx, name)
+	book, err := s.reader(ctx, name, m.name)
 	if err != nil || book == nil {
 		return 0, err
 	}
@@ -467,7 +475,7 @@ func (s *served) faults(ctx context.Context, language say.Language) (all []serve
 		m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: name, API: s.merchant.url})
 		if errors.Is(err, queue.ErrNoCredentials) {
 			if !ledger.IsDatabase(s.merchant.ledger) { // else the workers have them
-				all = append(all, serve.Fault{What: say.Messagef("there are no credentials of the merchant %s", cmp.Or(name, "IMP_KEY")), Hint: say.NewMessage("whoever runs this page has to set them; vbankbatch doctor tells more")})
+				all = append(all, serve.Fault{Merchant: name, What: say.Messagef("there are no credentials of the merchant %s", cmp.Or(name, "IMP_KEY")), Hint: say.NewMessage("whoever runs this page has to set them; vbankbatch doctor tells more")})
 			}
 			continue
 		}
@@ -476,7 +484,7 @@ func (s *served) faults(ctx context.Context, language say.Language) (all []serve
 		d.reach()
 		for _, f := range d.found {
 			if f.Level == levelFail || f.Level == levelWarn && f.Check != "channels" {
-				all = append(all, serve.Fault{What: say.Message(f.Message), Hint: say.Message(f.Hint)})
+				all = append(all, serve.Fault{Merchant: name, What: say.Message(f.Message), Hint: say.Message(f.Hint)})
 			}
 		}
 	}

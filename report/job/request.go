@@ -32,6 +32,8 @@ type Request struct {
 	HTML         bool
 	ShowAccounts bool
 	Digest       string `json:",omitempty"` // of the bytes that were approved; others are refused
+	Form         string `json:",omitempty"` // the name of the form by which the file is read
+	FormBy       string `json:",omitempty"` // who has saved it
 }
 
 // Text is the request as it is stored, and the digest of that.

@@ -2,9 +2,12 @@ package serve
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -41,6 +44,50 @@ type checkPage struct {
 	ToDo     int
 	Notices  []string
 	Question string
+	Read     []string // how the file is read, beside its columns
+	Form     string   // by which it is read; "" for none
+	Unused   string   // a form that was saved for such a file, by which it is not read
+	PGs      []codeCount
+}
+
+// read tells how the file is read, beside its columns, so that whoever approves it needs no right to change that.
+func (p *checkPage) read(v *visit, stored *ledger.Job, found *look) error {
+	request, err := job.ReadRequest(stored.Settings)
+	if err != nil || found.Plan == nil {
+		return err
+	}
+	of := request.Profile
+	p.Form = request.Form
+	for _, where := range of.Where {
+		p.Read = append(p.Read, v.answerSays(input.Answer{Flag: "where", Value: where}))
+	}
+	for _, header := range of.Ignore {
+		p.Read = append(p.Read, v.answerSays(input.Answer{Flag: "ignore", Value: header}))
+	}
+	for _, a := range []input.Answer{{Flag: "key", Value: of.Key}, {Flag: "items", Value: of.Items}, {Flag: "unit", Value: of.Unit}, {Flag: "totals", Value: of.Totals}, {Flag: "date-order", Value: of.DateOrder}} {
+		if a.Value != "" {
+			p.Read = append(p.Read, v.answerSays(a))
+		}
+	}
+	if of.StopAt != "" {
+		p.Read = append(p.Read, v.T("the rows end at the line that begins with “%s”", of.StopAt))
+	}
+	for _, field := range slices.Sorted(maps.Keys(of.Set)) {
+		p.Read = append(p.Read, v.T("%s: “%s” for rows that do not say it", v.FieldName(field), of.Set[field]))
+	}
+	if len(found.Plan.PGs) > 1 || found.Plan.PGs[""] == 0 {
+		p.PGs = sorted(found.Plan.PGs)
+	}
+	if stored.State == ledger.JobUploaded && p.Form == "" {
+		form, err := v.Jobs.FormOf(v.r.Context(), stored.Merchant, layoutOf(found.Plan))
+		if err != nil {
+			return err
+		}
+		if form != nil {
+			p.Unused = form.Name
+		}
+	}
+	return nil
 }
 
 // codeCount counts the rows of a code.
@@ -63,6 +110,9 @@ func (s *Server) check(v *visit) error {
 	if p.Own, err = v.own(stored); err != nil {
 		return err
 	}
+	if err := p.read(v, stored, found); err != nil {
+		return err
+	}
 	if p.Before, err = s.Jobs.Before(v.r.Context(), stored); err != nil {
 		return err
 	}
@@ -73,9 +123,11 @@ func (s *Server) check(v *visit) error {
 		p.ToDo = found.Plan.ToDo()
 		p.Codes, p.Skips = sorted(found.Plan.Codes), sorted(found.Plan.Skips)
 		for _, notice := range report.Notices(v.Language, found.Plan) {
-			if !strings.Contains(notice, "--") { // what flags do is for the command line
-				p.Notices = append(p.Notices, notice)
+			before, _, flags := strings.Cut(notice, "--") // what flags do is for the command line
+			if end := strings.LastIndexAny(before, ";."); flags && end > 0 {
+				notice = before[:end]
 			}
+			p.Notices = append(p.Notices, notice)
 		}
 		p.Question = v.question(stored, found)
 	}
@@ -142,6 +194,12 @@ func (s *Server) problems(v *visit) error {
 	if err != nil {
 		return err
 	}
+	v.takesLong()
+	leave, err := s.slot(v.r.Context())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	plan, err := s.plan(v.r.Context(), stored)
 	if err != nil {
 		return err
@@ -150,7 +208,6 @@ func (s *Server) problems(v *visit) error {
 	if plan.Refusal != nil && plan.Refusal != plan.Lacking {
 		return plan.Refusal
 	}
-	v.takesLong()
 	v.attach(report.Beside(report.Default(stored.File), report.ProblemsEnding), "text/csv; charset=utf-8")
 	return v.sends(func(w io.Writer) error {
 		out := bufio.NewWriter(w)
@@ -184,7 +241,7 @@ func (s *Server) approve(v *visit) error {
 		return errStale
 	}
 	plan := found.Plan
-	if v.r.PostFormValue("to-do") != strconv.Itoa(plan.ToDo()) || v.r.PostFormValue("total") != strconv.FormatInt(plan.Won, 10) {
+	if v.r.PostFormValue("to-do") != strconv.Itoa(plan.ToDo()) || v.r.PostFormValue("total") != strconv.FormatInt(plan.Won, 10) || v.r.PostFormValue("due") != dues(plan) {
 		return errStale
 	}
 	if err := typed(v, plan); err != nil {
@@ -217,12 +274,23 @@ func (s *Server) approve(v *visit) error {
 	return v.goOn(filePath(stored.ID, ""))
 }
 
+// dues are the first and the last due date of a plan: those that count from today are other ones tomorrow.
+func dues(plan *batch.Plan) string { return fmt.Sprintf("%d-%d", plan.FirstDue, plan.LastDue) }
+
+// Dues is dues, for templates.
+func (p *checkPage) Dues() string { return dues(p.Plan) }
+
 // own reports whether another person has to approve a file, since this one brought it, or decided what it says.
 func (v *visit) own(stored *ledger.Job) (bool, error) {
-	if !v.Two || stored.By == v.Person.Name {
-		return v.Two, nil
+	if !v.Two {
+		return false, nil
 	}
-	return v.Jobs.Did(v.r.Context(), v.Person.Name, stored.ID, "answer", "columns", "use form") // which the approval's own settings are bound to
+	names, err := v.Jobs.Doers(v.r.Context(), stored.ID, "answer", "columns", "use form") // which the approval's own settings are bound to
+	request, wrong := job.ReadRequest(stored.Settings)
+	if err := cmp.Or(err, wrong); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(append(names, stored.By, request.FormBy), func(name string) bool { return strings.EqualFold(name, v.Person.Name) }), nil
 }
 
 // already shows the file of somebody who was faster.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -219,7 +220,7 @@ func (s *Server) setColumns(v *visit) error {
 			return err
 		}
 		form := &ledger.Form{Merchant: stored.Merchant, Name: fileLabel(name), Layout: layoutOf(found.Plan), Profile: string(text), By: v.Person.Name, Saved: s.Now()}
-		if err := s.Jobs.SaveForm(v.r.Context(), form, v.deed("form", stored, nil)); err != nil {
+		if err := s.Jobs.SaveForm(v.r.Context(), form, v.deed("form", stored, details{"form": form.Name})); err != nil {
 			return err
 		}
 	}
@@ -289,7 +290,7 @@ func (s *Server) configure(v *visit, stored *ledger.Job, request *job.Request, w
 		return err
 	}
 	stored.Language = string(v.Language)
-	return s.Jobs.Configure(v.r.Context(), stored, was, v.deed(what, stored, nil))
+	return s.Jobs.Configure(v.r.Context(), stored, was, v.deed(what, stored, details{"settings": stored.Key}))
 }
 
 // useForm reads a file as a form says.
@@ -302,11 +303,32 @@ func (s *Server) useForm(v *visit, stored *ledger.Job, form *ledger.Form) error 
 	if err := json.Unmarshal([]byte(form.Profile), &kept); err != nil {
 		return err
 	}
-	own := s.Request(stored.Merchant).Profile // keys and rates are not the form's
-	kept.PGAPIKeys, kept.Rate = own.PGAPIKeys, own.Rate
-	request.Profile = kept
+	own := s.Request(stored.Merchant).Profile // what people do not choose here is not the form's
+	kept.PGAPIKeys, kept.Rate, kept.Banks = own.PGAPIKeys, own.Rate, own.Banks
+	set := maps.Clone(own.Set)
+	if set == nil {
+		set = make(map[string]string)
+	}
+	maps.DeleteFunc(set, func(field, _ string) bool { return slices.Contains(asked, field) })
+	for _, field := range asked {
+		if value := kept.Set[field]; value != "" && (field != "vbank_due" || strings.HasPrefix(value, "+")) { // a date is one month's
+			set[field] = value
+		}
+	}
+	kept.Set = set
+	if hasDigit(kept.Key) { // likewise: last month's orders would have their accounts
+		kept.Key = ""
+	}
+	request.Profile, request.Form, request.FormBy = kept, form.Name, form.By
 	return s.configure(v, stored, &request, "use form")
 }
+
+// hasDigit reports whether an order number that is made of columns has a digit beside them.
+func hasDigit(key string) bool {
+	return strings.ContainsAny(inBraces.ReplaceAllString(key, ""), "0123456789")
+}
+
+var inBraces = regexp.MustCompile(`\{[^}]*\}`)
 
 func (s *Server) useNamed(v *visit, stored *ledger.Job, name string) error {
 	forms, err := s.Jobs.Forms(v.r.Context(), stored.Merchant)
@@ -329,7 +351,7 @@ func (s *Server) dropForm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Jobs.DropForm(v.r.Context(), merchant, v.r.PostFormValue("use"), v.deed("drop form", nil, details{"merchant": v.Slug(merchant)})); err != nil {
+	if err := s.Jobs.DropForm(v.r.Context(), merchant, v.r.PostFormValue("use"), v.deed("drop form", nil, details{"merchant": v.Slug(merchant), "form": v.r.PostFormValue("use")})); err != nil {
 		return err
 	}
 	return v.goOn("/")

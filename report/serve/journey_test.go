@@ -565,7 +565,7 @@ func TestWithWorkers(t *testing.T) {
 	first.ask("POST", "/uploads", w.FormDataContentType(), &form)
 	page := first.ask("GET", "/files/1/check", "", nil)
 	values := url.Values{"sure": {"yes"}}
-	for _, name := range []string{"settings", "digest", "to-do", "total"} {
+	for _, name := range []string{"settings", "digest", "to-do", "total", "due"} {
 		_, rest, _ := strings.Cut(page, `name="`+name+`" value="`)
 		value, _, _ := strings.Cut(rest, `"`)
 		values.Set(name, value)

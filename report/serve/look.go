@@ -36,6 +36,7 @@ type look struct {
 	First     []firstRow // of those that are to be sent
 	Cut       bool       // there are more problems than are kept
 	At        time.Time
+	Day       string // in Korea, from which relative due dates count
 }
 
 // mostAsked is of how many orders the API is asked before a file is approved, a hundred at once. All are asked for before they
@@ -60,7 +61,7 @@ type firstRow struct {
 }
 
 // mostFirst is how many rows are shown as they are sent.
-const mostFirst = 10
+const mostFirst = 30
 
 // bankSum is what is to be issued at a bank.
 type bankSum struct {
@@ -114,7 +115,7 @@ func (s *Server) look(ctx context.Context, stored *ledger.Job) (*look, error) {
 	if i >= 0 {
 		l = s.looked.looks[i]
 		s.looked.looks = slices.Delete(s.looked.looks, i, i+1)
-		if l.over() && (l.err != nil || time.Since(l.look.At) > lookKept) {
+		if l.over() && (l.err != nil || time.Since(l.look.At) > lookKept || l.look.Day != s.day()) {
 			l = nil
 		}
 	}
@@ -233,7 +234,7 @@ func (s *Server) lookThrough(ctx context.Context, stored *ledger.Job) (*look, er
 		return nil, err
 	}
 	defer leave()
-	l := &look{At: time.Now()}
+	l := &look{At: time.Now(), Day: s.day()}
 	plan, err := s.plan(ctx, stored)
 	_, ours := errors.AsType[syscall.Errno](err) // a disk that is full is no fault of the file
 	if refused, ok := errors.AsType[*input.Error](err); ok && !ours {
@@ -284,14 +285,24 @@ func (s *Server) lookThrough(ctx context.Context, stored *ledger.Job) (*look, er
 // errEnough ends the reading of a file of which enough was read.
 var errEnough = errors.New("enough")
 
-// firstRows are the first of a plan that are sent.
+// firstRows are the first of a plan that are sent: changes and revocations, which no sum tells of, before what is issued.
 func firstRows(ctx context.Context, plan *batch.Plan) (first []firstRow, err error) {
+	changes := plan.Actions[input.Update] + plan.Actions[input.Revoke]
+	var issues []firstRow
 	err = plan.Each(ctx, func(row *input.Row) error {
 		if row.Invalid() || row.Skip != "" {
 			return nil
 		}
-		first = append(first, firstRow{row.Line, row.Action, cmp.Or(row.Request.MerchantUID, row.ImpUID), row.Bank, row.Request.Amount, row.Request.VbankDue})
-		if len(first) == mostFirst {
+		kept := &first
+		if row.Action == input.Issue {
+			kept = &issues
+		} else {
+			changes--
+		}
+		if len(*kept) < mostFirst {
+			*kept = append(*kept, firstRow{row.Line, row.Action, cmp.Or(row.Request.MerchantUID, row.ImpUID), row.Bank, row.Request.Amount, row.Request.VbankDue})
+		}
+		if changes <= 0 && (len(issues) == mostFirst || len(first) == mostFirst) {
 			return errEnough
 		}
 		return nil
@@ -299,13 +310,13 @@ func firstRows(ctx context.Context, plan *batch.Plan) (first []firstRow, err err
 	if err == errEnough {
 		err = nil
 	}
-	return first, err
+	return append(first, issues[:min(len(issues), mostFirst-len(first))]...), err
 }
 
 // compare holds a plan against the ledger; nil if that cannot be asked.
 func (s *Server) compare(ctx context.Context, merchant string, plan *batch.Plan) *batch.Compared {
 	orders := func(context.Context, []ledger.Order) (map[ledger.Order]ledger.Entry, error) { return nil, nil }
-	book, err := s.Read(ctx, merchant)
+	book, err := s.Read(ctx, merchant, "")
 	if err != nil {
 		s.Log.Warn("a file could not be held against the ledger", "error", err)
 		return nil

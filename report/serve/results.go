@@ -139,6 +139,7 @@ type resultsPage struct {
 	Reasons  []reason
 	Files    []keptFile
 	Failed   bool // there is a file of rows to mend
+	Unknown  int64
 	Again    bool // it may go on
 	CanGoOn  bool
 }
@@ -168,6 +169,7 @@ func (s *Server) results(v *visit, stored *ledger.Job) error {
 				p.Statuses = append(p.Statuses, statusCount{status, sum})
 			}
 		}
+		p.Unknown = figures.Statuses[batch.Unknown].Rows
 	}
 	if stored.Run != 0 {
 		if err := s.reasons(v, p); err != nil {
@@ -205,7 +207,7 @@ const (
 
 // reasons groups what the rows were not done for.
 func (s *Server) reasons(v *visit, p *resultsPage) error {
-	book, err := s.Read(v.r.Context(), p.Job.Merchant)
+	book, err := s.Read(v.r.Context(), p.Job.Merchant, p.Job.Whose)
 	if err != nil || book == nil {
 		return err
 	}
@@ -246,18 +248,17 @@ func (s *Server) download(v *visit) error {
 		return err
 	}
 	for _, file := range kept {
-		if file.Kind != kind || kind == ledger.JobInput && !v.Person.May(access.Uploader, stored.Merchant) {
+		if file.Kind != kind || kind == ledger.JobInput && !v.Person.May(access.Uploader, stored.Merchant) && !v.Person.May(access.Approver, stored.Merchant) {
 			continue
 		}
 		if err := s.Jobs.Note(v.r.Context(), v.deed("download", stored, details{"kind": kind})); err != nil {
 			return err
 		}
-		if err := s.Jobs.NoteFetched(v.r.Context(), stored.ID); err != nil {
-			return err
-		}
 		name := file.Name
 		if kind == ledger.JobInput {
 			name = queue.FileName(stored)
+		} else if err := s.Jobs.NoteFetched(v.r.Context(), stored.ID); err != nil {
+			return err
 		}
 		v.attach(name, cmp.Or(mime.TypeByExtension(filepath.Ext(name)), "application/octet-stream"))
 		v.takesLong()
@@ -327,7 +328,7 @@ func (s *Server) showRows(v *visit, whole bool) error {
 			return err
 		}
 	}
-	book, err := s.Read(v.r.Context(), stored.Merchant)
+	book, err := s.Read(v.r.Context(), stored.Merchant, stored.Whose)
 	if err != nil || book == nil {
 		return cmp.Or(err, error(errNotFound))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -73,7 +74,7 @@ func newSite(t testing.TB, configure ...func(*http.Server)) *site {
 			return r.Profile.Options(now)
 		},
 		Whose: func(_ context.Context, merchant string) (string, error) { return "whose " + merchant, nil },
-		Read: func(ctx context.Context, merchant string) (*ledger.Reader, error) {
+		Read: func(ctx context.Context, merchant, _ string) (*ledger.Reader, error) {
 			return ledger.OpenReader(ctx, s.path, "whose "+merchant)
 		},
 		Approved: func(_ context.Context, approved *ledger.Job) error {
@@ -181,7 +182,7 @@ func (s *site) approval(group string, id int64) url.Values {
 	s.Helper()
 	page := s.get(group, filePath(id, "check"))
 	values := url.Values{"sure": {"yes"}}
-	for _, name := range []string{"settings", "digest", "to-do", "total"} {
+	for _, name := range []string{"settings", "digest", "to-do", "total", "due"} {
 		_, rest, found := strings.Cut(page, `name="`+name+`" value="`)
 		if !found {
 			s.Fatalf("the page has no %s\n%s", name, page)
@@ -303,8 +304,9 @@ func (s *site) request(group, method, path string) *http.Response {
 }
 
 // finish has a file's run be over, as its runner would.
-func (s *site) finish(id int64) {
+func (s *site) finish(id int64, statuses ...string) {
 	s.Helper()
+	told := append(statuses, `"issued":{"rows":3,"won":6000}`)[0]
 	ctx := s.Context()
 	stored, err := s.Jobs.Get(ctx, id)
 	if err != nil {
@@ -341,7 +343,7 @@ func (s *site) finish(id int64) {
 	if err := s.Jobs.WriteFile(ctx, id, ".results.csv", "b.results.csv", strings.NewReader("주문자명,line,status,merchant_uid,amount\n홍길동,2,issued,A-1,1000\n")); err != nil {
 		s.Fatal(err)
 	}
-	turn.State, turn.Run, turn.Summary = ledger.JobDone, run.ID, `{"rows":3,"statuses":{"issued":{"rows":3,"won":6000}}}`
+	turn.State, turn.Run, turn.Summary = ledger.JobDone, run.ID, `{"rows":3,"statuses":{`+told+`}}`
 	turn.Progress = ledger.JobProgress{Rows: 3, Done: 3, Won: 6000}
 	if err := s.Jobs.End(ctx, nil, &turn, true); err != nil {
 		s.Fatal(err)
@@ -368,6 +370,7 @@ func TestApprove(t *testing.T) {
 	refused("other settings", http.StatusConflict, func(v url.Values) { v.Set("settings", "0") })
 	refused("other rows", http.StatusConflict, func(v url.Values) { v.Set("to-do", "1") })
 	refused("other won", http.StatusConflict, func(v url.Values) { v.Set("total", "1") })
+	refused("due dates of another day", http.StatusConflict, func(v url.Values) { v.Set("due", "1-2") })
 	refused("a total that is expected", http.StatusUnprocessableEntity, func(v url.Values) { v.Set("won", "2,999") })
 	refused("rows that are expected", http.StatusUnprocessableEntity, func(v url.Values) { v.Set("rows", "3") })
 	refused("no confirmation", http.StatusUnprocessableEntity, func(v url.Values) { v.Del("sure") })
@@ -436,6 +439,87 @@ func TestOwnReading(t *testing.T) {
 	}
 	if answer := s.post("approvers", filePath(id, "approve"), values); answer.StatusCode != http.StatusSeeOther || len(s.pushed) != 1 {
 		t.Errorf("by another: %s, pushed %v", answer.Status, s.pushed)
+	}
+}
+
+// TestOwnForm: who has saved a form does not approve alone what it makes of another's file. What a form holds of one month, or of
+// how this server was started, is not used.
+func TestOwnForm(t *testing.T) {
+	s := newSite(t)
+	s.Two = true
+	request := s.Request
+	s.Request = func(merchant string) job.Request {
+		r := request(merchant)
+		r.Profile.Set = map[string]string{"pg": "nice.OLD"}
+		return r
+	}
+	const columns = "동,호,금액,은행,예금주,입금기한\n"
+	first, _ := s.bring("both", "seoul", "a.csv", columns+"1,101,1000,004,한빛상사,+7d\n")
+	stored, err := s.Jobs.Get(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := url.Values{"settings": {stored.Key}, "key": {"{동}-{호}-202611"}, "set-name": {"월세"}, "set-vbank_due": {"2026-12-24"}, "form": {"매월"}}
+	if answer := s.post("both", filePath(first, "columns"), values); answer.StatusCode != http.StatusSeeOther {
+		t.Fatalf("columns: %s\n%s", answer.Status, text(answer))
+	}
+	s.Request = func(merchant string) job.Request {
+		r := request(merchant)
+		r.Profile.Set = map[string]string{"pg": "nice.NEW"}
+		return r
+	}
+	second, _ := s.bring("uploaders", "seoul", "b.csv", columns+"1,102,1000,004,한빛상사,+7d\n")
+	if stored, err = s.Jobs.Get(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	used, err := job.ReadRequest(stored.Settings)
+	if want := map[string]string{"pg": "nice.NEW", "name": "월세"}; err != nil || used.Form != "매월" || used.FormBy != "both@example.com" || used.Profile.Key != "" || !maps.Equal(used.Profile.Set, want) {
+		t.Errorf("%+v, %v", used, err)
+	}
+	values = url.Values{"settings": {stored.Key}, "key": {"{동}-{호}"}, "set-name": {"월세"}}
+	if answer := s.post("uploaders", filePath(second, "columns"), values); answer.StatusCode != http.StatusSeeOther {
+		t.Fatalf("columns: %s\n%s", answer.Status, text(answer))
+	}
+	approval := s.approval("approvers", second)
+	if answer := s.post("both", filePath(second, "approve"), approval); answer.StatusCode != http.StatusForbidden {
+		t.Errorf("by the one who saved the form: %s", answer.Status)
+	}
+	if answer := s.post("approvers", filePath(second, "approve"), approval); answer.StatusCode != http.StatusSeeOther || len(s.pushed) != 1 {
+		t.Errorf("by another: %s, pushed %v", answer.Status, s.pushed)
+	}
+}
+
+// TestOtherServer: a server shows nothing of a merchant that it was not started for, to whoever may do what.
+func TestOtherServer(t *testing.T) {
+	s := newSite(t)
+	id, _ := s.bring("uploaders", "seoul", "a.csv", good)
+	s.Merchants = []string{"busan"}
+	for _, page := range []string{"check", "columns", "download/input"} {
+		if answer := s.ask("all", "GET", filePath(id, page), nil, ""); answer.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s", page, answer.Status)
+		}
+	}
+}
+
+// TestLargeForm: a form without a file is not read without end.
+func TestLargeForm(t *testing.T) {
+	s := newSite(t)
+	id, _ := s.bring("uploaders", "seoul", "a.csv", good)
+	values := s.approval("approvers", id)
+	values.Set("rest", strings.Repeat("x", 2*mostForm))
+	if answer := s.post("approvers", filePath(id, "approve"), values); answer.StatusCode == http.StatusSeeOther || len(s.pushed) != 0 {
+		t.Errorf("%s, pushed %v", answer.Status, s.pushed)
+	}
+}
+
+// TestInDoubt: a file with rows in doubt is not called done.
+func TestInDoubt(t *testing.T) {
+	s := newSite(t)
+	id, _ := s.bring("uploaders", "seoul", "a.csv", good)
+	s.finish(id, `"unknown":{"rows":3}`)
+	page := s.get("viewers", filePath(id, ""))
+	if strings.Contains(page, "Every row is done.") || !strings.Contains(page, "Rows in doubt: 3.") {
+		t.Errorf("the page:\n%s", page)
 	}
 }
 
@@ -561,7 +645,7 @@ func TestVerdict(t *testing.T) {
 		t.Errorf("%+v", s.said)
 	}
 	marks, err := s.Jobs.Marks(t.Context(), 0, 1)
-	if err != nil || len(marks) != 1 || marks[0].What != "verdict" || marks[0].Detail != `{"merchant":"seoul","order_sha256":"`+fmt.Sprintf("%x", sha256.Sum256([]byte("A-1")))+`"}` {
+	if err != nil || len(marks) != 1 || marks[0].What != "verdict" || marks[0].Detail != `{"imp_uid":"imp_1","merchant":"seoul","order_sha256":"`+fmt.Sprintf("%x", sha256.Sum256([]byte("A-1")))+`"}` {
 		t.Errorf("the trail: %+v, %v", marks, err)
 	}
 }

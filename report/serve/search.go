@@ -72,7 +72,10 @@ func (s *Server) search(v *visit) error {
 
 // searchLedger looks for an order of that number.
 func (s *Server) searchLedger(ctx context.Context, merchant string, p *searchPage) error {
-	book, err := s.Read(ctx, merchant)
+	book, err := s.Read(ctx, merchant, "")
+	if errors.Is(err, queue.ErrNoCredentials) {
+		return nil // the results tell of its orders
+	}
 	if err != nil || book == nil {
 		return err
 	}
@@ -210,12 +213,12 @@ func (s *Server) showOrder(v *visit, whole bool) error {
 		return err
 	}
 	if whole {
-		if err := v.noteOrder("show accounts", merchant, v.orderOf()); err != nil {
+		if err := v.noteOrder("show accounts", merchant, v.orderOf(), nil); err != nil {
 			return err
 		}
 	}
 	p := &orderPage{Merchant: merchant, Order: v.orderOf(), Whole: whole, CanAsk: v.Person.May(access.Uploader, merchant), CanSettle: v.Person.May(access.Approver, merchant)}
-	book, err := s.Read(v.r.Context(), merchant)
+	book, err := s.Read(v.r.Context(), merchant, "")
 	if err != nil || book == nil {
 		return cmp.Or(err, error(errNotFound))
 	}
@@ -252,7 +255,7 @@ func (s *Server) changeOrder(v *visit) error {
 		return errNotFound
 	}
 	order := v.orderOf()
-	book, err := s.Read(v.r.Context(), merchant)
+	book, err := s.Read(v.r.Context(), merchant, "")
 	if err != nil || book == nil {
 		return cmp.Or(err, error(errNotFound))
 	}
@@ -310,11 +313,14 @@ func (s *Server) settleOrder(v *visit) error {
 	case which != "none": // which frees the order, and is never guessed
 		return errStale
 	}
-	if err := v.noteOrder("verdict", merchant, verdict.Order); err != nil {
+	if err := v.noteOrder("verdict", merchant, verdict.Order, details{"imp_uid": verdict.ImpUID}); err != nil {
 		return err
 	}
 	v.takesLong()
 	err = s.Settle(v.r.Context(), merchant, verdict)
+	if err != nil {
+		err = errors.Join(err, v.noteOrder("verdict-refused", merchant, verdict.Order, nil))
+	}
 	if told := unsettled(err); told != nil {
 		return told
 	}
@@ -349,7 +355,7 @@ func (s *Server) settle(v *visit) error {
 }
 
 // unsettled is what is told where this process cannot ask about orders now; nil of anything else.
-func unsettled(err error) error {
+func unsettled(err error) *refusal {
 	switch {
 	case errors.Is(err, ledger.ErrLocked):
 		return &refusal{http.StatusConflict, say.NewMessage("a file of this merchant is under way, which asks about its own orders"), say.NewMessage("try again once it is over")}

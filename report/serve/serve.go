@@ -18,8 +18,10 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +35,7 @@ import (
 	"vbankbatch/report/access"
 	"vbankbatch/report/job"
 	"vbankbatch/report/page"
+	"vbankbatch/report/queue"
 )
 
 // Server serves the pages.
@@ -53,8 +56,9 @@ type Server struct {
 	Options func(ctx context.Context, merchant string, r *job.Request, now time.Time) (input.Options, error)
 	// Whose is the merchant's name in the ledger.
 	Whose func(ctx context.Context, merchant string) (string, error)
-	// Read opens the ledger of a merchant; nil, nil where there is none yet.
-	Read func(ctx context.Context, merchant string) (*ledger.Reader, error)
+	// Read opens the ledger of a merchant, by its name in the ledger where that is not ""; nil, nil where there is none yet. Its
+	// error is queue.ErrNoCredentials where the name is not known here.
+	Read func(ctx context.Context, merchant, whose string) (*ledger.Reader, error)
 	// Approved is told of a job that may be run now.
 	Approved func(ctx context.Context, approved *ledger.Job) error
 	// Reconcile asks the API about a merchant's orders in doubt, and returns how many there were and how many still are.
@@ -70,8 +74,11 @@ type Server struct {
 	faults map[say.Language]*faults
 }
 
-// Fault is something that is wrong, and what to do about it.
-type Fault struct{ What, Hint say.Message }
+// Fault is something that is wrong for a merchant, and what to do about it.
+type Fault struct {
+	Merchant   string
+	What, Hint say.Message
+}
 
 //go:embed pages/*.html
 var pages embed.FS
@@ -121,8 +128,17 @@ func (s *Server) Handler() http.Handler {
 		w.Header().Set("Content-Security-Policy", policy)
 		mux.ServeHTTP(w, r)
 	})
-	return s.Gate.Handler(inner)
+	gate := s.Gate.Handler(inner)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/uploads" { // which has a limit of its own
+			r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+		}
+		gate.ServeHTTP(w, r)
+	})
 }
+
+// mostForm is how many bytes a form has that has no file: what is larger is not read.
+const mostForm = 1 << 20
 
 // routes are what is answered by pages, with what the person must be allowed to do.
 func (s *Server) routes() map[string]action {
@@ -207,6 +223,8 @@ func (v *visit) fail(err error) {
 		told = errStale
 	case errors.Is(err, context.Canceled):
 		return // nobody reads it
+	case errors.Is(err, queue.ErrNoCredentials):
+		told = unsettled(err)
 	case err == errLooking:
 		told = &refusal{http.StatusServiceUnavailable, say.NewMessage("the file is still being looked through, and nothing was done"), say.NewMessage("go back, and press it again in a minute")}
 	case files:
@@ -298,7 +316,7 @@ func (v *visit) job(role access.Role) (*ledger.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if stored.State == ledger.JobReceiving || stored.API != v.API || !v.Person.May(access.Viewer, stored.Merchant) {
+	if stored.State == ledger.JobReceiving || stored.API != v.API || !slices.Contains(v.Merchants, stored.Merchant) || !v.Person.May(access.Viewer, stored.Merchant) {
 		return nil, errNotFound
 	}
 	if !v.Person.May(role, stored.Merchant) {
@@ -362,9 +380,11 @@ func (v *visit) deed(what string, stored *ledger.Job, of details) ledger.Deed {
 }
 
 // noteOrder appends to the trail what is done with an order of a merchant.
-func (v *visit) noteOrder(what, merchant string, order ledger.Order) error {
+func (v *visit) noteOrder(what, merchant string, order ledger.Order, of details) error {
 	sum := sha256.Sum256([]byte(order.MerchantUID))
-	return v.Jobs.Note(v.r.Context(), v.deed(what, nil, details{"merchant": v.Slug(merchant), "order_sha256": hex.EncodeToString(sum[:])}))
+	all := details{"merchant": v.Slug(merchant), "order_sha256": hex.EncodeToString(sum[:])}
+	maps.Copy(all, of)
+	return v.Jobs.Note(context.WithoutCancel(v.r.Context()), v.deed(what, nil, all))
 }
 
 // StateName is how a job stands, for people.
@@ -403,7 +423,7 @@ func (v *visit) Deed(what string) string {
 
 var deeds = map[string]string{"upload": say.Mark("brought a file"), "use form": say.Mark("read it by a form"), "answer": say.Mark("answered how it is read"), "columns": say.Mark("chose its columns"),
 	"form": say.Mark("kept a form"), "drop form": say.Mark("removed a form"), "figures": say.Mark("fixed the figures to be approved"), "approve": say.Mark("approved it"), "discard": say.Mark("removed it"),
-	"stop": say.Mark("stopped it"), "resume": say.Mark("had it go on"), "download": say.Mark("took a file"), "show accounts": say.Mark("looked at account numbers"), "settle": say.Mark("asked about orders in doubt"), "verdict": say.Mark("settled an order"),
+	"stop": say.Mark("stopped it"), "resume": say.Mark("had it go on"), "download": say.Mark("took a file"), "show accounts": say.Mark("looked at account numbers"), "settle": say.Mark("asked about orders in doubt"), "verdict": say.Mark("settled an order"), "verdict-refused": say.Mark("could not settle it so"),
 	access.NotedSignIn: say.Mark("signed in"), access.NotedSignOut: say.Mark("signed out"), access.NotedRefused: say.Mark("was not let in"), access.NotedForged: say.Mark("was not let in")}
 
 // FieldName is a field of a row, for people.

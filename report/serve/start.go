@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,16 +38,21 @@ type startPage struct {
 func (v *visit) mine() []string { return v.Person.Merchants(v.Merchants) }
 
 func (s *Server) start(v *visit) error {
-	p := &startPage{Faults: s.faults[v.Language].now(v.r.Context(), v.Language, s.Faults), Mine: v.mine(), Max: report.Bytes(s.MaxUpload), InDoubt: make(map[string]int)}
+	p := &startPage{Mine: v.mine(), Max: report.Bytes(s.MaxUpload), InDoubt: make(map[string]int)}
 	for _, m := range p.Mine {
 		if v.Person.May(access.Uploader, m) {
 			p.Merchants = append(p.Merchants, m)
 		}
-		if book, err := s.Read(v.r.Context(), m); err == nil && book != nil {
+		if book, err := s.Read(v.r.Context(), m, ""); err == nil && book != nil {
 			if n, err := book.InDoubt(v.r.Context()); err == nil && n > 0 {
 				p.InDoubt[m] = n
 			}
 			book.Close()
+		}
+	}
+	for _, fault := range s.faults[v.Language].now(v.r.Context(), v.Language, s.Faults) {
+		if slices.Contains(p.Mine, fault.Merchant) {
+			p.Faults = append(p.Faults, fault)
 		}
 	}
 	before, _ := strconv.ParseInt(v.r.FormValue("before"), 10, 64)
@@ -185,6 +191,7 @@ func (s *Server) bring(v *visit, merchant, name string, request job.Request, in 
 
 // applyForm reads a file by the form that was saved for one with the same columns, if there is one.
 func (s *Server) applyForm(v *visit, stored *ledger.Job) {
+	v.r = v.r.WithContext(context.WithoutCancel(v.r.Context())) // the file is here, whether the browser waits or not
 	found, err := s.lookWhole(v.r.Context(), stored)
 	if err != nil || found.Plan == nil {
 		return // its page says so
