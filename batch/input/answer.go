@@ -10,11 +10,11 @@ import (
 
 // Answer is one way to answer what a file was refused over: a flag with its value, as the hint of the refusal offers it.
 type Answer struct {
-	Flag  string // map, ignore, where, key, items, unit, totals, date-order or sheet
+	Flag  string // map, ignore, where, key, items, unit, totals, date-order, sheet or hidden
 	Value string
 }
 
-var offered = regexp.MustCompile(`--(map|ignore|where|key|items|unit|totals|date-order|sheet) (?:'([^']*)'|([^\s;,']+))`)
+var offered = regexp.MustCompile(`--(map|ignore|where|key|items|unit|totals|date-order|sheet|hidden) (?:'([^']*)'|([^\s;,']+))`)
 
 // inCapitals is a word that stands for what the reader is to write.
 var inCapitals = regexp.MustCompile(`HEADER|VALUE|FIELD|TEMPLATE|NAME`)
@@ -60,6 +60,8 @@ func (p Profile) Answered(a Answer) Profile {
 		p.DateOrder = a.Value
 	case "sheet":
 		p.Sheet = a.Value
+	case "hidden":
+		p.Hidden = a.Value
 	}
 	return p
 }

@@ -350,13 +350,27 @@ func (w *workbook) table(o Options) (*File, error) {
 	}
 	var found *File
 	var first error
+	var offers []string
 	names = nil
 	for _, s := range chosen {
 		f, err := w.read(s, o)
-		if err == nil && len(chosen) > 1 {
-			_, _, err = f.findHeader(utf8Name, o)
+		if len(chosen) > 1 {
+			hides := err
+			if hidesRows(err) { // it may be one of orders all the same
+				shown := o
+				shown.Hidden = HiddenInclude
+				f, err = w.read(s, shown)
+			}
+			if err == nil {
+				_, _, err = f.findHeader(utf8Name, o)
+			}
+			if err == nil {
+				err = hides
+			}
 		}
 		switch {
+		case hidesRows(err):
+			first = err
 		case err != nil:
 			first = cmp.Or(first, err)
 			continue
@@ -364,10 +378,13 @@ func (w *workbook) table(o Options) (*File, error) {
 			found = f
 		}
 		names = append(names, "“"+told(s.name)+"”")
+		if !strings.ContainsRune(s.name, '\'') {
+			offers = append(offers, "--sheet '"+told(s.name)+"'")
+		}
 	}
 	switch {
 	case len(names) > 1:
-		return nil, &Error{Path: w.file.Path, Message: say.Messagef("several sheets can be read: %s", strings.Join(names, ", ")), Hint: say.NewMessage("name one of them with --sheet")}
+		return nil, &Error{Path: w.file.Path, Message: say.Messagef("several sheets can be read: %s", strings.Join(names, ", ")), Hint: say.Messagef("name one of them with --sheet: %s", strings.Join(offers, ", "))}
 	case found == nil:
 		return nil, cmp.Or(first, error(&Error{Path: w.file.Path, Message: say.NewMessage("has no sheet that is shown")}))
 	}
@@ -449,6 +466,14 @@ func children(d *xml.Decoder, do func(xml.StartElement) error) error {
 	}
 }
 
+var hiddenHint = say.NewMessage("--hidden skip leaves them out, --hidden include takes them; or show them in Excel")
+
+// hidesRows reports whether a sheet was refused over its hidden rows.
+func hidesRows(err error) bool {
+	refused, ok := errors.AsType[*Error](err)
+	return ok && refused.Hint == hiddenHint
+}
+
 // readRow writes a row that holds something.
 func (r *sheetReader) readRow(d *xml.Decoder, e xml.StartElement) error {
 	number := r.row + 1
@@ -472,7 +497,7 @@ func (r *sheetReader) readRow(d *xml.Decoder, e xml.StartElement) error {
 			return nil
 		case "":
 			return &Error{Path: r.file.Path, Line: r.row, Message: say.Messagef("the sheet “%s” has rows that are hidden or filtered out", told(r.sheet.name)),
-				Hint: say.NewMessage("--hidden skip leaves them out, --hidden include takes them; or show them in Excel")}
+				Hint: hiddenHint}
 		}
 	}
 	r.out.Flush()

@@ -176,6 +176,7 @@ func TestWorkbookRefused(t *testing.T) {
 		{"hidden rows", "row that are hidden|has rows that are hidden or filtered out", good + `<row r="3" hidden="1"><c r="A3"><v>2</v></c><c r="B3"><v>1000</v></c></row>`, nil, Options{}},
 		{"a formula without a value", "formula whose value was not saved with it, in the cell B3", good + `<row r="3"><c r="A3"><v>2</v></c><c r="B3"><f>SUM(B2)</f></c></row>`, nil, Options{}},
 		{"two sheets", "several sheets can be read: “청구”, “둘”", good, two, Options{}},
+		{"two sheets, one with hidden rows", "several sheets can be read: “청구”, “둘”", good + `<row r="3" hidden="1"><c r="A3"><v>2</v></c><c r="B3"><v>1000</v></c></row>`, two, Options{}},
 		{"no such sheet", "there is no sheet “셋” among “청구”, “둘”", good, two, Options{Sheet: "셋"}},
 		{"cut short", "cannot be read", "", []part{{"xl/worksheets/sheet1.xml", "<worksheet><sheetData>" + good}}, Options{}},
 		{"rows in disorder", "row 2 is followed by row 1", good + `<row r="1"/>`, nil, Options{}},

@@ -64,7 +64,8 @@ func (p *checkPage) read(v *visit, stored *ledger.Job, found *look) error {
 	for _, header := range of.Ignore {
 		p.Read = append(p.Read, v.answerSays(input.Answer{Flag: "ignore", Value: header}))
 	}
-	for _, a := range []input.Answer{{Flag: "key", Value: of.Key}, {Flag: "items", Value: of.Items}, {Flag: "unit", Value: of.Unit}, {Flag: "totals", Value: of.Totals}, {Flag: "date-order", Value: of.DateOrder}} {
+	for _, a := range []input.Answer{{Flag: "key", Value: of.Key}, {Flag: "items", Value: of.Items}, {Flag: "unit", Value: of.Unit}, {Flag: "totals", Value: of.Totals}, {Flag: "date-order", Value: of.DateOrder},
+		{Flag: "sheet", Value: of.Sheet}, {Flag: "hidden", Value: of.Hidden}} {
 		if a.Value != "" {
 			p.Read = append(p.Read, v.answerSays(a))
 		}

@@ -133,6 +133,12 @@ func (v *visit) answerSays(a input.Answer) string {
 	case "date-order":
 		return v.T("the order of day, month and year is: %s", a.Value)
 	}
+	if a.Flag == "hidden" {
+		if a.Value == input.HiddenSkip {
+			return v.T("leave out the rows that are hidden or filtered out")
+		}
+		return v.T("take the rows that are hidden or filtered out too")
+	}
 	return v.T("take the sheet “%s”", a.Value)
 }
 

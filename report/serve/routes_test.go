@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xuri/excelize/v2"
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
@@ -520,6 +523,49 @@ func TestInDoubt(t *testing.T) {
 	page := s.get("viewers", filePath(id, ""))
 	if strings.Contains(page, "Every row is done.") || !strings.Contains(page, "Rows in doubt: 3.") {
 		t.Errorf("the page:\n%s", page)
+	}
+}
+
+// TestSheets: of a workbook whose sheets can all be read one is chosen at one press, and what is to become of its hidden row at another.
+func TestSheets(t *testing.T) {
+	s := newSite(t)
+	book := excelize.NewFile()
+	defer book.Close()
+	for i, name := range []string{"10월", "11월"} {
+		if _, err := book.NewSheet(name); err != nil {
+			t.Fatal(err)
+		}
+		for row, cells := range [][]any{{"주문번호", "금액", "은행", "예금주", "입금기한"}, {fmt.Sprint("A-", i), 1000 * (i + 1), "004", "한빛상사", "+7d"}, {fmt.Sprint("B-", i), 50, "004", "한빛상사", "+7d"}} {
+			if err := book.SetSheetRow(name, fmt.Sprintf("A%d", row+1), &cells); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(book.DeleteSheet("Sheet1"), book.SetRowVisible("11월", 3, false)); err != nil {
+		t.Fatal(err)
+	}
+	var bytes bytes.Buffer
+	if err := book.Write(&bytes); err != nil {
+		t.Fatal(err)
+	}
+	id, _ := s.bring("uploaders", "seoul", "a.xlsx", bytes.String())
+	for _, answer := range []input.Answer{{Flag: "sheet", Value: "11월"}, {Flag: "hidden", Value: "skip"}} {
+		if page := s.get("uploaders", filePath(id, "check")); !strings.Contains(page, filePath(id, "columns")) {
+			t.Errorf("the check does not lead on:\n%s", page)
+		}
+		if page := s.get("uploaders", filePath(id, "columns")); !strings.Contains(page, `name="value" value="`+answer.Value+`"`) {
+			t.Fatalf("%v is not offered:\n%s", answer, page)
+		}
+		stored, err := s.Jobs.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.post("uploaders", filePath(id, "answer"), url.Values{"settings": {stored.Key}, "flag": {answer.Flag}, "value": {answer.Value}}); got.StatusCode != http.StatusSeeOther {
+			t.Fatalf("%v: %s", answer, got.Status)
+		}
+	}
+	if values := s.approval("approvers", id); values.Get("total") != "2000" {
+		t.Errorf("%v", values)
 	}
 }
 
