@@ -46,7 +46,7 @@ type progressPage struct {
 }
 
 func (s *Server) under(v *visit, stored *ledger.Job) *progressPage {
-	p := &progressPage{Job: stored, CanStop: v.Person.May(access.Uploader, stored.Merchant) && !stored.Cancel}
+	p := &progressPage{Job: stored, CanStop: v.hasPart(stored) && !stored.Cancel}
 	done := stored.Progress.Done
 	if rows := stored.Progress.Rows; rows > 0 {
 		p.Percent = min(100*done/rows, 100)
@@ -95,11 +95,19 @@ func (s *Server) progress(v *visit) error {
 	return v.show("figures", http.StatusOK, s.under(v, stored))
 }
 
+// hasPart reports whether the person may bring a file or approve it, and so stop it, and see what was brought.
+func (v *visit) hasPart(stored *ledger.Job) bool {
+	return v.Person.May(access.Uploader, stored.Merchant) || v.Person.May(access.Approver, stored.Merchant)
+}
+
 // stop asks for the end of a run.
 func (s *Server) stop(v *visit) error {
-	stored, err := v.job(access.Uploader)
+	stored, err := v.job(access.Viewer)
 	if err != nil {
 		return err
+	}
+	if !v.hasPart(stored) {
+		return errNotYours
 	}
 	if stored.State.Open() && !stored.Cancel {
 		if err := s.Jobs.Note(v.r.Context(), v.deed("stop", stored, nil)); err != nil {
@@ -248,7 +256,7 @@ func (s *Server) download(v *visit) error {
 		return err
 	}
 	for _, file := range kept {
-		if file.Kind != kind || kind == ledger.JobInput && !v.Person.May(access.Uploader, stored.Merchant) && !v.Person.May(access.Approver, stored.Merchant) {
+		if file.Kind != kind || kind == ledger.JobInput && !v.hasPart(stored) {
 			continue
 		}
 		if err := s.Jobs.Note(v.r.Context(), v.deed("download", stored, details{"kind": kind})); err != nil {

@@ -220,7 +220,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"POST /files/{id}/approve":          {file + "/approve", bosses, "hidden"},
 		"POST /files/{id}/discard":          {fmt.Sprintf("/files/%d/discard", done), bringers, "hidden"},
 		"GET /files/{id}/progress":          {over + "/progress", everybody, "hidden"},
-		"POST /files/{id}/stop":             {over + "/stop", bringers, "hidden"},
+		"POST /files/{id}/stop":             {over + "/stop", "uploaders approvers both all", "hidden"},
 		"POST /files/{id}/resume":           {over + "/resume", bosses, "hidden"},
 		"GET /files/{id}/rows":              {over + "/rows", everybody, "hidden"},
 		"POST /files/{id}/rows":             {over + "/rows", everybody, "hidden"},
