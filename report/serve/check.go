@@ -74,7 +74,11 @@ func (p *checkPage) read(v *visit, stored *ledger.Job, found *look) error {
 		p.Read = append(p.Read, v.T("the rows end at the line that begins with “%s”", of.StopAt))
 	}
 	for _, field := range slices.Sorted(maps.Keys(of.Set)) {
-		p.Read = append(p.Read, v.T("%s: “%s” for rows that do not say it", v.FieldName(field), of.Set[field]))
+		value := of.Set[field]
+		if field == "vbank_code" {
+			value = bankName(value)
+		}
+		p.Read = append(p.Read, v.T("%s: “%s” for rows that do not say it", v.FieldName(field), value))
 	}
 	if len(found.Plan.PGs) > 1 || found.Plan.PGs[""] == 0 {
 		p.PGs = sorted(found.Plan.PGs)

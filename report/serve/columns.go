@@ -217,15 +217,19 @@ func (s *Server) setColumns(v *visit) error {
 		what, hint := v.refusal(err)
 		return &refusal{http.StatusUnprocessableEntity, say.Message(what), say.Message(hint)}
 	}
+	name := fileLabel(v.text("form"))
+	if name != "" {
+		request.Form, request.FormBy = name, v.Person.Name
+	}
 	if err := s.configure(v, stored, request, "columns"); err != nil {
 		return err
 	}
-	if name := strings.TrimSpace(v.r.PostFormValue("form")); name != "" {
+	if name != "" {
 		text, err := json.Marshal(request.Profile)
 		if err != nil {
 			return err
 		}
-		form := &ledger.Form{Merchant: stored.Merchant, Name: fileLabel(name), Layout: layoutOf(found.Plan), Profile: string(text), By: v.Person.Name, Saved: s.Now()}
+		form := &ledger.Form{Merchant: stored.Merchant, Name: name, Layout: layoutOf(found.Plan), Profile: string(text), By: v.Person.Name, Saved: s.Now()}
 		if err := s.Jobs.SaveForm(v.r.Context(), form, v.deed("form", stored, details{"form": form.Name})); err != nil {
 			return err
 		}
