@@ -521,7 +521,7 @@ func TestInDoubt(t *testing.T) {
 	id, _ := s.bring("uploaders", "seoul", "a.csv", good)
 	s.finish(id, `"unknown":{"rows":3}`)
 	page := s.get("viewers", filePath(id, ""))
-	if strings.Contains(page, "Every row is done.") || !strings.Contains(page, "Rows in doubt: 3.") {
+	if strings.Contains(page, "Every row is done.") || !strings.Contains(page, "Rows in doubt at its end: 3.") {
 		t.Errorf("the page:\n%s", page)
 	}
 }
