@@ -488,7 +488,7 @@ func TestOthersKey(t *testing.T) {
 
 // hopeless runs a worker in this process that takes so long to find that it cannot do a job, until the job is over. It returns how
 // often the job was tried.
-func (s *site) hopeless(id string, takes time.Duration, state string) int64 {
+func (s *site) hopeless(id string, takes time.Duration, fault error, state string) int64 {
 	s.Helper()
 	q, err := queue.Open(s.Context(), s.address, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -499,7 +499,7 @@ func (s *site) hopeless(id string, takes time.Duration, state string) int64 {
 		Task: func(context.Context, *ledger.Job) (*queue.Task, error) {
 			tries.Add(1)
 			time.Sleep(takes)
-			return nil, errors.New("no host can do it")
+			return nil, fault
 		},
 		End: func(_ *report.Facts, err error) (int, error) { return 5, err },
 	}
@@ -514,11 +514,13 @@ func (s *site) hopeless(id string, takes time.Duration, state string) int64 {
 	return tries.Load()
 }
 
+var errHopeless = errors.New("no host can do it")
+
 // TestSlowToBegin has a worker that takes long before it has a job's lease: it is at the job, and nobody else comes to it.
 func TestSlowToBegin(t *testing.T) {
 	s := newSite(t)
 	id := s.must(0, "submit", s.file("orders", 3))
-	if n := s.hopeless(id, 4*time.Second, "refused"); n != 1 {
+	if n := s.hopeless(id, 4*time.Second, errHopeless, "refused"); n != 1 {
 		t.Errorf("it was tried %d times", n)
 	}
 }
@@ -530,10 +532,21 @@ func TestRefusedLater(t *testing.T) {
 	first := s.work("--slice=1s") // so that it has told of the run
 	s.until(id, "begun", func(j job) bool { return j.Done > 60 })
 	first.Process.Kill()
-	s.hopeless(id, 0, "stopped")
+	s.hopeless(id, 0, errHopeless, "stopped")
 	if run := s.psql(`SELECT run FROM jobs`); run != "1" {
 		t.Errorf("the job's run is %s", run)
 	}
+}
+
+// TestCancelWithoutKey ends a job that was begun with a key that nobody has any more: it would keep back the merchant's other files.
+func TestCancelWithoutKey(t *testing.T) {
+	s := newSite(t)
+	id := s.must(0, "submit", "--rate=15", s.file("orders", 400))
+	first := s.work()
+	s.until(id, "begun", func(j job) bool { return j.Done > 5 })
+	first.Process.Kill()
+	s.must(0, "jobs", "cancel", id)
+	s.hopeless(id, 0, queue.ErrNoCredentials, "cancelled")
 }
 
 // TestKeep has the files of a job removed once its results were fetched.
