@@ -258,8 +258,15 @@ func (c *jobsResultsCommand) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		if len(files) == 0 {
-			return &failure{say.Errorf("the files of job %d were removed, some time after they were fetched", j.ID), exitFailed, say.Messagef("vbankbatch report --run %d writes the results from the ledger", j.Run)}
+		if !slices.ContainsFunc(files, func(f ledger.JobFile) bool { return f.Kind != ledger.JobInput }) {
+			err, hint := say.Errorf("job %d has no results: %s", j.ID, serve.StateName(a.Language, j.State)), say.Messagef("vbankbatch jobs show %d tells why", j.ID)
+			if len(files) == 0 {
+				err = say.Errorf("the files of job %d were removed, some time after they were fetched", j.ID)
+			}
+			if j.Run != 0 {
+				hint = say.Messagef("vbankbatch report --run %d writes the results from the ledger", j.Run)
+			}
+			return &failure{err, exitFailed, hint}
 		}
 		out := filepath.Join(c.Out, report.Default(queue.FileName(&j)))
 		paths, err := fetch(a, jobs, &j, out)

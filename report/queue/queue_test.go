@@ -536,6 +536,7 @@ func TestRefusedLater(t *testing.T) {
 	if run := s.psql(`SELECT run FROM jobs`); run != "1" {
 		t.Errorf("the job's run is %s", run)
 	}
+	s.must(1, "jobs", "results", id)
 }
 
 // TestCancelWithoutKey ends a job that was begun with a key that nobody has any more: it would keep back the merchant's other files.
