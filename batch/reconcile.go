@@ -243,10 +243,8 @@ func Settle(ctx context.Context, api LookUp, book Ledger, wait time.Duration, v 
 	}
 	if v.ImpUID == "" {
 		if e.State == ledger.Intended {
-			select {
-			case <-time.After(time.Until(ripeFor(&e, book.Quiet(), wait, api.ServerTime()))):
-			case <-ctx.Done():
-				return e, context.Cause(ctx)
+			if err := pause(ctx, time.Until(ripeFor(&e, book.Quiet(), wait, api.ServerTime()))); err != nil {
+				return e, err
 			}
 		}
 		e, err = settledAsNone(ctx, api, e)

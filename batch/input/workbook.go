@@ -353,21 +353,17 @@ func (w *workbook) table(o Options) (*File, error) {
 	var offers []string
 	names = nil
 	for _, s := range chosen {
-		f, err := w.read(s, o)
-		if len(chosen) > 1 {
-			hides := err
-			if hidesRows(err) { // it may be one of orders all the same
-				shown := o
-				shown.Hidden = HiddenInclude
-				f, err = w.read(s, shown)
-			}
-			if err == nil {
-				_, _, err = f.findHeader(utf8Name, o)
-			}
-			if err == nil {
-				err = hides
-			}
+		f, refused := w.read(s, o)
+		err := refused
+		if hidesRows(refused) && len(chosen) > 1 { // it may be one of orders all the same
+			shown := o
+			shown.Hidden = HiddenInclude
+			f, err = w.read(s, shown)
 		}
+		if err == nil && len(chosen) > 1 {
+			_, _, err = f.findHeader(utf8Name, o)
+		}
+		err = cmp.Or(err, refused)
 		switch {
 		case hidesRows(err):
 			first = err

@@ -70,11 +70,7 @@ func BenchmarkTakeOver(b *testing.B) {
 // submitted is a site with the files of some merchants.
 func submitted(b *testing.B, server *ledgertest.Postgres, faults sandbox.Faults, merchants, rows int, flags ...string) *site {
 	s := siteOn(b, server, sandbox.Config{Faults: faults})
-	for m := range merchants {
-		name := fmt.Sprint("m", m)
-		s.env = append(s.env, fmt.Sprintf("IMP_KEY_M%d=key %d", m, m), fmt.Sprintf("IMP_SECRET_M%d=secret", m))
-		s.must(0, append([]string{"submit", "--merchant", name, s.file(name, rows)}, flags...)...)
-	}
+	s.submit("", merchants, rows, flags...)
 	return s
 }
 
@@ -84,33 +80,4 @@ func end(workers ...*exec.Cmd) {
 		worker.Process.Kill()
 		worker.Wait()
 	}
-}
-
-// arrived waits until what came to the API is as the benchmark wants it, and returns that.
-func (s *site) arrived(what string, is func(map[string][]time.Time) bool) map[string][]time.Time {
-	s.Helper()
-	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if came := s.came.all(); is(came) {
-			return came
-		}
-	}
-	s.Fatalf("what came to the API is not %s", what)
-	return nil
-}
-
-// ended waits until so many jobs are done, and returns when the last was.
-func (s *site) ended(jobs int) time.Time {
-	s.Helper()
-	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
-		var done int
-		var last int64
-		if _, err := fmt.Sscanf(s.psql(`SELECT count(*) || ' ' || coalesce(max(ended_at), 0) FROM jobs WHERE state = 'done'`), "%d %d", &done, &last); err != nil {
-			s.Fatal(err)
-		}
-		if done == jobs {
-			return time.UnixMicro(last)
-		}
-	}
-	s.Fatalf("the jobs are not done: %s", s.must(0, "jobs", "list"))
-	return time.Time{}
 }

@@ -66,14 +66,7 @@ func (c *chaos) round(t *testing.T, round int) {
 	defer func() { web.Close(); api.Close() }()
 	s.address = s.server.Database(t)
 	s.env = append(append([]string(nil), s.env...), "VBANKBATCH_LEDGER="+s.address, "VBANKBATCH_API_URL="+web.URL)
-	for m := range chaosMerchants {
-		s.env = append(s.env, fmt.Sprintf("IMP_KEY_M%d=key %d", m, m), fmt.Sprintf("IMP_SECRET_M%d=secret", m))
-	}
-	var ids []string
-	for m := range chaosMerchants {
-		name := fmt.Sprintf("r%dm%d", round, m)
-		ids = append(ids, s.must(0, "submit", "--merchant", fmt.Sprint("m", m), fmt.Sprint("--rate=", chaosRate), "--doubt-wait=400ms", "--timeout=1s", "--patience=20s", s.file(name, chaosRows)))
-	}
+	ids := s.submit(fmt.Sprint("r", round), chaosMerchants, chaosRows, fmt.Sprint("--rate=", chaosRate), "--doubt-wait=400ms", "--timeout=1s", "--patience=20s")
 	var logs []*bytes.Buffer
 	defer func() {
 		for i := range logs {

@@ -190,6 +190,46 @@ func (s *site) file(name string, n int) string {
 	return path
 }
 
+// submit submits a file of each of some merchants, with names that begin with the prefix, and returns the jobs.
+func (s *site) submit(prefix string, merchants, rows int, flags ...string) (ids []string) {
+	s.Helper()
+	for m := range merchants {
+		name := fmt.Sprint("m", m)
+		s.env = append(s.env, fmt.Sprintf("IMP_KEY_M%d=key %d", m, m), fmt.Sprintf("IMP_SECRET_M%d=secret", m))
+		ids = append(ids, s.must(0, append([]string{"submit", "--merchant", name, s.file(prefix+name, rows)}, flags...)...))
+	}
+	return ids
+}
+
+// arrived waits until what came to the API is as the test wants it, and returns that.
+func (s *site) arrived(what string, is func(map[string][]time.Time) bool) map[string][]time.Time {
+	s.Helper()
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if came := s.came.all(); is(came) {
+			return came
+		}
+	}
+	s.Fatalf("what came to the API is not %s", what)
+	return nil
+}
+
+// ended waits until so many jobs are done, and returns when the last was.
+func (s *site) ended(jobs int) time.Time {
+	s.Helper()
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+		var done int
+		var last int64
+		if _, err := fmt.Sscanf(s.psql(`SELECT count(*) || ' ' || coalesce(max(ended_at), 0) FROM jobs WHERE state = 'done'`), "%d %d", &done, &last); err != nil {
+			s.Fatal(err)
+		}
+		if done == jobs {
+			return time.UnixMicro(last)
+		}
+	}
+	s.Fatalf("the jobs are not done: %s", s.must(0, "jobs", "list"))
+	return time.Time{}
+}
+
 // job is what jobs show tells.
 type job struct {
 	ID             int64 `json:"id"`
@@ -454,18 +494,9 @@ func TestFewConnections(t *testing.T) {
 	t.Parallel()
 	s := siteOn(t, ledgertest.Start(t, "fsync=off", "max_connections=20"), sandbox.Config{})
 	const merchants, rows = 8, 50
-	var ids []string
-	for m := range merchants {
-		s.env = append(s.env, fmt.Sprintf("IMP_KEY_M%d=key %d", m, m), fmt.Sprintf("IMP_SECRET_M%d=secret", m))
-		ids = append(ids, s.must(0, "submit", "--merchant", fmt.Sprint("m", m), "--rate=20", s.file(fmt.Sprint("m", m), rows)))
-	}
+	ids := s.submit("", merchants, rows, "--rate=20")
 	s.work("--merchants=8")
-	s.arrived("orders of the first files", func(came map[string][]time.Time) bool { return len(came) > 0 })
-	for end := time.Now().Add(3 * time.Minute); s.psql(`SELECT count(*) FROM jobs WHERE state = 'done'`) != fmt.Sprint(merchants); time.Sleep(time.Second) {
-		if time.Now().After(end) {
-			t.Fatalf("not done: %s", s.psql(`SELECT id, state, done FROM jobs`))
-		}
-	}
+	s.ended(merchants)
 	for m, id := range ids {
 		s.must(0, "jobs", "results", id)
 		if n := len(s.accounts(filepath.Join(s.dir, fmt.Sprintf("m%d.results.csv", m)), "issued")); n != rows {

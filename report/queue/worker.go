@@ -191,10 +191,10 @@ func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration
 	if err == nil && stored.Whose != "" && stored.Whose != task.Merchant {
 		err = ErrNoCredentials // those of the same name are another's
 	}
-	if errors.Is(err, ErrNoCredentials) && stored.Cancel { // nobody may ever have them again
-		return over, w.refuse(ctx, nil, stored, errCancelled)
-	}
 	if errors.Is(err, ErrNoCredentials) {
+		if stored.Cancel { // nobody may ever have them again
+			return over, w.refuse(ctx, nil, stored, errCancelled)
+		}
 		if !stored.Lacking {
 			w.Log.Warn("this host does not have the credentials of the job's merchant, and leaves the job to others", "job", stored.ID, "merchant", stored.Merchant)
 		}

@@ -282,9 +282,6 @@ func (s *Server) approve(v *visit) error {
 // dues are the first and the last due date of a plan: those that count from today are other ones tomorrow.
 func dues(plan *batch.Plan) string { return fmt.Sprintf("%d-%d", plan.FirstDue, plan.LastDue) }
 
-// Dues is dues, for templates.
-func (p *checkPage) Dues() string { return dues(p.Plan) }
-
 // own reports whether another person has to approve a file, since this one brought it, or decided what it says.
 func (v *visit) own(stored *ledger.Job) (bool, error) {
 	if !v.Two {

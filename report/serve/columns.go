@@ -132,8 +132,7 @@ func (v *visit) answerSays(a input.Answer) string {
 		return v.T("no line is a total")
 	case "date-order":
 		return v.T("the order of day, month and year is: %s", a.Value)
-	}
-	if a.Flag == "hidden" {
+	case "hidden":
 		if a.Value == input.HiddenSkip {
 			return v.T("leave out the rows that are hidden or filtered out")
 		}

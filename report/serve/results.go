@@ -46,7 +46,7 @@ type progressPage struct {
 }
 
 func (s *Server) under(v *visit, stored *ledger.Job) *progressPage {
-	p := &progressPage{Job: stored, CanStop: v.hasPart(stored) && !stored.Cancel}
+	p := &progressPage{Job: stored, CanStop: v.HasPart(stored) && !stored.Cancel}
 	done := stored.Progress.Done
 	if rows := stored.Progress.Rows; rows > 0 {
 		p.Percent = min(100*done/rows, 100)
@@ -95,8 +95,8 @@ func (s *Server) progress(v *visit) error {
 	return v.show("figures", http.StatusOK, s.under(v, stored))
 }
 
-// hasPart reports whether the person may bring a file or approve it, and so stop it, and see what was brought.
-func (v *visit) hasPart(stored *ledger.Job) bool {
+// HasPart reports whether the person may bring a file or approve it, and so stop it, and see what was brought.
+func (v *visit) HasPart(stored *ledger.Job) bool {
 	return v.Person.May(access.Uploader, stored.Merchant) || v.Person.May(access.Approver, stored.Merchant)
 }
 
@@ -106,7 +106,7 @@ func (s *Server) stop(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if !v.hasPart(stored) {
+	if !v.HasPart(stored) {
 		return errNotYours
 	}
 	if stored.State.Open() && !stored.Cancel {
@@ -256,7 +256,7 @@ func (s *Server) download(v *visit) error {
 		return err
 	}
 	for _, file := range kept {
-		if file.Kind != kind || kind == ledger.JobInput && !v.hasPart(stored) {
+		if file.Kind != kind || kind == ledger.JobInput && !v.HasPart(stored) {
 			continue
 		}
 		if err := s.Jobs.Note(v.r.Context(), v.deed("download", stored, details{"kind": kind})); err != nil {

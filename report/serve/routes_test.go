@@ -413,11 +413,17 @@ func TestWrongRows(t *testing.T) {
 		t.Errorf("with wrong rows: %s", answer.Status)
 	}
 	values.Set("leave-out", "yes")
+	s.approvedByAnother(id, values)
+}
+
+// approvedByAnother has a file approved by somebody who had a hand in it, which is refused, and by somebody else.
+func (s *site) approvedByAnother(id int64, values url.Values) {
+	s.Helper()
 	if answer := s.post("both", filePath(id, "approve"), values); answer.StatusCode != http.StatusForbidden {
-		t.Errorf("by the one who brought it: %s", answer.Status)
+		s.Errorf("by one who had a hand in it: %s", answer.Status)
 	}
 	if answer := s.post("approvers", filePath(id, "approve"), values); answer.StatusCode != http.StatusSeeOther || len(s.pushed) != 1 {
-		t.Errorf("by another: %s, pushed %v", answer.Status, s.pushed)
+		s.Errorf("by another: %s, pushed %v", answer.Status, s.pushed)
 	}
 }
 
@@ -437,12 +443,7 @@ func TestOwnReading(t *testing.T) {
 	if strings.Contains(s.get("both", filePath(id, "check")), `name="sure"`) {
 		t.Error("the page offers what is refused")
 	}
-	if answer := s.post("both", filePath(id, "approve"), values); answer.StatusCode != http.StatusForbidden {
-		t.Errorf("by the one who chose a column: %s", answer.Status)
-	}
-	if answer := s.post("approvers", filePath(id, "approve"), values); answer.StatusCode != http.StatusSeeOther || len(s.pushed) != 1 {
-		t.Errorf("by another: %s, pushed %v", answer.Status, s.pushed)
-	}
+	s.approvedByAnother(id, values)
 }
 
 // TestOwnForm: who has saved a form does not approve alone what it makes of another's file. What a form holds of one month, or of
@@ -483,13 +484,7 @@ func TestOwnForm(t *testing.T) {
 	if answer := s.post("uploaders", filePath(second, "columns"), values); answer.StatusCode != http.StatusSeeOther {
 		t.Fatalf("columns: %s\n%s", answer.Status, text(answer))
 	}
-	approval := s.approval("approvers", second)
-	if answer := s.post("both", filePath(second, "approve"), approval); answer.StatusCode != http.StatusForbidden {
-		t.Errorf("by the one who saved the form: %s", answer.Status)
-	}
-	if answer := s.post("approvers", filePath(second, "approve"), approval); answer.StatusCode != http.StatusSeeOther || len(s.pushed) != 1 {
-		t.Errorf("by another: %s, pushed %v", answer.Status, s.pushed)
-	}
+	s.approvedByAnother(second, s.approval("approvers", second))
 }
 
 // TestOtherServer: a server shows nothing of a merchant that it was not started for, to whoever may do what.

@@ -89,7 +89,7 @@ var assets embed.FS
 var layouts = make(map[string]*template.Template)
 
 func init() {
-	functions := template.FuncMap{"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "bank": bankName, "mask": report.Mask, "clip": report.Clip, "int64": func(n int) int64 { return int64(n) }}
+	functions := template.FuncMap{"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "dues": dues, "bank": bankName, "mask": report.Mask, "clip": report.Clip, "int64": func(n int) int64 { return int64(n) }}
 	base := template.Must(template.New("base.html").Funcs(functions).ParseFS(pages, "pages/base.html"))
 	names, err := fs.Glob(pages, "pages/*.html")
 	if err != nil {
