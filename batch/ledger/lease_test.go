@@ -531,7 +531,7 @@ func TestPooled(t *testing.T) {
 				job := newJob("one")
 				if err := jobs.Upload(ctx, job, strings.NewReader("orders"), deed); err != nil {
 					t.Error(err)
-				} else if _, queued, err := jobs.Approve(ctx, job.ID, "one", "who", "2026-11-05", deed); err != nil || !queued {
+				} else if queued, err := jobs.Approve(ctx, job, "one", "who", "2026-11-05", deed); err != nil || !queued {
 					t.Error(queued, err)
 				}
 			}

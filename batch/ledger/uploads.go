@@ -75,17 +75,20 @@ func (j *Jobs) Discard(ctx context.Context, id int64, d Deed) error {
 	})
 }
 
-// Approve queues an upload whose settings have the digest key, as a job of the day, a date in Korea. An upload is queued once:
-// who comes later gets the job as it is by then. Its error is ErrJobChanged if the settings are other ones.
-func (j *Jobs) Approve(ctx context.Context, id int64, key, by, day string, d Deed) (job Job, queued bool, err error) {
+// Approve queues an upload with the job's settings, their digest and language, as a job of the day, a date in Korea, and sets job
+// to what is stored. Its settings had the digest was: its error is ErrJobChanged if they are other ones. An upload is queued
+// once: who comes later gets the job as it is by then.
+func (j *Jobs) Approve(ctx context.Context, job *Job, was, by, day string, d Deed) (queued bool, err error) {
+	var stored Job
 	for {
 		err = j.doing(ctx, &d, func(tx *sql.Tx) error {
-			err := d.ofUpload(ctx, tx, id, `UPDATE jobs SET state = 'queued', approved_by = $2, approved_at = `+j.clock+`, submitted_at = `+j.clock+`, day = $3,
+			err := d.ofUpload(ctx, tx, job.ID, `UPDATE jobs SET state = 'queued', approved_by = $2, approved_at = `+j.clock+`, submitted_at = `+j.clock+`, day = $3,
+				settings = $4, settings_digest = $5, language = $6,
 				again = (SELECT coalesce(max(s.again), -1) + 1 FROM jobs s WHERE s.day = $3 AND s.merchant = jobs.merchant AND s.api = jobs.api AND s.digest = jobs.digest
-					AND s.settings_digest = jobs.settings_digest AND s.`+isSubmitted+`)
-				WHERE id = $1 AND state = 'uploaded' AND settings_digest = $4 RETURNING digest`, clean(by), day, key)
+					AND s.settings_digest = $5 AND s.`+isSubmitted+`)
+				WHERE id = $1 AND state = 'uploaded' AND settings_digest = $7 RETURNING digest`, clean(by), day, clean(job.Settings), job.Key, job.Language, was)
 			if err == nil {
-				job, err = jobIn(ctx, tx, id)
+				stored, err = jobIn(ctx, tx, job.ID)
 			}
 			return err
 		})
@@ -93,11 +96,13 @@ func (j *Jobs) Approve(ctx context.Context, id int64, key, by, day string, d Dee
 			break
 		}
 	}
-	if errors.Is(err, ErrNotUploaded) {
-		job, err = j.Get(ctx, id)
-		return job, false, err
+	if queued = err == nil; errors.Is(err, ErrNotUploaded) {
+		stored, err = j.Get(ctx, job.ID)
 	}
-	return job, err == nil, err
+	if err == nil {
+		*job = stored
+	}
+	return queued, err
 }
 
 // ofUpload makes a change of an upload, $1, that returns its digest, and makes the deed one of that job.

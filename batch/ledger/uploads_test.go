@@ -114,12 +114,8 @@ func TestUploads(t *testing.T) {
 		if err := jobs.Configure(ctx, &slower, "one", deed); !errors.Is(err, ErrJobChanged) { // another window was faster
 			t.Error(err)
 		}
-		if job, queued, err := jobs.Approve(ctx, first.ID, "one", "박승인", "2026-11-06", deed); queued || !errors.Is(err, ErrJobChanged) {
-			t.Error(job, queued, err)
-		}
-		second.Key = "two"
-		if err := jobs.Configure(ctx, second, "one", deed); err != nil {
-			t.Error(err)
+		if queued, err := jobs.Approve(ctx, &slower, "one", "박승인", "2026-11-06", deed); queued || !errors.Is(err, ErrJobChanged) {
+			t.Error(queued, err)
 		}
 
 		// Approved by many at once, each is queued once, and the two have numbers of their own.
@@ -128,9 +124,11 @@ func TestUploads(t *testing.T) {
 		queued := make(map[int64]int)
 		for i := range 8 {
 			all.Go(func() {
-				id, from := []int64{first.ID, second.ID}[i%2], []*Jobs{jobs, others}[i/2%2]
-				job, new, err := from.Approve(ctx, id, "two", "박승인", "2026-11-06", deed)
-				if err != nil || job.ID != id || job.State != JobQueued {
+				job, from := *[]*Job{first, second}[i%2], []*Jobs{jobs, others}[i/2%2]
+				id, was := job.ID, job.Key
+				job.Settings, job.Key = `{"ExpectRows":3}`, "figures"
+				new, err := from.Approve(ctx, &job, was, "박승인", "2026-11-06", deed)
+				if err != nil || job.ID != id || job.State != JobQueued || job.Key != "figures" {
 					t.Error(job, err)
 				}
 				mu.Lock()
@@ -142,7 +140,7 @@ func TestUploads(t *testing.T) {
 		}
 		all.Wait()
 		a, err := jobs.Get(ctx, first.ID)
-		if err != nil || a.ApprovedBy != "박승인" || a.Approved.IsZero() || a.Submitted.Before(first.Submitted.Add(1)) || a.Day != "2026-11-06" || a.Settings != `{"Due":"+7d"}` || a.Language != "en" {
+		if err != nil || a.ApprovedBy != "박승인" || a.Approved.IsZero() || a.Submitted.Before(first.Submitted.Add(1)) || a.Day != "2026-11-06" || a.Settings != `{"ExpectRows":3}` || a.Language != "en" {
 			t.Errorf("%+v, %v", a, err)
 		}
 		b, err := jobs.Get(ctx, second.ID)
@@ -157,7 +155,7 @@ func TestUploads(t *testing.T) {
 		if err := jobs.Discard(ctx, first.ID, deed); !errors.Is(err, ErrNotUploaded) {
 			t.Error(err)
 		}
-		if _, _, err := jobs.Approve(ctx, 99, "two", "", "", deed); !errors.Is(err, ErrNoJob) {
+		if _, err := jobs.Approve(ctx, &Job{ID: 99}, "two", "", "", deed); !errors.Is(err, ErrNoJob) {
 			t.Error(err)
 		}
 		if job, err := jobs.Turn(ctx, first.ID, 0); err != nil || job.Turn != 1 {
@@ -187,7 +185,7 @@ func TestUploads(t *testing.T) {
 			}
 			return nil
 		})
-		if err != nil || done[first.ID] != 3 || done[second.ID] != 3 || done[other.ID] != 2 || len(done) != 4 {
+		if err != nil || done[first.ID] != 3 || done[second.ID] != 2 || done[other.ID] != 2 || len(done) != 4 {
 			t.Error(done, err)
 		}
 	})
@@ -203,8 +201,8 @@ func TestNothingUntold(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, err := range map[string]error{
-			"upload": jobs.Upload(ctx, newJob("one"), strings.NewReader("orders"), deed), "configure": jobs.Configure(ctx, other, other.Key, deed), "discard": jobs.Discard(ctx, job.ID, deed),
-			"form": jobs.SaveForm(ctx, &Form{}, deed), "note": jobs.Note(ctx, deed), "approve": func() error { _, _, err := jobs.Approve(ctx, job.ID, "one", "", "", deed); return err }(),
+			"upload": jobs.Upload(ctx, newJob("one"), strings.NewReader("orders"), deed), "configure": jobs.Configure(ctx, other, job.Key, deed), "discard": jobs.Discard(ctx, job.ID, deed),
+			"form": jobs.SaveForm(ctx, &Form{}, deed), "note": jobs.Note(ctx, deed), "approve": func() error { _, err := jobs.Approve(ctx, other, job.Key, "", "", deed); return err }(),
 		} {
 			if err == nil {
 				t.Error(what, "was done")
@@ -227,15 +225,14 @@ func TestApprovedAtOnce(t *testing.T) {
 	place := ledgertest.Start(t, "fsync=off").Database(t)
 	jobs, others := openJobs(t, place), openJobs(t, place)
 	first, second := upload(t, jobs, "orders"), upload(t, jobs, "orders")
-	var approved Job
+	approved := *second
 	ended := make(chan error, 1)
 	err := jobs.within(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`UPDATE jobs SET state = 'queued', again = 0 WHERE id = $1`, first.ID); err != nil {
 			return err
 		}
 		go func() {
-			var err error
-			approved, _, err = others.Approve(ctx, second.ID, second.Key, "who", second.Day, deed)
+			_, err := others.Approve(ctx, &approved, second.Key, "who", second.Day, deed)
 			ended <- err
 		}()
 		for waiting := 0; waiting == 0; {

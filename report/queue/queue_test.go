@@ -460,13 +460,14 @@ func TestMerchants(t *testing.T) {
 	lacking := s.work("--merchants=2")
 	var ids []string
 	for _, name := range names {
-		ids = append(ids, s.must(0, "submit", "--rate=20", "--merchant", name, s.file(name, 60)))
+		ids = append(ids, s.must(0, "submit", "--rate=20", "--merchant", name, s.file(name, 300)))
 	}
 	s.until(ids[0], "lacking its credentials", func(j job) bool { return j.Lacking && j.State == "queued" })
 	if n := len(s.api.Payments()); n != 0 {
 		t.Errorf("%d accounts", n)
 	}
-	lacking.Process.Kill()
+	lacking.Process.Signal(os.Interrupt)
+	lacking.Wait()
 	s.env = append(s.env, "IMP_KEY_DAL=key of dal", "IMP_SECRET_DAL=secret of dal")
 	s.work("--credentials", folder)
 	for _, id := range ids {
@@ -477,7 +478,7 @@ func TestMerchants(t *testing.T) {
 	}
 	for i, name := range names {
 		s.must(0, "jobs", "results", ids[i])
-		if n := len(s.accounts(filepath.Join(s.dir, name+".results.csv"), "issued")); n != 60 {
+		if n := len(s.accounts(filepath.Join(s.dir, name+".results.csv"), "issued")); n != 300 {
 			t.Errorf("%s: %d accounts", name, n)
 		}
 	}

@@ -265,16 +265,17 @@ func (s *Server) approve(v *visit) error {
 		return err
 	}
 	request.Guards.ExpectRows, request.Guards.ExpectTotal, request.Digest = plan.ToDo(), plan.Won, plan.Digest()
-	if err := s.configure(v, stored, &request, "figures"); err != nil {
-		return v.already(stored, err)
+	was := stored.Key
+	if err := v.set(stored, &request); err != nil {
+		return err
 	}
-	approved, queued, err := s.Jobs.Approve(v.r.Context(), stored.ID, stored.Key, v.Person.Name, s.day(),
+	queued, err := s.Jobs.Approve(v.r.Context(), stored, was, v.Person.Name, s.day(),
 		v.deed("approve", stored, details{"rows": plan.ToDo(), "won": plan.Won, "left_out": plan.Invalid, "settings": stored.Key}))
 	if err != nil {
-		return v.already(stored, err)
+		return err
 	}
 	if queued {
-		v.begin(&approved)
+		v.begin(stored)
 	}
 	return v.goOn(filePath(stored.ID, ""))
 }
@@ -293,14 +294,6 @@ func (v *visit) own(stored *ledger.Job) (bool, error) {
 		return false, err
 	}
 	return slices.ContainsFunc(append(names, stored.By, request.FormBy), func(name string) bool { return strings.EqualFold(name, v.Person.Name) }), nil
-}
-
-// already shows the file of somebody who was faster.
-func (v *visit) already(stored *ledger.Job, err error) error {
-	if errors.Is(err, ledger.ErrNotUploaded) {
-		return v.goOn(filePath(stored.ID, ""))
-	}
-	return err
 }
 
 // typed holds the totals that a person knows from elsewhere against the file's.

@@ -292,13 +292,19 @@ func (s *Server) choose(v *visit, request *job.Request, found *look) error {
 
 func (v *visit) text(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
 
+// set gives a file other settings; they are not stored yet.
+func (v *visit) set(stored *ledger.Job, request *job.Request) (err error) {
+	stored.Settings, stored.Key, err = request.Text()
+	stored.Language = string(v.Language)
+	return err
+}
+
 // configure stores a file's settings.
-func (s *Server) configure(v *visit, stored *ledger.Job, request *job.Request, what string) (err error) {
+func (s *Server) configure(v *visit, stored *ledger.Job, request *job.Request, what string) error {
 	was := stored.Key
-	if stored.Settings, stored.Key, err = request.Text(); err != nil {
+	if err := v.set(stored, request); err != nil {
 		return err
 	}
-	stored.Language = string(v.Language)
 	return s.Jobs.Configure(v.r.Context(), stored, was, v.deed(what, stored, details{"settings": stored.Key}))
 }
 

@@ -315,7 +315,7 @@ func (s *site) finish(id int64, statuses ...string) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if _, _, err := s.Jobs.Approve(ctx, id, stored.Key, "boss", "2026-11-30", ledger.Deed{Who: "boss", What: "approve"}); err != nil {
+	if _, err := s.Jobs.Approve(ctx, &stored, stored.Key, "boss", "2026-11-30", ledger.Deed{Who: "boss", What: "approve"}); err != nil {
 		s.Fatal(err)
 	}
 	turn, err := s.Jobs.Turn(ctx, id, 0)
@@ -396,6 +396,23 @@ func TestApprove(t *testing.T) {
 	}
 	if len(s.pushed) != 1 || stored.State != ledger.JobQueued || stored.ApprovedBy != "approvers@example.com" || request.Guards.ExpectRows != 2 || request.Guards.ExpectTotal != 3000 || request.Digest != stored.Digest {
 		t.Errorf("pushed %v; %+v; %+v", s.pushed, stored, request)
+	}
+}
+
+// TestApprovedMeanwhile: who approves a file that another server sends at that moment sees how far it is.
+func TestApprovedMeanwhile(t *testing.T) {
+	s := newSite(t)
+	id, _ := s.bring("uploaders", "seoul", "a.csv", good)
+	shown := s.approval("approvers", id)
+	s.looked.looks = nil
+	read := s.Read
+	s.Read = func(ctx context.Context, merchant, whose string) (*ledger.Reader, error) {
+		s.Read = read
+		s.finish(id)
+		return read(ctx, merchant, whose)
+	}
+	if answer := s.post("approvers", filePath(id, "approve"), shown); answer.StatusCode != http.StatusSeeOther || len(s.pushed) != 0 {
+		t.Errorf("%s, pushed %v\n%s", answer.Status, s.pushed, text(answer))
 	}
 }
 

@@ -422,7 +422,7 @@ func (v *visit) Deed(what string) string {
 }
 
 var deeds = map[string]string{"upload": say.Mark("brought a file"), "use form": say.Mark("read it by a form"), "answer": say.Mark("answered how it is read"), "columns": say.Mark("chose its columns"),
-	"form": say.Mark("kept a form"), "drop form": say.Mark("removed a form"), "figures": say.Mark("fixed the figures to be approved"), "approve": say.Mark("approved it"), "discard": say.Mark("removed it"),
+	"form": say.Mark("kept a form"), "drop form": say.Mark("removed a form"), "approve": say.Mark("approved it"), "discard": say.Mark("removed it"),
 	"stop": say.Mark("stopped it"), "resume": say.Mark("had it go on"), "download": say.Mark("took a file"), "show accounts": say.Mark("looked at account numbers"), "settle": say.Mark("asked about orders in doubt"), "verdict": say.Mark("settled an order"), "verdict-refused": say.Mark("could not settle it so"),
 	access.NotedSignIn: say.Mark("signed in"), access.NotedSignOut: say.Mark("signed out"), access.NotedRefused: say.Mark("was not let in"), access.NotedForged: say.Mark("was not let in")}
 
