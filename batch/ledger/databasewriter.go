@@ -20,9 +20,14 @@ import (
 type database struct {
 	lease *Lease
 	conn  *pgx.Conn // nil until it is needed, and after an error
-	last  int64     // the number of the last transaction that was committed, as the lease has it
-	next  int64     // a number that no transaction has had
-	lost  int64     // the number of one whose answer was lost; 0 without one
+	*transactions
+}
+
+// transactions number those of a lease, also where several ledgers are opened for it, one after the other.
+type transactions struct {
+	last int64 // the number of the last one that was committed, as the lease has it
+	next int64 // a number that none has had
+	lost int64 // the number of one whose answer was lost; 0 without one
 }
 
 const groupTime = 15 * time.Second // for one round trip
@@ -44,7 +49,7 @@ func (p *pause) wait(ctx context.Context) {
 	}
 }
 
-// Ledger opens the ledger for the lease's merchant. It is closed before the lease is released.
+// Ledger opens the ledger for the lease's merchant. It is closed before it is opened again, and before the lease is released.
 func (l *Lease) Ledger(ctx context.Context) (*Ledger, error) {
 	read, err := openDatabase(ctx, l.address)
 	if err != nil {
@@ -52,7 +57,7 @@ func (l *Lease) Ledger(ctx context.Context) (*Ledger, error) {
 	}
 	book := newLedger()
 	book.read, book.orders, book.merchant, book.patience = read, lookUpIn(read), l.merchant, l.terms.Patience
-	book.store = &database{lease: l, next: 1}
+	book.store = &database{lease: l, transactions: &l.transactions}
 	go book.writer()
 	return book, nil
 }

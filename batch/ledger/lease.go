@@ -64,6 +64,8 @@ type Lease struct {
 	loseOnce sync.Once
 	stop     context.CancelFunc
 	ended    chan struct{}
+
+	transactions transactions
 }
 
 // Claim takes the merchant's lease in the database at address, and brings the database up to date first. Its error is
@@ -75,7 +77,7 @@ func Claim(ctx context.Context, address, merchant string, terms Terms) (*Lease, 
 		return nil, err
 	}
 	terms.Time = cmp.Or(terms.Time, leaseTime)
-	l := &Lease{address: address, config: config, conn: conn, terms: terms, owner: rand.Text(), lost: make(chan struct{}), ended: make(chan struct{})}
+	l := &Lease{address: address, config: config, conn: conn, terms: terms, owner: rand.Text(), lost: make(chan struct{}), ended: make(chan struct{}), transactions: transactions{next: 1}}
 	if err := l.prepare(ctx, conn, merchant); err != nil {
 		if conn.IsClosed() { // the database went away meanwhile
 			err = say.Errorf("%w: %w", ErrUnreachable, err)

@@ -125,6 +125,31 @@ func TestLease(t *testing.T) {
 }
 
 // TestLeaseRenewed: a lease is kept, with what was learnt, and outlasts a database that is away for longer than its time.
+// TestLedgersOfALease: of several ledgers that are opened for a lease, one after the other, each one's runs are stored.
+func TestLedgersOfALease(t *testing.T) {
+	t.Parallel()
+	lease, err := claim(t, ledgertest.Start(t, "fsync=off").Database(t), "merchant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	for i := range 3 {
+		book, err := lease.Ledger(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := book.Begin(ctx, Run{Digest: fmt.Sprint(i), Settings: "s", File: "orders.csv"}); err != nil {
+			t.Error(err)
+		}
+		if runs, err := book.Runs(ctx, false); err != nil || len(runs) != i+1 {
+			t.Errorf("runs of %d files: %v, %v", i+1, runs, err)
+		}
+		if err := book.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLeaseRenewed(t *testing.T) {
 	t.Parallel()
 	server := ledgertest.Start(t, "fsync=off")
