@@ -111,15 +111,31 @@ func (r *run) classify(ctx context.Context, block []*input.Row) (toSend []*job, 
 	var outcomes []Result
 	var repeats []*job
 	for _, j := range open {
-		switch result := j.decide(); result.Status {
-		case "":
+		switch result := j.decide(); {
+		case result.Status == "":
 			toSend = append(toSend, j)
-		case AlreadyIssued: // the results tell it by its order: it needs no line of its own
+		case result.Status == AlreadyIssued || result.Status == Unchanged && j.order.State == ledger.Issued:
 			repeats = append(repeats, j)
 		default:
-			result.Run = r.id
 			outcomes = append(outcomes, result)
 		}
+	}
+	doubtful, err := r.repeated(ctx, repeats)
+	if err != nil {
+		return nil, err
+	}
+	for _, j := range repeats {
+		switch result := j.decide(); {
+		case slices.Contains(doubtful, j):
+			toSend = append(toSend, j)
+		case result.Status == AlreadyIssued: // the results tell it by its order: it needs no line of its own
+			r.options.Counts.settled(AlreadyIssued)
+		default:
+			outcomes = append(outcomes, result)
+		}
+	}
+	for i := range outcomes {
+		outcomes[i].Run = r.id
 	}
 	if len(outcomes) > 0 {
 		if err := r.ledger.RecordOutcome(ctx, outcomes...); err != nil {
@@ -129,11 +145,7 @@ func (r *run) classify(ctx context.Context, block []*input.Row) (toSend []*job, 
 	for _, outcome := range outcomes {
 		r.options.Counts.settled(outcome.Status)
 	}
-	doubtful, err := r.repeated(ctx, repeats)
-	for range len(repeats) - len(doubtful) {
-		r.options.Counts.settled(AlreadyIssued)
-	}
-	return append(toSend, doubtful...), err
+	return toSend, nil
 }
 
 // open returns the rows of a block that have no final outcome in this run, with what the ledger knows of them.
@@ -157,6 +169,7 @@ func (r *run) open(ctx context.Context, block []*input.Row) (open []*job, err er
 	orders, err := r.ledger.Orders(ctx, named)
 	for _, j := range open {
 		j.know(orders)
+		j.before = r.freed[j.names()]
 		j.begin(earlier[int64(j.row.Line)])
 	}
 	return open, err
@@ -183,7 +196,9 @@ func (r *run) repeated(ctx context.Context, repeats []*job) (doubtful []*job, er
 		}
 		for _, j := range chunk {
 			listed := found[j.order.MerchantUID]
-			if !asClaimed(&j.order, listed) && (err == nil && (len(listed) > 0 || !r.blind.Load()) || oneByOne(err)) {
+			as := asClaimed(&j.order, listed) && (j.row.Action == input.Issue || int64(inForce(listed)[0].VbankDate) == j.order.VbankDue)
+			if !as && (err == nil && (len(listed) > 0 || !r.blind.Load()) || oneByOne(err)) {
+				j.denied = err == nil || j.row.Action == input.Update
 				doubtful = append(doubtful, j)
 			}
 		}
@@ -195,12 +210,16 @@ func (r *run) repeated(ctx context.Context, repeats []*job) (doubtful []*job, er
 // not what they were, and another account would be a second one.
 func (r *run) withoutStrangers(chunk []*job) []*job {
 	return slices.DeleteFunc(chunk, func(j *job) bool {
-		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant && !j.listed
+		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.stage == toIssue
 		if stranger {
-			r.record(j, j.result(Conflict, CodeOrderUnknown, say.Messagef("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs)))
+			r.record(j, j.stranger())
 		}
 		return stranger
 	})
+}
+
+func (j *job) stranger() Result {
+	return j.result(Conflict, CodeOrderUnknown, say.Messagef("the results say that it was issued as %s, and neither the ledger nor the API knows its order; its number may have been changed since, by Excel for example", j.row.IssuedAs))
 }
 
 // lookAhead asks the API, in one request for each tier, for the orders of a chunk that are to be issued: another program may have

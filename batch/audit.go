@@ -56,9 +56,9 @@ func (a *auditing) eachChunk(ctx context.Context, do func([]*ledger.Entry)) erro
 			return err
 		}
 		after = sent[len(sent)-1].Line
-		var answered []*ledger.Entry // what is in doubt is told as such
+		var answered []*ledger.Entry // what is in doubt is told as such, and what was revoked since was asked for
 		for i := range sent {
-			if sent[i].State != ledger.Intended {
+			if sent[i].State == ledger.Issued || sent[i].State == ledger.Vacant {
 				answered = append(answered, &sent[i])
 			}
 		}

@@ -64,7 +64,7 @@ func (r *run) change(ctx context.Context, j *job) {
 	// Which key a revocation is sent with may depend on the account's MID.
 	lacksMID := j.row.Action == input.Revoke && len(r.options.PGAPIKeys.ByMID) > 0 && j.order.PGID == ""
 	// Not the ledger's account, or perhaps changed by a try that was lost or by another row.
-	if j.order.State != ledger.Issued || tried || before || lacksMID {
+	if j.order.State != ledger.Issued || tried || before || lacksMID || j.denied {
 		if !r.toBeChanged(ctx, j, impUID) {
 			return
 		}
@@ -154,7 +154,10 @@ func (r *run) sendChange(ctx context.Context, j *job, impUID string) {
 func (r *run) changedTo(j *job, payment client.Payment) {
 	j.order.State = ledger.Issued
 	j.keep()
-	j.order.Account, j.order.MerchantUID = accountOf(payment), string(payment.MerchantUID)
+	if account := accountOf(payment); account.VbankNum != "" || j.order.VbankNum == "" { // a short reply takes nothing away
+		j.order.Account = account
+	}
+	j.order.MerchantUID = cmp.Or(j.order.MerchantUID, string(payment.MerchantUID))
 	j.order.NowAmount = int64(payment.Amount)
 	result := j.result(j.asked(), "", "")
 	if asked := j.row.Request.Amount; result.Status == Updated && asked != 0 && asked != j.order.NowAmount {

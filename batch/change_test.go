@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vbankbatch/batch"
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 )
@@ -53,6 +54,31 @@ func TestChangeCommittedLate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestShortReply: a reply to an update that leaves out the account takes nothing away of it.
+func TestShortReply(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000")); err != nil {
+			t.Fatal(err)
+		}
+		api := bent{API: w.client, update: func(impUID string) (client.Payment, error) {
+			_, err := w.client.Update(t.Context(), impUID, client.UpdateRequest{Amount: 1500})
+			return client.Payment{ImpUID: client.Text(impUID), Amount: 1500, Status: client.StatusReady}, err
+		}}
+		got, err := w.with(api, plan(t, "주문번호,금액,처리", "A,1500,변경"))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A updated")
+		book := w.book()
+		defer book.Close()
+		order := ledger.Order{MerchantUID: "A"}
+		known, err := book.Orders(t.Context(), []ledger.Order{order})
+		if now := known[order]; err != nil || now.VbankNum != string(w.api.Payments()[0].VbankNum) || now.VbankDue == 0 || now.NowAmount != 1500 {
+			t.Errorf("%+v, %v", now, err)
+		}
+	})
 }
 
 // TestRefusedAndChanged has updates and revocations refused that were carried out all the same. Their rows are done, and the

@@ -19,6 +19,8 @@ type job struct {
 	order  ledger.Entry // the order's live entry; its State is Vacant where the ledger knows of no account
 	stage  stage
 	listed bool // a list of the API shows payments of the order
+	denied bool // a list of the API does not show the order's account as the ledger has it
+	before int  // issues that earlier processes sent for the order, and that came to nothing, as asking showed
 	sent   int  // issues, updates or revocations sent for the row in this run
 
 	refusals int         // of them, those that were refused over what passes; see tryLater
@@ -60,7 +62,7 @@ func (j *job) result(status Status, code string, message say.Message) Result {
 	result := Result{
 		Line: int64(j.row.Line), Status: status, ErrorCode: code, ErrorMessage: cmp.Or(message, meaning(code)),
 		Action: string(j.row.Action), Order: j.names(),
-		Amount: j.row.Request.Amount, Due: j.row.Request.VbankDue, Bank: j.row.Bank, Attempts: j.sent, Account: j.order.Account,
+		Amount: j.row.Request.Amount, Due: j.row.Request.VbankDue, Bank: j.row.Bank, Attempts: j.before + j.sent, Account: j.order.Account,
 	}
 	result.MerchantUID = cmp.Or(result.MerchantUID, j.order.MerchantUID)
 	result.ImpUID = cmp.Or(result.ImpUID, j.row.ImpUID)
@@ -134,10 +136,7 @@ func atOtherBank(asked string, account *ledger.Account) (code string, note say.M
 // was.
 func inForce(payments []client.Payment) []client.Payment {
 	live, paid := client.Living(payments)
-	if paid != nil {
-		live = append(live, *paid)
-	}
-	return live
+	return append(live, paid...)
 }
 
 // claimed returns the payment of the account that the ledger has for the order, or nil.

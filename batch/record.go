@@ -28,12 +28,21 @@ type run struct {
 	perRow   atomic.Int64        // nanoseconds that the workers took for a row of the last group; 0 is not known
 	outcomes chan []ledger.Entry // to be recorded; see recorder
 	accounts accounts
-	suspects sync.Map    // the lines, for the audit: found after their answer was lost, or sent again after a refusal
-	blind    atomic.Bool // the API's lists do not hold the accounts of its test channels
+	suspects sync.Map             // the lines, for the audit: found after their answer was lost
+	freeing  sync.Mutex           // held while an order in doubt is freed
+	freed    map[ledger.Order]int // how often those were sent that were found at the start to have no account
+	blind    atomic.Bool          // the API's lists do not hold the accounts of its test channels
 }
 
-// record hands a row's outcome to the recorder.
-func (r *run) record(j *job, result Result) { r.recordEntries(j, ledger.Entry{Outcome: result}) }
+// record hands a row's outcome to the recorder. A row whose own line holds the order's account goes on holding it.
+func (r *run) record(j *job, result Result) {
+	entry := ledger.Entry{Outcome: result}
+	if r.holds(j, &j.order) && (j.order.State == ledger.Issued || j.order.State == ledger.Changing) {
+		entry = j.order
+		entry.Status, entry.ErrorCode, entry.ErrorMessage = result.Status, result.ErrorCode, result.ErrorMessage
+	}
+	r.recordEntries(j, entry)
+}
 
 // changed records a row's outcome and, if the ledger knows the account, how it stands now.
 func (r *run) changed(j *job, result Result) { r.recordEntries(j, withOrder(j, result)...) }
@@ -81,7 +90,7 @@ func (r *run) recorder() error {
 		}
 		if err := r.ledger.RecordBatched(context.Background(), entries...); err != nil {
 			r.stop(err)
-			broken = true
+			broken = !errors.Is(err, ledger.ErrLeaseLost) // then the next holder is told of the accounts
 			continue
 		}
 		for _, status := range statuses {

@@ -189,22 +189,26 @@ func resultOf(e *ledger.Entry) (result Result, open bool) {
 	if e.State == ledger.Revoked && !NotDone(e.Status) {
 		result.Status = Revoked // by a later run; nobody must be told to pay into it
 	}
-	return result, e.Status == "" || e.Status == Unknown && e.State == ledger.Vacant
+	open = e.Status == Unknown || e.Status == NotSent && e.ErrorCode != CodeLookUpsDisagree
+	return result, e.Status == "" || open && e.State == ledger.Vacant
 }
 
 // resultNow returns the result of a row that the run did not reach or left unknown, by what the ledger knows of its order now.
 func (j *job) resultNow(before Result) Result {
 	unknown := before.Status == Unknown
+	doubted := j.row.Action == input.Issue && (j.order.State == ledger.Intended || j.order.State == ledger.Changing)
 	result := j.decide()
 	switch {
 	case result.Status != "": // the order is settled, or the row cannot be done
 		return result
-	case unknown && (j.order.State == ledger.Intended || questioned(&j.order) || j.row.Action != input.Issue):
+	case unknown && (doubted || questioned(&j.order) || j.row.Action != input.Issue):
 		return before
 	case unknown:
 		return j.result(NotSent, CodeNoAccount, "")
-	case j.order.State == ledger.Intended:
+	case doubted:
 		return j.result(Unknown, CodeInDoubt, "")
+	case before.Status != "":
+		return before
 	}
 	return j.result(NotSent, CodeStopped, "")
 }

@@ -107,9 +107,8 @@ func (r *run) process(ctx context.Context, j *job) {
 			r.stop(say.Errorf("line %d: internal error: %v", j.row.Line, crash))
 		}
 	}()
-	if j.row.Invalid() && j.order.State == ledger.Vacant { // it was in doubt, and surely has no account
-		code, message := j.row.Complaint()
-		r.record(j, j.result(Invalid, code, message))
+	if j.order.State == ledger.Vacant && (j.row.Invalid() || j.row.Skip != "") { // it was in doubt, and surely has no account
+		r.record(j, j.decide())
 		return
 	}
 	switch j.stage {
@@ -189,7 +188,7 @@ func (r *run) issue(ctx context.Context, j *job) {
 		}
 	default:
 		if payment.SentAgain {
-			r.suspects.Store(int64(j.row.Line), true)
+			j.sent++
 		}
 		r.recordEntries(j, issued(j, payment))
 	}
@@ -243,6 +242,10 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		return
 	}
 	live, paid := client.Living(payments)
+	if len(payments) == 0 && !j.listed && j.row.IssuedAs != "" {
+		r.record(j, j.stranger())
+		return
+	}
 	conflict := func(with *client.Payment, code string, message say.Message) {
 		result := j.result(Conflict, code, message)
 		if with != nil {
@@ -251,8 +254,8 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		r.record(j, result)
 	}
 	switch {
-	case paid != nil:
-		conflict(paid, CodeOrderPaid, say.Messagef("%s is paid already", paid.ImpUID))
+	case len(paid) > 0:
+		conflict(&paid[0], CodeOrderPaid, say.Messagef("%s is paid already", impUIDs(paid)))
 	case j.listed && len(payments) == 0:
 		r.record(j, j.result(NotSent, CodeLookUpsDisagree, ""))
 	case len(live) == 0:
@@ -301,7 +304,7 @@ func (r *run) recheck(ctx context.Context, j *job) {
 		if reason := EndsRun(err); reason != nil {
 			r.stop(reason)
 		}
-		r.record(j, r.asLedger(j))
+		r.record(j, r.asLedger(j, err))
 		return
 	}
 	before := j.order
@@ -325,9 +328,14 @@ func (r *run) recheck(ctx context.Context, j *job) {
 }
 
 // asLedger returns the result of a row whose order has its account, if the API could not be asked about it.
-func (r *run) asLedger(j *job) Result {
-	if questioned(&j.order) {
+func (r *run) asLedger(j *job, err error) Result {
+	switch {
+	case questioned(&j.order):
 		return j.result(j.order.Status, j.order.ErrorCode, j.order.ErrorMessage)
+	case j.denied:
+		result := j.result(NotSent, CodeLookUpsDisagree, say.Messagef("the API's list does not show the account as the ledger has it, and the look-up of the order alone failed: %s", say.Of(err)))
+		result.Account = ledger.Account{ImpUID: j.order.ImpUID} // nobody must be told to pay into it
+		return result
 	}
 	return j.decide()
 }
@@ -345,15 +353,21 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 		found, note = left(found, note)
 	}
 	// The entry that holds the order is this row's own, or that of the run which sent the issue.
-	holder, own := d.settled(found, note), d.order.Run == r.id && d.order.Line == int64(j.row.Line)
+	holder, own := d.settled(found, note), r.holds(j, &d.order)
 	j.order = holder
 	if found == absent {
-		if j.lost() < maxTries && working.Err() == nil {
-			if err := r.ledger.Record(working, holder); err != nil {
+		j.before = max(j.before, holder.Attempts-j.sent)
+		again := j.lost() < maxTries && working.Err() == nil
+		if again || !own {
+			now, err := r.free(d, holder)
+			if err != nil {
 				r.stop(err)
 				return
 			}
-			j.stage = toIssue
+			j.order = now
+		}
+		if again {
+			j.begin("")
 			r.pending.sendAgain(j, time.Time{})
 			return
 		}
@@ -369,5 +383,27 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 	if differs := differences(j.row, &holder); found == adopted && differs != "" {
 		result = j.result(Conflict, CodeFiguresDiffer, differs)
 	}
-	r.recordEntries(j, ledger.Entry{Outcome: result}, holder)
+	if found == absent {
+		r.recordEntries(j, ledger.Entry{Outcome: result})
+	} else {
+		r.recordEntries(j, ledger.Entry{Outcome: result}, holder)
+	}
+}
+
+// free makes durable that an order in doubt has no account, and returns how the order stands: two rows may wait for one doubt,
+// and whoever comes second must not undo what the first has made of it.
+func (r *run) free(d *doubt, holder ledger.Entry) (now ledger.Entry, err error) {
+	r.freeing.Lock()
+	defer r.freeing.Unlock()
+	known, err := r.ledger.Orders(context.Background(), []ledger.Order{d.order.Order})
+	now = known[d.order.Order]
+	if err != nil || now.State != ledger.Intended || now.Run != d.order.Run || now.Line != d.order.Line || now.IntentAt.UnixMicro() != d.order.IntentAt.UnixMicro() {
+		return now, err
+	}
+	return holder, r.ledger.Record(context.Background(), holder)
+}
+
+// holds reports whether an entry that holds the row's order is the row's own.
+func (r *run) holds(j *job, order *ledger.Entry) bool {
+	return order.Run == r.id && order.Line == int64(j.row.Line)
 }

@@ -41,9 +41,14 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	defer cancel()
 	defer context.AfterFunc(working, func() { time.AfterFunc(options.SettleTime, cancel) })()
 	r := &run{id: found.ID, plan: plan, api: api, ledger: book, options: options, stop: stop,
-		failures: failures{limit: options.MaxFailures, rows: plan.PGs, counts: options.Counts}, outcomes: make(chan []ledger.Entry, 256)}
+		failures: failures{limit: options.MaxFailures, rows: plan.PGs, counts: options.Counts}, outcomes: make(chan []ledger.Entry, 256), freed: make(map[ledger.Order]int)}
 
-	if err := reconcile(working, api, book, options.DoubtWait, false, options.LeaveDoubts, func(Settled) {}); err != nil {
+	settled := func(s Settled) {
+		if s.Status == NotSent {
+			r.freed[s.Order.Order] = s.Order.Attempts
+		}
+	}
+	if err := reconcile(working, api, book, options.DoubtWait, false, options.LeaveDoubts, settled); err != nil {
 		r.stop(err)
 	}
 	var recording errgroup.Group

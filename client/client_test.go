@@ -127,7 +127,7 @@ type replyTest struct {
 // acted says whether the reply tells that the server has acted, although it cannot be used.
 func (r replyTest) acted() bool {
 	switch r.name {
-	case "success without response", "success without imp_uid", "success without vbank_num", "response is a list", "amount is no number", "another order's reply", "longer than any reply":
+	case "success without response", "success without imp_uid", "success without vbank_num", "success without vbank_num or status", "response is a list", "amount is no number", "another order's reply", "longer than any reply":
 		return true
 	}
 	return false
@@ -151,6 +151,7 @@ func TestReplies(t *testing.T) {
 		{"403 HTML", reply(403, `<html>forbidden</html>`), client.Malformed, true, 1},
 		{"a gateway's 404", reply(404, `{"code":404,"message":"no route matched"}`), client.Malformed, true, 1},
 		{"success without vbank_num", reply(200, `{"code":0,"response":{"imp_uid":"imp_1","merchant_uid":"A-1","status":"ready"}}`), client.Malformed, true, 1},
+		{"success without vbank_num or status", reply(200, `{"code":0,"response":{"imp_uid":"imp_1","merchant_uid":"A-1"}}`), client.Malformed, true, 1},
 		{"404 HTML", reply(404, `<html>not found</html>`), client.Malformed, true, 1},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
@@ -384,7 +385,7 @@ func TestAnotherPayment(t *testing.T) {
 func TestLiving(t *testing.T) {
 	live, paid := client.Living([]client.Payment{{ImpUID: "1", Status: "ready", PayMethod: "vbank"}, {ImpUID: "2", Status: "new"},
 		{ImpUID: "3", Status: "ready", PayMethod: "card"}, {ImpUID: "4", Status: "failed"}, {ImpUID: "5", Status: "cancelled"}, {ImpUID: "6", Status: "paid", PayMethod: "card"}})
-	if len(live) != 2 || live[0].ImpUID != "1" || live[1].ImpUID != "2" || paid == nil || paid.ImpUID != "6" {
+	if len(live) != 2 || live[0].ImpUID != "1" || live[1].ImpUID != "2" || paid == nil || paid[0].ImpUID != "6" {
 		t.Errorf("%v, %v", live, paid)
 	}
 }

@@ -101,15 +101,15 @@ const (
 	StatusFailed    = "failed"
 )
 
-// Living returns the virtual accounts among an order's payments that are, or may be, open for a deposit, and one
-// payment that is paid, if any. Failed and cancelled ones are no obstacle to an issue, nor is a payment by card that was
+// Living returns the virtual accounts among an order's payments that are, or may be, open for a deposit, and those
+// payments that are paid. Failed and cancelled ones are no obstacle to an issue, nor is a payment by card that was
 // begun; a status that is not known is taken for living.
-func Living(payments []Payment) (live []Payment, paid *Payment) {
+func Living(payments []Payment) (live, paid []Payment) {
 	for i := range payments {
 		switch p := &payments[i]; {
 		case p.Status == StatusFailed || p.Status == StatusCancelled:
 		case p.Status == StatusPaid:
-			paid = p
+			paid = append(paid, *p)
 		case p.PayMethod != "vbank" && p.PayMethod != "":
 		case live == nil:
 			live = payments[i : i+1 : i+1] // mostly the only one: not copied
@@ -312,10 +312,11 @@ type listed struct {
 	PayMethod   Text `json:"pay_method"`
 	Status      Text `json:"status"`
 	Amount      Won  `json:"amount"`
+	VbankDate   Unix `json:"vbank_date"`
 }
 
 // Payments looks up many orders, 100 to a request: GET /payments?merchant_uid[]=…. Of each payment imp_uid, merchant_uid,
-// pay_method, status and amount are read, and nothing else. The orders that have no payment are missing from the map. For
+// pay_method, status, amount and vbank_date are read, and nothing else. The orders that have no payment are missing from the map. For
 // one that has several the API may tell of one only: FindAll tells of all. The error's kind is Mismatch when the reply
 // contradicts itself: its status is 200, which the vendor's schema has for a list of all the orders asked for (207 is for a
 // part of them, 404 for none), and it lacks some.
@@ -347,7 +348,7 @@ func (c *Client) Payments(ctx context.Context, tier string, merchantUIDs []strin
 				return nil, &Error{Op: k.op, Kind: Mismatch}
 			}
 			found[uid] = append(found[uid], Payment{ImpUID: payment.ImpUID, MerchantUID: payment.MerchantUID, PayMethod: payment.PayMethod,
-				Status: payment.Status, Amount: payment.Amount})
+				Status: payment.Status, Amount: payment.Amount, VbankDate: payment.VbankDate})
 		}
 		if status == http.StatusOK && slices.ContainsFunc(batch, func(uid string) bool { return found[uid] == nil }) {
 			return nil, &Error{Op: k.op, Kind: Mismatch}

@@ -101,7 +101,7 @@ func (c *Client) Issue(ctx context.Context, request IssueRequest) (Payment, erro
 	switch {
 	case err == nil && string(payment.MerchantUID) != request.MerchantUID:
 		return Payment{}, &Error{Op: k.op, Kind: Mismatch, Acted: true, ImpUID: string(payment.ImpUID)}
-	case err == nil && payment.VbankNum == "" && payment.Status == StatusReady:
+	case err == nil && payment.VbankNum == "" && payment.Status != StatusFailed:
 		return Payment{}, &Error{Op: k.op, Kind: Malformed, Acted: true, ImpUID: string(payment.ImpUID),
 			Err: say.New("the reply says success and holds no vbank_num")}
 	}
@@ -119,7 +119,7 @@ func (c *Client) unlessMade(ctx context.Context, op, tier, merchantUID string) *
 		}
 		return fault
 	}
-	if live, paid := Living(payments); len(live) > 0 || paid != nil {
+	if live, paid := Living(payments); len(live)+len(paid) > 0 {
 		return &Error{Op: op, Kind: Refuted}
 	}
 	return nil

@@ -178,6 +178,9 @@ func (d *database) settleLost(ctx context.Context) (committed int64, err error) 
 			if err != nil {
 				return err
 			}
+			if written < d.last { // the database has lost what it had confirmed
+				return ErrLeaseLost
+			}
 			if written == d.lost {
 				now, committed = written, written
 			}
@@ -279,7 +282,7 @@ func (t *databaseTransaction) outcomes(entries []Entry) error { return t.add(&t.
 
 func (t *databaseTransaction) record(entries []Entry) error {
 	for i := range entries {
-		if entries[i].State == Changing { // the run that it is of may have been settled long ago
+		if entries[i].inDoubt() { // the run that it is of may have been settled long ago
 			t.reopened = append(t.reopened, entries[i].Run)
 		}
 	}

@@ -86,6 +86,8 @@ func live(state State) int64 { return number(state != Vacant) }
 // settles reports whether the entry tells what came of an intent, which stays live.
 func (e *Entry) settles() bool { return e.State != Vacant && e.State != Changing && e.Attempts > 0 }
 
+func (e *Entry) inDoubt() bool { return e.State == Changing || e.State == Intended }
+
 // number is 1 for true: not every database takes truth for a number.
 func number(b bool) int64 {
 	if b {

@@ -384,6 +384,27 @@ func TestLostCommit(t *testing.T) {
 	}
 }
 
+// TestFailOver: who holds the lease writes nothing more to a database that has lost what it had confirmed, as a standby may that
+// takes over.
+func TestFailOver(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	cutter := cut(t, server.Socket())
+	address := server.Database(t)
+	book, _ := inDatabase(t, cutter.address(address, server.Socket()), "merchant")
+	run := begin(t, book)
+	if err := book.Intend(ctx, intent(run, 2, "A-1")); err != nil {
+		t.Fatal(err)
+	}
+	_, name, _ := strings.Cut(address, "@/")
+	name, _, _ = strings.Cut(name, "?")
+	server.Psql(t, name, "UPDATE leases SET written = written - 1")
+	cutter.cuts.Store(1)
+	if err := book.Intend(ctx, intent(run, 3, "A-2")); !errors.Is(err, ErrLeaseLost) {
+		t.Error(err)
+	}
+}
+
 // TestDatabaseAway: a write waits for the database as long as it is told to, and what it then said is so.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()

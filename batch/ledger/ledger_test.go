@@ -264,6 +264,13 @@ func TestDoubtsOutliveRuns(t *testing.T) {
 	if doubts, err := l.InDoubt(ctx); err != nil || len(doubts) != 0 {
 		t.Fatalf("%+v, %v", doubts, err)
 	}
+	e.State, e.Status = Intended, "unknown" // since a stray tells of another account
+	if err := l.Record(ctx, e); err != nil {
+		t.Fatal(err)
+	}
+	if doubts, err := l.InDoubt(ctx); err != nil || len(doubts) != 1 {
+		t.Fatalf("%+v, %v", doubts, err)
+	}
 }
 
 // TestManyWriters has more writers than a group takes; each gets its own answer.

@@ -315,7 +315,7 @@ func (t fileTransaction) outcomes(entries []Entry) error {
 func (t fileTransaction) record(entries []Entry) error {
 	for i := range entries {
 		e := &entries[i]
-		if e.State == Changing { // the run that it is of may have been settled long ago
+		if e.inDoubt() { // the run that it is of may have been settled long ago
 			if _, err := t.reopen.Exec(e.Run); err != nil {
 				return err
 			}

@@ -1,0 +1,386 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vbankbatch/batch"
+	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
+	"vbankbatch/client"
+	"vbankbatch/client/sandbox"
+)
+
+// What a run makes of orders that an earlier run, or another file, has had to do with.
+
+// interrupted runs a plan whose results are never written, so that the next run of it goes on.
+func (w *world) interrupted(api batch.API, p *batch.Plan) []string {
+	w.t.Helper()
+	book := w.book()
+	defer book.Close()
+	found, err := batch.Run(w.t.Context(), p, api, book, w.opts)
+	if err != nil {
+		w.t.Error(err)
+	}
+	return w.results(w.t.Context(), p, book, found.ID)
+}
+
+// leftOut is a plan without the rows whose column 상태 says something else than 미납.
+func leftOut(t *testing.T, lines ...string) *batch.Plan {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "orders.csv")
+	if err := os.WriteFile(path, []byte(strings.Join(append([]string{"주문번호,금액,상태"}, lines...), "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := input.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	p, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now(), Where: []input.Where{{Header: "상태", Value: "미납"}},
+		Set: map[string]string{"vbank_due": "+7d", "vbank_holder": "한빛", "vbank_code": "국민"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestMissingAgain has an API say that it made an account, and never show it: also the run that goes on with an interrupted
+// one does not make another.
+func TestMissingAgain(t *testing.T) {
+	for name, fails := range map[string]bool{"not shown": false, "not to be asked": true} {
+		t.Run(name, func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				sent := 0
+				api := bent{API: w.client}
+				api.issue = func(r client.IssueRequest) (client.Payment, error) {
+					sent++
+					return client.Payment{ImpUID: "imp_gone", MerchantUID: client.Text(r.MerchantUID), Status: client.StatusReady, PayMethod: "vbank", Amount: 1000, VbankNum: "01"}, nil
+				}
+				p := plan(t, "주문번호,금액", "A-1,1000")
+				w.expect(w.interrupted(api, p), "A-1 unknown ACCOUNT_MISSING")
+				if fails {
+					api.findAll = func(string) ([]client.Payment, error) { return nil, &client.Error{Kind: client.Refused} }
+				}
+				w.expect(w.interrupted(api, p), "A-1 unknown ACCOUNT_MISSING")
+				for range 2 {
+					got, err := w.with(api, p)
+					if err != nil {
+						t.Error(err)
+					}
+					w.expect(got, "A-1 unknown ACCOUNT_MISSING")
+				}
+				if sent != 1 {
+					t.Errorf("it was sent %d times", sent)
+				}
+			})
+		})
+	}
+}
+
+// TestLeftOutInDoubt: a row that --where leaves out is not sent because its order was in doubt.
+func TestLeftOutInDoubt(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.frozenHost(leftOut(t, "A-1,1000,미납"), 0)
+		got, err := w.run(t.Context(), leftOut(t, "A-1,1000,취소", "A-2,2000,미납"))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 skipped FILTERED", "A-2 issued")
+		if n := w.api.Ready("A-1"); n != 0 {
+			t.Errorf("%d accounts", n)
+		}
+	})
+}
+
+// TestTwoRowsInDoubt: of two rows that wait for one doubt the one that is only told of does not undo what the other has made
+// of the order, though it is looked at later.
+func TestTwoRowsInDoubt(t *testing.T) {
+	for later := range 2 {
+		faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+			lines := []string{"A-1,1000,취소", "A-1,1000,미납"}
+			for i := range 500 {
+				lines = append(lines, fmt.Sprintf("B-%d,1000,미납", i))
+			}
+			p, book := leftOut(t, lines...), w.book()
+			defer book.Close()
+			run, err := book.Begin(t.Context(), ledger.Run{Digest: p.Digest(), Settings: p.Settings(), File: p.File.Place, Started: time.Now()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			order := ledger.Order{MerchantUID: "A-1"}
+			intent := ledger.Entry{State: ledger.Intended, IntentAt: time.Now()}
+			intent.Run, intent.Line, intent.Order, intent.Action, intent.Status, intent.Amount, intent.Attempts = run.ID, 3, order, "issue", "unknown", 1000, 1
+			if err := book.Intend(t.Context(), intent); err != nil { // and the process dies
+				t.Fatal(err)
+			}
+			var mu sync.Mutex
+			looks := 0
+			api := bent{API: w.client, findAll: func(uid string) ([]client.Payment, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if uid == "A-1" {
+					if looks++; looks == 1+later { // that row is looked at once more
+						return nil, errLost
+					}
+				}
+				return w.client.FindAll(context.Background(), "", uid, "")
+			}}
+			api.issue = func(r client.IssueRequest) (client.Payment, error) {
+				time.Sleep(time.Second)
+				if r.MerchantUID == "A-1" {
+					time.Sleep(20 * time.Second)
+					if known, err := book.Orders(context.Background(), []ledger.Order{order}); err != nil || known[order].State != ledger.Intended {
+						t.Errorf("while it is sent: %+v, %v", known, err)
+					}
+				}
+				return w.client.Issue(context.Background(), r)
+			}
+			if _, err := w.runOn(t.Context(), p, api, book); err != nil {
+				t.Error(err)
+			}
+			if n := w.api.Ready("A-1"); n != 1 || looks < 3 {
+				t.Errorf("%d accounts, %d looks", n, looks)
+			}
+		})
+	}
+}
+
+// TestIssuedMeanwhile: what a run did not get to, and another file has issued since, is not "surely not done".
+func TestIssuedMeanwhile(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000", "A-2,2000")
+		w.opts.Workers = 1
+		ctx, stop := context.WithCancelCause(t.Context())
+		api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+			stop(errors.New("stopped"))
+			return w.client.Issue(context.Background(), r)
+		}}
+		book := w.book()
+		got, _ := w.runOn(ctx, p, api, book)
+		w.expect(got, "A-1 issued", "A-2 not_sent STOPPED")
+		book.Close()
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A-2,2000")); err != nil {
+			t.Error(err)
+		}
+		got, err := w.run(t.Context(), p)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 issued", "A-2 already_issued")
+	})
+}
+
+// TestListDenies: an account that a list denies is not given out on the ledger's word when it cannot be looked at closely.
+func TestListDenies(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		if _, err := w.run(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.client.Revoke(t.Context(), string(w.api.Payments()[0].ImpUID), client.RevokeRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		api := bent{API: w.client, findAll: func(string) ([]client.Payment, error) { return nil, &client.Error{Kind: client.Refused} }}
+		book := w.book()
+		defer book.Close()
+		found, err := batch.Run(t.Context(), p, api, book, w.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(w.results(t.Context(), p, book, found.ID), "A-1 not_sent LOOK_UPS_DISAGREE")
+		batch.Results(t.Context(), p, book, found.ID, func(_ *input.Row, r *batch.Result) error {
+			if r.VbankNum != "" {
+				t.Error("a customer would be told to pay into it")
+			}
+			return nil
+		})
+	})
+}
+
+// TestAuditAfterDeath: an order that a process has sent that died, and that had no account then, is looked at closely by the
+// audit of the run that sent it again, however that learnt of it.
+func TestAuditAfterDeath(t *testing.T) {
+	for name, later := range map[string]time.Duration{"waited for": 0, "at the start": 20 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				p := plan(t, "주문번호,금액", "A-1,1000")
+				api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+					w.other("A-1", 1000) // that of the dead process, very late
+					return w.client.Issue(t.Context(), r)
+				}}
+				api.many = func(uids []string) (map[string][]client.Payment, error) { // tells of the newest account only
+					all, err := w.client.Payments(t.Context(), "", uids)
+					for uid := range all {
+						newest, _ := w.client.Find(t.Context(), "", uid, "")
+						all[uid] = []client.Payment{newest}
+					}
+					return all, err
+				}
+				w.frozenHost(p, 0)
+				time.Sleep(later)
+				got, err := w.with(api, p)
+				if err != nil {
+					t.Error(err)
+				}
+				w.expect(got, "A-1 conflict SEVERAL_ACCOUNTS")
+			})
+		})
+	}
+}
+
+// TestUnchangedElsewhere: that an account is as an update asks is not told from memory.
+func TestUnchangedElsewhere(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		time.Sleep(time.Until(time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC))) // due dates of the year 2000 are refused
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		if _, err := w.run(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		impUID, due := string(w.api.Payments()[0].ImpUID), time.Now().AddDate(0, 0, 20).Format(time.DateOnly)
+		for i, row := range []string{"A-1,1000,변경,", "A-1,,변경," + due} {
+			update := plan(t, "주문번호,금액,처리,입금기한", row)
+			if i == 1 {
+				if _, err := w.run(t.Context(), update); err != nil {
+					t.Fatal(err)
+				}
+			}
+			change := client.UpdateRequest{Amount: 2500, VbankDue: time.Now().AddDate(0, 0, 30).Unix()}
+			if _, err := w.client.Update(t.Context(), impUID, change); err != nil { // in the console
+				t.Fatal(err)
+			}
+			for _, want := range []string{"updated", "unchanged"} {
+				got, err := w.run(t.Context(), update)
+				if err != nil {
+					t.Error(err)
+				}
+				w.expect(got, "A-1 "+want)
+			}
+		}
+		if now := w.api.Payments()[0]; now.Amount != 2500 || time.Unix(int64(now.VbankDate), 0).Format(time.DateOnly) != due {
+			t.Errorf("%+v", now)
+		}
+	})
+}
+
+// TestAuditOfOthers: the audit of a run that was interrupted leaves alone what other files have done with its orders since.
+func TestAuditOfOthers(t *testing.T) {
+	t.Run("issued again", func(t *testing.T) {
+		faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+			p := plan(t, "주문번호,금액", "A-1,1000", "A-2,1000")
+			w.interrupted(w.client, p)
+			for _, lines := range [][]string{{"주문번호,금액,처리", "A-1,,revoke"}, {"주문번호,금액,비고", "A-1,1000,다시"}} {
+				if _, err := w.run(t.Context(), plan(t, lines...)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := w.run(t.Context(), p)
+			if err = errors.Join(err, w.opts.Audit.Err); err != nil {
+				t.Error(err)
+			}
+			w.expect(got, "A-1 revoked", "A-2 issued")
+		})
+	})
+	t.Run("a change in doubt", func(t *testing.T) {
+		faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+			p := plan(t, "주문번호,금액", "A-1,1000", "A-2,1000")
+			w.interrupted(w.client, p)
+			api := bent{API: w.client, update: func(string) (client.Payment, error) { return client.Payment{}, errLost }}
+			w.with(api, plan(t, "주문번호,금액,처리", "A-1,1500,변경"))
+			inDoubt := func() int {
+				book := w.book()
+				defer book.Close()
+				doubts, err := book.InDoubt(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return len(doubts)
+			}
+			before := inDoubt()
+			if _, err := w.run(t.Context(), p); err != nil {
+				t.Error(err)
+			}
+			if now := inDoubt(); before != 1 || now != 1 {
+				t.Errorf("%d changes in doubt, and %d after the audit", before, now)
+			}
+		})
+	})
+}
+
+// lostLease is a ledger whose lease is lost.
+type lostLease struct {
+	*ledger.Ledger
+	told []string
+}
+
+func (l *lostLease) RecordBatched(_ context.Context, entries ...ledger.Entry) error {
+	for _, e := range entries {
+		if e.State == ledger.Issued {
+			l.told = append(l.told, e.ImpUID)
+		}
+	}
+	return ledger.ErrLeaseLost
+}
+
+// TestLateAnswers: every account that the API tells of after the lease was lost is handed to the ledger, which keeps it for the
+// next holder.
+func TestLateAnswers(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+			payment, err := w.client.Issue(context.Background(), r)
+			if r.MerchantUID != "A-0" {
+				time.Sleep(2 * time.Second)
+			}
+			return payment, err
+		}}
+		book := &lostLease{Ledger: w.book()}
+		defer book.Close()
+		if _, err := batch.Run(t.Context(), manyOrders(t, 4), api, book, w.opts); !errors.Is(err, ledger.ErrLeaseLost) {
+			t.Error(err)
+		}
+		if made := len(w.api.Payments()); made < 2 || len(book.told) != made {
+			t.Errorf("%d accounts were made, and the ledger was told of %v", made, book.told)
+		}
+	})
+}
+
+// TestNoStranger: an order of a results file is not called unknown before it was looked for closely.
+func TestNoStranger(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) { return nil, nil }}
+		lines := []string{"주문번호,금액,line,status,error_code,imp_uid"}
+		for i := range 2 {
+			lines = append(lines, fmt.Sprintf("A-%d,1000,%d,issued,,%s", i, i+2, w.other(fmt.Sprint("A-", i), 1000).ImpUID))
+		}
+		got, err := w.with(api, plan(t, append(lines, "A-9,1000,4,issued,,imp_9")...))
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-0 already_issued", "A-1 already_issued", "A-9 conflict ORDER_UNKNOWN")
+	})
+}
+
+// TestChangeInDoubtTold: of an order whose change is in doubt no row of an issue says that surely nothing was done.
+func TestChangeInDoubtTold(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000")); err != nil {
+			t.Fatal(err)
+		}
+		api := bent{API: w.client, update: func(string) (client.Payment, error) { return client.Payment{}, errLost }}
+		w.with(api, plan(t, "주문번호,금액,처리", "A-1,1500,변경"))
+		ctx, stop := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { stop(errors.New("stopped")) })
+		got, err := w.run(ctx, plan(t, "주문번호,금액", "A-1,1000", "A-3,2000"))
+		if err == nil {
+			t.Error("it was not stopped")
+		}
+		w.expect(got, "A-1 unknown IN_DOUBT", "A-3 issued")
+	})
+}
