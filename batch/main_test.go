@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -36,16 +37,20 @@ var databases struct {
 }
 
 // database returns the address of the database that stands for a path, and makes it where it is missing, a copy of another
-// path's if one is named.
+// path's if one is named, or else of one that is up to date.
 func database(t testing.TB, path, from string) string {
 	databases.Lock()
 	defer databases.Unlock()
 	if databases.names == nil {
 		databases.names = make(map[string]string)
+		databases.server.Psql(t, "postgres", "CREATE DATABASE new OWNER vbankbatch")
+		if err := ledger.Prepare(context.Background(), databases.server.Address("new")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if databases.names[path] == "" {
 		name := fmt.Sprint("batch", len(databases.names))
-		template := "template1"
+		template := "new"
 		if from != "" {
 			template = databases.names[from]
 		}
