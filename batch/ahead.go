@@ -15,11 +15,13 @@ import (
 // Ahead of the workers rows are read in blocks, decided as far as the ledger can, looked up at the API, and given their
 // intents, so that a worker has nothing to do but to send.
 
-// A group of rows whose intents are made together is what the workers take in groupLasts, and at most mostAhead times its
-// least size.
+// A group of rows whose intents are made together has two rows for each worker, or, if they are so fast that they would wait
+// for the disk, what they take in fastGroup, up to mostAhead times as many. If they are slow, at a low rate for example, it has
+// no more than what they take in slowGroup, or while two groups are written.
 const (
-	groupLasts = 10 * time.Millisecond
-	mostAhead  = 4
+	fastGroup = 10 * time.Millisecond
+	slowGroup = 50 * time.Millisecond
+	mostAhead = 4
 )
 
 // readAhead reads the rows, settles those that need no request, and hands on the others.
@@ -39,7 +41,8 @@ func (r *run) readAhead(ctx context.Context, groups chan<- []*job) error {
 type ahead struct {
 	*run
 	groups chan<- []*job
-	ready  []*job // looked up, and not handed on yet
+	ready  []*job        // looked up, and not handed on yet
+	wrote  time.Duration // that the last group's intents took
 
 	// A list that omits an order proves nothing. So a few of those that a list omits are looked at closely, more of them at
 	// first, and once one of them is found all are.
@@ -47,15 +50,14 @@ type ahead struct {
 	lost    bool // one of a sample has payments
 }
 
-// size is how many rows the next group is to have: two for each worker, and more while they are so fast that they would
-// wait for the disk.
+// size is how many rows the next group is to have.
 func (a *ahead) size() int {
-	least := 2 * max(a.options.Workers, 1)
-	perRow := a.perRow.Load()
+	usual, perRow := 2*max(a.options.Workers, 1), time.Duration(a.perRow.Load())
 	if perRow == 0 {
-		return least
+		return usual
 	}
-	return min(max(int(int64(groupLasts)/perRow), least), mostAhead*least)
+	most := min(max(int(fastGroup/perRow), usual), mostAhead*usual)
+	return min(max(int(max(slowGroup, 2*a.wrote)/perRow), 1), most)
 }
 
 // send looks the rows up and hands them on.
@@ -87,9 +89,11 @@ func (a *ahead) send(ctx context.Context, jobs []*job) error {
 func (a *ahead) hand(ctx context.Context) error {
 	group := a.ready[:min(a.size(), len(a.ready))]
 	a.ready = a.ready[len(group):]
+	began := time.Now()
 	if err := a.intend(ctx, group...); err != nil {
 		return err
 	}
+	a.wrote = time.Since(began)
 	select {
 	case a.groups <- group:
 	case <-ctx.Done():

@@ -25,7 +25,7 @@ type run struct {
 	stop     context.CancelCauseFunc
 	failures failures
 	pending  pending
-	perRow   atomic.Int64        // nanoseconds that the workers took for a row of the last group; 0 is not known
+	perRow   atomic.Int64        // nanoseconds that the workers took for a row of late; 0 is not known
 	outcomes chan []ledger.Entry // to be recorded; see recorder
 	accounts accounts
 	suspects sync.Map             // the lines, for the audit: found after their answer was lost

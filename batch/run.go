@@ -106,7 +106,11 @@ func (r *run) rows(working, asking context.Context) {
 			r.makeRoom(working, asking, w)
 			w.give(func() { r.process(working, j) })
 		}
-		r.perRow.Store(int64(time.Since(began)) / int64(len(group)))
+		took := int64(time.Since(began)) / int64(len(group))
+		if before := r.perRow.Load(); before > 0 { // a worker may just have got free
+			took = (3*before + took) / 4
+		}
+		r.perRow.Store(took)
 	}
 	w.busy.Wait()
 	if err := reading.Wait(); err != nil {
