@@ -13,6 +13,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -166,19 +168,42 @@ func (q *Queue) push(ctx context.Context, id, turn, seen int64) error {
 }
 
 // pushLost queues the jobs again that are open, that no process has been at for so long, in seconds, and that no worker will
-// come to: their host died, or whoever stored them before it had queued them. River itself goes by the age of an attempt.
+// come to within a minute: their host died, or whoever stored them before it had queued them, or River's time for them came from
+// a clock that is wrong. River itself goes by the age of an attempt.
 func (q *Queue) pushLost(ctx context.Context, lapse float64) error {
 	type turn struct{ ID, Turn, Seen int64 }
 	rows, err := q.pool.Query(ctx, `SELECT j.id, j.turn, j.seen_at FROM jobs j WHERE j.state IN ('queued', 'running')
-		AND j.seen_at < (extract(epoch FROM clock_timestamp()) - $1::double precision) * 1000000 AND j.submitted_at < (extract(epoch FROM clock_timestamp()) - $1::double precision) * 1000000
+		AND j.seen_at < (extract(epoch FROM clock_timestamp()) - $1::double precision) * 1000000
 		AND NOT EXISTS (SELECT 1 FROM river_job r WHERE r.kind = '`+kind+`' AND r.state IN ('available', 'pending', 'retryable', 'scheduled')
-			AND r.args @> jsonb_build_object('job', j.id, 'turn', j.turn))`, lapse)
+			AND r.scheduled_at < clock_timestamp() + interval '1 minute' AND r.args @> jsonb_build_object('job', j.id, 'turn', j.turn))`, lapse)
 	if err != nil {
 		return err
 	}
 	lost, err := pgx.CollectRows(rows, pgx.RowToStructByPos[turn])
 	for _, l := range lost {
 		err = errors.Join(err, q.push(ctx, l.ID, l.Turn, l.Seen))
+	}
+	return err
+}
+
+// clock is the database's for River, which reckons some times by the host's and compares them with the database's.
+type clock struct {
+	host  func() time.Time
+	ahead atomic.Int64 // nanoseconds that the database's clock was ahead of the host's, when it was last asked for
+}
+
+// Now is the time by the database's clock.
+func (c *clock) Now() time.Time { return c.host().Add(time.Duration(c.ahead.Load())) }
+
+// NowOrNil is nil, so that the database takes its own time.
+func (*clock) NowOrNil() *time.Time { return nil }
+
+// set asks the database for its time.
+func (c *clock) set(ctx context.Context, pool *pgxpool.Pool) error {
+	var now time.Time
+	err := pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
+	if err == nil {
+		c.ahead.Store(int64(now.Sub(c.host())))
 	}
 	return err
 }

@@ -518,6 +518,17 @@ func TestOthersKey(t *testing.T) {
 	}
 }
 
+// TestWrongClock has a worker do what a host whose clock is an hour ahead has queued for then, and what such a host has stored and
+// not queued.
+func TestWrongClock(t *testing.T) {
+	s := newSite(t)
+	ids := s.submit("", 2, 3)
+	s.psql(`UPDATE river_job SET state = 'available', scheduled_at = scheduled_at + interval '1 hour'`)
+	s.psql(`UPDATE jobs SET submitted_at = submitted_at + 3600000000, turn = 0, seen_at = 0 WHERE id = ` + ids[1])
+	s.work("--lease=3s")
+	s.ended(len(ids))
+}
+
 // hopeless runs a worker in this process that takes so long to find that it cannot do a job, until the job is over. It returns how
 // often the job was tried.
 func (s *site) hopeless(id string, takes time.Duration, fault error, state string) int64 {

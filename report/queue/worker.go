@@ -81,6 +81,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.Slice, w.Lapse = cmp.Or(w.Slice, twoMinutes), cmp.Or(w.Lapse, halfMinute)
 	w.stopping = ctx
 	clearFolders()
+	going, now := context.WithoutCancel(ctx), &clock{host: time.Now}
+	if err := now.set(going, w.Queue.pool); err != nil {
+		return say.Errorf("%w: %w", ledger.ErrUnreachable, err)
+	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &sliceWorker{Worker: w})
 	client, err := river.NewClient(w.Queue.driver, &river.Config{
@@ -90,18 +94,18 @@ func (w *Worker) Run(ctx context.Context) error {
 		FetchPollInterval:    500 * time.Millisecond,
 		JobTimeout:           time.Hour, // far above a slice and the results behind it; what no process is at is pushed again long before
 		RescueStuckJobsAfter: 2 * time.Hour,
-		RetryPolicy:          retrySoon{},
+		RetryPolicy:          retrySoon{now},
 		Logger:               warnings(w.Log),
+		Test:                 river.TestConfig{Time: now},
 	})
 	if err != nil {
 		return err
 	}
-	going := context.WithoutCancel(ctx)
 	if err := client.Start(going); err != nil {
 		return say.Errorf("%w: %w", ledger.ErrUnreachable, err)
 	}
 	w.lookEvery(ctx, w.Lapse/3, nil, func() {
-		if err := w.Queue.pushLost(going, w.Lapse.Seconds()); err != nil {
+		if err := cmp.Or(now.set(going, w.Queue.pool), w.Queue.pushLost(going, w.Lapse.Seconds())); err != nil {
 			w.Log.Warn("the queue could not be looked through", "error", err)
 		}
 	})
@@ -134,9 +138,9 @@ func (w *Worker) lookEvery(ctx context.Context, every time.Duration, woken <-cha
 }
 
 // retrySoon is for attempts that failed in ways that nobody has thought of.
-type retrySoon struct{}
+type retrySoon struct{ *clock }
 
-func (retrySoon) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(later) }
+func (r retrySoon) NextRetry(*rivertype.JobRow) time.Time { return r.Now().Add(later) }
 
 // folderPrefix begins the names of the folders in which results are written before they are stored.
 const folderPrefix = "vbankbatch-job-"
