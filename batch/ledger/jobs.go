@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"compress/gzip"
 	"context"
 	"database/sql"
@@ -247,7 +246,7 @@ func (j *Jobs) receive(ctx context.Context, job *Job, in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := j.WriteFile(ctx, job.ID, JobInput, job.File, in); err != nil {
+	if err := j.WriteFile(ctx, job, JobInput, job.File, in); err != nil {
 		return errors.Join(err, j.drop(ctx, job.ID))
 	}
 	return nil
@@ -266,14 +265,18 @@ func (j *Jobs) drop(ctx context.Context, id int64) error {
 // pieceSize is how many bytes of a file, compressed, stand in one row.
 const pieceSize = 1 << 20
 
-// WriteFile stores a file of a job, or replaces it.
-func (j *Jobs) WriteFile(ctx context.Context, job int64, kind, name string, in io.Reader) error {
-	if _, err := j.db.ExecContext(ctx, `DELETE FROM job_files WHERE job = $1 AND kind = $2`, job, kind); err != nil {
+// hasTurn is the condition that the job $1 is not over, and has the turn $2: each statement has it, since a transaction over all
+// pieces of a file would keep a lease from being renewed.
+const hasTurn = `EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND turn = $2 AND state IN ('receiving', 'queued', 'running'))`
+
+// WriteFile stores a file of a job, or replaces it. Its error is ErrTurn where the job is another process's.
+func (j *Jobs) WriteFile(ctx context.Context, job *Job, kind, name string, in io.Reader) error {
+	if _, err := j.db.ExecContext(ctx, `DELETE FROM job_files WHERE job = $1 AND kind = $3 AND `+hasTurn, job.ID, job.Turn, kind); err != nil {
 		return err
 	}
 	w := &pieces{write: func(piece int64, bytes []byte) error {
-		_, err := j.db.ExecContext(ctx, `INSERT INTO job_files (job, kind, piece, name, bytes) VALUES ($1, $2, $3, $4, $5)`, job, kind, piece, clean(name), bytes)
-		return err
+		return oneTurn(j.db.ExecContext(ctx, `INSERT INTO job_files (job, kind, piece, name, bytes)
+			SELECT $1, CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS TEXT), $6 WHERE `+hasTurn, job.ID, job.Turn, kind, piece, clean(name), bytes))
 	}}
 	packed, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
@@ -286,6 +289,13 @@ func (j *Jobs) WriteFile(ctx context.Context, job int64, kind, name string, in i
 		return err
 	}
 	return w.flush()
+}
+
+// RemoveResults removes the files of a job's runs, for the process that has its turn: what an earlier run that stopped has written
+// is not the results of one that goes on.
+func (j *Jobs) RemoveResults(ctx context.Context, job *Job) error {
+	_, err := j.db.ExecContext(ctx, `DELETE FROM job_files WHERE job = $1 AND kind <> $3 AND `+hasTurn, job.ID, job.Turn, JobInput)
+	return err
 }
 
 // pieces cuts what is written to it.
@@ -377,7 +387,7 @@ func (j *Jobs) Cancel(ctx context.Context, id int64) (Job, error) {
 	if _, err := j.db.ExecContext(ctx, `UPDATE jobs SET cancel = 1 WHERE id = $1 AND `+isOpen, id); err != nil {
 		return Job{}, err
 	}
-	_, err := j.db.ExecContext(ctx, `UPDATE jobs SET state = 'cancelled', turn = turn + 1, ended_at = `+j.clock+` WHERE id = $1 AND state = 'queued' AND started_at = 0`, id)
+	_, err := j.db.ExecContext(ctx, `UPDATE jobs SET state = 'cancelled', turn = turn + 1, ended_at = `+j.clock+`, exit_status = 5, reason = 'INTERRUPTED' WHERE id = $1 AND state = 'queued' AND started_at = 0`, id)
 	if err != nil {
 		return Job{}, err
 	}
@@ -469,14 +479,16 @@ func updateJob(ctx context.Context, tx *sql.Tx, lease *Lease, statement string, 
 			return err
 		}
 	}
-	done, err := tx.ExecContext(ctx, statement, values...)
-	if err != nil {
-		return err
+	return oneTurn(tx.ExecContext(ctx, statement, values...))
+}
+
+// oneTurn returns ErrTurn if a statement changed nothing.
+func oneTurn(done sql.Result, err error) error {
+	n, err := changed(done, err)
+	if err == nil && n == 0 {
+		err = ErrTurn
 	}
-	if n, err := done.RowsAffected(); err != nil || n == 0 {
-		return cmp.Or(err, error(ErrTurn))
-	}
-	return nil
+	return err
 }
 
 // First reports whether no older job of the same merchant is open: files are run one after the other.

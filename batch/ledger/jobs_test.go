@@ -92,7 +92,7 @@ func testJobs(t *testing.T, place string) {
 	// A file is whole, also an empty one, and is replaced by a shorter one.
 	for kind, content := range map[string]string{".empty": "", ".short": "short"} {
 		for _, content := range []string{string(bytes_), content} {
-			if err := jobs.WriteFile(ctx, job.ID, kind, "name"+kind, strings.NewReader(content)); err != nil {
+			if err := jobs.WriteFile(ctx, &job, kind, "name"+kind, strings.NewReader(content)); err != nil {
 				t.Fatal(err)
 			}
 			var read strings.Builder
@@ -112,10 +112,15 @@ func testJobs(t *testing.T, place string) {
 	// What has another turn changes nothing.
 	late := job
 	late.Turn = 7
-	for what, err := range map[string]error{"seen": second(jobs.Seen(ctx, job.ID, 7)), "start": jobs.Start(ctx, nil, &late), "advance": second(jobs.Advance(ctx, &late)), "end": jobs.End(ctx, nil, &late, false), "lacks": jobs.Lacks(ctx, &late)} {
+	for what, err := range map[string]error{"seen": second(jobs.Seen(ctx, job.ID, 7)), "start": jobs.Start(ctx, nil, &late), "advance": second(jobs.Advance(ctx, &late)), "end": jobs.End(ctx, nil, &late, false), "lacks": jobs.Lacks(ctx, &late),
+		"write": jobs.WriteFile(ctx, &late, ".short", "name.short", strings.NewReader("late"))} {
 		if !errors.Is(err, ErrTurn) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+	read.Reset()
+	if err := errors.Join(jobs.RemoveResults(ctx, &late), jobs.ReadFile(ctx, job.ID, ".short", &read)); err != nil || read.String() != "short" {
+		t.Errorf("%v; the process that had the turn before has changed the results to %q", err, read.String())
 	}
 	job.Whose = "merchant's"
 	if err := jobs.Start(ctx, nil, &job); err != nil {
@@ -131,7 +136,7 @@ func testJobs(t *testing.T, place string) {
 	if cancel, err := jobs.Advance(ctx, &job); err != nil || !cancel {
 		t.Error(cancel, err)
 	}
-	if asked, err := jobs.Cancel(ctx, again.ID); err != nil || asked.State != JobCancelled {
+	if asked, err := jobs.Cancel(ctx, again.ID); err != nil || asked.State != JobCancelled || asked.Exit != 5 || asked.Reason != "INTERRUPTED" {
 		t.Error(asked, err)
 	}
 
@@ -169,6 +174,10 @@ func testJobs(t *testing.T, place string) {
 	if resumed, err := jobs.Get(ctx, job.ID); err != nil || resumed.State != JobQueued || resumed.Cancel || resumed.Error != "" {
 		t.Error(resumed, err)
 	}
+	if err := jobs.RemoveResults(ctx, &job); err != nil {
+		t.Error(err)
+	}
+	remains(1) // the input
 	if err := jobs.End(ctx, nil, &job, false); err != nil {
 		t.Error(err)
 	}

@@ -415,6 +415,9 @@ func (w *Worker) keep(ctx context.Context, stored *ledger.Job, out *job.Outcome,
 		return err
 	}
 	written, err := os.ReadDir(dir)
+	if err == nil && out.Reached {
+		err = w.Queue.Jobs.RemoveResults(ctx, stored)
+	}
 	if err != nil {
 		return err
 	}
@@ -427,7 +430,7 @@ func (w *Worker) keep(ctx context.Context, stored *ledger.Job, out *job.Outcome,
 		if err != nil {
 			return err
 		}
-		err = w.Queue.Jobs.WriteFile(ctx, stored.ID, ending, report.Beside(named, ending), in)
+		err = w.Queue.Jobs.WriteFile(ctx, stored, ending, report.Beside(named, ending), in)
 		if err := errors.Join(err, in.Close()); err != nil {
 			return err
 		}

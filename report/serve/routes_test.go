@@ -343,7 +343,7 @@ func (s *site) finish(id int64, statuses ...string) {
 			s.Fatal(err)
 		}
 	}
-	if err := s.Jobs.WriteFile(ctx, id, ".results.csv", "b.results.csv", strings.NewReader("주문자명,line,status,merchant_uid,amount\n홍길동,2,issued,A-1,1000\n")); err != nil {
+	if err := s.Jobs.WriteFile(ctx, &turn, ".results.csv", "b.results.csv", strings.NewReader("주문자명,line,status,merchant_uid,amount\n홍길동,2,issued,A-1,1000\n")); err != nil {
 		s.Fatal(err)
 	}
 	turn.State, turn.Run, turn.Summary = ledger.JobDone, run.ID, `{"rows":3,"statuses":{`+told+`}}`
