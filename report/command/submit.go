@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,10 +118,13 @@ func (c *submitCommand) Run(a *app) (err error) {
 	if _, err := fmt.Fprintln(a.stdout, stored.ID); err != nil {
 		return err
 	}
-	if !c.Wait {
-		return nil
+	switch {
+	case c.Wait:
+		return c.wait(a, q.Jobs, stored.ID, out)
+	case stored.State == ledger.JobCancelled || stored.State == ledger.JobRefused: // nobody runs it
+		return jobOutcome(a, stored)
 	}
-	return c.wait(a, q.Jobs, stored.ID, out)
+	return nil
 }
 
 // prepare refuses what is wrong with the flags, and finds whose orders these are, as far as that is known here.
@@ -386,7 +390,7 @@ func printJobEnd(a *app, stored *ledger.Job) {
 // jobOutcome is how a command ends that waited for a job.
 func jobOutcome(a *app, stored *ledger.Job) error {
 	switch {
-	case stored.Exit == exitDone:
+	case stored.State == ledger.JobDone && stored.Exit == exitDone:
 		return nil
 	case stored.Error == "" && (stored.Exit == exitFailed || stored.Exit == exitUnknown):
 		return rowsNotDone(stored.Exit)
@@ -398,7 +402,7 @@ func jobOutcome(a *app, stored *ledger.Job) error {
 	case ledger.JobRefused:
 		hint = say.NewMessage("nothing was sent; --again makes another job once the cause is gone")
 	}
-	return &failure{say.Errorf("job %d: %s", stored.ID, stored.Error), max(stored.Exit, exitFailed), hint}
+	return &failure{say.Errorf("job %d: %s", stored.ID, cmp.Or(stored.Error, serve.StateName(a.Language, stored.State))), max(stored.Exit, exitFailed), hint}
 }
 
 // fetch writes what is kept of a job's run: the results to out, the rest beside them.

@@ -425,8 +425,13 @@ func TestCancel(t *testing.T) {
 	id := s.must(0, "submit", "--rate=15", path)
 	second := s.must(0, "submit", other)
 	s.must(0, "jobs", "cancel", second)
-	if j := s.show(second); j.State != "cancelled" {
+	if j := s.show(second); j.State != "cancelled" || *j.Exit != 5 {
 		t.Errorf("%+v", j)
+	}
+	for _, args := range [][]string{{"submit", other}, {"submit", "--wait", other}} { // attached to
+		if exit, _, errs := s.run(args...); exit != 5 || !strings.Contains(errs, "job "+second+": cancelled\nhint: what it issued") {
+			t.Errorf("%v: exit status %d\n%s", args, exit, errs)
+		}
 	}
 	s.until(id, "begun", func(j job) bool { return j.Done > 5 })
 	s.must(0, "jobs", "cancel", id)
