@@ -50,7 +50,7 @@ type Job struct {
 	By       string // user@host
 
 	ApprovedBy string    // of an upload
-	Approved   time.Time // zero: nobody has
+	Approved   time.Time // or asked for again, once it had stopped; zero: nobody has
 
 	Submitted, Started, Ended time.Time // an upload is submitted once more by its approval
 
@@ -396,7 +396,7 @@ func (j *Jobs) Cancel(ctx context.Context, id int64) (Job, error) {
 
 // Resume queues a job that was stopped, and whose file is still kept, and goes on with its run. Another process may have done so before.
 func (j *Jobs) Resume(ctx context.Context, id int64) error {
-	_, err := j.db.ExecContext(ctx, `UPDATE jobs SET state = 'queued', cancel = 0, ended_at = 0, exit_status = 0, reason = '', error = '', summary = '', fetched_at = 0, sent = 0, refused = 0
+	_, err := j.db.ExecContext(ctx, `UPDATE jobs SET state = 'queued', cancel = 0, ended_at = 0, exit_status = 0, reason = '', error = '', summary = '', fetched_at = 0, sent = 0, refused = 0, approved_at = `+j.clock+`
 		WHERE id = $1 AND state = 'stopped' AND EXISTS (SELECT 1 FROM job_files WHERE job = $1 AND kind = $2)`, id, JobInput)
 	return err
 }

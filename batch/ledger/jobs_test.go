@@ -171,7 +171,7 @@ func testJobs(t *testing.T, place string) {
 		t.Error(err)
 	}
 	remains(3)
-	if resumed, err := jobs.Get(ctx, job.ID); err != nil || resumed.State != JobQueued || resumed.Cancel || resumed.Error != "" {
+	if resumed, err := jobs.Get(ctx, job.ID); err != nil || resumed.State != JobQueued || resumed.Cancel || resumed.Error != "" || resumed.Approved.IsZero() || !resumed.Submitted.Equal(job.Submitted) {
 		t.Error(resumed, err)
 	}
 	if err := jobs.RemoveResults(ctx, &job); err != nil {

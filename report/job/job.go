@@ -35,7 +35,7 @@ type Job struct {
 	MaxInput    int64            // how many bytes are taken, unpacked
 	Options     input.Options    // how the rows are read
 	PGAPIKeys   client.PGAPIKeys // for KG Inicis
-	Until       time.Time        // takes no new rows from the nearest of this time of day on, by the API's clock; see ParseClock
+	Until       time.Time        // takes no new rows from this time of day on, by the API's clock; see ParseClock, Nearest and Coming
 	Limit       batch.Limit      // how many rows may be refused by the API; Settings.MaxFailures tells it
 	LeaveDoubts bool             // see batch.Options
 	Audit       bool             // holds what was sent against the API once more, at the end
@@ -50,7 +50,7 @@ type Job struct {
 	// Kept says that the input's bytes come from Stdin, under the name About.File, which is no path. Whoever drives the job keeps
 	// them, and the results, and marks a run that reached its end as finished once those are kept.
 	Kept bool
-	// Submitted is when Until was asked for; zero is when rows are sent.
+	// Submitted is when the job was last asked for; zero is when rows are sent.
 	Submitted time.Time
 	// Digest is that of the bytes that somebody has approved: others are refused. "" takes any.
 	Digest string
@@ -297,11 +297,10 @@ func (w *work) connect() (err error) {
 
 // send has every row sent, and begins to tell of the ledger's run unless it came to none.
 func (w *work) send(ctx context.Context, plan *batch.Plan) error {
-	asked := w.Submitted
-	if asked.IsZero() {
-		asked = w.api.ServerTime()
+	until, s := Coming(w.Until, w.Submitted), &w.Settings
+	if w.Submitted.IsZero() {
+		until = Nearest(w.Until, w.api.ServerTime())
 	}
-	until, s := Nearest(w.Until, asked), &w.Settings
 	options := batch.Options{Workers: s.Workers, DoubtWait: s.DoubtWait, SettleTime: s.Timeout, RemoteCheck: s.RemoteCheck,
 		LeaveDoubts: w.LeaveDoubts, MaxFailures: w.Limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: cmp.Or(w.Counts, new(batch.Counts))}
 	if w.Audit {
@@ -378,8 +377,7 @@ func Nearest(clock, now time.Time) time.Time {
 	if clock.IsZero() {
 		return clock
 	}
-	year, month, day := now.In(input.KST).Date()
-	at := time.Date(year, month, day, clock.Hour(), clock.Minute(), 0, 0, input.KST)
+	at := onDay(clock, now)
 	switch off := at.Sub(now); {
 	case off > 12*time.Hour:
 		at = at.AddDate(0, 0, -1)
@@ -387,6 +385,26 @@ func Nearest(clock, now time.Time) time.Time {
 		at = at.AddDate(0, 0, 1)
 	}
 	return at
+}
+
+// Coming is the next moment at which it is that time of day in Korea, of a job that was asked for then, or one in the six hours
+// before: a job may be asked for in the morning for an end at night. It is the zero time of none.
+func Coming(clock, asked time.Time) time.Time {
+	if clock.IsZero() {
+		return clock
+	}
+	past := asked.Add(-6 * time.Hour)
+	at := onDay(clock, past)
+	if !at.After(past) {
+		at = at.AddDate(0, 0, 1)
+	}
+	return at
+}
+
+// onDay is a time of day on the day in Korea of a moment.
+func onDay(clock, moment time.Time) time.Time {
+	year, month, day := moment.In(input.KST).Date()
+	return time.Date(year, month, day, clock.Hour(), clock.Minute(), 0, 0, input.KST)
 }
 
 // whichTime adds to the end of a run by Job.Until which moment that was: the nearest may be last evening's.

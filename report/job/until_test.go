@@ -46,3 +46,27 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// TestComing: of a job that was stored, --until lies less than six hours back, or up to eighteen ahead.
+func TestComing(t *testing.T) {
+	for _, test := range []struct{ asked, clock, want string }{
+		{"2026-11-05 10:00:00", "23:25", "2026-11-05 23:25:00"},
+		{"2026-11-05 22:00:00", "23:25", "2026-11-05 23:25:00"},
+		{"2026-11-05 23:40:00", "23:25", "2026-11-05 23:25:00"},
+		{"2026-11-06 05:24:59", "23:25", "2026-11-05 23:25:00"},
+		{"2026-11-06 05:25:00", "23:25", "2026-11-06 23:25:00"},
+		{"2026-12-31 23:40:00", "00:10", "2027-01-01 00:10:00"},
+	} {
+		asked, err := time.ParseInLocation(time.DateTime, test.asked, input.KST)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock, err := job.ParseClock(test.clock)
+		if got := job.Coming(clock, asked.UTC()); err != nil || got.In(input.KST).Format(time.DateTime) != test.want {
+			t.Errorf("at %s, %s is %v, want %s; %v", test.asked, test.clock, got, test.want, err)
+		}
+	}
+	if got := job.Coming(time.Time{}, time.Now()); !got.IsZero() {
+		t.Error(got)
+	}
+}

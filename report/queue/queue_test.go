@@ -26,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/batch/ledger/ledgertest"
 	"vbankbatch/client"
@@ -532,6 +533,19 @@ func TestWrongClock(t *testing.T) {
 	s.psql(`UPDATE jobs SET submitted_at = submitted_at + 3600000000, turn = 0, seen_at = 0 WHERE id = ` + ids[1])
 	s.work("--lease=3s")
 	s.ended(len(ids))
+}
+
+// TestUntilAgain has a job that was stopped by --until yesterday asked for again: today's is meant now.
+func TestUntilAgain(t *testing.T) {
+	s := newSite(t)
+	flags := []string{"submit", "--until", time.Now().Add(2 * time.Hour).In(input.KST).Format("15:04"), s.file("orders", 3)}
+	id := s.must(0, flags...)
+	s.psql(`UPDATE jobs SET submitted_at = submitted_at - 86400000000`)
+	s.work()
+	s.until(id, "stopped", func(j job) bool { return j.State == "stopped" })
+	if again := s.must(0, append(flags, "--wait")...); again != id {
+		t.Errorf("job %s", again)
+	}
 }
 
 // hopeless runs a worker in this process that takes so long to find that it cannot do a job, until the job is over. It returns how

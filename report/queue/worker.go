@@ -247,6 +247,9 @@ func (w *Worker) run(ctx context.Context, s *running, stored *ledger.Job, task *
 	defer in.Close() // it was only read
 
 	j.Kept, j.Stdin, j.Submitted, j.Tell, j.Counts = true, in, stored.Submitted, s.tell, s.counts
+	if stored.Approved.After(stored.Submitted) { // asked for again
+		j.Submitted = stored.Approved
+	}
 	j.About.File, j.About.Files.Results = stored.File, filepath.Join(dir, resultsName)
 	if !stored.Started.IsZero() {
 		j.About.Started = stored.Started
