@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/say"
@@ -156,11 +157,26 @@ func (t *tasks) task(ctx context.Context, stored *ledger.Job) (*queue.Task, erro
 			j.Digest = settings.Digest
 			j.Confirm, j.Opened = nil, func() error {
 				err := opened()
-				j.Options.Now = stored.Submitted // +7d counts from there, in every slice
+				j.Options.Now = dueFrom(stored) // in every slice
 				return err
 			}
 			return j, disconnect, nil
 		}}, nil
+}
+
+// dueFrom is when due dates such as +7d count from: when the job was submitted, but on the day in Korea that was shown then,
+// which the database's clock need not agree with.
+func dueFrom(stored *ledger.Job) time.Time {
+	day, err := time.ParseInLocation(time.DateOnly, stored.Day, input.KST)
+	last := day.AddDate(0, 0, 1).Add(-time.Second)
+	switch {
+	case err != nil:
+	case stored.Submitted.Before(day):
+		return day
+	case stored.Submitted.After(last):
+		return last
+	}
+	return stored.Submitted
 }
 
 // within is an app for a part of what a process does, that ends by itself and heeds no signals.

@@ -242,7 +242,7 @@ func (s *Server) approve(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if found.Plan == nil || found.Refusal != nil {
+	if found.Plan == nil || found.Refusal != nil || found.Day != s.day() {
 		return errStale
 	}
 	plan := found.Plan
@@ -269,7 +269,7 @@ func (s *Server) approve(v *visit) error {
 	if err := v.set(stored, &request); err != nil {
 		return err
 	}
-	queued, err := s.Jobs.Approve(v.r.Context(), stored, was, v.Person.Name, s.day(),
+	queued, err := s.Jobs.Approve(v.r.Context(), stored, was, v.Person.Name, found.Day,
 		v.deed("approve", stored, details{"rows": plan.ToDo(), "won": plan.Won, "left_out": plan.Invalid, "settings": stored.Key}))
 	if err != nil {
 		return err
