@@ -3,6 +3,7 @@ package serve
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -384,14 +385,45 @@ func (s *Server) trail(v *visit) error {
 		}
 	}
 	before, _ := strconv.ParseInt(v.r.FormValue("before"), 10, 64)
-	marks, err := s.Jobs.Marks(v.r.Context(), before, perPage+1)
-	if err != nil {
-		return err
+	p := new(trailPage)
+	for more := true; more && len(p.List) <= perPage; {
+		marks, err := s.Jobs.Marks(v.r.Context(), before, marksAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, m := range marks {
+			before = m.ID
+			if ours, err := v.ours(&m); err != nil {
+				return err
+			} else if ours {
+				p.List = append(p.List, m)
+			}
+		}
+		more = len(marks) == marksAtOnce
 	}
-	p := &trailPage{List: marks}
-	if len(marks) > perPage {
-		p.List, p.Next = marks[:perPage], marks[perPage-1].ID
+	if len(p.List) > perPage {
+		p.List, p.Next = p.List[:perPage], p.List[perPage-1].ID
 	}
 	v.Title = v.T("Who did what")
 	return v.show("trail", http.StatusOK, p)
+}
+
+// marksAtOnce is how many entries of the trail are read at once: some may be of other servers' merchants.
+const marksAtOnce = 10 * perPage
+
+// ours reports whether an entry of the trail is of a merchant whose files the person may see here, or of none.
+func (v *visit) ours(m *ledger.Mark) (bool, error) {
+	var of struct{ Merchant string }
+	json.Unmarshal([]byte(m.Detail), &of) // what it does not tell stays empty
+	switch {
+	case of.Merchant == unnamed:
+		return slices.Contains(v.mine(), ""), nil
+	case of.Merchant != "" || m.Job == 0:
+		return of.Merchant == "" || slices.Contains(v.mine(), of.Merchant), nil
+	}
+	stored, err := v.Jobs.Get(v.r.Context(), m.Job) // of an entry from before they told the merchant
+	if errors.Is(err, ledger.ErrNoJob) {
+		return false, nil
+	}
+	return err == nil && stored.API == v.API && slices.Contains(v.mine(), stored.Merchant), err
 }

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -513,6 +514,66 @@ func TestOtherServer(t *testing.T) {
 		if answer := s.ask("all", "GET", filePath(id, page), nil, ""); answer.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %s", page, answer.Status)
 		}
+	}
+}
+
+// TestTrail: the trail of a database that several servers share tells each of its own merchants, and of who came and went.
+func TestTrail(t *testing.T) {
+	s := newSite(t)
+	ours, _ := s.bring("others", "busan", "a.csv", good)
+	theirs, _ := s.bring("uploaders", "seoul", "b.csv", good)
+	note := func(d ledger.Deed) {
+		t.Helper()
+		if err := s.Jobs.Note(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note(ledger.Deed{Who: "whoever", What: access.NotedSignIn})
+	note(ledger.Deed{Who: "our old one", What: "download", Job: ours})
+	note(ledger.Deed{Who: "their old one", What: "download", Job: theirs})
+	note(ledger.Deed{Who: "their lost one", What: "discard", Job: 99})
+	for range marksAtOnce {
+		note(ledger.Deed{Who: "their form", What: "form", Detail: `{"merchant":"seoul"}`})
+	}
+	for range perPage {
+		note(ledger.Deed{Who: "our form", What: "form", Detail: `{"merchant":"busan"}`})
+	}
+	s.Merchants = []string{"busan"}
+	first := s.get("all", "/trail")
+	_, next, _ := strings.Cut(first, `href="/trail?`)
+	next, _, _ = strings.Cut(next, `"`)
+	second := s.get("all", "/trail?"+next)
+	for _, who := range []string{"whoever", "our old one", "others@example.com"} {
+		if !strings.Contains(second, who) || strings.Contains(first, who) {
+			t.Errorf("%s is not on the second page", who)
+		}
+	}
+	if n := strings.Count(first, "our form"); n != perPage || strings.Contains(first+second, "their") || strings.Contains(first+second, "uploaders@") {
+		t.Errorf("%d of %d entries on the first page, or another server's\n%s", n, perPage, second)
+	}
+}
+
+// TestMidnight: what was shown before midnight is not approved after it, though the file was looked through between.
+func TestMidnight(t *testing.T) {
+	s := newSite(t)
+	id, _ := s.bring("uploaders", "seoul", "a.csv", good)
+	shown := s.approval("approvers", id)
+	var past atomic.Bool
+	s.Now = func() time.Time {
+		if past.Load() {
+			return when.AddDate(0, 0, 1)
+		}
+		return when
+	}
+	options := s.Options
+	s.Options = func(ctx context.Context, merchant string, r *job.Request, now time.Time) (input.Options, error) {
+		past.Store(true)
+		return options(ctx, merchant, r, now)
+	}
+	s.looked.looks = nil // so that it is
+	answer := s.post("approvers", filePath(id, "approve"), shown)
+	if stored, err := s.Jobs.Get(t.Context(), id); err != nil || stored.State != ledger.JobUploaded || answer.StatusCode != http.StatusConflict {
+		t.Errorf("%s; the file is %s, %v", answer.Status, stored.State, err)
 	}
 }
 

@@ -359,23 +359,23 @@ func (v *visit) goOn(path string) error {
 	return nil
 }
 
-// details are what the trail tells of a deed beside the job. It is for ever: an order stands there by its digest, as its number
-// may tell of a person.
+// details are what the trail tells of a deed beside the job: its merchant, so that people of another one do not see it. It is for
+// ever: an order stands there by its digest, as its number may tell of a person.
 type details map[string]any
 
 // deed is an entry of the trail.
 func (v *visit) deed(what string, stored *ledger.Job, of details) ledger.Deed {
 	d := ledger.Deed{Who: v.Person.Name, From: access.Address(v.r), What: what}
+	all := make(details)
 	if stored != nil {
-		d.Job, d.Digest = stored.ID, stored.Digest
+		d.Job, d.Digest, all["merchant"] = stored.ID, stored.Digest, v.Slug(stored.Merchant)
 	}
-	if of != nil {
-		text, err := json.Marshal(of)
-		if err != nil {
-			panic(err) // numbers and strings
-		}
-		d.Detail = string(text)
+	maps.Copy(all, of)
+	text, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // numbers and strings
 	}
+	d.Detail = string(text)
 	return d
 }
 

@@ -186,7 +186,7 @@ func (s *Server) bring(v *visit, merchant, name string, request job.Request, in 
 		return nil, err
 	}
 	stored := &ledger.Job{Merchant: merchant, API: s.API, Whose: whose, Language: string(v.Language), File: fileLabel(name), Settings: text, Key: key, Day: s.day(), By: v.Person.Name}
-	return stored, s.Jobs.Upload(v.r.Context(), stored, in, v.deed("upload", nil, nil))
+	return stored, s.Jobs.Upload(v.r.Context(), stored, in, v.deed("upload", stored, nil))
 }
 
 // applyForm reads a file by the form that was saved for one with the same columns, if there is one.
