@@ -177,7 +177,7 @@ func transport(config Config) *http.Transport {
 // dial makes a connection that, once it is closed or its process dead, sends no more: a request that was given up must
 // not arrive later. Without that the kernel goes on retransmitting what was written to a path that was dead.
 func (c Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: dropAfter(c.Timeout)}
+	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: DropAfter(c.Timeout)}
 	conn, err := dialer.DialContext(ctx, network, address)
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		if err := tcp.SetLinger(0); err != nil {

@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// dropAfter does nothing: only Linux's option for it was seen to work.
-func dropAfter(time.Duration) func(network, address string, conn syscall.RawConn) error { return nil }
+// DropAfter does nothing: only Linux's option for it was seen to work.
+func DropAfter(time.Duration) func(network, address string, conn syscall.RawConn) error { return nil }

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"vbankbatch/client"
 	"vbankbatch/client/say"
 )
 
@@ -74,6 +75,9 @@ func configure(address string) (*pgx.ConnConfig, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 10 * time.Second
 	}
+	// A host that has vanished closes no connection.
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}, Control: client.DropAfter(15 * time.Second)}
+	config.DialFunc = dialer.DialContext
 	return config, nil
 }
 
