@@ -386,7 +386,17 @@ func lookUpIn(db *sql.DB) lookUp {
 	}
 }
 
-// warnings tells what is set in a server that a ledger should not have.
+// Warnings tells what is set in the server of the database at address that a ledger should not have.
+func Warnings(ctx context.Context, address string) ([]say.Message, error) {
+	conn, _, err := dialAddress(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return warnings(ctx, conn)
+}
+
+// warnings is Warnings by a connection.
 func warnings(ctx context.Context, conn *pgx.Conn) (told []say.Message, err error) {
 	var fsync, commit, names string
 	var standbys int

@@ -87,6 +87,7 @@ func (r *folderRun) run(a *app, told *report.Run) (err error) {
 		return err
 	}
 	defer func() { err = also(err, release()) }()
+	a.warn(m.warnings())
 	box, err := report.OpenInbox(c.File)
 	if err != nil {
 		return usage("nothing was sent; done and failed must be folders of this one, on its file system, that can be written", "%w", err)

@@ -255,6 +255,13 @@ func (m *merchant) warnings() []say.Message {
 	return told
 }
 
+// warn prints warnings.
+func (a *app) warn(told []say.Message) {
+	for _, warning := range told {
+		a.stderr.Printf("warning: %v\n", warning)
+	}
+}
+
 // exists refuses a ledger that is not there.
 func (m *merchant) exists() error {
 	if ledger.IsDatabase(m.ledger) {
@@ -285,9 +292,7 @@ func (m *merchant) locked(a *app, f *requestFlags) (*ledger.Ledger, func() error
 		return nil, nil, errors.Join(err, unlock())
 	}
 	if f.held == nil {
-		for _, warning := range m.warnings() {
-			a.stderr.Printf("warning: %v\n", warning)
-		}
+		a.warn(m.warnings())
 	}
 	return book, func() error { return errors.Join(book.Close(), unlock()) }, nil
 }

@@ -175,7 +175,7 @@ func (s *served) credentials(ctx context.Context, name string) (client.Credentia
 func (s *served) open() (err error) {
 	m := s.merchant
 	if ledger.IsDatabase(m.ledger) {
-		if s.queue, err = openQueue(s.a, m, s.log); err == nil {
+		if s.queue, err = openToWork(s.a, m, s.log); err == nil {
 			s.jobs = s.queue.Jobs
 		}
 		return err

@@ -276,6 +276,20 @@ func openQueue(a *app, m *merchant, log *slog.Logger) (*queue.Queue, error) {
 	return q, queueFails(a.ctx, m, err)
 }
 
+// openToWork is openQueue for a process that goes on, and says at its start what there is to say of the database.
+func openToWork(a *app, m *merchant, log *slog.Logger) (*queue.Queue, error) {
+	q, err := openQueue(a, m, log)
+	if err != nil {
+		return nil, err
+	}
+	told, err := ledger.Warnings(a.ctx, m.ledger)
+	if err != nil {
+		return nil, queueFails(a.ctx, m, errors.Join(err, q.Close()))
+	}
+	a.warn(told)
+	return q, nil
+}
+
 // queueFails is how a command ends over a database that does not do what it should; nil without an error.
 func queueFails(ctx context.Context, m *merchant, err error) error {
 	if err == nil || ctx.Err() != nil || errors.Is(err, ledger.ErrUnreachable) || ledger.Refuses(err) || errors.Is(err, ledger.ErrNewer) {

@@ -59,7 +59,7 @@ func (c *workCommand) Run(a *app) (err error) {
 		c.LogLevel = "info"
 	}
 	log := c.log(a)
-	q, err := openQueue(a, m, log)
+	q, err := openToWork(a, m, log)
 	if err != nil {
 		return err
 	}

@@ -631,6 +631,45 @@ func TestKeep(t *testing.T) {
 	s.must(0, "jobs", "results", other) // which nobody had fetched
 }
 
+// TestWarnings has whatever goes on for long tell at its start what is wrong with the database, and a job that the ledger is a copy.
+func TestWarnings(t *testing.T) {
+	s := newSite(t)
+	says := func(path, text string) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			if log, err := os.ReadFile(path); err == nil && strings.Contains(string(log), text) {
+				return
+			}
+		}
+		t.Errorf("%s does not say: %s", filepath.Base(path), text)
+	}
+	folder := filepath.Join(s.dir, "in")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{"work": {}, "serve": {"--listen=127.0.0.1:0"}, "run": {folder}} {
+		path := filepath.Join(s.dir, name)
+		log, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		process := s.command(append([]string{name}, args...)...)
+		process.Stderr = log
+		if err := process.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			process.Process.Signal(os.Interrupt)
+			process.Wait()
+			log.Close()
+		})
+		says(path, "warning: the database's fsync is off")
+	}
+	s.psql(`UPDATE leases SET restored = true`) // of the folder's run
+	s.must(0, "submit", "--wait", s.file("orders", 3))
+	says(filepath.Join(s.dir, "work"), "the ledger's database is a copy or was restored")
+}
+
 // TestNoDatabase tells of a database that is not there.
 func TestNoDatabase(t *testing.T) {
 	s := newSite(t)

@@ -218,6 +218,9 @@ func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if lease != nil && lease.Restored && stored.Started.IsZero() {
+		w.Log.Warn("the ledger's database is a copy or was restored: orders that it does not know are looked up in any case", "job", stored.ID, "merchant", stored.Merchant)
+	}
 	stored.Whose = task.Merchant
 	if err := jobs.Start(ctx, lease, stored); err != nil {
 		return 0, err
