@@ -20,7 +20,6 @@ const wholeJob = 100 * 24 * time.Hour
 // goes on with the file. It looks for jobs whenever woken says so, and every few seconds.
 func (w *Worker) RunLocal(ctx context.Context, woken <-chan struct{}) {
 	w.Slice, w.Lapse, w.stopping = wholeJob, cmp.Or(w.Lapse, halfMinute), ctx
-	clearFolders()
 	w.lookEvery(ctx, soon, woken, func() {
 		if err := w.openJobs(ctx); err != nil && ctx.Err() == nil {
 			w.Log.Warn("a job could not be done, and is tried again", "error", err)

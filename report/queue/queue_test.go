@@ -631,6 +631,36 @@ func TestKeep(t *testing.T) {
 	s.must(0, "jobs", "results", other) // which nobody had fetched
 }
 
+// TestFolders has a worker remove the folder of one that was killed, and keep its own.
+func TestFolders(t *testing.T) {
+	s := newSite(t)
+	old := time.Now().Add(-48 * time.Hour)
+	age := func(path string) {
+		t.Helper()
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := filepath.Join(s.dir, "vbankbatch-job-left")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	age(left)
+	s.work("--lease=4s")
+	id := s.must(0, "submit", "--rate=15", s.file("orders", 400))
+	s.until(id, "begun", func(j job) bool { return j.Done > 0 })
+	folders, err := filepath.Glob(filepath.Join(s.dir, "vbankbatch-job-*"))
+	if err != nil || len(folders) != 1 || folders[0] == left {
+		t.Fatal(folders, err)
+	}
+	age(folders[0])
+	time.Sleep(3 * time.Second)
+	if info, err := os.Stat(folders[0]); err != nil || info.ModTime().Before(old.Add(time.Hour)) {
+		t.Errorf("the folder of a run under way may be removed: %v, %v", info, err)
+	}
+	s.must(0, "jobs", "cancel", id)
+}
+
 // TestWarnings has whatever goes on for long tell at its start what is wrong with the database, and a job that the ledger is a copy.
 func TestWarnings(t *testing.T) {
 	s := newSite(t)

@@ -80,7 +80,6 @@ const (
 func (w *Worker) Run(ctx context.Context) error {
 	w.Slice, w.Lapse = cmp.Or(w.Slice, twoMinutes), cmp.Or(w.Lapse, halfMinute)
 	w.stopping = ctx
-	clearFolders()
 	going, now := context.WithoutCancel(ctx), &clock{host: time.Now}
 	if err := now.set(going, w.Queue.pool); err != nil {
 		return say.Errorf("%w: %w", ledger.ErrUnreachable, err)
@@ -119,6 +118,7 @@ func (w *Worker) lookEvery(ctx context.Context, every time.Duration, woken <-cha
 	defer again.Stop()
 	defer clean.Stop()
 	tidy := func() {
+		clearFolders()
 		if err := w.Queue.Jobs.RemoveFiles(context.WithoutCancel(ctx), w.Keep); err != nil {
 			w.Log.Warn("files of jobs could not be removed", "error", err)
 		}
@@ -145,7 +145,7 @@ func (r retrySoon) NextRetry(*rivertype.JobRow) time.Time { return r.Now().Add(l
 // folderPrefix begins the names of the folders in which results are written before they are stored.
 const folderPrefix = "vbankbatch-job-"
 
-// clearFolders removes folders that workers have left that were killed.
+// clearFolders removes folders that workers have left that were killed. Whoever uses one touches it, see beat.
 func clearFolders() {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*"))
 	for _, dir := range left {
@@ -235,6 +235,7 @@ func (w *Worker) run(ctx context.Context, s *running, stored *ledger.Job, task *
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
+	s.folder.Store(&dir)
 	j, disconnect, err := task.Job(ctx, lease, book)
 	defer func() { err = errors.Join(err, disconnect()) }()
 	if err != nil {
@@ -314,6 +315,7 @@ type running struct {
 	counts *batch.Counts
 	rows   atomic.Int64
 	sends  atomic.Bool // rows are sent
+	folder atomic.Pointer[string]
 	cancel bool
 	timer  *time.Timer // of the slice; not running before the first row
 	done   chan struct{}
@@ -367,6 +369,9 @@ func (s *running) beat(ctx context.Context, stored ledger.Job) {
 		case <-s.done:
 			return
 		case <-ticker.C:
+		}
+		if dir := s.folder.Load(); dir != nil {
+			os.Chtimes(*dir, time.Time{}, time.Now()) // if that fails it is removed after a day, and the slice done again
 		}
 		s.read(&stored.Progress)
 		switch cancel, err := s.Queue.Jobs.Advance(ctx, &stored); {
