@@ -577,6 +577,20 @@ func TestMidnight(t *testing.T) {
 	}
 }
 
+// TestFault: of what this process is at fault for nobody is told that nothing was sent: an approval's answer may have been lost.
+func TestFault(t *testing.T) {
+	s := newSite(t)
+	id, _ := s.bring("uploaders", "seoul", "a.csv", good)
+	s.looked.looks = nil
+	s.Options = func(context.Context, string, *job.Request, time.Time) (input.Options, error) {
+		return input.Options{}, errors.New("the database is away")
+	}
+	answer := s.ask("approvers", "GET", filePath(id, "check"), nil, "")
+	if said := text(answer); answer.StatusCode != http.StatusInternalServerError || !strings.Contains(said, "nothing is sent twice") || strings.Contains(said, "nothing was sent") || strings.Contains(said, "away") {
+		t.Errorf("%s\n%s", answer.Status, said)
+	}
+}
+
 // TestLargeForm: a form without a file is not read without end.
 func TestLargeForm(t *testing.T) {
 	s := newSite(t)

@@ -231,7 +231,7 @@ func (v *visit) fail(err error) {
 		told = &refusal{http.StatusUnprocessableEntity, say.Of(err), ""}
 	default:
 		v.Log.Error("a page could not be made", "path", v.r.Pattern, "error", err)
-		told = &refusal{http.StatusInternalServerError, say.NewMessage("that did not work, and nothing was sent because of it"), say.NewMessage("try again in a while; what is wrong stands in the program's log")}
+		told = &refusal{http.StatusInternalServerError, say.NewMessage("that did not work"), say.NewMessage("try again in a while: nothing is sent twice; what is wrong stands in the program's log")}
 	}
 	v.Title = v.T("That did not work")
 	v.show("failed", told.status, struct{ What, Hint string }{told.what.In(v.Language), told.hint.In(v.Language)})
