@@ -210,7 +210,7 @@ func (c *submitCommand) submit(a *app, d *driver, q *queue.Queue) (*ledger.Job, 
 	}
 	added, err := q.Jobs.Add(a.ctx, stored, c.Again, file.Bytes())
 	if err == nil && !added {
-		err = c.attach(a, q, stored)
+		err = c.attach(a, d.merchant, q, stored)
 	}
 	if err == nil && stored.State == ledger.JobQueued && stored.Turn == 0 {
 		err = q.Push(a.ctx, stored.ID, stored.Turn)
@@ -222,7 +222,10 @@ func (c *submitCommand) submit(a *app, d *driver, q *queue.Queue) (*ledger.Job, 
 }
 
 // attach tells of the job that there is, and has one go on that was stopped, as the same command would.
-func (c *submitCommand) attach(a *app, q *queue.Queue, stored *ledger.Job) error {
+func (c *submitCommand) attach(a *app, m *merchant, q *queue.Queue, stored *ledger.Job) error {
+	if m.name != "" && stored.Whose != "" && stored.Whose != m.name {
+		return usage("nothing was submitted; name the merchants with --merchant: then each has jobs of its own", "job %d is of the same bytes and settings, and another merchant's: its IMP_KEY is not the one here", stored.ID)
+	}
 	if !c.Quiet {
 		a.stderr.Printf("submitted today already, by %s: job %d, %s; --again makes another\n", say.Name(stored.By), stored.ID, serve.StateName(a.Language, stored.State))
 	}

@@ -512,11 +512,15 @@ func TestFewConnections(t *testing.T) {
 	}
 }
 
-// TestOthersKey has a worker whose credentials of the same name are another merchant's.
+// TestOthersKey has a worker whose credentials of the same name are another merchant's, and such a host submit the same file.
 func TestOthersKey(t *testing.T) {
 	s := newSite(t)
-	id := s.must(0, "submit", s.file("orders", 3))
+	path := s.file("orders", 3)
+	id := s.must(0, "submit", path)
 	s.env = append(s.env, "IMP_KEY=another", "IMP_SECRET=another")
+	if exit, out, errs := s.run("submit", path); exit != 2 || out != "" || !strings.Contains(errs, "--merchant") {
+		t.Errorf("exit status %d, job %q\n%s", exit, out, errs)
+	}
 	s.work()
 	s.until(id, "left alone", func(j job) bool { return j.Lacking })
 	if n := len(s.api.Payments()); n != 0 {
