@@ -26,7 +26,7 @@ func Banks(w io.Writer, format string, pgs []string) error {
 	}
 	switch format {
 	case JSON:
-		return encodeJSON(w, list)
+		return EncodeJSON(w, list)
 	case CSV:
 		return gocsv.Marshal(list, w)
 	}

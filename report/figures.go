@@ -247,11 +247,11 @@ func WriteFigures(path string, run *Run, facts *Facts) error {
 
 // EncodeFigures writes them to w. Of a run that came to no plan only the input's name is told.
 func EncodeFigures(w io.Writer, run *Run, facts *Facts) error {
-	return encodeJSON(w, figures(run, facts))
+	return EncodeJSON(w, figures(run, facts))
 }
 
-// encodeJSON writes a value for programs, and for people who look at it.
-func encodeJSON(w io.Writer, value any) error {
+// EncodeJSON writes a value for programs, and for people who look at it.
+func EncodeJSON(w io.Writer, value any) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
 	out.SetEscapeHTML(false)

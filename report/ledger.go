@@ -228,7 +228,7 @@ func LedgerOrder(ctx context.Context, w say.Writer, book *ledger.Reader, order l
 				told.State = stateNames[lines[i].State]
 			}
 		}
-		return encodeJSON(w, told)
+		return EncodeJSON(w, told)
 	case CSV:
 		out := stream[exported]{w: w, format: CSV}
 		for i := range lines {
@@ -339,7 +339,7 @@ func LedgerStats(ctx context.Context, w say.Writer, book *ledger.Reader, format 
 		for _, r := range s.Runs {
 			told.Runs = append(told.Runs, statsRun{r.ID, baseName(r.File), Stamp(r.Started), Stamp(r.Finished), r.Lines, r.Statuses})
 		}
-		return encodeJSON(w, told)
+		return EncodeJSON(w, told)
 	}
 	var out strings.Builder
 	w.To(&out).Printf("file: %s bytes, and %s in the log beside it\n", Thousands(s.Bytes), Thousands(s.LogBytes))

@@ -138,9 +138,8 @@ func fold(header string) string {
 type Mapped struct {
 	Field  string
 	Header string
-	Column int  // from 1
-	Weak   bool // its name is one that is read only where there is no better one
-	Answer int  // the column in which a results file repeats the field, for rows whose own is empty; 0 without one
+	Column int // from 1
+	Answer int // the column in which a results file repeats the field, for rows whose own is empty; 0 without one
 }
 
 // header is the line that names the columns, or the two lines, and what the options make of it.
@@ -605,9 +604,9 @@ func (h header) byName(field string, taken map[int]bool, o Options) (Mapped, err
 	}
 	switch {
 	case best >= 0 && answer >= 0:
-		return Mapped{Field: field, Header: oneLine(h.names[best]), Column: best + 1, Weak: rank == 2, Answer: answer + 1}, nil
+		return Mapped{Field: field, Header: oneLine(h.names[best]), Column: best + 1, Answer: answer + 1}, nil
 	case max(best, answer) >= 0:
-		return Mapped{Field: field, Header: oneLine(h.names[max(best, answer)]), Column: max(best, answer) + 1, Weak: rank == 2}, nil
+		return Mapped{Field: field, Header: oneLine(h.names[max(best, answer)]), Column: max(best, answer) + 1}, nil
 	}
 	return Mapped{}, nil
 }

@@ -23,7 +23,7 @@ var copied = []struct{ table, columns, order string }{
 	{"merchants", "id, hash", "id"},
 	{"runs", "merchant, settled, " + runColumns, "id"},
 	{"entries", entryColumns + ", live, merchant", "run, line"},
-	{"forms", "id, " + formColumns, "id"},
+	{"forms", "id, " + formColumns + ", saved_at", "id"},
 	{"trail", trailColumns, "id"},
 }
 
@@ -198,7 +198,7 @@ func (c *copying) fill(ctx context.Context, from *copying, table, columns, order
 	case "entries":
 		err = eachEntry(ctx, from.conn, func(*reading) error { return nil }, `SELECT `+columns+` FROM `+table)
 	case "trail":
-		err = trail(ctx, from.conn, 0, func(Mark) error { return nil })
+		err = trail(ctx, from.conn, func(Mark) error { return nil })
 	}
 	if err != nil {
 		return 0, err

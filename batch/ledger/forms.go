@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"time"
 
 	"vbankbatch/client/say"
 )
@@ -16,16 +15,12 @@ type Form struct {
 	Layout   string // digest of what files have in common that are read so
 	Profile  string // JSON
 	By       string
-	Saved    time.Time
 }
 
-const formColumns = `merchant, name, layout, profile, saved_by, saved_at`
+const formColumns = `merchant, name, layout, profile, saved_by`
 
 func (f *Form) scan(rows *sql.Rows) error {
-	var saved int64
-	err := rows.Scan(&f.Merchant, &f.Name, &f.Layout, &f.Profile, &f.By, &saved)
-	f.Saved = time.UnixMicro(saved)
-	return err
+	return rows.Scan(&f.Merchant, &f.Name, &f.Layout, &f.Profile, &f.By)
 }
 
 func (j *Jobs) forms(ctx context.Context, condition string, values ...any) ([]Form, error) {
@@ -35,7 +30,7 @@ func (j *Jobs) forms(ctx context.Context, condition string, values ...any) ([]Fo
 // SaveForm saves a form in place of the merchant's form of that name.
 func (j *Jobs) SaveForm(ctx context.Context, f *Form, d Deed) error {
 	return j.doing(ctx, &d, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO forms (`+formColumns+`) VALUES ($1, $2, $3, $4, $5, `+j.clock+`) ON CONFLICT (merchant, name) DO UPDATE SET
+		_, err := tx.ExecContext(ctx, `INSERT INTO forms (`+formColumns+`, saved_at) VALUES ($1, $2, $3, $4, $5, `+j.clock+`) ON CONFLICT (merchant, name) DO UPDATE SET
 			layout = excluded.layout, profile = excluded.profile, saved_by = excluded.saved_by, saved_at = excluded.saved_at`,
 			f.Merchant, clean(f.Name), clean(f.Layout), clean(f.Profile), clean(f.By))
 		return err

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -90,37 +89,16 @@ func (j *Jobs) doing(ctx context.Context, d *Deed, do func(*sql.Tx) error) error
 	})
 }
 
-// Trail calls do with every entry of the audit trail behind the one numbered after, 0 for all, the oldest first. An entry that does
-// not fit the one before is not told, and ends it: the error names the entry and is ErrTampered. Entries that are missing at the
-// end are found only by a hash of theirs that somebody has noted.
-func (j *Jobs) Trail(ctx context.Context, after int64, do func(Mark) error) error {
-	return trail(ctx, j.db, after, do)
-}
-
-// Trail is Jobs.Trail for all entries.
+// Trail calls do with every entry of the audit trail, the oldest first. An entry that does not fit the one before is not told, and
+// ends it: the error names the entry and is ErrTampered. Entries that are missing at the end are found only by a hash of theirs
+// that somebody has noted.
 func (r *Reader) Trail(ctx context.Context, do func(Mark) error) error {
-	return cmp.Or(trail(ctx, r.db, 0, do), r.unchanged())
+	return cmp.Or(trail(ctx, r.db, do), r.unchanged())
 }
 
-// Audit verifies the audit trail, and returns how many entries it has and the hash of the last.
-func (j *Jobs) Audit(ctx context.Context) (entries int64, head string, err error) {
-	err = j.Trail(ctx, 0, func(m Mark) error {
-		entries, head = m.ID, m.Hash
-		return nil
-	})
-	return entries, head, err
-}
-
-func trail(ctx context.Context, db querier, after int64, do func(Mark) error) error {
+func trail(ctx context.Context, db querier, do func(Mark) error) error {
 	tampered := func(id int64) error { return say.Errorf("%w: entry %d was changed or removed", ErrTampered, id) }
-	behind, before := after, ""
-	if after == 0 {
-		behind = math.MinInt64 // an entry with a number below 1 is seen too
-	} else if err := db.QueryRowContext(ctx, `SELECT hash FROM trail WHERE id = $1`, after).Scan(&before); errors.Is(err, sql.ErrNoRows) {
-		return tampered(after)
-	} else if err != nil {
-		return err
-	}
+	behind, last := int64(math.MinInt64), Mark{} // an entry with a number below 1 is seen too
 	for {
 		page, err := gather(ctx, db, func(m *Mark, rows *sql.Rows) error {
 			if m.scan(rows) != nil { // something else stands where a number did
@@ -132,18 +110,18 @@ func trail(ctx context.Context, db querier, after int64, do func(Mark) error) er
 			return err
 		}
 		for _, m := range page {
-			if m.ID != after+1 || m.Before != before || m.Hash != m.sum() {
-				return tampered(after + 1)
+			if m.ID != last.ID+1 || m.Before != last.Hash || m.Hash != m.sum() {
+				return tampered(last.ID + 1)
 			}
 			if err := do(m); err != nil {
 				return err
 			}
-			after, before = m.ID, m.Hash
+			last = m
 		}
 		if len(page) < pageLines {
 			return nil
 		}
-		behind = after
+		behind = last.ID
 	}
 }
 

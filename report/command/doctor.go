@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -119,10 +118,7 @@ func (d *doctor) print(format string) error {
 	}
 	var err error
 	if format == "json" {
-		out := json.NewEncoder(d.a.stdout)
-		out.SetIndent("", "  ")
-		out.SetEscapeHTML(false)
-		err = out.Encode(map[string]any{"exit_status": exit, "findings": d.found})
+		err = report.EncodeJSON(d.a.stdout, map[string]any{"exit_status": exit, "findings": d.found})
 	}
 	for _, f := range d.found {
 		if format != "json" && err == nil {

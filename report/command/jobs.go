@@ -110,7 +110,7 @@ func (c *jobsListCommand) Run(a *app) error {
 			for i := range found {
 				all = append(all, figuresOf(&found[i]))
 			}
-			return a.printJSON(all)
+			return report.EncodeJSON(a.stdout, all)
 		}
 		for i := range found {
 			j := &found[i]
@@ -123,12 +123,6 @@ func (c *jobsListCommand) Run(a *app) error {
 		}
 		return nil
 	})
-}
-
-func (a *app) printJSON(value any) error {
-	encoder := json.NewEncoder(a.stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
 }
 
 type jobsShowCommand struct {
@@ -155,7 +149,7 @@ func (c *jobsShowCommand) Run(a *app) error {
 			}
 		}
 		if c.Format == "json" {
-			return a.printJSON(f)
+			return report.EncodeJSON(a.stdout, f)
 		}
 		return c.print(a, &j, f)
 	})

@@ -299,7 +299,7 @@ func (c *ledgerAuditCommand) Run(a *app) (err error) {
 		if err != nil {
 			told.Error = err.Error()
 		}
-		if err := a.printJSON(told); err != nil {
+		if err := report.EncodeJSON(a.stdout, told); err != nil {
 			return err
 		}
 	} else if err := told.print(a.stdout, first, last); err != nil {

@@ -83,7 +83,10 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 		return usage("", "the results: %w", err)
 	}
 	defer results.Close()
-	if err := job.WritePresent(a.ctx, plan, book, found, results, told.Files.Results, facts); err != nil {
+	err = job.WriteResults(a.ctx, plan, book, found.ID, results, told.Files.Results, facts, func(ctx context.Context, do func(*input.Row, *batch.Result) error) error {
+		return batch.Present(ctx, plan, book, found, do)
+	})
+	if err != nil {
 		return err
 	}
 	ended := outcome(facts)

@@ -273,7 +273,7 @@ func (c *serveCommand) listen(ctx context.Context) (net.Listener, error) {
 // gate is who gets in.
 func (s *served) gate(listener net.Listener) (*access.Gate, error) {
 	s.URL = cmp.Or(s.URL, map[bool]string{false: "http://", true: "https://"}[s.TLSCert != ""]+listener.Addr().String())
-	config := access.Config{Sessions: sessions{s.jobs}, URL: s.URL, Hosts: s.Hosts, Link: s.OIDCIssuer == "" && s.ProxyHeader == "", Owner: me(), Log: s.log,
+	config := access.Config{Sessions: s.jobs, URL: s.URL, Hosts: s.Hosts, Link: s.OIDCIssuer == "" && s.ProxyHeader == "", Owner: me(), Log: s.log,
 		Now: s.a.now, Note: func(ctx context.Context, who, from, what string) error {
 			return s.jobs.Note(ctx, ledger.Deed{Who: who, From: from, What: what})
 		}}
@@ -315,18 +315,6 @@ func (s *served) gate(listener net.Listener) (*access.Gate, error) {
 		return nil, usage("vbankbatch serve --help tells of --url, --allow, --oidc-issuer and --proxy-header", "%w", err)
 	}
 	return gate, nil
-}
-
-// sessions are those of the ledger, for the gate.
-type sessions struct{ *ledger.Jobs }
-
-// Session tells of a session that there is none by an empty text.
-func (s sessions) Session(ctx context.Context, hash string) (whose string, ends time.Time, err error) {
-	whose, ends, err = s.Jobs.Session(ctx, hash)
-	if errors.Is(err, ledger.ErrNoSession) {
-		return "", time.Time{}, nil
-	}
-	return whose, ends, err
 }
 
 func (s *served) pages(listener net.Listener) (*serve.Server, error) {

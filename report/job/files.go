@@ -14,19 +14,10 @@ import (
 	"vbankbatch/report/page"
 )
 
-// WriteResults joins the input with the ledger's outcomes. It is done also after the end of ctx. What is counted is whole also
-// where it cannot be written. Where the input cannot be read any more, the results are written from the ledger alone, beside
-// their own path, and its error says so.
-func WriteResults(ctx context.Context, plan *batch.Plan, book *ledger.Ledger, run int64, results *report.Results, path string, facts *report.Facts) error {
-	return writeResults(ctx, plan, book, run, results, path, facts, func(ctx context.Context, do doRow) error { return batch.Results(ctx, plan, book, run, do) })
-}
-
-// WritePresent is WriteResults of a run that is over, as the ledger knows the orders now; see [batch.Present].
-func WritePresent(ctx context.Context, plan *batch.Plan, book *ledger.Ledger, run ledger.Run, results *report.Results, path string, facts *report.Facts) error {
-	return writeResults(ctx, plan, book, run.ID, results, path, facts, func(ctx context.Context, do doRow) error { return batch.Present(ctx, plan, book, run, do) })
-}
-
-func writeResults(ctx context.Context, plan *batch.Plan, book *ledger.Ledger, run int64, results *report.Results, path string, facts *report.Facts, each func(context.Context, doRow) error) error {
+// WriteResults joins the input with the ledger's outcomes, as each tells them: [batch.Results] or [batch.Present]. It is done also
+// after the end of ctx. What is counted is whole also where it cannot be written. Where the input cannot be read any more, the
+// results are written from the ledger alone, beside their own path, and its error says so.
+func WriteResults(ctx context.Context, plan *batch.Plan, book *ledger.Ledger, run int64, results *report.Results, path string, facts *report.Facts, each func(context.Context, func(*input.Row, *batch.Result) error) error) error {
 	ctx = context.WithoutCancel(ctx)
 	err := write(plan, results, facts, func(do doRow) error { return each(ctx, do) })
 	if _, unreadable := errors.AsType[*input.Error](err); unreadable && path != "-" {

@@ -323,7 +323,9 @@ func (w *work) finish(ctx context.Context, results *report.Results, ended error)
 	if errors.Is(ended, ErrPaused) {
 		return ended
 	}
-	lost := WriteResults(ctx, out.Plan, w.Ledger, out.ID, results, w.About.Files.Results, &out.Facts)
+	lost := WriteResults(ctx, out.Plan, w.Ledger, out.ID, results, w.About.Files.Results, &out.Facts, func(ctx context.Context, do doRow) error {
+		return batch.Results(ctx, out.Plan, w.Ledger, out.ID, do)
+	})
 	if doubts, err := w.Ledger.InDoubt(context.WithoutCancel(ctx)); err == nil {
 		out.InDoubt = new(len(doubts))
 	}

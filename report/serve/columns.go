@@ -228,7 +228,7 @@ func (s *Server) setColumns(v *visit) error {
 		if err != nil {
 			return err
 		}
-		form := &ledger.Form{Merchant: stored.Merchant, Name: name, Layout: layoutOf(found.Plan), Profile: string(text), By: v.Person.Name, Saved: s.Now()}
+		form := &ledger.Form{Merchant: stored.Merchant, Name: name, Layout: layoutOf(found.Plan), Profile: string(text), By: v.Person.Name}
 		if err := s.Jobs.SaveForm(v.r.Context(), form, v.deed("form", stored, details{"form": form.Name})); err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func newSite(t testing.TB, configure ...func(*http.Server)) *site {
 		rules = append(rules, read...)
 	}
 	s.web = httptest.NewUnstartedServer(nil)
-	gate, err := access.New(t.Context(), access.Config{Sessions: sessions{jobs}, URL: "http://" + s.web.Listener.Addr().String(), Rules: rules,
+	gate, err := access.New(t.Context(), access.Config{Sessions: jobs, URL: "http://" + s.web.Listener.Addr().String(), Rules: rules,
 		Proxy: &access.Proxy{Header: "X-User", GroupsHeader: "X-Groups", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}})
 	if err != nil {
 		t.Fatal(err)
@@ -98,16 +98,6 @@ func newSite(t testing.TB, configure ...func(*http.Server)) *site {
 	s.web.Start()
 	t.Cleanup(s.web.Close)
 	return s
-}
-
-type sessions struct{ *ledger.Jobs }
-
-func (s sessions) Session(ctx context.Context, hash string) (string, time.Time, error) {
-	whose, ends, err := s.Jobs.Session(ctx, hash)
-	if err == ledger.ErrNoSession {
-		err = nil
-	}
-	return whose, ends, err
 }
 
 // ask sends a request of somebody in a group; "" is nobody.
