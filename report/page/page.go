@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"vbankbatch/batch"
@@ -35,9 +36,11 @@ var Style string
 //go:embed page.js
 var script string
 
-var layout = template.Must(template.New("page").Funcs(template.FuncMap{
-	"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "milliseconds": milliseconds,
-}).Parse(text))
+var layout = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "milliseconds": milliseconds,
+	}).Parse(text))
+})
 
 // policy lets the page do nothing but show itself in its own style and search itself by its own script: nothing fetched, nothing
 // sent.
@@ -57,7 +60,7 @@ type Options struct {
 // It holds order numbers, and customers and accounts masked unless the options say otherwise; of rows in their thousands only the
 // first. The run's plan must be known.
 func Write(path string, run *report.Run, facts *report.Facts, options Options) error {
-	return report.Replace(path, 0o600, func(w io.Writer) error { return layout.Execute(w, &page{run, facts, options}) })
+	return report.Replace(path, 0o600, func(w io.Writer) error { return layout().Execute(w, &page{run, facts, options}) })
 }
 
 // Shows reports whether the page at path, if there is one, has accounts in full.

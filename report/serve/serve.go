@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"vbankbatch/batch"
@@ -86,22 +87,23 @@ var pages embed.FS
 //go:embed assets
 var assets embed.FS
 
-var layouts = make(map[string]*template.Template)
-
-func init() {
+// layouts are the pages' templates, which other commands need not wait for.
+var layouts = sync.OnceValue(func() map[string]*template.Template {
 	functions := template.FuncMap{"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "dues": dues, "bank": bankName, "mask": report.Mask, "clip": report.Clip, "int64": func(n int) int64 { return int64(n) }}
 	base := template.Must(template.New("base.html").Funcs(functions).ParseFS(pages, "pages/base.html"))
 	names, err := fs.Glob(pages, "pages/*.html")
 	if err != nil {
 		panic(err)
 	}
+	all := make(map[string]*template.Template)
 	for _, name := range names {
 		if name != "pages/base.html" {
 			file := strings.TrimPrefix(name, "pages/")
-			layouts[strings.TrimSuffix(file, ".html")] = template.Must(template.Must(base.Clone()).ParseFS(pages, name)).Lookup(file)
+			all[strings.TrimSuffix(file, ".html")] = template.Must(template.Must(base.Clone()).ParseFS(pages, name)).Lookup(file)
 		}
 	}
-}
+	return all
+})
 
 // bankName is a bank with its code: 국민은행 (004).
 func bankName(code string) string {
@@ -246,7 +248,7 @@ type view struct {
 // show writes a page, whole or not at all.
 func (v *visit) show(name string, status int, of any) error {
 	var text bytes.Buffer
-	if err := layouts[name].Execute(&text, view{v, of}); err != nil {
+	if err := layouts()[name].Execute(&text, view{v, of}); err != nil {
 		if status == http.StatusInternalServerError {
 			http.Error(v.w, "500", status)
 			return nil
