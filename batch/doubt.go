@@ -346,12 +346,10 @@ func (p *pending) next() (next time.Time, ok bool) {
 
 // pause waits for d, or for the end of ctx, whose cause it returns.
 func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	}
 }

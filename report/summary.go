@@ -120,6 +120,11 @@ func StatusName(language say.Language, status batch.Status) string {
 // Sentence says what an error code means, "" for one that does not exist.
 func Sentence(language say.Language, code string) string { return language.Text(english(code)) }
 
+// Why says more of some codes: why it comes to that, and what to do.
+func Why(language say.Language, code string) string {
+	return language.Text(cmp.Or(batch.Whys[code], input.Whys[input.Code(code)]))
+}
+
 // IsSentence reports whether a message is the sentence of the code.
 func IsSentence(code string, message say.Message) bool {
 	return message == say.NewMessage(english(code))

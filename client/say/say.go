@@ -76,6 +76,14 @@ func (l Language) Sprintf(format string, values ...any) string {
 	return fmt.Sprintf(l.Text(format), told...)
 }
 
+// T is a text in the language, for a template, with its values filled in if there are any.
+func (l Language) T(english string, values ...any) string {
+	if len(values) == 0 {
+		return l.Text(english)
+	}
+	return l.Sprintf(english, values...)
+}
+
 // Writer is where a reader reads, in the reader's language.
 type Writer struct {
 	io.Writer

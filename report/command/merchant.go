@@ -331,6 +331,11 @@ func (m *merchant) client(a *app, f *requestFlags, perSecond float64, log *slog.
 	if err != nil {
 		return nil, close, usage("", "--api-url: %w", err)
 	}
+	end := close
+	close = func() error {
+		api.Close()
+		return end()
+	}
 	if m.lease != nil {
 		m.lease.Learn(func() (float64, time.Time) { l := api.Learnt(); return l.Rate, l.Resume })
 	}

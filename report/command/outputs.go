@@ -115,16 +115,16 @@ func (f *outputFlags) writeEnd(at report.Files, run *report.Run, facts *report.F
 	return &failure{err, exitStopped, hint}
 }
 
-// printFiles names the files that stand in their places now, and says what is to be done next; failed has the n rows that are
-// not done or unknown, again is whether the same command goes on with the file, and moves whether they are about to be moved,
+// printFiles names the files that stand in their places now, and says what is to be done next; n rows are not done or
+// unknown, again is whether the same command goes on with the file, and moves whether they are about to be moved,
 // which names them, and refused whether the rows that were not sent would be refused like the others.
-func (f *outputFlags) printFiles(a *app, files report.Files, facts *report.Facts, failed string, n int, again, moves, refused bool) {
+func (f *outputFlags) printFiles(a *app, files report.Files, facts *report.Facts, n int, again, moves, refused bool) {
 	f.printWorkbook(a, files, facts, moves)
 	if !moves {
 		a.stderr.Printf("results: %s\n", files.Results)
 	}
 	if n > 0 && !moves {
-		a.stderr.Printf("not done or unknown, %s: %s\n", report.Count(a.Language, n, "1 row", "%s rows"), failed)
+		a.stderr.Printf("not done or unknown, %s: %s\n", report.Count(a.Language, n, "1 row", "%s rows"), files.Failed)
 	}
 	if files.Page != "" && !moves {
 		a.stderr.Printf("page: %s\n", files.Page)

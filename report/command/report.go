@@ -90,8 +90,9 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 		return err
 	}
 	ended := outcome(facts)
-	failed, n := results.Failed()
-	told.Files.Workbook, told.Files.Failed = results.Workbook(), failed
+	n := 0
+	told.Files.Workbook = results.Workbook()
+	told.Files.Failed, n = results.Failed()
 	if doubts, err := book.InDoubt(a.ctx); err == nil {
 		told.InDoubt = new(len(doubts))
 	}
@@ -101,7 +102,7 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 	if !c.Quiet {
 		a.stderr.Printf("run of %s\n", report.Clock(found.Started))
 		facts.Print(a.stderr, nil)
-		c.printFiles(a, told.Files, facts, failed, n, false, false, false)
+		c.printFiles(a, told.Files, facts, n, false, false, false)
 	}
 	return ended
 }

@@ -112,7 +112,6 @@ func (c *runCommand) run(a *app, out *job.Outcome) (err error) {
 	}
 	defer func() { err = also(err, d.disconnect()) }()
 	*out, err = j.Run(a.ctx)
-	out.Files.Failed = out.Failed
 	d.printEnd(out)
 	if stop, ok := err.(*batch.StopError); ok {
 		return d.merchant.advised(stop, say.NewMessage(again))
@@ -266,7 +265,7 @@ func (d *driver) printEnd(out *job.Outcome) {
 		}
 		if written {
 			moves := d.inInbox && out.Error == nil
-			d.printFiles(d.a, out.Files, &out.Facts, out.Failed, out.FailedRows, !moves, moves, report.Reason(exitStopped, out.Error) == batch.CodeAllRefused)
+			d.printFiles(d.a, out.Files, &out.Facts, out.FailedRows, !moves, moves, report.Reason(exitStopped, out.Error) == batch.CodeAllRefused)
 		}
 	}
 	if out.Unsalvaged != nil {

@@ -341,7 +341,7 @@ func (w *work) finish(ctx context.Context, results *report.Results, ended error)
 		}
 	}
 	out.Reached, out.Files.Workbook = true, results.Workbook()
-	out.Failed, out.FailedRows = results.Failed()
+	out.Files.Failed, out.FailedRows = results.Failed()
 	return ended
 }
 

@@ -3,7 +3,6 @@ package page
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	_ "embed" // the page's template and style
 	"encoding/base64"
@@ -166,13 +165,8 @@ func (p *page) Verdict() verdict {
 // All lists the statuses.
 func (p *page) All() []batch.Status { return batch.Statuses }
 
-// T is a text in the reader's language, with its values filled in.
-func (p *page) T(english string, values ...any) string {
-	if len(values) == 0 {
-		return p.Language.Text(english)
-	}
-	return p.Language.Sprintf(english, values...)
-}
+// T is a text in the reader's language.
+func (p *page) T(english string, values ...any) string { return p.Language.T(english, values...) }
 
 // Status is the name of a status.
 func (p *page) Status(status batch.Status) string {
@@ -183,9 +177,7 @@ func (p *page) Status(status batch.Status) string {
 func (p *page) Sentence(code string) string { return report.Sentence(p.Language, code) }
 
 // Why says more of some codes.
-func (p *page) Why(code string) string {
-	return p.Language.Text(cmp.Or(batch.Whys[code], input.Whys[input.Code(code)]))
-}
+func (p *page) Why(code string) string { return report.Why(p.Language, code) }
 
 // group is the rows of a reason of which the same is said.
 type group struct {

@@ -261,14 +261,6 @@ func (v *visit) show(name string, status int, of any) error {
 	return nil
 }
 
-// T is a text in the reader's language, with its values filled in.
-func (v *visit) T(english string, values ...any) string {
-	if len(values) == 0 {
-		return v.Text(english)
-	}
-	return v.Sprintf(english, values...)
-}
-
 // Sandbox reports whether nobody can pay into the accounts.
 func (s *Server) Sandbox() bool { return !s.Live }
 
@@ -405,12 +397,7 @@ func (v *visit) StatusName(status batch.Status) string { return report.StatusNam
 func (v *visit) Sentence(code string) string { return report.Sentence(v.Language, code) }
 
 // Why says more of some codes: why it comes to that, and what to do.
-func (v *visit) Why(code string) string {
-	if why := batch.Whys[code]; why != "" {
-		return v.Text(why)
-	}
-	return v.Text(input.Whys[input.Code(code)])
-}
+func (v *visit) Why(code string) string { return report.Why(v.Language, code) }
 
 // Units are what amounts may be counted in.
 func (*visit) Units() []string { return []string{"", "won", "천원", "만원", "백만원"} }
