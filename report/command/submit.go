@@ -415,6 +415,10 @@ func jobOutcome(a *app, stored *ledger.Job) error {
 	hint := say.NewMessage(again)
 	switch stored.State {
 	case ledger.JobCancelled:
+		if stored.Run == 0 {
+			hint = say.NewMessage("nothing was sent; --again makes another job")
+			break
+		}
 		hint = say.NewMessage("what it issued stands in its results; --again makes another job, which goes on")
 	case ledger.JobRefused:
 		hint = say.NewMessage("nothing was sent; --again makes another job once the cause is gone")
