@@ -62,7 +62,10 @@ func (j *job) result(status Status, code string, message say.Message) Result {
 	result := Result{
 		Line: int64(j.row.Line), Status: status, ErrorCode: code, ErrorMessage: cmp.Or(message, meaning(code)),
 		Action: string(j.row.Action), Order: j.names(),
-		Amount: j.row.Request.Amount, Due: j.row.Request.VbankDue, Bank: j.row.Bank, Attempts: j.before + j.sent, Account: j.order.Account,
+		Amount: j.row.Request.Amount, Due: j.row.Request.VbankDue, Bank: j.row.Bank, Attempts: j.sent, Account: j.order.Account,
+	}
+	if j.sent > 0 {
+		result.Attempts += j.before
 	}
 	result.MerchantUID = cmp.Or(result.MerchantUID, j.order.MerchantUID)
 	result.ImpUID = cmp.Or(result.ImpUID, j.row.ImpUID)

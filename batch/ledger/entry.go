@@ -31,7 +31,7 @@ type Outcome struct {
 	Amount   int64  // won, as asked for
 	Due      int64  // UNIX seconds, as asked for; 0: not known
 	Bank     string // KFTC code, as asked for; "" when not known
-	Attempts int    // issues, updates or revocations sent in this run
+	Attempts int    // issues, updates or revocations sent in this run, and issues before that came to nothing
 	Account
 }
 
