@@ -103,7 +103,8 @@ func TestLeftOutInDoubt(t *testing.T) {
 // TestTwoRowsInDoubt: of two rows that wait for one doubt the one that is only told of does not undo what the other has made
 // of the order, though it is looked at later.
 func TestTwoRowsInDoubt(t *testing.T) {
-	for later := range 2 {
+	for i := range 4 {
+		later, fails := i%2, i/2 == 1 // and cannot be looked at then
 		faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
 			lines := []string{"A-1,1000,취소", "A-1,1000,미납"}
 			for i := range 500 {
@@ -127,7 +128,7 @@ func TestTwoRowsInDoubt(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				if uid == "A-1" {
-					if looks++; looks == 1+later { // that row is looked at once more
+					if looks++; looks == 1+later || fails && (looks == 3 || looks == 4) {
 						return nil, errLost
 					}
 				}
@@ -135,7 +136,7 @@ func TestTwoRowsInDoubt(t *testing.T) {
 			}}
 			api.issue = func(r client.IssueRequest) (client.Payment, error) {
 				time.Sleep(time.Second)
-				if r.MerchantUID == "A-1" {
+				if r.MerchantUID == "A-1" && !fails {
 					time.Sleep(20 * time.Second)
 					if known, err := book.Orders(context.Background(), []ledger.Order{order}); err != nil || known[order].State != ledger.Intended {
 						t.Errorf("while it is sent: %+v, %v", known, err)
@@ -146,8 +147,9 @@ func TestTwoRowsInDoubt(t *testing.T) {
 			if _, err := w.runOn(t.Context(), p, api, book); err != nil {
 				t.Error(err)
 			}
-			if n := w.api.Ready("A-1"); n != 1 || looks < 3 {
-				t.Errorf("%d accounts, %d looks", n, looks)
+			known, err := book.Orders(t.Context(), []ledger.Order{order})
+			if n := w.api.Ready("A-1"); err != nil || looks < 3 || n != 1 && !(fails && n == 0) || n == 1 && known[order].State != ledger.Issued {
+				t.Errorf("%d accounts, %d looks; %+v, %v", n, looks, known[order], err)
 			}
 		})
 	}
@@ -178,30 +180,52 @@ func TestIssuedMeanwhile(t *testing.T) {
 	})
 }
 
-// TestListDenies: an account that a list denies is not given out on the ledger's word when it cannot be looked at closely.
+// TestListDenies: an account that a list denies is not given out on the ledger's word when it cannot be looked at closely, and
+// is once list and look-up agree.
 func TestListDenies(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
-		p := plan(t, "주문번호,금액", "A-1,1000")
+		issue, update := plan(t, "주문번호,금액", "A-1,1000"), plan(t, "주문번호,금액,처리", "A-1,1000,변경")
+		if _, err := w.run(t.Context(), issue); err != nil {
+			t.Fatal(err)
+		}
+		denied := &client.Error{Kind: client.Refused}
+		none := func([]string) (map[string][]client.Payment, error) { return map[string][]client.Payment{}, nil }
+		api := bent{API: w.client, many: none, findAll: func(string) ([]client.Payment, error) { return nil, denied }, payment: func(string) (client.Payment, error) { return client.Payment{}, denied }}
+		for p, agreed := range map[*batch.Plan]string{issue: "A-1 already_issued", update: "A-1 unchanged"} {
+			book := w.book()
+			found, err := batch.Run(t.Context(), p, api, book, w.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.expect(w.results(t.Context(), p, book, found.ID), "A-1 not_sent LOOK_UPS_DISAGREE")
+			batch.Results(t.Context(), p, book, found.ID, func(_ *input.Row, r *batch.Result) error {
+				if r.VbankNum != "" {
+					t.Error("a customer would be told to pay into it")
+				}
+				return nil
+			})
+			book.Close()
+			w.expect(w.interrupted(w.client, p), agreed)
+		}
+	})
+}
+
+// TestListDeniesAtTheEnd: likewise, when the run ends before it comes to the row.
+func TestListDeniesAtTheEnd(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000", "A-2,1000")
 		if _, err := w.run(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.client.Revoke(t.Context(), string(w.api.Payments()[0].ImpUID), client.RevokeRequest{}); err != nil {
-			t.Fatal(err)
-		}
-		api := bent{API: w.client, findAll: func(string) ([]client.Payment, error) { return nil, &client.Error{Kind: client.Refused} }}
+		ctx, stop := context.WithCancelCause(t.Context())
+		api := bent{API: w.client, many: func([]string) (map[string][]client.Payment, error) {
+			stop(errors.New("stopped"))
+			return nil, nil
+		}}
 		book := w.book()
 		defer book.Close()
-		found, err := batch.Run(t.Context(), p, api, book, w.opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.expect(w.results(t.Context(), p, book, found.ID), "A-1 not_sent LOOK_UPS_DISAGREE")
-		batch.Results(t.Context(), p, book, found.ID, func(_ *input.Row, r *batch.Result) error {
-			if r.VbankNum != "" {
-				t.Error("a customer would be told to pay into it")
-			}
-			return nil
-		})
+		got, _ := w.runOn(ctx, p, api, book)
+		w.expect(got, "A-1 not_sent LOOK_UPS_DISAGREE", "A-2 not_sent LOOK_UPS_DISAGREE")
 	})
 }
 
@@ -364,6 +388,16 @@ func TestNoStranger(t *testing.T) {
 			t.Error(err)
 		}
 		w.expect(got, "A-0 already_issued", "A-1 already_issued", "A-9 conflict ORDER_UNKNOWN")
+
+		// Nor is one that the ledger knows to be revoked.
+		if got, err := w.run(t.Context(), plan(t, "주문번호,금액,처리", "A-1,,revoke")); err != nil {
+			t.Error(got, err)
+		}
+		w.opts.RemoteCheck = false
+		if got, err = w.run(t.Context(), plan(t, lines[0], lines[2])); err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 issued")
 	})
 }
 

@@ -112,7 +112,7 @@ func (r *run) classify(ctx context.Context, block []*input.Row) (toSend []*job, 
 	if err != nil {
 		return nil, err
 	}
-	var outcomes []Result
+	var outcomes, interim []Result
 	var repeats []*job
 	for _, j := range open {
 		switch result := j.decide(); {
@@ -132,17 +132,20 @@ func (r *run) classify(ctx context.Context, block []*input.Row) (toSend []*job, 
 		switch result := j.decide(); {
 		case slices.Contains(doubtful, j):
 			toSend = append(toSend, j)
-		case result.Status == AlreadyIssued: // the results tell it by its order: it needs no line of its own
+			if j.denied { // the run may end before it comes to it
+				interim = append(interim, j.disagree())
+			}
+		case result.Status == AlreadyIssued && j.earlier == "": // the results tell it by its order: it needs no line of its own
 			r.options.Counts.settled(AlreadyIssued)
 		default:
 			outcomes = append(outcomes, result)
 		}
 	}
-	for i := range outcomes {
-		outcomes[i].Run = r.id
-	}
-	if len(outcomes) > 0 {
-		if err := r.ledger.RecordOutcome(ctx, outcomes...); err != nil {
+	if recorded := append(outcomes, interim...); len(recorded) > 0 {
+		for i := range recorded {
+			recorded[i].Run = r.id
+		}
+		if err := r.ledger.RecordOutcome(ctx, recorded...); err != nil {
 			return nil, err
 		}
 	}
@@ -164,7 +167,7 @@ func (r *run) open(ctx context.Context, block []*input.Row) (open []*job, err er
 			r.options.Counts.settled(status)
 			continue
 		}
-		j := &job{row: row}
+		j := &job{row: row, earlier: earlier[int64(row.Line)]}
 		open = append(open, j)
 		if row.Request.MerchantUID != "" {
 			named = append(named, j.names())
@@ -174,7 +177,7 @@ func (r *run) open(ctx context.Context, block []*input.Row) (open []*job, err er
 	for _, j := range open {
 		j.know(orders)
 		j.before = r.freed[j.names()]
-		j.begin(earlier[int64(j.row.Line)])
+		j.begin(j.earlier)
 	}
 	return open, err
 }
@@ -214,12 +217,16 @@ func (r *run) repeated(ctx context.Context, repeats []*job) (doubtful []*job, er
 // not what they were, and another account would be a second one.
 func (r *run) withoutStrangers(chunk []*job) []*job {
 	return slices.DeleteFunc(chunk, func(j *job) bool {
-		stranger := j.row.Action == input.Issue && j.row.IssuedAs != "" && j.stage == toIssue
+		stranger := j.stage == toIssue && j.isStranger()
 		if stranger {
 			r.record(j, j.stranger())
 		}
 		return stranger
 	})
+}
+
+func (j *job) isStranger() bool {
+	return j.row.Action == input.Issue && j.row.IssuedAs != "" && j.order.State == ledger.Vacant
 }
 
 func (j *job) stranger() Result {

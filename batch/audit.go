@@ -122,7 +122,7 @@ func (a *auditing) closely(ctx context.Context, e ledger.Entry, ripe bool) error
 	if !changed {
 		return nil
 	}
-	if e.State == ledger.Vacant && told.State != ledger.Vacant { // another line may hold the order
+	if e.State == ledger.Vacant { // another line may hold the order
 		if held, err := a.ledger.Orders(ctx, []ledger.Order{e.Order}); err != nil || len(held) > 0 {
 			return err
 		}

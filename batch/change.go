@@ -154,8 +154,10 @@ func (r *run) sendChange(ctx context.Context, j *job, impUID string) {
 func (r *run) changedTo(j *job, payment client.Payment) {
 	j.order.State = ledger.Issued
 	j.keep()
-	if account := accountOf(payment); account.VbankNum != "" || j.order.VbankNum == "" { // a short reply takes nothing away
+	if account := accountOf(payment); account.VbankNum != "" || j.order.VbankNum == "" {
 		j.order.Account = account
+	} else { // a short reply takes nothing away
+		j.order.VbankDue = cmp.Or(account.VbankDue, j.row.Request.VbankDue, j.order.VbankDue)
 	}
 	j.order.MerchantUID = cmp.Or(j.order.MerchantUID, string(payment.MerchantUID))
 	j.order.NowAmount = int64(payment.Amount)
@@ -212,6 +214,8 @@ func (r *run) toBeChanged(ctx context.Context, j *job, impUID string) bool {
 		result := r.refusal(j, err)
 		if tried {
 			result = j.result(Unknown, CodeInDoubt, say.Of(err))
+		} else if j.denied {
+			result = j.disagree()
 		}
 		r.record(j, result)
 		return false

@@ -62,9 +62,10 @@ func TestShortReply(t *testing.T) {
 		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A,1000")); err != nil {
 			t.Fatal(err)
 		}
+		due := time.Now().AddDate(0, 0, 20).Unix()
 		api := bent{API: w.client, update: func(impUID string) (client.Payment, error) {
-			_, err := w.client.Update(t.Context(), impUID, client.UpdateRequest{Amount: 1500})
-			return client.Payment{ImpUID: client.Text(impUID), Amount: 1500, Status: client.StatusReady}, err
+			_, err := w.client.Update(t.Context(), impUID, client.UpdateRequest{Amount: 1500, VbankDue: due})
+			return client.Payment{ImpUID: client.Text(impUID), Amount: 1500, Status: client.StatusReady, VbankDate: client.Unix(due)}, err
 		}}
 		got, err := w.with(api, plan(t, "주문번호,금액,처리", "A,1500,변경"))
 		if err != nil {
@@ -75,7 +76,7 @@ func TestShortReply(t *testing.T) {
 		defer book.Close()
 		order := ledger.Order{MerchantUID: "A"}
 		known, err := book.Orders(t.Context(), []ledger.Order{order})
-		if now := known[order]; err != nil || now.VbankNum != string(w.api.Payments()[0].VbankNum) || now.VbankDue == 0 || now.NowAmount != 1500 {
+		if now := known[order]; err != nil || now.VbankNum != string(w.api.Payments()[0].VbankNum) || now.VbankDue != due || now.NowAmount != 1500 {
 			t.Errorf("%+v, %v", now, err)
 		}
 	})

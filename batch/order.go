@@ -15,13 +15,14 @@ import (
 
 // job is a row with what is known of its order.
 type job struct {
-	row    *input.Row
-	order  ledger.Entry // the order's live entry; its State is Vacant where the ledger knows of no account
-	stage  stage
-	listed bool // a list of the API shows payments of the order
-	denied bool // a list of the API does not show the order's account as the ledger has it
-	before int  // issues that earlier processes sent for the order, and that came to nothing, as asking showed
-	sent   int  // issues, updates or revocations sent for the row in this run
+	row     *input.Row
+	order   ledger.Entry // the order's live entry; its State is Vacant where the ledger knows of no account
+	stage   stage
+	earlier Status // of the row, by an earlier process of this run
+	listed  bool   // a list of the API shows payments of the order
+	denied  bool   // a list of the API does not show the order's account as the ledger has it
+	before  int    // issues that earlier processes sent for the order, and that came to nothing, as asking showed
+	sent    int    // issues, updates or revocations sent for the row in this run
 
 	refusals int         // of them, those that were refused over what passes; see tryLater
 	refusal  say.Message // the words of the last one

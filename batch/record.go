@@ -29,8 +29,9 @@ type run struct {
 	outcomes chan []ledger.Entry // to be recorded; see recorder
 	accounts accounts
 	suspects sync.Map             // the lines, for the audit: found after their answer was lost
-	freeing  sync.Mutex           // held while an order in doubt is freed
+	doubted  accounts             // orders in doubt, one of whose rows at a time settles it
 	freed    map[ledger.Order]int // how often those were sent that were found at the start to have no account
+	broken   atomic.Bool          // the ledger takes no more
 	blind    atomic.Bool          // the API's lists do not hold the accounts of its test channels
 }
 
@@ -39,7 +40,9 @@ func (r *run) record(j *job, result Result) {
 	entry := ledger.Entry{Outcome: result}
 	if r.holds(j, &j.order) && (j.order.State == ledger.Issued || j.order.State == ledger.Changing) {
 		entry = j.order
-		entry.Status, entry.ErrorCode, entry.ErrorMessage = result.Status, result.ErrorCode, result.ErrorMessage
+		if result.Status != AlreadyIssued { // it was, by this row
+			entry.Status, entry.ErrorCode, entry.ErrorMessage = result.Status, result.ErrorCode, result.ErrorMessage
+		}
 	}
 	r.recordEntries(j, entry)
 }
@@ -60,7 +63,18 @@ func withOrder(j *job, result Result) []ledger.Entry {
 func (r *run) recordEntries(j *job, entries ...ledger.Entry) {
 	entries[0].Run = r.id
 	r.outcomes <- entries
-	result := &entries[0].Outcome // which the recorder only reads
+	r.counted(j, &entries[0].Outcome) // which the recorder only reads
+}
+
+// told counts a row whose outcome is durable already.
+func (r *run) told(j *job, entry *ledger.Entry) {
+	r.options.Counts.done(entry.Status)
+	r.options.Counts.Won.Add(wonIssued(entry))
+	r.counted(j, &entry.Outcome)
+}
+
+// counted counts a row's outcome among its PG's.
+func (r *run) counted(j *job, result *Result) {
 	switch result.Status {
 	case Issued, Updated, Revoked:
 		r.failures.accepted(j.row.PG)
@@ -89,6 +103,7 @@ func (r *run) recorder() error {
 			continue // what comes after a lost outcome is lost too, so that the ledger never has a later one alone
 		}
 		if err := r.ledger.RecordBatched(context.Background(), entries...); err != nil {
+			r.broken.Store(true)
 			r.stop(err)
 			broken = !errors.Is(err, ledger.ErrLeaseLost) // then the next holder is told of the accounts
 			continue

@@ -242,7 +242,7 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 		return
 	}
 	live, paid := client.Living(payments)
-	if len(payments) == 0 && !j.listed && j.row.IssuedAs != "" {
+	if len(payments) == 0 && !j.listed && j.isStranger() {
 		r.record(j, j.stranger())
 		return
 	}
@@ -304,7 +304,7 @@ func (r *run) recheck(ctx context.Context, j *job) {
 		if reason := EndsRun(err); reason != nil {
 			r.stop(reason)
 		}
-		r.record(j, r.asLedger(j, err))
+		r.record(j, r.asLedger(j))
 		return
 	}
 	before := j.order
@@ -328,21 +328,29 @@ func (r *run) recheck(ctx context.Context, j *job) {
 }
 
 // asLedger returns the result of a row whose order has its account, if the API could not be asked about it.
-func (r *run) asLedger(j *job, err error) Result {
+func (r *run) asLedger(j *job) Result {
 	switch {
 	case questioned(&j.order):
 		return j.result(j.order.Status, j.order.ErrorCode, j.order.ErrorMessage)
 	case j.denied:
-		result := j.result(NotSent, CodeLookUpsDisagree, say.Messagef("the API's list does not show the account as the ledger has it, and the look-up of the order alone failed: %s", say.Of(err)))
-		result.Account = ledger.Account{ImpUID: j.order.ImpUID} // nobody must be told to pay into it
-		return result
+		return j.disagree()
 	}
 	return j.decide()
+}
+
+// disagree is the result of a row whose account a list denies, until it is looked at closely.
+func (j *job) disagree() Result {
+	result := j.result(NotSent, CodeLookUpsDisagree, say.NewMessage("the API's list does not show the account as the ledger has it, and it could not be looked at closely"))
+	result.Account = ledger.Account{ImpUID: j.order.ImpUID} // nobody must be told to pay into it
+	return result
 }
 
 // conclude acts on what a look-up found of a pending row.
 func (r *run) conclude(working context.Context, d *doubt, found finding, note say.Message) {
 	j := d.job
+	if r.broken.Load() { // the order stays in doubt
+		return
+	}
 	if r.pending.putBack(d, found, r.options.DoubtWait, working.Err() == nil) {
 		return
 	}
@@ -352,55 +360,46 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 	if r.options.LeaveDoubts && j.sent == 0 {
 		found, note = left(found, note)
 	}
-	// The entry that holds the order is this row's own, or that of the run which sent the issue.
 	holder, own := d.settled(found, note), r.holds(j, &d.order)
-	j.order = holder
-	if found == absent {
-		j.before = max(j.before, holder.Attempts-j.sent)
-		again := j.lost() < maxTries && working.Err() == nil
-		if again || !own {
-			now, err := r.free(d, holder)
-			if err != nil {
-				r.stop(err)
-				return
-			}
-			j.order = now
-		}
-		if again {
-			j.begin("")
-			r.pending.sendAgain(j, time.Time{})
-			return
-		}
-		if own && j.lost() >= maxTries {
-			holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, meaning(CodeAPIFailed)
-		}
+	j.before = max(j.before, holder.Attempts-j.sent)
+	again := found == absent && j.lost() < maxTries && working.Err() == nil
+	if found == absent && own && !again && j.lost() >= maxTries {
+		holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, meaning(CodeAPIFailed)
+	}
+	now, settled, err := r.settle(d, holder)
+	if err != nil {
+		r.broken.Store(true)
+		r.stop(err)
+		return
+	}
+	j.order = now
+	if again || !settled {
+		j.begin("")
+		r.pending.sendAgain(j, time.Time{})
+		return
 	}
 	if own {
-		r.recordEntries(j, holder)
+		r.told(j, &holder)
 		return
 	}
 	result := j.result(holder.Status, holder.ErrorCode, holder.ErrorMessage)
 	if differs := differences(j.row, &holder); found == adopted && differs != "" {
 		result = j.result(Conflict, CodeFiguresDiffer, differs)
 	}
-	if found == absent {
-		r.recordEntries(j, ledger.Entry{Outcome: result})
-	} else {
-		r.recordEntries(j, ledger.Entry{Outcome: result}, holder)
-	}
+	r.recordEntries(j, ledger.Entry{Outcome: result})
 }
 
-// free makes durable that an order in doubt has no account, and returns how the order stands: two rows may wait for one doubt,
-// and whoever comes second must not undo what the first has made of it.
-func (r *run) free(d *doubt, holder ledger.Entry) (now ledger.Entry, err error) {
-	r.freeing.Lock()
-	defer r.freeing.Unlock()
+// settle makes durable what a look-up found of an order in doubt, in the entry that holds the order: the row's own, or that of the
+// run which sent the issue, and returns how the order stands. Two rows may wait for one doubt: whoever comes second changes nothing.
+func (r *run) settle(d *doubt, holder ledger.Entry) (now ledger.Entry, settled bool, err error) {
+	unlock, _ := r.doubted.lock(d.order.Tier + "\x00" + d.order.MerchantUID)
+	defer unlock()
 	known, err := r.ledger.Orders(context.Background(), []ledger.Order{d.order.Order})
 	now = known[d.order.Order]
 	if err != nil || now.State != ledger.Intended || now.Run != d.order.Run || now.Line != d.order.Line || now.IntentAt.UnixMicro() != d.order.IntentAt.UnixMicro() {
-		return now, err
+		return now, false, err
 	}
-	return holder, r.ledger.Record(context.Background(), holder)
+	return holder, true, r.ledger.Record(context.Background(), holder)
 }
 
 // holds reports whether an entry that holds the row's order is the row's own.
