@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -257,15 +258,19 @@ func (b *browser) press(button, then string) {
 
 func (b *browser) text() string {
 	b.Helper()
-	return evaluate[string](b, `document.body.innerText`)
+	return evaluate[string](b, `document.body?.innerText ?? ""`)
 }
 
 func (b *browser) sees(texts ...string) {
 	b.Helper()
-	shown := b.text()
-	for _, text := range texts {
-		if !strings.Contains(shown, text) {
-			b.Fatalf("there is no %q on the page:\n%s", text, shown)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) { // the page may not be whole yet
+		shown := b.text()
+		i := slices.IndexFunc(texts, func(text string) bool { return !strings.Contains(shown, text) })
+		if i < 0 {
+			return
+		}
+		if time.Now().After(end) {
+			b.Fatalf("there is no %q on the page:\n%s", texts[i], shown)
 		}
 	}
 }
