@@ -430,7 +430,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("%+v", j)
 	}
 	for _, args := range [][]string{{"submit", other}, {"submit", "--wait", other}} { // attached to
-		if exit, _, errs := s.run(args...); exit != 5 || !strings.Contains(errs, "job "+second+": cancelled\nhint: what it issued") {
+		if exit, _, errs := s.run(args...); exit != 5 || !strings.Contains(errs, "job "+second+": cancelled\nhint: nothing was sent") {
 			t.Errorf("%v: exit status %d\n%s", args, exit, errs)
 		}
 	}
