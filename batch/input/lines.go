@@ -118,10 +118,25 @@ func (l *lines) look(r record) *look {
 		}
 	}
 	found := l.suspect(r.cells)
+	if found.kind == noteLine && l.countsOtherwise(r) {
+		return &look{kind: faultLine}
+	}
 	if found.kind == rowLine && len(l.keys) > 0 && l.keys[0] < len(r.cells) {
 		l.key = r.cells[l.keys[0]]
 	}
 	return found
+}
+
+// countsOtherwise reports a line below the header that says that the amounts are not in won, where nothing else says what they
+// are in.
+func (l *lines) countsOtherwise(r record) bool {
+	says := noteMoney(r.cells)
+	if l.unit || l.amount < 0 || says.unit <= 1 && says.foreign == "" || headerMoney(l.header.names[l.amount]) != (money{}) {
+		return false
+	}
+	text := told(strings.TrimSpace(strings.Join(r.cells, " ")))
+	l.fault = &Error{Path: l.header.path, Line: r.line, Message: say.Messagef("counts the amounts in “%s” and not in won", text), Hint: say.NewMessage("--unit says what they are counted in")}
+	return true
 }
 
 // suspect looks closely at a line that is not plainly a row. Nearly all lines are: their order number and amount are

@@ -3,7 +3,9 @@ package input
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"vbankbatch/client/say"
 )
@@ -259,11 +261,17 @@ var wonNames = []string{"원", "원화", "krw", "won", "₩", "￦", `\`, "한�
 // foreignNames are signs and names of other currencies, and what is no amount at all.
 var foreignNames = regexp.MustCompile(`[$€¥£￥￡฿₫₽₹円元%％]|달러|유로|엔화|위안|파운드|외화|퍼센트`)
 
-// moneyOf reads a currency or a unit: 천원, USD, ₩.
+// unitInDigits is a unit such as 1,000원.
+var unitInDigits = regexp.MustCompile(`^(1[0,]*)(?:원|₩|￦|krw|won)$`)
+
+// moneyOf reads a currency or a unit: 천원, 천 원, 1,000원, USD, ₩.
 func moneyOf(text string) money {
 	word := strings.ToLower(strings.Join(strings.Fields(text), ""))
-	switch {
+	switch digits := unitInDigits.FindStringSubmatch(word); {
 	case word == "":
+	case digits != nil && len(digits[1]) < len("1,000,000,000"):
+		unit, _ := strconv.ParseInt(strings.ReplaceAll(digits[1], ",", ""), 10, 64)
+		return money{unit: unit}
 	case slices.Contains(wonNames, word):
 		return money{unit: 1}
 	case moneyUnits[word] > 0:
@@ -272,6 +280,49 @@ func moneyOf(text string) money {
 		return money{foreign: text}
 	}
 	return money{}
+}
+
+// otherWords are codes of currencies that are also words, such as sizes and countries.
+var otherWords = []string{"all", "bob", "cup", "gel", "mop", "pen", "ron", "sos", "top", "try", "us", "불", "元"}
+
+// namesMoney reports a cell that says nothing but a currency or a unit, and whether that is surely not won.
+func namesMoney(cell string) (names, foreign bool) {
+	word := strings.ToLower(strings.Join(strings.Fields(cell), ""))
+	known := slices.Contains(wonNames, word) || moneyUnits[word] > 0 || currencies[word] || foreignNames.FindString(word) == word
+	if word == "" || !known || strings.ContainsAny(word, "0123456789%％") {
+		return false, false
+	}
+	return true, moneyOf(word).unit != 1 && !slices.Contains(otherWords, word)
+}
+
+// moneyColumns are the columns, of those that nobody reads, whose first cells name currencies or units and nothing else, and
+// not all of them won.
+func (f *File) moneyColumns(encoding string, comma rune, h header) (columns []int) {
+	unread := make(map[int]bool)
+	for i, name := range h.names {
+		if _, read := h.meaning(i); !read && h.roles[i] == noRole && !slices.Contains(h.ignore, i) && len(name) <= maxName {
+			unread[i] = true
+		}
+	}
+	if len(unread) == 0 {
+		return nil
+	}
+	foreign := make(map[int]bool)
+	f.firstRows(encoding, comma, h, sampledRows, func(cells []string) {
+		for i, cell := range cells {
+			if !unread[i] || trim(cell) == "" {
+				continue
+			}
+			names, other := namesMoney(clean(cell))
+			unread[i], foreign[i] = names, foreign[i] || other
+		}
+	})
+	for i := range h.names {
+		if unread[i] && foreign[i] {
+			columns = append(columns, i)
+		}
+	}
+	return columns
 }
 
 func set(list string) map[string]bool {
@@ -284,9 +335,24 @@ func set(list string) map[string]bool {
 
 var (
 	inBrackets   = regexp.MustCompile(`[(\[{（［<【]\s*([^()\[\]{}（）［］<>【】]*?)\s*[)\]}）］>】]`)
-	unitTitle    = regexp.MustCompile(`단위\s*[:：]?\s*[(\[]?\s*([^\s,;:()\[\]]+)`)
+	unitTitle    = regexp.MustCompile(`단위\s*[:：=은는]?\s*[(\[]?\s*([^;:()\[\]]+)`)
+	unitWord     = regexp.MustCompile(`^((?:1[0,]*|[십백천만억]+)\s*(?:원|₩|￦|(?i:krw|won))?)(?:$|[^\pL\d])`) // a gap may stand before 원
 	currencyLine = regexp.MustCompile(`(?i)(?:currency|통화|화폐|환종)\s*(?:코드|단위|code)?\s*[:：]?\s*\(?([^\s,;:()\[\]]+)`)
 )
+
+// titledUnit reads what stands behind the word 단위. There 천 is 천원.
+func titledUnit(text string) money {
+	if unit := unitWord.FindStringSubmatch(text); unit != nil {
+		if m := moneyOf(unit[1]); m != (money{}) {
+			return m
+		}
+		return moneyOf(unit[1] + "원")
+	}
+	if end := strings.IndexFunc(text, func(c rune) bool { return c == ',' || unicode.IsSpace(c) }); end >= 0 {
+		text = text[:end]
+	}
+	return moneyOf(text)
+}
 
 // headerMoney is what a header says of its own amounts, in brackets or by a sign: Amount ($), 금액(천원).
 func headerMoney(name string) money {
@@ -294,11 +360,11 @@ func headerMoney(name string) money {
 		return money{} // it is no header
 	}
 	for _, group := range inBrackets.FindAllStringSubmatch(name, -1) {
-		word := group[1]
-		if unit := unitTitle.FindStringSubmatch(word); unit != nil {
-			word = unit[1]
+		m := moneyOf(group[1])
+		if unit := unitTitle.FindStringSubmatch(group[1]); unit != nil {
+			m = titledUnit(unit[1])
 		}
-		if m := moneyOf(word); m != (money{}) {
+		if m != (money{}) {
 			return m
 		}
 	}
@@ -311,11 +377,14 @@ func headerMoney(name string) money {
 // titleMoney is what a line above the rows says of all amounts: (단위: 천원), Currency: USD.
 func titleMoney(cells []string) money {
 	line := strings.Join(cells, " ")
-	for _, pattern := range []*regexp.Regexp{unitTitle, currencyLine} {
-		if found := pattern.FindStringSubmatch(line); found != nil {
-			if m := moneyOf(found[1]); m != (money{}) {
-				return m
-			}
+	if found := unitTitle.FindStringSubmatch(line); found != nil {
+		if m := titledUnit(found[1]); m != (money{}) {
+			return m
+		}
+	}
+	if found := currencyLine.FindStringSubmatch(line); found != nil {
+		if m := moneyOf(found[1]); m != (money{}) {
+			return m
 		}
 	}
 	for _, cell := range cells {
@@ -326,6 +395,15 @@ func titleMoney(cells []string) money {
 		}
 	}
 	return money{}
+}
+
+// noteMoney is what a line below the rows says of all amounts. A share (10%) and a price in brackets are no currency there.
+func noteMoney(cells []string) money {
+	says := titleMoney(cells)
+	if strings.ContainsAny(says.foreign, "0123456789%％") {
+		return money{}
+	}
+	return says
 }
 
 // readTitles reads up to the header's end, keeps what the lines above it say of the amounts, and returns the first cell of

@@ -229,6 +229,11 @@ func (f *File) weigh(h *header, encoding string, comma rune, o Options) error {
 			h.roles[i] = state
 		}
 	}
+	if !h.result {
+		for _, i := range f.moneyColumns(encoding, comma, *h) {
+			h.roles[i] = currency
+		}
+	}
 	return nil
 }
 
@@ -309,8 +314,18 @@ func (r *Reader) setKeys(o Options) (err error) {
 	return err
 }
 
-// firstCells are what a column holds in the first rows, where it holds something. What cannot be read is for the pass to tell.
+// firstCells are what a column holds in the first rows, where it holds something.
 func (f *File) firstCells(encoding string, comma rune, h header, column, rows int) (cells []string) {
+	f.firstRows(encoding, comma, h, rows, func(row []string) {
+		if column < len(row) && trim(row[column]) != "" {
+			cells = append(cells, clean(row[column]))
+		}
+	})
+	return cells
+}
+
+// firstRows hands on the cells of the first rows. What cannot be read is for the pass to tell.
+func (f *File) firstRows(encoding string, comma rune, h header, rows int, take func(cells []string)) {
 	scan := f.scan(encoding, comma)
 	for n := range h.record + 1 + rows {
 		r, err := scan.read()
@@ -320,11 +335,8 @@ func (f *File) firstCells(encoding string, comma rune, h header, column, rows in
 		if _, total := isTotal(r.cells, nil); n <= h.record || total != noTotal || h.again(r.cells) {
 			continue
 		}
-		if column < len(r.cells) && trim(r.cells[column]) != "" {
-			cells = append(cells, clean(r.cells[column]))
-		}
+		take(r.cells)
 	}
-	return cells
 }
 
 // keyParts cuts a template at its braces.

@@ -395,6 +395,9 @@ func (p *parser) foreign() {
 		problem := p.add(CurrencyUnsupported, "amount", text)
 		problem.Column, problem.Header = i+1, oneLine(p.r.header.names[i])
 		problem.Message = say.Messagef("the row is not in won; --where '%s=KRW' leaves such rows out, --ignore '%s' takes the amounts for won all the same", header, header)
+		if header == "" {
+			problem.Message = say.NewMessage("the row is not in won, says a column without a name; take the row out of the file, or write its amount in won")
+		}
 		return
 	}
 }

@@ -192,6 +192,7 @@ type cellFormat struct {
 	date   bool
 	digits int    // zeros that a whole number is filled up to
 	sign   string // of a currency other than won
+	unit   string // that the format writes behind the number: 천원
 }
 
 // readStyles reads the number formats of the cells' styles.
@@ -219,6 +220,8 @@ var (
 	quotedFormat   = regexp.MustCompile(`"[^"]*"|\\.|_.|\*.`)
 	bracketFormat  = regexp.MustCompile(`\[[^\]]*\]`)
 	currencyFormat = regexp.MustCompile(`\[\$([^\]-]*)`)
+	quotedWord     = regexp.MustCompile(`"[^"]*"`)
+	commasBehind   = regexp.MustCompile(`[0#?](,+)(?:[^0#?,]|$)`)
 	zeroFormat     = regexp.MustCompile(`^0{2,}$`)
 )
 
@@ -239,12 +242,38 @@ func formatOf(id, code string) (f cellFormat) {
 	if sign := foreignNames.FindString(strings.NewReplacer(`"`, "", `\`, "", "%", "").Replace(signs)); sign != "" {
 		f.sign = sign
 	}
+	f.shows(code, signs)
 	bare := strings.ToLower(bracketFormat.ReplaceAllString(quotedFormat.ReplaceAllString(code, ""), ""))
 	f.date = strings.ContainsAny(bare, "ymdhs") && !strings.Contains(bare, "general") && !strings.ContainsAny(bare, "#?")
 	if zeroFormat.MatchString(bare) && bare == strings.ToLower(code) {
 		f.digits = len(bare)
 	}
 	return f
+}
+
+// shows reads a currency or a unit in letters, which stand between quotation marks or bare. A number that the format divides by
+// its unit (#,##0,"천원") is in won.
+func (f *cellFormat) shows(code, signs string) {
+	for _, word := range append(quotedWord.FindAllString(code, -1), strings.Trim(signs, "#0,.?_- *()")) {
+		word = strings.TrimSpace(strings.NewReplacer(`"`, "", `\`, "").Replace(word))
+		switch says := moneyOf(word); {
+		case says.foreign != "" && f.sign == "" && !strings.Contains(word, "%"):
+			f.sign = word
+		case says.unit > 1 && says.unit != dividedBy(code):
+			f.unit = word
+		}
+	}
+}
+
+// dividedBy is by how much a format divides what it shows: by 1000 for each comma behind its last digit.
+func dividedBy(code string) int64 {
+	by := int64(1)
+	if commas := commasBehind.FindStringSubmatch(code); commas != nil {
+		for range commas[1] {
+			by *= 1000
+		}
+	}
+	return by
 }
 
 // sharedTexts are the texts of all sheets, one after the other.
@@ -615,7 +644,7 @@ func (r *sheetReader) number(value string, format cellFormat) string {
 	if format.digits > len(text) && digits(text) {
 		text = strings.Repeat("0", format.digits-len(text)) + text
 	}
-	return format.sign + text
+	return format.sign + text + format.unit
 }
 
 // date writes a serial as a day, with its time if it has one, or as a time alone.

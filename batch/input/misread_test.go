@@ -1,0 +1,90 @@
+package input
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/xuri/excelize/v2"
+)
+
+// misread is a file that was once read wrongly without a question, or one beside it that must be read.
+type misread struct {
+	name, text string
+	o          Options
+	want       string // the rows in brief, or a part of the error
+}
+
+// test reads the files with what accounts need besides.
+func (c misread) test(t *testing.T) {
+	t.Helper()
+	if c.o.Set == nil {
+		c.o.Set = map[string]string{"vbank_code": "국민", "vbank_due": "2026-12-31", "vbank_holder": "한빛"}
+	}
+	rows, _, err := read(t, c.text, c.o)
+	got := strings.ReplaceAll(strings.Join(briefs(rows), "|"), " 004 2026-12-31T23:59:59", "")
+	if err != nil {
+		got = err.Error()
+	}
+	if err == nil && got != c.want || err != nil && (c.want == "" || !strings.Contains(got, c.want)) {
+		t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
+	}
+}
+
+// TestUnits has units and currencies in every place where a file says them.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	const rows = "A-1,홍길동,350\n"
+	const header = "주문번호,고객명,청구금액\n"
+	const single = "not in single won"
+	for _, c := range []misread{
+		{"a gap in a title", ",,(단위 : 천 원)\n" + header + rows, Options{}, single},
+		{"digits in a title", "\"(단위: 1,000원)\",,\n" + header + rows, Options{}, single},
+		{"a unit without won", "단위: 천,,\n" + header + rows, Options{}, single},
+		{"an equals sign", "단위=천원,,\n" + header + rows, Options{}, single},
+		{"won in a title", "(단위 : 원),,\n" + header + rows, Options{}, "3 issue A-1 350"},
+		{"single won in digits", "(단위: 1원),,\n" + header + rows, Options{}, "3 issue A-1 350"},
+		{"something else", "(단위: 백개),,\n" + header + rows, Options{}, "3 issue A-1 350"},
+		{"a gap in the header", "주문번호,고객명,청구금액(단위: 백만 원)\n" + rows, Options{}, single},
+		{"another gap in the header", "주문번호,고객명,청구금액(단위 : 천 원)\n" + rows, Options{}, single},
+		{"digits in the header", "주문번호,고객명,\"청구금액(단위: 1,000원)\"\n" + rows, Options{}, single},
+		{"a unit that is told", "주문번호,고객명,청구금액(단위 : 천 원)\n" + rows, Options{Unit: 1000}, "2 issue A-1 350000"},
+		{"a line below", header + rows + "※ 단위: 천원,,\n", Options{}, "line 3: counts the amounts in “※ 단위: 천원"},
+		{"a currency below", header + rows + "※ 통화: USD,,\n", Options{}, "counts the amounts in"},
+		{"a line below, and a unit that is told", header + rows + "※ 단위: 천원,,\n", Options{Unit: 1}, "2 issue A-1 350"},
+		{"won below", header + rows + "※ 단위: 원,,\n", Options{}, "2 issue A-1 350"},
+		{"a share below", header + rows + "(부가세 10% 포함),,\n", Options{}, "2 issue A-1 350"},
+		{"a currency of each row", "주문번호,고객명,청구금액,통화명\nA-1,홍길동,350,USD\nA-2,김영희,35000,KRW\n", Options{}, "2 issue A-1 350 CURRENCY_UNSUPPORTED|3 issue A-2 35000"},
+		{"a currency without a header", "주문번호,고객명,결제금액,\nA-1,홍길동,35,USD\nA-2,김영희,12000,KRW\n", Options{}, "2 issue A-1 35 CURRENCY_UNSUPPORTED|3 issue A-2 12000"},
+		{"a unit of each row", "주문번호,고객명,금액,금액단위\nA-1,홍길동,350,천원\nA-2,김영희,35000,원\n", Options{}, "2 issue A-1 350 CURRENCY_UNSUPPORTED|3 issue A-2 35000"},
+		{"the rows in won", "주문번호,고객명,청구금액,통화명\nA-1,홍길동,350,USD\nA-2,김영희,35000,KRW\n", Options{Where: []Where{{"통화명", "KRW"}}}, "2 issue A-1 350 skip:FILTERED|3 issue A-2 35000"},
+		{"a column that is left out", "주문번호,고객명,청구금액,통화명\nA-1,홍길동,350,USD\n", Options{Ignore: []string{"통화명"}}, "2 issue A-1 350"},
+		{"nothing but won", "주문번호,고객명,금액,금액단위\nA-1,홍길동,350,원\n", Options{}, "2 issue A-1 350"},
+		{"sizes", "주문번호,고객명,금액,크기\nA-1,홍길동,350,ALL\nA-2,홍길동,350,TOP\n", Options{}, "2 issue A-1 350|3 issue A-2 350"},
+		{"prices and shares", "주문번호,고객명,금액,옵션,율\nA-1,홍길동,350,\"1,000원\",10%\n", Options{}, "2 issue A-1 350"},
+	} {
+		c.test(t)
+	}
+}
+
+// TestUnitsOfFormats has units and currencies that only the format of a workbook's cell shows.
+func TestUnitsOfFormats(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{
+		`#,##0"천원"`: "350천원", `#,##0\천\원`: "350천원", `#,##0,"천원"`: "350", `#,##0,,"백만원"`: "350", `#,##0,,"천원"`: "350천원",
+		`[$USD]\ #,##0`: "USD350", `#,##0" USD"`: "USD350", `"JPY"#,##0`: "JPY350", `#,##0\ "USD"`: "USD350",
+		`#,##0"원"`: "350", `[$KRW] #,##0`: "350", `[$₩-412]#,##0`: "350", `#,##0"건"`: "350", `0.00%`: "350",
+	} {
+		path := workbookOf(t, func(f *excelize.File) {
+			style, err := f.NewStyle(&excelize.Style{CustomNumFmt: &format})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "금액"})
+			f.SetSheetRow("Sheet1", "A2", &[]any{"A-1", 350})
+			f.SetCellStyle("Sheet1", "B2", "B2", style)
+		})
+		if got, err := cellsOf(t, path, Options{}); got != "2 A-1|"+want {
+			t.Errorf("%s: %s %v, want %s", format, got, err, want)
+		}
+	}
+}
