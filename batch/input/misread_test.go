@@ -88,3 +88,18 @@ func TestUnitsOfFormats(t *testing.T) {
 		}
 	}
 }
+
+// TestSecondTables has a table below the orders' own, of something else. Its lines are not billed.
+func TestSecondTables(t *testing.T) {
+	t.Parallel()
+	const rows = "주문번호,고객명,결제금액\nA-1,홍길동,35000\n"
+	for _, c := range []misread{
+		{"deposits", rows + "\n입금일,입금자,입금액\n2026-11-03,이몽룡,49900\n", Options{}, "line 4: is another header than the one on line 1"},
+		{"what was cancelled", rows + "\n취소번호,고객명,취소금액\nC-1,이몽룡,49900\n", Options{}, "line 4: is another header"},
+		{"refunds", "주문번호,고객명,결제금액,입금은행,입금기한\nA-1,홍길동,35000,국민,2026-12-31\n주문번호,고객명,환불금액,환불은행,환불일\nA-9,김영희,12000,신한,2026-12-15\n", Options{}, "line 3: is another header"},
+		{"a table that is cut off", rows + "\n취소번호,고객명,취소금액\nC-1,이몽룡,49900\n", Options{StopAt: "취소번호"}, "2 issue A-1 35000"},
+		{"a row without an amount", rows + "A-2,김영희,취소\n가나,고객,미정\n", Options{}, "2 issue A-1 35000|3 issue A-2 0 AMOUNT_INVALID|4 issue 가나 0 AMOUNT_INVALID"},
+	} {
+		c.test(t)
+	}
+}

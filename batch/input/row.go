@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -107,7 +108,7 @@ func (r *Reader) headerAgain(raw *raw, row *Row) (bool, error) {
 		return false, nil // no name: a look at all cells costs much more
 	}
 	other := newHeader("", raw.record)
-	if !other.sufficient() {
+	if !other.sufficient() && !r.namesColumns(other) {
 		return false, nil
 	}
 	if r.sameColumns(other) {
@@ -115,6 +116,34 @@ func (r *Reader) headerAgain(raw *raw, row *Row) (bool, error) {
 	}
 	return false, &Error{Path: r.header.path, Line: raw.line, Message: say.Messagef("is another header than the one on line %d", r.header.line),
 		Hint: say.NewMessage("files with different columns cannot be read as one; run each on its own")}
+}
+
+// nameOfSome is how the names of many columns end that nothing is known of.
+var nameOfSome = regexp.MustCompile(`^.{2,}(번호|코드|일자|일시|일)$`)
+
+// namesColumns reports a line that names columns, if not those of orders: an amount's name stands where the amounts do, and
+// beside it stand other names. One is enough where the line has no digit, as a row would.
+func (r *Reader) namesColumns(other header) bool {
+	if r.amountAt < 0 || r.amountAt >= len(other.folded) {
+		return false
+	}
+	name := other.folded[r.amountAt]
+	if m, ok := meanings[name]; !(ok && m.field == "amount") && roleOf(name) == noRole {
+		return false
+	}
+	names, numbered := 0, false
+	for i, name := range other.folded {
+		numbered = numbered || strings.ContainsAny(name, "0123456789")
+		if i == r.amountAt || name == "" {
+			continue
+		}
+		_, known := meanings[name]
+		own := i < len(r.header.folded) && r.header.folded[i] == name
+		if known || own || roleOf(name) != noRole || nameOfSome.MatchString(name) {
+			names++
+		}
+	}
+	return names > 1 || names == 1 && !numbered
 }
 
 // misplaced returns why any cell of a row may stand in another's place, or nil.
