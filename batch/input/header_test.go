@@ -55,7 +55,7 @@ func TestHeaderNames(t *testing.T) {
 		"imp_uid": "imp_uid 포트원거래번호 거래고유번호", "vbank_num": "vbank_num 고정계좌번호 전용계좌번호 가상계좌번호", "vbank_key": "vbank_key 고객키 계좌고유키",
 		"pg": "pg", "channel_key": "channel_key", "notice_url": "notice_url", "custom_data": "custom_data", "tax_free": "tax_free", "vat_amount": "vat_amount",
 	}
-	const others = "공급가액,단가,납기후금액,환불은행,주문일자,작성일자,입금계좌,환불계좌,수취인,면세금액,과세"
+	const others = "공급가액,단가,납기후금액,환불은행,주문일자,작성일자,입금계좌,수취인,면세금액,과세"
 	for field, list := range names {
 		for name := range strings.FieldsSeq(list) {
 			for _, written := range []string{name, strings.ToUpper(name), " " + strings.Join(strings.Split(name, ""), " ") + " ", "* " + name + "(필수)", name + " (원)"} {

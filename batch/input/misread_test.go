@@ -103,3 +103,19 @@ func TestSecondTables(t *testing.T) {
 		c.test(t)
 	}
 }
+
+// TestOwnAccounts has the accounts of customers, whose banks and holders are not those of the accounts to be issued.
+func TestOwnAccounts(t *testing.T) {
+	t.Parallel()
+	const due = ",결제금액,입금기한"
+	none := map[string]string{"vbank_code": "국민"}
+	for _, c := range []misread{
+		{"a holder beside an account for refunds", "주문번호,환불은행,환불계좌번호,예금주" + due + "\nA-1,신한,110-1,홍길동,1000,2026-12-31\n", Options{Set: none}, "may be the holder of the payer's own account"},
+		{"a bank beside it", "주문번호,환불계좌,은행" + due + "\nA-1,110-1,신한,1000,2026-12-31\n", Options{Set: none}, "may be the payer's own bank"},
+		{"a customer's account", "주문번호,고객 계좌번호,은행" + due + "\nA-1,110-1,신한,1000,2026-12-31\n", Options{Set: none}, "may be the payer's own bank"},
+		{"a bank that is meant", "주문번호,환불계좌,은행,예금주" + due + "\nA-1,110-1,국민,한빛,1000,2026-12-31\n", Options{Map: map[string]string{"vbank_code": "은행", "vbank_holder": "예금주"}}, "2 issue A-1 1000"},
+		{"a virtual account", "주문번호,고객별 가상계좌,은행,예금주" + due + "\nA-1,110-1,국민,한빛,1000,2026-12-31\n", Options{}, "2 issue A-1 1000"},
+	} {
+		c.test(t)
+	}
+}

@@ -109,6 +109,12 @@ func withoutBegin(name string) string {
 var currencyName = regexp.MustCompile(`^[a-z]+currency(code)?$`)
 var amountName = regexp.MustCompile(`amount|total|balance|price|value|paid|due|rate`)
 
+// ownAccount is the name of an account that is not the one to pay into: 환불계좌, 고객계좌번호. A virtual account is another.
+var (
+	ownAccount     = regexp.MustCompile(`(환불|반환|환급|지급|수취|출금|정산|본인|고객).*계좌`)
+	virtualAccount = regexp.MustCompile(`가상|전용|고정`)
+)
+
 // roleOf is the role of a column by its folded name.
 func roleOf(folded string) role {
 	if r := roles[folded]; r != noRole {
@@ -116,6 +122,9 @@ func roleOf(folded string) role {
 	}
 	if currencyName.MatchString(folded) && !amountName.MatchString(folded) {
 		return currency
+	}
+	if ownAccount.MatchString(folded) && !virtualAccount.MatchString(folded) {
+		return accountNumber
 	}
 	for _, ending := range []string{"금액", "액", "금", ""} {
 		core, found := strings.CutSuffix(folded, ending)
