@@ -119,3 +119,48 @@ func TestOwnAccounts(t *testing.T) {
 		c.test(t)
 	}
 }
+
+// TestSettled has rows that nobody is to pay any more, as columns of any name say.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	rows := func(name, first, second string) string {
+		return "주문번호,고객명,결제금액," + name + "\nA-1,홍길동,35000," + first + "\nA-2,김영희,12000," + second + "\n"
+	}
+	const asked, refused, good = "paid already or cancelled", "2 issue A-1 35000|3 issue A-2 12000 ACTION_UNKNOWN", "2 issue A-1 35000|3 issue A-2 12000"
+	late := rows("진행상태", "입금대기", "입금대기")
+	for range 1000 {
+		late += "A-3,홍길동,1,입금대기\n"
+	}
+	for _, c := range []misread{
+		{"the day it was cancelled", rows("취소일", "", "2026-11-20"), Options{}, asked},
+		{"the day it was refunded", rows("환불일시", "", "2026-11-20"), Options{}, asked},
+		{"the day of the deposit", "주문번호,입금일,입금은행,입금액\nA-1,2026-11-20,신한,30000\n", Options{}, asked},
+		{"the time of the card's approval", rows("승인일시", "", "2026-11-20 10:00"), Options{}, asked},
+		{"paid in full", rows("완납", "", "Y"), Options{}, asked},
+		{"a state of any name", rows("진행상태", "신규", "취소완료"), Options{}, asked},
+		{"a state that says it is bought", rows("상태", "배송중", "구매확정"), Options{}, asked},
+		{"how it stands", rows("처리현황", "신규", "환불"), Options{}, asked},
+		{"a state of something else", rows("배송상태", "배송중", "배송완료"), Options{}, good},
+		{"a remark", rows("비고", "", "취소"), Options{}, refused},
+		{"a kind", rows("구분", "정상", "반품"), Options{}, refused},
+		{"a word with a gap", rows("비고", "문 앞", "입금 완료"), Options{}, refused},
+		{"a remark that says more", rows("비고", "", "취소하면 전화"), Options{}, good},
+		{"rows that are left out", rows("구분", "정상", "반품"), Options{Where: []Where{{"구분", "정상"}}}, "2 issue A-1 35000|3 issue A-2 12000 skip:FILTERED"},
+		{"rows that are asked for", rows("구분", "정상", "반품"), Options{Where: []Where{{"구분", "반품"}}}, "2 issue A-1 35000 skip:FILTERED|3 issue A-2 12000"},
+		{"a column that is left out", rows("비고", "", "취소"), Options{Ignore: []string{"비고"}}, good},
+		{"a product", rows("상품명", "책", "취소"), Options{}, good},
+		{"what is left to pay", "주문번호,미수금,구분\nA-1,35000,반품\n", Options{}, "2 issue A-1 35000"},
+		{"results", "merchant_uid,amount,비고,line,status,error_code,imp_uid\nA-1,35000,취소,2,rejected,PG_REFUSED,\n", Options{}, "2 issue A-1 35000"},
+		{"a state that is first told late", late + "A-4,이몽룡,1,취소\n", Options{}, "A-4 1 ACTION_UNKNOWN"},
+	} {
+		if c.name == "a state that is first told late" {
+			set := map[string]string{"vbank_code": "국민", "vbank_due": "2026-12-31", "vbank_holder": "한빛"}
+			all, _, err := read(t, c.text, Options{Set: set})
+			if err != nil || !strings.HasSuffix(brief(all[len(all)-1]), "ACTION_UNKNOWN") {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		c.test(t)
+	}
+}

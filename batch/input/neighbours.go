@@ -79,6 +79,7 @@ var roleNames = map[role]string{
 	instalment: "월납입 월납부 월렌탈료 월이용료 회차금액 회차별금액 분할금액 분납금액 분납금 installmentamount monthlypayment",
 	settlement: "수수료 총수수료 수수료합계 정산 정산예정 정산예정금 정산대상 정산기준 당일정산 서비스이용료 pg수수료 결제수수료 판매수수료 카드수수료 정산수수료 settlement settlementamount payout fee fees transactionfee processingfee",
 	state: "주문상태 결제상태 입금상태 수납상태 납부상태 납입상태 거래상태 결제여부 입금여부 수납여부 납부여부 납입여부 완납여부 미납여부 입금확인여부 취소여부 취소구분 영수청구구분 출금결과 이체결과 수납결과 " +
+		"취소일 취소일자 취소일시 환불일 환불일자 환불일시 환불완료일 승인일시 완납 입금일 " +
 		"결제일시 결제일시입금확인일 입금확인일 입금확인일시 결제완료일 결제완료일시 입금완료일 입금완료일시 입금일시 입금일자 수납일 수납일자 " +
 		"financialstatus paymentstatus paymentstate orderstatus invoicestatus paidat paiddate datepaid",
 }
@@ -236,8 +237,79 @@ func (h header) oneBill(mapped []Mapped) error {
 		say.Messagef("--key '{%s}-{%s}' makes a number for each bill; --ignore '%s' if “%s” is another one in each", number, month, month, number))
 }
 
-// settledWord is a word in a column called 상태 or Status, of what the name does not say, for an order that nobody is to pay.
-var settledWord = regexp.MustCompile(`(?i)(입금|결제|납부|납입|수납|지급|거래|구매) ?(완료|확인)|완납|수납됨|취소|환불|반품|철회|\bpaid\b|refund|cancel|\bvoid|settled|captured`)
+// settledWord is a word in a column called Status or something 상태 or 현황, of what the name does not say, for an order that nobody is to pay.
+var settledWord = regexp.MustCompile(`(?i)(입금|결제|납부|납입|수납|지급|거래|구매) ?(완료|확인)|구매 ?확정|완납|수납됨|취소|환불|반품|철회|\bpaid\b|refund|cancel|\bvoid|settled|captured`)
+
+// stateColumns are the columns called Status, or something 상태 or 현황, in whose first rows such a word stands.
+func (f *File) stateColumns(encoding string, comma rune, h header) (columns []int) {
+	named := make(map[int]bool)
+	for i, name := range h.folded {
+		if (name == "status" || strings.HasSuffix(name, "상태") || strings.HasSuffix(name, "현황")) && h.roles[i] == noRole && !slices.Contains(h.ignore, i) {
+			named[i] = true
+		}
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	f.firstRows(encoding, comma, h, sampledRows, func(cells []string) {
+		for i, cell := range cells {
+			if named[i] && settledWord.MatchString(clean(cell)) {
+				columns, named[i] = append(columns, i), false
+			}
+		}
+	})
+	return columns
+}
+
+// settledCells are cells that say nothing but that nobody is to pay, without spaces.
+var settledCells = func() map[string]bool {
+	cells := map[string]bool{"완납": true, "구매확정": true, "refunded": true, "cancelled": true, "canceled": true}
+	for _, what := range []string{"입금", "결제", "납부", "납입", "수납"} {
+		cells[what+"완료"], cells[what+"확인"] = true, true
+	}
+	for _, what := range []string{"", "주문", "판매", "매출", "구매", "결제", "입금", "전체", "부분"} {
+		for _, word := range []string{"취소", "환불", "반품", "철회"} {
+			for _, end := range []string{"", "완료", "됨", "처리", "건"} {
+				cells[what+word+end] = true
+			}
+		}
+	}
+	return cells
+}()
+
+const mostSettled = 40 // bytes, of such a cell as it stands
+
+// unreadColumns are the columns that nothing reads and of which no option and no name says what they are.
+func (r *Reader) unreadColumns() (columns []int) {
+	h := &r.header
+	for i := range h.names {
+		read := slices.ContainsFunc(r.mapped, func(m Mapped) bool { return m.Column-1 == i || m.Answer-1 == i }) ||
+			slices.ContainsFunc(r.where, func(w whereColumn) bool { return w.column == i })
+		if !read && h.roles[i] == noRole && !h.otherActions[i] && !slices.Contains(h.ignore, i) && !slices.Contains(r.keys, i) {
+			columns = append(columns, i)
+		}
+	}
+	return columns
+}
+
+// refuseSettled refuses a row that would be issued and in which a cell that is not read says nothing but that nobody is to pay.
+// What is left of an amount is due whatever such a cell says, and results have columns of their own.
+func (r *Reader) refuseSettled(row *Row) {
+	if row.Action != Issue || row.Skip != "" || row.Invalid() && !row.OnlyLacks() || r.told != nil || r.amountAt >= 0 && r.header.roles[r.amountAt] == outstanding {
+		return
+	}
+	for _, i := range r.unread {
+		cell := row.Cells[i]
+		if len(cell) < len("취소") || len(cell) > mostSettled {
+			continue
+		}
+		if word := clean(cell); settledCells[strings.ToLower(strings.ReplaceAll(word, " ", ""))] {
+			row.Problems = append(row.Problems, Problem{Code: ActionUnknown, Column: i + 1, Header: oneLine(r.header.names[i]), Text: word,
+				Message: say.NewMessage("what stands here may mean that nobody is to pay; leave such rows out with --where, or give --ignore for the column if it means something else")})
+			return
+		}
+	}
+}
 
 // stillDue returns an *Error if a column tells which rows are paid or cancelled, and no option says which of them are to be
 // paid. What is left of an amount is due whatever such a column says.

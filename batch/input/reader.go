@@ -96,6 +96,7 @@ type Reader struct {
 	keys          []int  // indexes of the columns that hold order numbers, or of which they are made
 	amountAt      int    // index of the amount's column, -1 without one
 	where         []whereColumn
+	unread        []int // indexes of the columns of which nothing is known
 	key           []keyPart
 	lacking       map[string]bool // fields that are missing from all rows
 	lacks         func() error    // how to give them; nil where nothing can be missing
@@ -223,16 +224,14 @@ func (f *File) weigh(h *header, encoding string, comma rune, o Options) error {
 			h.ignore = append(h.ignore, i) // a PG's number
 		}
 	}
-	for i, name := range h.folded {
-		if !h.result && (name == "상태" || name == "status" || name == "처리상태") && h.roles[i] == noRole && !slices.Contains(h.ignore, i) &&
-			slices.ContainsFunc(f.firstCells(encoding, comma, *h, i, sampledRows), settledWord.MatchString) {
-			h.roles[i] = state
-		}
+	if h.result {
+		return nil
 	}
-	if !h.result {
-		for _, i := range f.moneyColumns(encoding, comma, *h) {
-			h.roles[i] = currency
-		}
+	for _, i := range f.stateColumns(encoding, comma, *h) {
+		h.roles[i] = state
+	}
+	for _, i := range f.moneyColumns(encoding, comma, *h) {
+		h.roles[i] = currency
 	}
 	return nil
 }
@@ -311,6 +310,7 @@ func (r *Reader) setKeys(o Options) (err error) {
 	}
 	r.key, err = r.header.keyParts(o.Key)
 	r.keys, r.tally.each = r.keyColumns(), o.Items == ItemsSum
+	r.unread = r.unreadColumns()
 	return err
 }
 

@@ -76,6 +76,7 @@ func (r *Reader) row(raw *raw, c *columns) (*Row, error) {
 			row.Skip = Filtered
 		}
 	}
+	r.refuseSettled(row)
 	if row.Skip == Filtered {
 		r.tally.now.filtered++
 		r.tally.now.out += r.tally.now.won - before.now.won
