@@ -369,6 +369,10 @@ func (r *Reader) judge(raw *raw, c *columns) (*Row, error) {
 		}
 		found.doubt = true
 	}
+	if found.total == noTotal && row.Skip == "" && r.totalInWords(row, above) {
+		found.doubt, found.total = true, ofSome
+	}
+	r.largest = max(r.largest, row.Request.Amount)
 	if found.doubt && row.Skip == "" && !row.has(KeyIsTotal) {
 		problem := Problem{Code: KeyIsTotal, Field: "merchant_uid", Message: KeyIsTotal.Meaning()}
 		if found.total == noTotal {
@@ -387,6 +391,17 @@ func (r *Reader) judge(raw *raw, c *columns) (*Row, error) {
 	}
 	r.stats.Rows++
 	return row, nil
+}
+
+// totalInWords reports a row that may be a total in words that nobody knows (총매출, 11월 청구분): its order number is in Korean
+// and looks unlike that of the row above, its amount is larger than all above, and it has little else.
+func (r *Reader) totalInWords(row *Row, above []string) bool {
+	uid := row.Request.MerchantUID
+	if r.totals == TotalsNone || r.key != nil || len(r.keys) == 0 || len(above) == 0 || row.Action != Issue || row.Invalid() && !row.OnlyLacks() {
+		return false
+	}
+	korean := strings.ContainsFunc(uid, func(c rune) bool { return c >= '가' && c <= '힣' })
+	return korean && r.largest > 0 && row.Request.Amount > r.largest && shape(uid) != shape(clean(above[r.keys[0]])) && r.bare(row.Cells, above)
 }
 
 // has reports a problem of the row.

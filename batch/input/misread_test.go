@@ -164,3 +164,21 @@ func TestSettled(t *testing.T) {
 		c.test(t)
 	}
 }
+
+// TestCutAndSummed has amounts that were cut at their commas, and totals in words of their own.
+func TestCutAndSummed(t *testing.T) {
+	t.Parallel()
+	const sums = "주문번호,고객명,품명,청구금액\nA-1,홍길동,회비,30000\nA-2,김영희,회비,20000\n"
+	for _, c := range []misread{
+		{"a name that is no name", "주문번호,결제금액,주문자,비고\nA-1,35,000,홍길동\nA-2,900,이몽룡,급함\n", Options{}, "2 issue A-1 0 AMOUNT_AMBIGUOUS|3 issue A-2 900"},
+		{"a product that is no product", "주문번호,결제금액,상품명,비고\nA-1,1,500,책\n", Options{}, "2 issue A-1 0 AMOUNT_AMBIGUOUS"},
+		{"a large amount beside a name of digits", "주문번호,결제금액,상품명,비고\nA-1,35000,500,책\n", Options{}, "2 issue A-1 35000"},
+		{"a total in words", sums + "A-4,성춘향,반품,-5000\n총매출,,,50000\n", Options{}, "2 issue A-1 30000|3 issue A-2 20000|4 issue A-4 0 AMOUNT_NEGATIVE|5 issue 총매출 50000 KEY_IS_TOTAL"},
+		{"a total beside an amount that is none", sums + "A-3,이몽룡,회비,미정\n11월 청구분,,,58000\n", Options{}, "2 issue A-1 30000|3 issue A-2 20000|4 issue A-3 0 AMOUNT_INVALID|5 issue 11월 청구분 58000 KEY_IS_TOTAL"},
+		{"an order in words", sums + "특별 주문,이몽룡,회비,58000\n", Options{}, "2 issue A-1 30000|3 issue A-2 20000|4 issue 특별 주문 58000"},
+		{"no line is a total", sums + "특별 주문,,,58000\n", Options{Totals: TotalsNone}, "2 issue A-1 30000|3 issue A-2 20000|4 issue 특별 주문 58000"},
+		{"orders that look alike", "주문번호,고객명,금액\n가-1,홍길동,10\n나-2,,20\n다-3,,50\n", Options{}, "2 issue 가-1 10|3 issue 나-2 20|4 issue 다-3 50"},
+	} {
+		c.test(t)
+	}
+}

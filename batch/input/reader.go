@@ -137,6 +137,7 @@ type Reader struct {
 	worded  int // headers in other words than the first
 	noted   int // lines that are no rows, beside those in stats
 	tally   tally
+	largest int64    // of the amounts of the rows before, won
 	above   []string // the cells of the row before
 	order   order    // of that row, or of the first one of its order
 	full    []string // those of the last good row that has all columns

@@ -195,7 +195,7 @@ func (r *Reader) refused(raw *raw, code Code) bool {
 }
 
 // cutAtComma reports an amount that may be the first part of one: 35,000 without quotation marks is 35 and 000. Where the
-// next column is one that is read, what stands there tells.
+// next column is one that is read, what stands there tells, but a text, such as a name, may be any.
 func (r *Reader) cutAtComma(raw *raw) bool {
 	at := r.amountAt
 	if at < 0 {
@@ -213,7 +213,7 @@ func (r *Reader) cutAtComma(raw *raw) bool {
 	if rest := clean(raw.cells[at+1]); len(rest) != 3 || !digits(rest) {
 		return false
 	}
-	read := slices.ContainsFunc(r.mapped, func(m Mapped) bool { return m.Column-1 == at+1 })
+	read := slices.ContainsFunc(r.mapped, func(m Mapped) bool { return m.Column-1 == at+1 && !described[m.Field] })
 	return raw.extra || !read
 }
 
