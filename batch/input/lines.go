@@ -237,7 +237,7 @@ func (l *lines) isNote(cells []string) bool {
 	case l.amount < 0:
 		return keyed == 0 && len(at) == 1
 	case footer.MatchString(strings.ToLower(first)):
-		return true
+		return !l.keyBehind(cells, at[0])
 	case len(at) == 1 && otherSeparators(cells[at[0]]) >= max(2, named/2): // a row of a file that was joined to this one
 		return false
 	case len(at) == 1 && keyed == 1 && len(l.keys) == 1: // an order without its amount?
@@ -250,6 +250,15 @@ func (l *lines) isNote(cells []string) bool {
 		return true
 	}
 	return keyed == 0 && len(at) == 2 && named > 4
+}
+
+// keyBehind reports an order number that looks like the one above and does not stand in the first cell that is filled: the line is
+// a row, whatever its first cell says (확인중).
+func (l *lines) keyBehind(cells []string, first int) bool {
+	if l.key == "" || len(l.keys) == 0 || l.keys[0] <= first || l.keys[0] >= len(cells) {
+		return false
+	}
+	return shape(cells[l.keys[0]]) == shape(l.key)
 }
 
 // otherSeparators is how many of one separator stand in a cell.
@@ -361,7 +370,8 @@ func (r *Reader) judge(raw *raw, c *columns) (*Row, error) {
 	if raw.width == len(r.header.names) && !row.Invalid() {
 		r.full = raw.cells
 	}
-	if found.total == noTotal && r.totals != TotalsNone && row.Skip == "" && row.Request.Amount > 0 && before.sumsUp(r.tally.now.won-before.now.won) && r.bare(raw.cells, above) {
+	changes := row.ImpUID != "" // an account that has a name: no total
+	if found.total == noTotal && r.totals != TotalsNone && row.Skip == "" && row.Request.Amount > 0 && !changes && before.sumsUp(r.tally.now.won-before.now.won) && r.bare(raw.cells, above) {
 		if !r.keyed(raw.cells) {
 			r.tally, r.above, found.total = before, above, ofGroup
 			r.compare(raw, found)

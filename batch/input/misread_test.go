@@ -182,3 +182,32 @@ func TestCutAndSummed(t *testing.T) {
 		c.test(t)
 	}
 }
+
+// TestRowsThatDisappear has rows that were once passed over.
+func TestRowsThatDisappear(t *testing.T) {
+	t.Parallel()
+	const changes = "포트원 거래번호,주문번호,변경금액,변경입금기한,고객명,비고\nimp_000000000001,,10000,2026-12-31,홍길동,x\nimp_000000000002,,20000,2026-12-31,김영희,y\n"
+	for _, c := range []misread{
+		{"a header that was sorted with its rows", "가-1,홍길동,35000\n나-1,김영희,12000\n주문번호,고객명,결제금액\n하-1,이몽룡,49900\n", Options{}, "line 1: reads like a row, and stands above the header on line 3"},
+		{"a header at the end", "1001,홍길동,35000\n주문번호,고객명,결제금액\n", Options{}, "line 1: reads like a row"},
+		{"titles", "한빛상사,2026,\n합계,2,35000\n주문번호,고객명,결제금액\n하-1,이몽룡,49900\n", Options{}, "4 issue 하-1 49900"},
+		{"a word of footers", "담당자,주문번호,고객명,청구금액\n김대리,A-1,홍길동,30000\n확인중,A-2,김영희,\n작성팀,A-3,이몽룡,미정\n", Options{}, "2 issue A-1 30000|3 issue A-2 0 AMOUNT_MISSING|4 issue A-3 0 AMOUNT_INVALID"},
+		{"a footer", "담당자,주문번호,고객명,청구금액\n김대리,A-1,홍길동,30000\n작성자,김대리,확인,이과장\n", Options{}, "2 issue A-1 30000"},
+		{"rows between two quotation marks", "주문번호,결제금액,고객명,비고\nA-1,30000,홍길동,\"긴급\nA-2,12000,김영희,보통\nA-3,9000,이몽룡,급함\"\nA-4,5000,성춘향,\n", Options{}, "2   0  - UNREADABLE_ROW|5 issue A-4 5000"},
+		{"a cell of several lines", "주문번호,결제금액,고객명,비고\nA-1,30000,홍길동,\"빨강\n파랑,검정,노랑,하양\"\n", Options{}, "2 issue A-1 30000"},
+	} {
+		c.test(t)
+	}
+	rows, _, err := read(t, changes+"imp_000000000003,,30000,,,\n", Options{})
+	if err != nil || len(rows) != 3 || rows[2].Request.Amount != 30000 || rows[2].Invalid() {
+		t.Errorf("a change to what the others come to: %v %v", briefs(rows), err)
+	}
+	workbook := strings.Replace(aWorkbook, "</workbook>", `<calcPr calcId="124519" fullCalcOnLoad="1"/></workbook>`, 1)
+	const formula = `<row r="2"><c r="A2" t="inlineStr"><is><t>A-1</t></is></c><c r="B2"><f>C2*D2</f><v>0</v></c></row>`
+	if got, err := cellsOf(t, packageOf(t, aHeader+formula, part{"xl/workbook.xml", workbook}), Options{}); err == nil || !strings.Contains(err.Error(), "B2") {
+		t.Errorf("a formula that nobody calculated: %s %v", got, err)
+	}
+	if got, err := cellsOf(t, packageOf(t, aHeader+formula), Options{}); err != nil || got != "2 A-1|0" {
+		t.Errorf("a formula that was calculated: %s %v", got, err)
+	}
+}

@@ -498,11 +498,39 @@ func (h *header) readTitles(scan *scanner) (titles []string, err error) {
 		if title, _ := firstCell(r.cells); title != "" && n < h.record {
 			titles = append(titles, title)
 		}
+		if n < h.record && h.readsLikeRow(r.cells) {
+			return nil, &Error{Path: h.path, Line: r.line, Message: say.Messagef("reads like a row, and stands above the header on line %d, where no row is read", h.line),
+				Hint: say.NewMessage("move the header to the top of the file, or take the line out of it")}
+		}
 		if says := titleMoney(r.cells); says != (money{}) && r.line <= h.line-len(h.lines) {
 			h.money, h.moneyLine, h.moneyText = says, r.line, strings.TrimSpace(strings.Join(r.cells, " "))
 		}
 	}
 	return titles, nil
+}
+
+// readsLikeRow reports a line with an order number, an amount and more than half of the cells that the header names, as there
+// is above a header that was sorted with its rows.
+func (h *header) readsLikeRow(cells []string) bool {
+	if _, kind := isTotal(cells, nil); kind != noTotal {
+		return false
+	}
+	at := indexes(cells)
+	var order, amount bool
+	for _, i := range at {
+		if i >= len(h.names) {
+			return false
+		}
+		m, _ := h.meaning(i)
+		switch m.field {
+		case "merchant_uid", "imp_uid":
+			order = true
+		case "amount":
+			_, code := ParseAmount(clean(cells[i]))
+			amount = amount || code == ""
+		}
+	}
+	return order && amount && len(at) > 2 && 2*len(at) > len(indexes(h.names))
 }
 
 // settled returns an *Error if something in the header or above it speaks against the way the amounts and order numbers are

@@ -184,8 +184,21 @@ func (r *Reader) swallowed(raw *raw) bool {
 		if separators := strings.Count(line, string(r.scan.comma)); more && separators > 0 && i+separators == len(r.header.names)-1 {
 			return true // up to the line's end it would be a row
 		}
+		if more && slices.ContainsFunc(strings.Split(cell, "\n")[1:], r.wholeRow) {
+			return true
+		}
 	}
 	return false
+}
+
+// wholeRow reports a line within a cell that has as many cells as the header, and an amount among them.
+func (r *Reader) wholeRow(line string) bool {
+	separator := string(r.scan.comma)
+	if r.amountAt < 0 || strings.Count(line, separator) != len(r.header.names)-1 {
+		return false
+	}
+	_, code := ParseAmount(clean(strings.Split(line, separator)[r.amountAt]))
+	return code == ""
 }
 
 // refused reports whether an earlier run refused the row for this code, says the file. What its cells looked like then

@@ -27,6 +27,7 @@ type workbook struct {
 	most    int64   // bytes that a part may unpack to
 	sheets  []sheet // worksheets, in their order
 	epoch   time.Time
+	stale   bool         // who wrote it calculated no formula: Excel is to do that when it opens it
 	formats []cellFormat // by style
 	texts   sharedTexts
 	tables  map[sheetOptions]*File // what was read so far
@@ -172,6 +173,8 @@ func (w *workbook) readSheets() error {
 	w.epoch = time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC)
 	return w.elements("xl/workbook.xml", func(_ *xml.Decoder, e xml.StartElement) error {
 		switch e.Name.Local {
+		case "calcPr":
+			w.stale = yes(attribute(e, "fullCalcOnLoad"))
 		case "workbookPr":
 			if yes(attribute(e, "date1904")) {
 				w.epoch = time.Date(1904, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -572,7 +575,7 @@ func (r *sheetReader) readCell(d *xml.Decoder, c xml.StartElement) error {
 	if err != nil {
 		return err
 	}
-	if formula && !valued {
+	if formula && (!valued || r.stale) {
 		return &Error{Path: r.file.Path, Line: r.row, Message: say.Messagef("the sheet “%s” has a formula whose value was not saved with it, in the cell %s", told(r.sheet.name), attribute(c, "r")),
 			Hint: say.NewMessage("open it in Excel, which calculates it, and save it")}
 	}
