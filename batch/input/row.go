@@ -518,7 +518,9 @@ func (p *parser) atMost(field, s string, most int) string {
 // id reads what identifies something and therefore must be exactly as it was written.
 func (p *parser) id(field, cell string, most int) string {
 	s := clean(cell)
-	p.checkID(field, s)
+	if p.checkID(field, s); field == "merchant_uid" && excelDay.MatchString(s) { // a part of --key may be a day
+		p.add(KeyDamagedByExcel, field, s).Message = say.NewMessage("Excel has taken the number for a day, and what it was cannot be known; export it again with that column as text")
+	}
 	return p.atMost(field, s, most)
 }
 

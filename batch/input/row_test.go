@@ -28,6 +28,8 @@ func TestIDs(t *testing.T) {
 		{"A-1", "A-1", ""}, {`="004"`, "004", ""}, {"'0042", "0042", ""}, {"\u00a0A-1\u3000", "A-1", ""},
 		{"2.02611E+15", "2.02611E+15", KeyDamagedByExcel}, {"2E+15", "2E+15", KeyDamagedByExcel}, {"E+15", "E+15", ""},
 		{"2.0261E12", "2.0261E12", KeyDamagedByExcel}, {"2.0261e12", "2.0261e12", KeyDamagedByExcel}, {"2E15", "2E15", ""}, {"E1.5", "E1.5", ""}, {"12.5E3", "12.5E3", ""},
+		{"12월 03일", "12월 03일", KeyDamagedByExcel}, {"03-Dec", "03-Dec", KeyDamagedByExcel}, {"3-Dec", "3-Dec", KeyDamagedByExcel}, {"Dec-26", "Dec-26", KeyDamagedByExcel},
+		{"12-3", "12-3", ""}, {"13월 03일", "13월 03일", ""}, {"12월 03일-1", "12월 03일-1", ""}, {"A03-Dec", "A03-Dec", ""}, {"2026-12-03", "2026-12-03", ""},
 		{"20261101.0", "20261101.0", KeyFraction}, {"20261101.00", "20261101.00", KeyFraction}, {"1.10", "1.10", ""}, {"A.0", "A.0", ""}, {"1.0.0", "1.0.0", ""},
 		{"2026110312345670", "2026110312345670", KeyDigitsLost}, {"2026110312345678", "2026110312345678", ""}, {"202611031234567", "202611031234567", ""},
 		{"\"A\n1\"", "A\n1", KeyInvalid}, {"A-\u200b1", "A-\u200b1", KeyInvalid}, {"\u200bA-1\u200b", "A-1", ""}, {"A-\u202e1", "A-\u202e1", KeyInvalid}, {strings.Repeat("가", 41), strings.Repeat("가", 41), TooLong}, {strings.Repeat("가", 40), strings.Repeat("가", 40), ""},

@@ -194,6 +194,9 @@ func digitsLost(s string) bool {
 	return len(s) > 15 && digits(s) && strings.Trim(s[15:], "0") == ""
 }
 
+// excelDay is how Excel shows an order number that it has taken for a day: 12-3 becomes 12월 03일 or 03-Dec.
+var excelDay = regexp.MustCompile(`^(0?[1-9]|1[0-2])월 ?\d{2}일$|^\d{1,2}-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)$|^(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-\d{2}$`)
+
 var hyphens = strings.NewReplacer("-", "", " ", "")
 
 // phone puts a number into the form used within Korea: +82 10 becomes 010, and the zero that Excel takes away comes
