@@ -445,10 +445,10 @@ func (p *parser) foreign() {
 	}
 }
 
-// filled is a cell without a sign or a word for none, such as - and NULL.
+// filled is a cell without a sign or a word for none, such as - and NULL. An error of a spreadsheet stays: it stands for a value.
 func filled(cell string) string {
 	s := clean(cell)
-	if placeholder(s) {
+	if placeholder(s) && !sheetError(s) {
 		return ""
 	}
 	return s
@@ -479,6 +479,9 @@ func (p *parser) text(field, cell, otherwise string, most int) string {
 	}
 	s := clean(oneLine(cell))
 	if placeholder(s) && described[field] {
+		if sheetError(s) && (field == "vbank_holder" || field == "buyer_tel") {
+			p.add(TextInvalid, field, s).Message = say.NewMessage("an error of the spreadsheet stands here in place of a value; put it right, or leave the column out with --ignore if it is not needed")
+		}
 		s = ""
 	}
 	p.undamaged(field, s)

@@ -170,6 +170,9 @@ func placeholder(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) || r == utf8.RuneError })
 }
 
+// sheetError reports an error of a spreadsheet, such as #N/A, or ######## for what a column is too narrow to show.
+func sheetError(s string) bool { return len(s) > 1 && s[0] == '#' && placeholder(s) }
+
 // exponent reports a long number as Excel shows it, 2.02611E+15, or as databases do, 2.02611E15.
 func exponent(s string) bool {
 	if len(s) < 3 || !digits(s[:1]) || !strings.Contains(".,eE", s[1:2]) {
