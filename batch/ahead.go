@@ -20,7 +20,7 @@ import (
 // no more than what they take in slowGroup, or while two groups are written.
 const (
 	fastGroup = 10 * time.Millisecond
-	slowGroup = 50 * time.Millisecond
+	slowGroup = 200 * time.Millisecond
 	mostAhead = 4
 )
 
