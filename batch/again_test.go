@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,21 +32,7 @@ func (w *world) interrupted(api batch.API, p *batch.Plan) []string {
 // leftOut is a plan without the rows whose column 상태 says something else than 미납.
 func leftOut(t *testing.T, lines ...string) *batch.Plan {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "orders.csv")
-	if err := os.WriteFile(path, []byte(strings.Join(append([]string{"주문번호,금액,상태"}, lines...), "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file, err := input.Open(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	p, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now(), Where: []input.Where{{Header: "상태", Value: "미납"}},
-		Set: map[string]string{"vbank_due": "+7d", "vbank_holder": "한빛", "vbank_code": "국민"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return planOf(t, []input.Where{{Header: "상태", Value: "미납"}}, append([]string{"주문번호,금액,상태"}, lines...)...)
 }
 
 // TestMissingAgain has an API say that it made an account, and never show it: also the run that goes on with an interrupted

@@ -223,7 +223,7 @@ func (r *run) payments(ctx context.Context, e *ledger.Entry) ([]client.Payment, 
 	return append(payments, own), nil
 }
 
-// accounts lets one row at a time change an account: a file may name it in one row by its order and in another by its
+// accounts lets one row at a time change an account, or settle an order in doubt: a file may name it in one row by its order and in another by its
 // imp_uid. The zero value is ready.
 type accounts struct {
 	mu     sync.Mutex

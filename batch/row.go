@@ -363,7 +363,7 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 	holder, own := d.settled(found, note), r.holds(j, &d.order)
 	j.before = max(j.before, holder.Attempts-j.sent)
 	again := found == absent && j.lost() < maxTries && working.Err() == nil
-	if found == absent && own && !again && j.lost() >= maxTries {
+	if found == absent && own && j.lost() >= maxTries {
 		holder.Status, holder.ErrorCode, holder.ErrorMessage = Rejected, CodeAPIFailed, meaning(CodeAPIFailed)
 	}
 	now, settled, err := r.settle(d, holder)

@@ -68,6 +68,12 @@ func (w *world) book() *ledger.Ledger {
 // plan reads a file with the header and the lines.
 func plan(t *testing.T, lines ...string) *batch.Plan {
 	t.Helper()
+	return planOf(t, nil, lines...)
+}
+
+// planOf is plan for the rows in which something holds.
+func planOf(t *testing.T, where []input.Where, lines ...string) *batch.Plan {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "orders.csv")
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -77,7 +83,7 @@ func plan(t *testing.T, lines ...string) *batch.Plan {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	p, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now(),
+	p, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now(), Where: where,
 		Set: map[string]string{"vbank_due": "+7d", "vbank_holder": "한빛", "vbank_code": "국민"}})
 	if err != nil {
 		t.Fatal(err)
