@@ -31,40 +31,49 @@ var copied = []struct{ table, columns, order string }{
 // address of a database. It happens as a whole or not at all. The caller holds the [Lock] of a file, and has seen to [Upgrade];
 // nobody may claim a lease of a database meanwhile.
 //
-// Both know the same orders then, and only one of them may be used from now on.
-func Copy(ctx context.Context, from, to string) (rows int64, err error) {
+// Both know the same orders then, and only one of them may be used from now on. A database that may lack orders fills one that
+// is known to; it is reported since a file does not tell.
+func Copy(ctx context.Context, from, to string) (rows int64, restored bool, err error) {
 	source, err := openCopy(ctx, from, false)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer source.close()
 	target, err := openCopy(ctx, to, true)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer target.close()
+	if source.database {
+		if err := source.conn.QueryRowContext(ctx, `SELECT restored OR origin <> `+origin+` FROM ledger_schema`).Scan(&restored); err != nil {
+			return 0, false, err
+		}
+	}
 	for _, t := range copied {
 		n, err := target.fill(ctx, source, t.table, t.columns, t.order)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		rows += n
 	}
 	for _, t := range copied {
 		if err := target.same(ctx, source, t.table, t.columns, t.order); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 	}
 	if target.database {
+		if _, err := target.conn.ExecContext(ctx, `UPDATE ledger_schema SET restored = restored OR $1`, restored); err != nil {
+			return 0, false, err
+		}
 		// The next number is behind those that were copied, or are told of.
 		for table, numbers := range map[string]string{"merchants": "SELECT id FROM merchants", "runs": "SELECT id FROM runs", "forms": "SELECT id FROM forms", "jobs": "SELECT job FROM trail"} {
 			if _, err := target.conn.ExecContext(ctx, `SELECT setval(pg_get_serial_sequence('`+table+`', 'id'), max(n)) FROM (`+numbers+`) all_of_them (n) HAVING max(n) > 0`); err != nil {
-				return 0, err
+				return 0, false, err
 			}
 		}
 	}
 	_, err = target.conn.ExecContext(ctx, `COMMIT`)
-	return rows, err
+	return rows, restored, err
 }
 
 // copying is one side of a Copy: a transaction that shows the ledger as it is at one moment.

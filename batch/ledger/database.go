@@ -240,6 +240,10 @@ var migrations = [][]string{
 	}),
 	// quiet_until is when the last request of a holder that did not give the lease back has ended.
 	{`ALTER TABLE leases ADD quiet_until TIMESTAMPTZ NOT NULL DEFAULT 'epoch'`},
+	// restored is of all merchants: one may have sent its first orders after the copy was made.
+	{`ALTER TABLE ledger_schema ADD restored BOOLEAN NOT NULL DEFAULT false`,
+		`UPDATE ledger_schema SET restored = EXISTS (SELECT FROM leases WHERE restored)`,
+		`ALTER TABLE leases DROP restored`},
 }
 
 // origin is what tells a database from its copies: one that was loaded from a dump has other tables, a backup that was brought up
@@ -279,11 +283,11 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 		}
 		// What was written after the copy was made is not in it: a holder of a lease that it knows nothing of must not go on, and
 		// the API must be asked about orders that it does not know.
-		changed, err := tx.Exec(ctx, `UPDATE ledger_schema SET origin = `+origin+` WHERE origin <> `+origin)
+		changed, err := tx.Exec(ctx, `UPDATE ledger_schema SET restored = true, origin = `+origin+` WHERE origin <> `+origin)
 		if err != nil || changed.RowsAffected() == 0 {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE leases SET epoch = epoch + 1, owner = '', restored = true, released = false, until = clock_timestamp()`)
+		_, err = tx.Exec(ctx, `UPDATE leases SET epoch = epoch + 1, owner = '', released = false, until = clock_timestamp()`)
 		return err
 	})
 }

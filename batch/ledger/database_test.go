@@ -65,15 +65,15 @@ func TestStoresAgree(t *testing.T) {
 func testCopy(t *testing.T, server *ledgertest.Postgres, l *Ledger, lease *Lease, path, address string, asked []Order, want everything) {
 	t.Helper()
 	second, third := server.Database(t), filepath.Join(t.TempDir(), "third.db")
-	if _, err := Copy(ctx, address, third); !errors.Is(err, ErrInUse) {
+	if _, _, err := Copy(ctx, address, third); !errors.Is(err, ErrInUse) {
 		t.Errorf("a database that is in use: %v", err)
 	}
 	for from, to := path, second; ; from, to = second, third {
-		n, err := Copy(ctx, from, to)
-		if err != nil || n < 10 {
-			t.Fatalf("%s to %s: %d rows, %v", from, to, n, err)
+		n, restored, err := Copy(ctx, from, to)
+		if err != nil || n < 10 || restored {
+			t.Fatalf("%s to %s: %d rows, may lack orders: %v, %v", from, to, n, restored, err)
 		}
-		if _, err := Copy(ctx, from, to); !errors.Is(err, ErrNotEmpty) {
+		if _, _, err := Copy(ctx, from, to); !errors.Is(err, ErrNotEmpty) {
 			t.Errorf("into one that is not empty: %v", err)
 		}
 		if to == third {

@@ -128,7 +128,7 @@ func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		UPDATE leases l SET epoch = l.epoch + 1, owner = $2, until = clock_timestamp() + $3 * interval '1 microsecond', released = false, written = 0, life = $4,
 			quiet_until = CASE WHEN b.released THEN b.quiet_until ELSE greatest(b.quiet_until, clock_timestamp() + greatest(b.life, $4) * interval '1 millisecond') END
 		FROM before b WHERE l.merchant = b.merchant AND l.until < clock_timestamp()
-		RETURNING l.epoch, extract(epoch FROM l.quiet_until - clock_timestamp())::double precision, b.restored, l.rate, coalesce(extract(epoch FROM l.pause_until - clock_timestamp())::double precision, 0)`,
+		RETURNING l.epoch, extract(epoch FROM l.quiet_until - clock_timestamp())::double precision, (SELECT restored FROM ledger_schema), l.rate, coalesce(extract(epoch FROM l.pause_until - clock_timestamp())::double precision, 0)`,
 		l.merchant, l.owner, l.terms.Time.Microseconds(), l.terms.Life.Milliseconds()).Scan(&l.epoch, &quiet, &l.Restored, &l.Rate, &pause)
 	if errors.Is(err, pgx.ErrNoRows) || conflicting(err) {
 		return false, nil

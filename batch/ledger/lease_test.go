@@ -535,12 +535,24 @@ func TestCopiedDatabase(t *testing.T) {
 	}
 	copied := server.Database(t)
 	server.Copy(t, "ledger1", "ledger2")
+	// one that nobody has opened yet, or that is a copy of such a copy, tells as well
+	place := server.Database(t)
+	server.Copy(t, "ledger1", "ledger3")
+	for _, to := range []string{server.Database(t), filepath.Join(t.TempDir(), "ledger.db")} {
+		if _, restored, err := Copy(ctx, place, to); err != nil || !restored {
+			t.Errorf("%s filled from %s: may lack orders: %v, %v", Name(to), Name(place), restored, err)
+		}
+		place = to
+	}
 	next, holder := inDatabase(t, copied, "merchant")
 	if !next.Restored() || holder.epoch < 3 {
 		t.Errorf("a copy is not known as one; epoch %d", holder.epoch)
 	}
 	if runs, err := next.Runs(ctx, false); err != nil || len(runs) != 1 || runs[0].ID != run.ID {
 		t.Errorf("runs of the copy: %v, %v", runs, err)
+	}
+	if newer, _ := inDatabase(t, copied, "came after the copy was made"); !newer.Restored() {
+		t.Error("orders of a merchant that the copy does not know are not looked up")
 	}
 	again, _ := inDatabase(t, address, "merchant")
 	if again.Restored() {

@@ -121,7 +121,7 @@ func TestCopyTrail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for from, to := path, ledgertest.Start(t, "fsync=off").Database(t); from != third; from, to = to, third {
-		if _, err := Copy(ctx, from, to); err != nil {
+		if _, _, err := Copy(ctx, from, to); err != nil {
 			t.Fatal(err)
 		}
 		copied := openJobs(t, to)
@@ -149,7 +149,7 @@ func TestCopyTrail(t *testing.T) {
 		}
 		last = next
 	}
-	if _, err := Copy(ctx, third, path); !errors.Is(err, ErrNotEmpty) {
+	if _, _, err := Copy(ctx, third, path); !errors.Is(err, ErrNotEmpty) {
 		t.Error("into one that has a trail:", err)
 	}
 	tx := rewritable(t, jobs)
@@ -159,7 +159,7 @@ func TestCopyTrail(t *testing.T) {
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Copy(ctx, path, filepath.Join(t.TempDir(), "fourth.db")); !errors.Is(err, ErrTampered) {
+	if _, _, err := Copy(ctx, path, filepath.Join(t.TempDir(), "fourth.db")); !errors.Is(err, ErrTampered) {
 		t.Error(err)
 	}
 }

@@ -406,7 +406,7 @@ func (c *ledgerCopyCommand) Run(a *app) (err error) {
 			return m.ledgerFails(a.ctx, failed)
 		}
 	}
-	rows, err := ledger.Copy(a.ctx, c.From, c.To)
+	rows, restored, err := ledger.Copy(a.ctx, c.From, c.To)
 	switch {
 	case errors.Is(err, ledger.ErrInUse):
 		return &failure{err, exitLocked, say.NewMessage("wait for it to end")}
@@ -414,6 +414,10 @@ func (c *ledgerCopyCommand) Run(a *app) (err error) {
 		return &failure{err, exitStopped, say.NewMessage("nothing was copied; look at the database and the network, then run the same command again")}
 	case err != nil:
 		return usage("nothing was copied", "%w", err)
+	}
+	if restored && !ledger.IsDatabase(c.To) {
+		warning := say.Messagef("%s is a copy or was restored, and may lack orders: with the file that was filled from it do not use --no-remote-check", ledger.Name(c.From))
+		a.warn([]say.Message{warning})
 	}
 	a.stderr.Printf("%s rows were copied and compared; use %s alone from now on\n", report.Thousands(rows), ledger.Name(c.To))
 	return nil

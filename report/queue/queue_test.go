@@ -699,7 +699,7 @@ func TestWarnings(t *testing.T) {
 		})
 		says(path, "warning: the database's fsync is off")
 	}
-	s.psql(`UPDATE leases SET restored = true`) // of the folder's run
+	s.psql(`UPDATE ledger_schema SET restored = true`) // of the folder's run
 	s.must(0, "submit", "--wait", s.file("orders", 3))
 	says(filepath.Join(s.dir, "work"), "the ledger's database is a copy or was restored")
 }
