@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -400,5 +401,176 @@ func TestChangeInDoubtTold(t *testing.T) {
 			t.Error("it was not stopped")
 		}
 		w.expect(got, "A-1 unknown IN_DOUBT", "A-3 issued")
+	})
+}
+
+// TestTwinInFlight: a row that --where leaves out names the order of a row whose issue is under way in this very run, held up by a
+// pause of a minute that the API asked for. That the API shows no account meanwhile frees nothing.
+func TestTwinInFlight(t *testing.T) {
+	for name, lost := range map[string]bool{"answered": false, "answer lost": true} {
+		t.Run(name, func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				lines := []string{}
+				for i := range 1023 {
+					lines = append(lines, fmt.Sprintf("B-%d,1000,미납", i))
+				}
+				lines = append(lines, "A-1,1000,미납" /* the last of a block */, "A-1,1000,취소")
+				for i := range 300 {
+					lines = append(lines, fmt.Sprintf("C-%d,1000,미납", i))
+				}
+				p := leftOut(t, lines...)
+				sent := 0
+				api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+					if r.MerchantUID != "A-1" {
+						if r.MerchantUID[0] == 'C' {
+							time.Sleep(time.Second)
+						}
+						return w.client.Issue(context.Background(), r)
+					}
+					if sent++; sent == 1 {
+						time.Sleep(70 * time.Second) // Retry-After
+					}
+					payment, err := w.client.Issue(context.Background(), r)
+					if lost && sent == 1 {
+						return client.Payment{}, errLost
+					}
+					return payment, err
+				}}
+				w.opts.Audit = nil
+				got, err := w.with(api, p)
+				if err != nil {
+					t.Error(err)
+				}
+				w.expect(got[1023:1024], "A-1 issued")
+				if n := w.api.Ready("A-1"); n != 1 || sent != 1 {
+					t.Errorf("A-1 was sent %d times and has %d accounts", sent, n)
+				}
+				if strings.Contains(fmt.Sprint(got), "unknown") {
+					t.Error("something is unknown")
+				}
+			})
+		})
+	}
+}
+
+// TestQuietIsPast: a lease that was taken over an hour ago (so that Quiet is in the past) is held for one run after the other, as
+// over a folder. What the run before has left in doubt a moment ago is waited for all the same.
+func TestQuietIsPast(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		book := &sharedLedger{Ledger: w.book(), quiet: time.Now().Add(-time.Hour)}
+		defer book.Close()
+		made := make(chan struct{})
+		api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+			go func() { // its answer is lost, and the bank takes its time
+				defer close(made)
+				time.Sleep(27 * time.Second)
+				if _, err := w.client.Issue(context.Background(), r); err != nil {
+					t.Error(err)
+				}
+			}()
+			return client.Payment{}, errLost
+		}}
+		down := func(string) ([]client.Payment, error) { return nil, errLost }
+		api.findAll, api.many = down, func([]string) (map[string][]client.Payment, error) { return nil, errLost }
+		w.opts.RemoteCheck, w.opts.Audit = false, nil
+		got, err := w.runOn(t.Context(), plan(t, "주문번호,금액", "A-1,1000"), api, book)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 unknown IN_DOUBT")
+		got, err = w.runOn(t.Context(), plan(t, "주문번호,금액", "A-1,1000", "A-2,1000"), w.client, book) // the next file
+		if err != nil {
+			t.Error(err)
+		}
+		<-made
+		w.expect(got, "A-1 issued", "A-2 issued")
+		if n := w.api.Ready("A-1"); n != 1 {
+			t.Errorf("A-1 has %d accounts", n)
+		}
+	})
+}
+
+// TestRefusedInASlice: a process that goes on with a run, of which another has had rows accepted, does not say that every row was
+// refused, and stop over that.
+func TestRefusedInASlice(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+			return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.Refused, Status: 200, Code: -1, Message: "은행 코드 오류"}
+		}}
+		lines := []string{"주문번호,금액"}
+		for i := range 30 {
+			lines = append(lines, fmt.Sprintf("A-%d,1000", i))
+		}
+		w.opts.Counts = new(batch.Counts)
+		w.opts.Counts.Sent.Store(5000) // as report/queue sets it: 5,000 rows were accepted by the slices before
+		_, err := w.with(api, plan(t, lines...))
+		if stop, ok := errors.AsType[*batch.StopError](err); ok && stop.Code == batch.CodeAllRefused {
+			t.Errorf("%v; 5,000 were accepted before", err)
+		}
+	})
+}
+
+// TestConflictFromMemory: that a row disagrees with its order's account is not told of an account that the API has revoked since,
+// where the ledger is an old copy and the order has another one.
+func TestConflictFromMemory(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		first, now := plan(t, "주문번호,금액", "A-1,3000"), plan(t, "주문번호,금액", "A-1,2000")
+		w.run(t.Context(), first)
+		backup := w.save()
+		w.run(t.Context(), plan(t, "주문번호,금액,처리", "A-1,,revoke"))
+		got, _ := w.run(t.Context(), now)
+		w.expect(got, "A-1 issued")
+		w.restore(backup)
+		got, err := w.run(t.Context(), now)
+		if err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(got[0], batch.CodeSeveralAccounts) && !strings.Contains(got[0], batch.AlreadyIssued) {
+			t.Errorf("%s: the order's account is for 2000 won, and the one for 3000 won was revoked", got)
+		}
+	})
+}
+
+// TestChangeByAccountWaits: of two rows that change one account, the first by its order and the second by its imp_uid alone, the second
+// waits until the first one's request, whose answer was lost, cannot come after it; also where it asks for what the account has.
+func TestChangeByAccountWaits(t *testing.T) {
+	for _, second := range []int64{2000, 1000} {
+		t.Run(fmt.Sprint(second), func(t *testing.T) { testChangeByAccountWaits(t, second) })
+	}
+}
+
+func testChangeByAccountWaits(t *testing.T, second int64) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000")); err != nil {
+			t.Fatal(err)
+		}
+		own := string(w.api.Payments()[0].ImpUID)
+		book := w.book()
+		defer book.Close()
+		sent, late := 0, make(chan struct{})
+		api := bent{API: w.client}
+		api.update = func(impUID string) (client.Payment, error) {
+			if sent++; sent == 1 {
+				go func() {
+					defer close(late)
+					time.Sleep(20 * time.Second)
+					w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 1500})
+				}()
+				return client.Payment{}, errLost
+			}
+			if sent <= 3 { // the tries of the first row
+				return client.Payment{}, errLost
+			}
+			return w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: second})
+		}
+		w.opts.Workers, w.opts.Audit = 1, nil
+		got, err := w.runOn(t.Context(), plan(t, "주문번호,imp_uid,금액,처리", "A-1,,1500,변경", fmt.Sprintf(",%s,%d,변경", own, second)), api, book)
+		if err != nil {
+			t.Error(err)
+		}
+		<-late
+		if p := w.api.Payments()[0]; p.Amount != second {
+			t.Errorf("the API has %d won, the last row asked for %d: %v", p.Amount, second, got)
+		}
 	})
 }

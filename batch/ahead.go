@@ -118,7 +118,7 @@ func (r *run) classify(ctx context.Context, block []*input.Row) (toSend []*job, 
 		switch result := j.decide(); {
 		case result.Status == "":
 			toSend = append(toSend, j)
-		case result.Status == AlreadyIssued || result.Status == Unchanged && j.order.State == ledger.Issued:
+		case result.Status == AlreadyIssued || j.order.State == ledger.Issued && (result.Status == Unchanged || result.Status == Conflict):
 			repeats = append(repeats, j)
 		default:
 			outcomes = append(outcomes, result)

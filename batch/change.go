@@ -60,7 +60,6 @@ func (r *run) change(ctx context.Context, j *job) {
 	unlock, before := r.accounts.lock(impUID)
 	defer unlock()
 	tried := j.stage == changeTried
-	others := j.order.State == ledger.Changing && !tried // another row's change is in doubt
 	// Which key a revocation is sent with may depend on the account's MID.
 	lacksMID := j.row.Action == input.Revoke && len(r.options.PGAPIKeys.ByMID) > 0 && j.order.PGID == ""
 	// Not the ledger's account, or perhaps changed by a try that was lost or by another row.
@@ -71,9 +70,6 @@ func (r *run) change(ctx context.Context, j *job) {
 	}
 	if j.refused != nil {
 		r.changed(j, r.refusal(j, j.refused))
-		return
-	}
-	if others && r.waitUntilRipe(j) { // it must not come after this one
 		return
 	}
 	if err := r.intendChange(ctx, j); err != nil {
@@ -138,7 +134,7 @@ func (r *run) sendChange(ctx context.Context, j *job, impUID string) {
 			return
 		}
 		if !client.InDoubt(err) { // the one that was lost decides, once it can be believed not to have happened
-			if j.refused = err; !r.waitUntilRipe(j) {
+			if j.refused = err; !r.waitUntilRipe(ctx, j) {
 				r.changed(j, r.refusal(j, err))
 			}
 			return
@@ -226,6 +222,9 @@ func (r *run) toBeChanged(ctx context.Context, j *job, impUID string) bool {
 	}
 	if err := r.knowByAccount(ctx, j, string(payment.MerchantUID), impUID); err != nil {
 		r.stop(err)
+		return false
+	}
+	if j.order.State == ledger.Changing && !tried && r.waitUntilRipe(ctx, j) { // another row's change is in doubt, and must not come after this one
 		return false
 	}
 	j.order = refreshed(j.order, payment)

@@ -149,7 +149,7 @@ func TestChangeInDoubtIsWaitedFor(t *testing.T) {
 					}
 				case "reconcile":
 					book := w.book()
-					err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(s batch.Settled) {
+					err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, false, func(s batch.Settled) {
 						got = append(got, s.Order.MerchantUID+" "+s.Status)
 						if s.Order.NowAmount != 1500 {
 							t.Errorf("the ledger has %d won", s.Order.NowAmount)

@@ -62,7 +62,7 @@ func left(found finding, note say.Message) (finding, say.Message) {
 // ripeFor returns when a request that an earlier process left in doubt is believed not to have happened. One of another host
 // may have been sent until quiet, long after its intent.
 func ripeFor(order *ledger.Entry, quiet time.Time, wait time.Duration, serverTime time.Time) time.Time {
-	if !quiet.IsZero() {
+	if quiet.After(time.Now()) { // later on, what is in doubt may be of this host's own earlier runs
 		return quiet.Add(wait)
 	}
 	if serverTime.Sub(order.IntentAt) > longAgo {

@@ -290,7 +290,7 @@ func (s *simulation) do(t *testing.T, step step) {
 func (s *simulation) reconcile() {
 	book := s.book()
 	defer book.Close()
-	batch.Reconcile(s.t.Context(), s.client, book, modelDoubtWait, func(batch.Settled) {})
+	batch.Reconcile(s.t.Context(), s.client, book, modelDoubtWait, false, func(batch.Settled) {})
 	s.atMostOne()
 }
 

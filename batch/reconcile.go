@@ -19,9 +19,10 @@ type Settled struct {
 }
 
 // Reconcile settles every order in doubt of the merchant, waiting until "not found" can be believed, and calls tell
-// for each. It issues nothing: an order without an account is issued by the next run of its file.
-func Reconcile(ctx context.Context, api LookUp, book Ledger, doubtWait time.Duration, tell func(Settled)) error {
-	return reconcile(ctx, api, book, doubtWait, true, false, tell)
+// for each. It issues nothing: an order without an account is issued by the next run of its file, or stays in doubt if leave is
+// set; see Options.LeaveDoubts.
+func Reconcile(ctx context.Context, api LookUp, book Ledger, doubtWait time.Duration, leave bool, tell func(Settled)) error {
+	return reconcile(ctx, api, book, doubtWait, true, leave, tell)
 }
 
 // reconcile is Reconcile; when it is not patient it leaves alone what would have to be waited for.
@@ -79,13 +80,19 @@ func takeStrays(ctx context.Context, book Ledger) error {
 // asStray returns the entry that an order is to have since a stray tells of its account, and whether that is another than it
 // has.
 func asStray(known, stray ledger.Entry) (e ledger.Entry, changed bool) {
+	said := saidToBeMade(stray.ImpUID)
+	if stray.State == ledger.Intended { // a reply that could not be used
+		said = stray.ErrorMessage
+	}
 	switch e = known; {
+	case stray.State == ledger.Intended && (stray.ErrorCode != CodeReplyDiffers || known.State == ledger.Issued || known.State == ledger.Changing):
+		return e, false
 	case known.State == ledger.Vacant || known.State == ledger.Revoked && known.ImpUID != stray.ImpUID:
 		e = ledger.Entry{Outcome: stray.Outcome, State: ledger.Intended, IntentAt: stray.IntentAt}
 		fallthrough
 	case known.State == ledger.Intended:
 		e.Status, e.Account = Unknown, ledger.Account{}
-		e.ErrorCode, e.ErrorMessage = CodeReplyDiffers, saidToBeMade(stray.ImpUID)
+		e.ErrorCode, e.ErrorMessage = CodeReplyDiffers, said
 	case known.ImpUID == stray.ImpUID:
 		return e, false
 	default:

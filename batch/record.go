@@ -29,6 +29,7 @@ type run struct {
 	outcomes chan []ledger.Entry // to be recorded; see recorder
 	accounts accounts
 	suspects sync.Map             // the lines, for the audit: found after their answer was lost
+	flying   sync.Map             // the rows whose intent this process has made, and that have no outcome yet, by their orders
 	doubted  accounts             // orders in doubt, one of whose rows at a time settles it
 	freed    map[ledger.Order]int // how often those were sent that were found at the start to have no account
 	broken   atomic.Bool          // the ledger takes no more
@@ -75,6 +76,7 @@ func (r *run) told(j *job, entry *ledger.Entry) {
 
 // counted counts a row's outcome among its PG's.
 func (r *run) counted(j *job, result *Result) {
+	r.flying.CompareAndDelete(j.names(), j)
 	switch result.Status {
 	case Issued, Updated, Revoked:
 		r.failures.accepted(j.row.PG)
@@ -187,12 +189,19 @@ func (r *run) setAside(j *job) {
 }
 
 // waitUntilRipe puts a row aside while a request that was lost may still change its account, and reports whether it did. The
-// row comes back when that time has passed.
-func (r *run) waitUntilRipe(j *job) bool {
+// row comes back when that time has passed; where too many rows wait already, its worker waits with it.
+func (r *run) waitUntilRipe(ctx context.Context, j *job) bool {
 	if j.ripe.IsZero() { // an earlier process's
 		j.ripe = ripeFor(&j.order, r.ledger.Quiet(), r.options.DoubtWait, r.api.ServerTime())
 	}
-	return time.Now().Before(j.ripe) && r.pending.sendAgain(j, j.ripe)
+	if !time.Now().Before(j.ripe) {
+		return false
+	}
+	if !r.pending.sendAgain(j, j.ripe) {
+		pause(ctx, time.Until(j.ripe))
+		r.pending.sendAgain(j, time.Time{})
+	}
+	return true
 }
 
 // timeIsUp stops the run once the API's clock shows the end of Options.Until.

@@ -155,6 +155,7 @@ func (r *run) intend(ctx context.Context, jobs ...*job) error {
 		j.order = ledger.Entry{Outcome: outcome, State: ledger.Intended, IntentAt: r.api.ServerTime()}
 		j.stage = intended // after an error no row goes on
 		entries = append(entries, j.order)
+		r.flying.Store(j.names(), j)
 	}
 	if len(entries) == 0 {
 		return nil
@@ -285,7 +286,7 @@ func (r *run) refresh(ctx context.Context, j *job) {
 	before := j.order
 	if j.order = refreshed(before, payment); !hasChanged(&before, &j.order) {
 		j.order = before
-		if r.waitUntilRipe(j) {
+		if r.waitUntilRipe(ctx, j) {
 			return
 		}
 		j.order = refreshed(before, payment)
@@ -354,6 +355,11 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 	if r.pending.putBack(d, found, r.options.DoubtWait, working.Err() == nil) {
 		return
 	}
+	if by, flying := r.flying.Load(d.order.Order); flying && by != j && found == absent { // that row may be sending it just now
+		d.later(r.options.DoubtWait)
+		r.pending.put(d)
+		return
+	}
 	if found == adopted {
 		r.suspects.Store(int64(j.row.Line), true)
 	}
@@ -374,7 +380,11 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 	}
 	j.order = now
 	if again || !settled {
-		j.begin("")
+		earlier := Status("")
+		if !settled { // what was found is of another time: it is looked up once more
+			earlier = NotSent
+		}
+		j.begin(earlier)
 		r.pending.sendAgain(j, time.Time{})
 		return
 	}

@@ -41,7 +41,7 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	defer cancel()
 	defer context.AfterFunc(working, func() { time.AfterFunc(options.SettleTime, cancel) })()
 	r := &run{id: found.ID, plan: plan, api: api, ledger: book, options: options, stop: stop,
-		failures: failures{limit: options.MaxFailures, rows: plan.PGs, counts: options.Counts}, outcomes: make(chan []ledger.Entry, 256), freed: make(map[ledger.Order]int)}
+		failures: newFailures(options, plan.PGs), outcomes: make(chan []ledger.Entry, 256), freed: make(map[ledger.Order]int)}
 
 	settled := func(s Settled) {
 		if s.Status == NotSent {

@@ -116,7 +116,7 @@ func (w *world) reconciled(p *batch.Plan) []string {
 	w.t.Helper()
 	book := w.book()
 	defer book.Close()
-	if err := batch.Reconcile(w.t.Context(), w.client, book, w.opts.DoubtWait, func(batch.Settled) {}); err != nil {
+	if err := batch.Reconcile(w.t.Context(), w.client, book, w.opts.DoubtWait, false, func(batch.Settled) {}); err != nil {
 		w.t.Error(err)
 	}
 	last, err := book.LastRun(w.t.Context(), p.Digest())
@@ -678,7 +678,7 @@ func TestReconcile(t *testing.T) {
 		down = false
 		book := w.book()
 		var settled []string
-		err = batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(s batch.Settled) {
+		err = batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, false, func(s batch.Settled) {
 			settled = append(settled, s.Order.MerchantUID+" "+s.Status)
 		})
 		if err != nil {
@@ -1091,7 +1091,7 @@ func TestChangesInDoubt(t *testing.T) {
 				case "reconcile":
 					book := w.book()
 					var settled []string
-					err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(s batch.Settled) {
+					err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, false, func(s batch.Settled) {
 						settled = append(settled, s.Order.MerchantUID+" "+s.Status)
 					})
 					book.Close()

@@ -75,7 +75,7 @@ func TestQuiet(t *testing.T) {
 				defer book.Close()
 				var err error
 				if change {
-					err = batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, func(batch.Settled) {})
+					err = batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, false, func(batch.Settled) {})
 				} else {
 					_, err = batch.Run(t.Context(), p, w.client, book, w.opts)
 				}
@@ -319,4 +319,58 @@ func TestRestoredDatabase(t *testing.T) {
 		}
 		w.expect(got, "A-1 already_issued")
 	})
+}
+
+// TestLateSaid: a reply that says that an account was made, and cannot be used, is remembered for the next holder too when it
+// comes after the lease was lost: the order is not sent again though the API does not show its account.
+func TestLateSaid(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	address := server.Database(t)
+	api, err := sandbox.New(sandbox.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	c, err := client.New(client.Config{Key: "k", Secret: "s", Workers: 2, Timeout: time.Second, Through: api.Transport()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := ledger.Terms{Wait: 20 * time.Second, Life: 100 * time.Millisecond, Patience: 5 * time.Second, Time: time.Minute}
+	open := func() (*ledger.Lease, *ledger.Ledger) {
+		lease, err := ledger.Claim(t.Context(), address, "merchant", terms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		book, err := lease.Ledger(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { book.Close(); lease.Release() })
+		return lease, book
+	}
+	p := plan(t, "주문번호,금액", "A-1,1000")
+	options := batch.Options{Workers: 1, DoubtWait: 200 * time.Millisecond, SettleTime: time.Second, RemoteCheck: true}
+	_, first := open()
+	sent := 0
+	said := bent{API: c, issue: func(r client.IssueRequest) (client.Payment, error) {
+		sent++ // the host is cut off, and another takes over
+		server.Psql(t, "ledger1", "UPDATE leases SET until = clock_timestamp() - interval '1 second', epoch = epoch + 1, owner = 'another'")
+		return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.Mismatch, Acted: true, ImpUID: "imp_said"}
+	}}
+	if _, err := batch.Run(t.Context(), p, said, first, options); err == nil {
+		t.Error("the lease was not lost")
+	}
+	_, second := open()
+	again := bent{API: c, issue: func(r client.IssueRequest) (client.Payment, error) {
+		sent++
+		return c.Issue(t.Context(), r)
+	}}
+	if _, err := batch.Run(t.Context(), p, again, second, options); err != nil {
+		t.Error(err)
+	}
+	entries, err := second.Entries(t.Context(), 1, 0, 9)
+	if err != nil || len(entries) != 1 || entries[0].ErrorCode != batch.CodeReplyDiffers || sent != 1 {
+		t.Errorf("it was sent %d times; %+v, %v", sent, entries, err)
+	}
 }

@@ -93,9 +93,15 @@ type failures struct {
 	rows  map[string]int // of the plan, by PG
 
 	counts *Counts
+	before bool // an earlier process of the run had rows accepted
 
 	mu   sync.Mutex
 	byPG map[string]*refusals
+}
+
+func newFailures(options Options, rows map[string]int) failures {
+	before := options.Counts.Sent.Load() > options.Counts.Refused.Load()
+	return failures{limit: options.MaxFailures, rows: rows, counts: options.Counts, before: before, byPG: make(map[string]*refusals)}
 }
 
 // refusals are those of a PG that has accepted nothing yet.
@@ -144,11 +150,8 @@ func (f *failures) add(pg string, result *Result) error {
 }
 
 func (f *failures) of(pg string) *refusals {
-	if f.byPG == nil {
-		f.byPG = make(map[string]*refusals)
-	}
 	if f.byPG[pg] == nil {
-		f.byPG[pg] = new(refusals)
+		f.byPG[pg] = &refusals{accepted: f.before}
 	}
 	return f.byPG[pg]
 }

@@ -12,7 +12,8 @@ import (
 // ErrNotEmpty is returned by Copy when the ledger to be filled knows of runs, files or deeds.
 var ErrNotEmpty = say.New("it is not empty, and two ledgers are not made one")
 
-// ErrInUse is returned by Copy for a database whose merchants' orders a process is working on.
+// ErrInUse is returned by Copy for a database whose merchants' orders a process is working on, or of which a request may still be
+// under way whose sender has died.
 var ErrInUse = say.New("another run holds a lease of the ledger")
 
 // ErrHasStrays is returned by Copy for a database with accounts that no order's entry tells of yet.
@@ -68,6 +69,13 @@ func Copy(ctx context.Context, from, to string) (rows int64, restored bool, err 
 		// The next number is behind those that were copied, or are told of.
 		for table, numbers := range map[string]string{"merchants": "SELECT id FROM merchants", "runs": "SELECT id FROM runs", "forms": "SELECT id FROM forms", "jobs": "SELECT job FROM trail"} {
 			if _, err := target.conn.ExecContext(ctx, `SELECT setval(pg_get_serial_sequence('`+table+`', 'id'), max(n)) FROM (`+numbers+`) all_of_them (n) HAVING max(n) > 0`); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+	if source.database { // a holder that stands still must not go on with what is left behind
+		for _, statement := range []string{`UPDATE leases SET epoch = epoch + 1, owner = '', released = false, until = clock_timestamp()`, `COMMIT`} {
+			if _, err := source.conn.ExecContext(ctx, statement); err != nil {
 				return 0, false, err
 			}
 		}
@@ -139,7 +147,8 @@ func (c *copying) begin(ctx context.Context, fill bool) error {
 		if _, err := c.conn.ExecContext(ctx, `LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE`); err != nil {
 			return err
 		}
-		err := c.conn.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM leases WHERE until > clock_timestamp()), (SELECT count(*) FROM strays)`).Scan(&held, &strays)
+		err := c.conn.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM leases WHERE greatest(until, quiet_until, CASE WHEN NOT released THEN until + life * interval '1 millisecond' END) > clock_timestamp()),
+			(SELECT count(*) FROM strays)`).Scan(&held, &strays)
 		switch {
 		case err != nil:
 			return err

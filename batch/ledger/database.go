@@ -230,7 +230,7 @@ var migrations = [][]string{
 		END $$`,
 		// ledger_schema has one row. origin is of the tables that were last seen: other ones are a copy.
 		`CREATE TABLE ledger_schema (version BIGINT NOT NULL, origin TEXT NOT NULL)`,
-		`INSERT INTO ledger_schema SELECT 0, `+origin),
+		`INSERT INTO ledger_schema SELECT 0, `+origin1),
 	slices.Concat(tables2(identity), []string{
 		`CREATE FUNCTION trail_kept() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
@@ -243,12 +243,17 @@ var migrations = [][]string{
 	// restored is of all merchants: one may have sent its first orders after the copy was made.
 	{`ALTER TABLE ledger_schema ADD restored BOOLEAN NOT NULL DEFAULT false`,
 		`UPDATE ledger_schema SET restored = EXISTS (SELECT FROM leases WHERE restored)`,
-		`ALTER TABLE leases DROP restored`},
+		`ALTER TABLE leases DROP restored`,
+		`UPDATE ledger_schema SET origin = ` + origin + ` WHERE origin = ` + origin1},
 }
 
-// origin is what tells a database from its copies: one that was loaded from a dump has other tables, a backup that was brought up
-// to some moment, or a standby that was promoted, goes on in another timeline.
-const origin = `(SELECT system_identifier FROM pg_control_system()) || '/' || (SELECT timeline_id FROM pg_control_checkpoint()) || '/' || 'ledger_schema'::regclass::oid`
+// origin is what tells a database from its copies: one that was loaded from a dump has other tables, one that the server made of
+// another as its template has another number, a backup that was brought up to some moment, or a standby that was promoted, goes
+// on in another timeline. origin1 is that of the first version.
+const (
+	origin1 = `(SELECT system_identifier FROM pg_control_system()) || '/' || (SELECT timeline_id FROM pg_control_checkpoint()) || '/' || 'ledger_schema'::regclass::oid`
+	origin  = origin1 + ` || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())`
+)
 
 // readCommitted transactions see what others have committed while they waited for a lock, whatever the database's default is.
 var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -25,9 +26,9 @@ type database struct {
 
 // transactions number those of a lease, also where several ledgers are opened for it, one after the other.
 type transactions struct {
-	last int64 // the number of the last one that was committed, as the lease has it
-	next int64 // a number that none has had
-	lost int64 // the number of one whose answer was lost; 0 without one
+	last atomic.Int64 // the number of the last one that was committed, as the lease has it
+	next int64        // a number that none has had
+	lost int64        // the number of one whose answer was lost; 0 without one
 }
 
 const groupTime = 15 * time.Second // for one round trip
@@ -130,7 +131,7 @@ func (d *database) attempt(group []*job, sent *int64) error {
 	})
 	switch state := sqlstate(err); {
 	case err == nil:
-		d.last = number
+		d.last.Store(number)
 	case state == stateTaken || state == stateUnique && len(tx.intents) > 0:
 		return d.whoIsTaken(tx)
 	case state == stateNotHeld:
@@ -178,7 +179,7 @@ func (d *database) settleLost(ctx context.Context) (committed int64, err error) 
 			if err != nil {
 				return err
 			}
-			if written < d.last { // the database has lost what it had confirmed
+			if written < d.last.Load() { // the database has lost what it had confirmed
 				return ErrLeaseLost
 			}
 			if written == d.lost {
@@ -196,7 +197,8 @@ func (d *database) settleLost(ctx context.Context) (committed int64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	d.last, d.lost = now, 0
+	d.last.Store(now)
+	d.lost = 0
 	return committed, nil
 }
 
@@ -225,7 +227,7 @@ func (d *database) keepStrays(group []*job, end time.Time) error {
 	}
 	var strays []Entry
 	for _, e := range tx.records {
-		if e.State == Issued {
+		if e.State == Issued || e.State == Intended && e.ErrorCode != "" {
 			strays = append(strays, e)
 		}
 	}
@@ -322,7 +324,7 @@ func clean(text string) string {
 // for granted, and fails if it is not so.
 func (t *databaseTransaction) send(conn *pgx.Conn, number int64, careful bool) error {
 	var batch pgx.Batch
-	batch.Queue(`SELECT ledger_fence($1, $2, $3, $4, $5)`, t.lease.merchant, t.lease.owner, t.lease.epoch, t.last, number)
+	batch.Queue(`SELECT ledger_fence($1, $2, $3, $4, $5)`, t.lease.merchant, t.lease.owner, t.lease.epoch, t.last.Load(), number)
 	batch.QueuedQueries = append(batch.QueuedQueries, t.runs.QueuedQueries...)
 	if len(t.reopened) > 0 {
 		batch.Queue(`UPDATE runs SET settled = 0 WHERE id = ANY($1)`, t.reopened)

@@ -219,6 +219,9 @@ func (j *Jobs) Add(ctx context.Context, job *Job, again bool, in io.Reader) (add
 		switch {
 		case err != nil:
 			return false, errors.Join(err, j.drop(ctx, job.ID))
+		case same != nil && same.ID == job.ID: // the answer was lost
+			*job = *same
+			return true, nil
 		case same != nil && !again: // it came while this one's bytes did
 			err := j.drop(ctx, job.ID)
 			*job = *same
@@ -255,7 +258,7 @@ func (j *Jobs) receive(ctx context.Context, job *Job, in io.Reader) error {
 // drop takes back a job whose bytes did not come.
 func (j *Jobs) drop(ctx context.Context, id int64) error {
 	ctx = context.WithoutCancel(ctx)
-	_, err := j.db.ExecContext(ctx, `DELETE FROM job_files WHERE job = $1`, id)
+	_, err := j.db.ExecContext(ctx, `DELETE FROM job_files WHERE job = $1 AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'receiving')`, id)
 	if err == nil {
 		_, err = j.db.ExecContext(ctx, `DELETE FROM jobs WHERE id = $1 AND state = 'receiving'`, id)
 	}
@@ -493,7 +496,7 @@ func oneTurn(done sql.Result, err error) error {
 
 // First reports whether no older job of the same merchant is open: files are run one after the other.
 func (j *Jobs) First(ctx context.Context, job *Job) (bool, error) {
-	older, err := j.jobs(ctx, `WHERE `+isOpen+` AND merchant = $1 AND api = $2 AND id < $3 LIMIT 1`, job.Merchant, job.API, job.ID)
+	older, err := j.jobs(ctx, `WHERE `+isOpen+` AND merchant = $1 AND api = $2 AND id < $3 AND ($4 = '' OR whose IN ('', $4)) LIMIT 1`, job.Merchant, job.API, job.ID, job.Whose)
 	return len(older) == 0, err
 }
 

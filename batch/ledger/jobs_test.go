@@ -326,3 +326,37 @@ func TestUpgradeKeepsDamage(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAddAnswerLost: a job that is queued keeps its file, though the answer to that was lost; so does an upload.
+func TestAddAnswerLost(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	for name, words := range map[string]string{"submitted": "SET state = 'queued'", "uploaded": "commit\x00"} {
+		t.Run(name, func(t *testing.T) {
+			address := server.Database(t)
+			jobs := openJobs(t, address)
+			cutter := cut(t, server.Socket())
+			cutter.words = words
+			cutOff := openJobs(t, cutter.address(address, server.Socket()))
+			cutter.cuts.Store(1)
+			job := newJob("one")
+			var err error
+			if name == "submitted" {
+				_, err = cutOff.Add(ctx, job, false, strings.NewReader("orders"))
+			} else {
+				err = cutOff.Upload(ctx, job, strings.NewReader("orders"), Deed{Who: "somebody", What: "upload"})
+			}
+			if cutter.made.Load() == 0 {
+				t.Fatal("no answer was lost")
+			}
+			var file bytes.Buffer
+			stored, failed := jobs.Get(ctx, 1)
+			if failed != nil {
+				t.Fatal("it is not stored", failed, err)
+			}
+			if err := jobs.ReadFile(ctx, stored.ID, JobInput, &file); err != nil || file.String() != "orders" {
+				t.Errorf("the job is %s, and its file: %q, %v (to who brought it: %v)", stored.State, file.String(), err, err)
+			}
+		})
+	}
+}

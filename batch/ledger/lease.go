@@ -195,20 +195,26 @@ func (l *Lease) within(ctx context.Context, conn **pgx.Conn, do func(context.Con
 	return err
 }
 
-func (l *Lease) renewOnce(ctx context.Context, conn *pgx.Conn) error {
-	var rate float64
-	var pause *int64 // microseconds
+// keepLearnt sets what was learnt, $4 and $5; what was learnt before stays where this holder has asked the API nothing.
+const keepLearnt = `rate = coalesce($4::double precision, rate), pause_until = CASE WHEN $4::double precision IS NULL THEN pause_until ELSE clock_timestamp() + $5::bigint * interval '1 microsecond' END`
+
+// told is what was learnt: the rate, nil where the API was asked nothing, and what is left of a pause, in microseconds.
+func (l *Lease) told() (rate *float64, pause *int64) {
 	if learnt := l.learnt.Load(); learnt != nil {
 		told, resume := (*learnt)()
-		rate = told
+		rate = &told
 		if left := time.Until(resume); left > 0 {
 			pause = new(left.Microseconds())
 		}
 	}
+	return rate, pause
+}
+
+func (l *Lease) renewOnce(ctx context.Context, conn *pgx.Conn) error {
+	rate, pause := l.told()
 	asked := sinceBoot()
-	done, err := conn.Exec(ctx, `UPDATE leases SET until = clock_timestamp() + $4 * interval '1 microsecond', rate = $5,
-		pause_until = clock_timestamp() + $6 * interval '1 microsecond' WHERE merchant = $1 AND owner = $2 AND epoch = $3`,
-		l.merchant, l.owner, l.epoch, l.terms.Time.Microseconds(), rate, pause)
+	done, err := conn.Exec(ctx, `UPDATE leases SET until = clock_timestamp() + $6 * interval '1 microsecond', `+keepLearnt+` WHERE merchant = $1 AND owner = $2 AND epoch = $3`,
+		l.merchant, l.owner, l.epoch, rate, pause, l.terms.Time.Microseconds())
 	if err != nil {
 		return err
 	}
@@ -258,11 +264,12 @@ func (l *Lease) Wait(ctx context.Context) error {
 	return nil
 }
 
-// held ends a transaction whose lease is another's. A claim waits for what is left of it.
+// held ends a transaction whose lease is another's, or of a database that has lost what it had confirmed. A claim waits for what is
+// left of it.
 func (l *Lease) held(ctx context.Context, tx querier) error {
 	var held int
-	err := tx.QueryRowContext(ctx, `SELECT 1 FROM leases WHERE merchant = $1 AND owner = $2 AND epoch = $3 AND until > clock_timestamp() FOR SHARE`,
-		l.merchant, l.owner, l.epoch).Scan(&held)
+	err := tx.QueryRowContext(ctx, `SELECT 1 FROM leases WHERE merchant = $1 AND owner = $2 AND epoch = $3 AND until > clock_timestamp() AND written >= $4 FOR SHARE`,
+		l.merchant, l.owner, l.epoch, l.transactions.last.Load()).Scan(&held)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrLeaseLost
 	}
@@ -283,8 +290,10 @@ func (l *Lease) Release() error {
 	default:
 	}
 	l.lose()
+	rate, pause := l.told()
 	give := func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, `UPDATE leases SET until = '-infinity', released = true WHERE merchant = $1 AND owner = $2 AND epoch = $3`, l.merchant, l.owner, l.epoch)
+		_, err := conn.Exec(ctx, `UPDATE leases SET until = '-infinity', released = true, `+keepLearnt+` WHERE merchant = $1 AND owner = $2 AND epoch = $3`,
+			l.merchant, l.owner, l.epoch, rate, pause)
 		return err
 	}
 	err := l.within(context.Background(), &l.conn, give)

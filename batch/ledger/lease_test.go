@@ -249,10 +249,11 @@ func TestFence(t *testing.T) {
 
 // cutter passes connections on to a server, and cuts some of them where it is told to.
 type cutter struct {
-	dir  string
-	cuts atomic.Int64 // answers to be lost: the connection is cut once the server has begun to answer
-	hold atomic.Int64 // requests that are to reach the server only after a while, when their connection is gone
-	made atomic.Int64
+	dir   string
+	words string       // of the requests that are meant
+	cuts  atomic.Int64 // answers to be lost: the connection is cut once the server has carried out the request
+	hold  atomic.Int64 // requests that are to reach the server only after a while, when their connection is gone
+	made  atomic.Int64
 }
 
 func cut(t testing.TB, server string) *cutter {
@@ -264,7 +265,7 @@ func cut(t testing.TB, server string) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{dir: dir}
+	c := &cutter{dir: dir, words: "ledger_fence"}
 	var passing sync.WaitGroup
 	t.Cleanup(func() {
 		listener.Close()
@@ -294,6 +295,7 @@ func (c *cutter) pass(client net.Conn, to string) {
 		return
 	}
 	var both sync.WaitGroup
+	var losing atomic.Bool
 	both.Go(func() {
 		buffer := make([]byte, 1<<20)
 		for {
@@ -303,7 +305,7 @@ func (c *cutter) pass(client net.Conn, to string) {
 				return
 			}
 			text := buffer[:n]
-			if strings.Contains(string(text), "ledger_fence") && c.hold.Add(-1) >= 0 {
+			if strings.Contains(string(text), c.words) && c.hold.Add(-1) >= 0 {
 				c.made.Add(1)
 				client.Close()
 				time.Sleep(300 * time.Millisecond)
@@ -312,9 +314,9 @@ func (c *cutter) pass(client net.Conn, to string) {
 				server.Close()
 				return
 			}
-			losing := strings.Contains(string(text), "ledger_fence") && c.cuts.Add(-1) >= 0
+			losing.Store(strings.Contains(string(text), c.words) && c.cuts.Add(-1) >= 0)
 			server.Write(text)
-			if losing {
+			if losing.Load() {
 				c.made.Add(1)
 				time.Sleep(50 * time.Millisecond) // it commits
 				client.Close()
@@ -331,7 +333,9 @@ func (c *cutter) pass(client net.Conn, to string) {
 			if err != nil {
 				return
 			}
-			client.Write(buffer[:n])
+			if !losing.Load() {
+				client.Write(buffer[:n])
+			}
 		}
 	})
 	both.Wait()
@@ -639,4 +643,109 @@ func TestReadsWait(t *testing.T) {
 		t.Errorf("a database that stays away: %v", err)
 	}
 	server.Serve(t)
+}
+
+// TestCopyFences: a host that stood still while its lease ran out, and while the ledger was copied, does not go on with the old one.
+func TestCopyFences(t *testing.T) {
+	t.Parallel()
+	address := ledgertest.Start(t, "fsync=off").Database(t)
+	book, frozen := inDatabase(t, address, "merchant")
+	run := begin(t, book)
+	if err := book.Intend(ctx, intent(run, 2, "A-1")); err != nil {
+		t.Fatal(err)
+	}
+	outlived(t, frozen)
+	if _, _, err := Copy(ctx, address, filepath.Join(t.TempDir(), "early.db")); !errors.Is(err, ErrInUse) {
+		t.Errorf("while a request of its holder may be under way: %v", err)
+	}
+	time.Sleep(frozen.terms.Life)
+	if _, _, err := Copy(ctx, address, filepath.Join(t.TempDir(), "ledger.db")); err != nil {
+		t.Fatal(err)
+	}
+	if err := frozen.Renew(ctx); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("its lease is renewed: %v; requests may be sent: %v", err, frozen.Open())
+	}
+	if err := book.Intend(ctx, intent(run, 3, "A-2")); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("it makes intents in the old ledger: %v", err)
+	}
+}
+
+// TestEndAfterFailOver: a job does not end as done by results that were read of a database which has lost what it had confirmed.
+func TestEndAfterFailOver(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	address := server.Database(t)
+	jobs := openJobs(t, address)
+	job := newJob("one")
+	if _, err := jobs.Add(ctx, job, false, strings.NewReader("orders")); err != nil {
+		t.Fatal(err)
+	}
+	book, lease := inDatabase(t, address, "merchant")
+	run := begin(t, book)
+	if err := book.Intend(ctx, intent(run, 2, "A-1")); err != nil {
+		t.Fatal(err)
+	}
+	job.Run, job.State = run.ID, JobDone
+	execute(t, address, `UPDATE leases SET written = written - 1`) // and the intent is gone: an asynchronous standby took over
+	execute(t, address, `DELETE FROM entries`)
+	if err := jobs.End(ctx, lease, job, true); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("the end of a job whose order the database knows no more: %v", err)
+	}
+}
+
+// TestLearntIsKept: what was learnt of the API's limit since the last renewal, a pause that ended the run for example, stands with
+// the lease when it is given back; and a holder that asks the API nothing, and so learns nothing, does not wipe it out.
+func TestLearntIsKept(t *testing.T) {
+	t.Parallel()
+	address := ledgertest.Start(t, "fsync=off").Database(t)
+	_, first := inDatabase(t, address, "merchant")
+	first.Learn(func() (float64, time.Time) { return 7.5, time.Now().Add(time.Hour) }) // a 429, right before the end of the run
+	if err := first.Release(); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"released before the next renewal", "renewed by a holder that has no client"} {
+		next, err := claim(t, address, "merchant")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(next.Resume); next.Rate != 7.5 || left < 59*time.Minute {
+			t.Errorf("%s: the next holder learns of %v/s and a pause of %s", what, next.Rate, max(left, 0))
+		}
+		execute(t, address, `UPDATE leases SET rate = 7.5, pause_until = clock_timestamp() + interval '1 hour'`)
+		if err := errors.Join(next.Renew(ctx), next.Release()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last, err := claim(t, address, "merchant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer last.Release()
+	if left := time.Until(last.Resume); last.Rate != 7.5 || left < 59*time.Minute {
+		t.Errorf("after a holder without a client: %v/s and a pause of %s", last.Rate, max(left, 0))
+	}
+}
+
+// TestTemplate: a backup that was made within the server (createdb --template) and takes the ledger's place is known as a copy.
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	address := server.Database(t)
+	book, lease := inDatabase(t, address, "merchant")
+	run := begin(t, book)
+	book.Close()
+	lease.Release()
+	server.Psql(t, "postgres", "CREATE DATABASE backup TEMPLATE ledger1 OWNER vbankbatch")
+	book, lease = inDatabase(t, address, "merchant")
+	if err := book.Intend(ctx, intent(run, 2, "A-1")); err != nil { // issued after the backup
+		t.Fatal(err)
+	}
+	book.Close()
+	lease.Release()
+	server.Psql(t, "postgres", "ALTER DATABASE ledger1 RENAME TO broken")
+	server.Psql(t, "postgres", "ALTER DATABASE backup RENAME TO ledger1")
+	book, _ = inDatabase(t, address, "merchant")
+	if !book.Restored() {
+		t.Error("a restored backup is not known as one")
+	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -160,6 +161,9 @@ func (l *Ledger) Purge(ctx context.Context, before, now time.Time) (p Purged, er
 	db, held := l.read, func(context.Context, querier) error { return nil }
 	if d, ok := l.store.(*database); ok {
 		held = d.lease.held
+		if strays, err := l.Strays(ctx); err != nil || len(strays) > 0 {
+			return Purged{}, cmp.Or(err, error(ErrHasStrays))
+		}
 	} else {
 		// secure_delete takes most of it out of the file even where there is no room for writing the file anew.
 		if db, err = connect(l.path, url.Values{"mode": {"rw"}}, "synchronous(FULL)", "busy_timeout(5000)", "secure_delete(1)"); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"vbankbatch/batch/ledger/ledgertest"
 	"vbankbatch/client/say"
 )
 
@@ -359,4 +360,30 @@ func TestPurgeKilled(t *testing.T) {
 		}
 	}
 	t.Logf("killed before the purge had happened: %d, after: %d", outcomes[false], outcomes[true])
+}
+
+// TestPurgeStrays: what came too late and was not taken in yet is not left in the ledger by a purge, nor made an order of no run.
+func TestPurgeStrays(t *testing.T) {
+	t.Parallel()
+	address := ledgertest.Start(t, "fsync=off").Database(t)
+	book, first := inDatabase(t, address, "merchant")
+	run := begin(t, book)
+	if err := book.Intend(ctx, intent(run, 2, "A-1")); err != nil {
+		t.Fatal(err)
+	}
+	outlived(t, first)
+	next, _ := inDatabase(t, address, "merchant") // asks, finds no account, and frees the order
+	freed := intent(run, 2, "A-1")
+	freed.State, freed.Status = Vacant, "not_sent"
+	if err := errors.Join(next.Record(ctx, freed), next.Finish(ctx, run.ID, time.UnixMicro(1767225700_000000))); err != nil {
+		t.Fatal(err)
+	}
+	told := intent(run, 2, "A-1") // the first host wakes with an account, number and holder
+	told.State, told.Status, told.Account = Issued, "issued", account
+	if err := book.Record(ctx, told); !errors.Is(err, ErrLeaseLost) {
+		t.Fatal(err)
+	}
+	if _, err := next.Purge(ctx, time.Now(), time.Now()); !errors.Is(err, ErrHasStrays) {
+		t.Error(err)
+	}
 }

@@ -379,7 +379,7 @@ func (r *folderRun) sweep(a *app) (err error) {
 	defer func() { err = also(err, release()) }()
 	d.merchant = r.merchant
 	defer func() { err = also(err, d.disconnect()) }()
-	gone := job.Job{About: r.begun(a), Settings: report.Settings{DoubtWait: r.DoubtWait}, Ledger: book, Connect: d.connect, Tell: d.show}
+	gone := job.Job{About: r.begun(a), Settings: report.Settings{DoubtWait: r.DoubtWait}, Ledger: book, LeaveDoubts: r.LeaveDoubts, Connect: d.connect, Tell: d.show}
 	r.swept, err = gone.Sweep(a.ctx)
 	tellSalvaged(a, r.swept)
 	return errors.Join(err, r.tellOfSalvaged(a, r.swept))

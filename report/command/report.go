@@ -214,7 +214,7 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 		return err
 	}
 	settled, unknown := 0, 0
-	err = batch.Reconcile(a.ctx, api, book, c.DoubtWait, func(s batch.Settled) {
+	err = batch.Reconcile(a.ctx, api, book, c.DoubtWait, false, func(s batch.Settled) {
 		settled++
 		if s.Status == batch.Unknown {
 			unknown++

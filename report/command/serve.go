@@ -413,7 +413,7 @@ func (s *served) held(ctx context.Context, name string, do func(*client.Client, 
 // reconcile does what the command reconcile does.
 func (s *served) reconcile(ctx context.Context, name string) (settled, unknown int, err error) {
 	err = s.held(ctx, name, func(api *client.Client, book *ledger.Ledger) error {
-		return batch.Reconcile(ctx, api, book, s.DoubtWait, func(of batch.Settled) {
+		return batch.Reconcile(ctx, api, book, s.DoubtWait, false, func(of batch.Settled) {
 			settled++
 			if of.Status == batch.Unknown {
 				unknown++

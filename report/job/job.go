@@ -335,7 +335,7 @@ func (w *work) finish(ctx context.Context, results *report.Results, ended error)
 		return errors.Join(ended, lost)
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
-	if ended == nil && !w.Inbox && !w.Kept || stop != nil && stop.TriesAgain() {
+	if !w.Kept && (ended == nil && !w.Inbox || stop != nil && stop.TriesAgain()) {
 		if err := w.Ledger.Finish(ctx, out.ID, time.Now()); err != nil {
 			return err
 		}

@@ -240,3 +240,82 @@ func TestEnds(t *testing.T) {
 type through func(*http.Request) (*http.Response, error)
 
 func (f through) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestSalvageLeavesDoubts: with --leave-doubts an order in doubt that the API does not show stays unknown, also where it is of an
+// interrupted run whose file was written over since.
+func TestSalvageLeavesDoubts(t *testing.T) {
+	m := newMerchant(t, "hanbit", 1000, filepath.Join(t.TempDir(), "ledger.db"))
+	run, err := m.book.Begin(t.Context(), ledger.Run{Digest: "another file's", Settings: "s", File: m.job.About.File, Started: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := ledger.Entry{State: ledger.Intended, IntentAt: time.Now()}
+	e.Run, e.Line, e.Order, e.Action, e.Status, e.Amount, e.Attempts = run.ID, 2, ledger.Order{MerchantUID: "ORD-0"}, "issue", "unknown", 1000, 1
+	if err := m.book.Intend(t.Context(), e); err != nil { // and the process dies
+		t.Fatal(err)
+	}
+	m.job.LeaveDoubts = true
+	out, err := m.job.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := m.api.Ready("ORD-0"); n != 0 {
+		t.Errorf("ORD-0 was sent again: %d accounts", n)
+	}
+	text, err := os.ReadFile(out.Files.Results)
+	if err != nil || !strings.Contains(string(text), "unknown,IN_DOUBT") {
+		t.Errorf("%v\n%s", err, text[:min(300, len(text))])
+	}
+}
+
+// TestSalvageSweepLeavesDoubts: likewise where the file is gone.
+func TestSalvageSweepLeavesDoubts(t *testing.T) {
+	m := newMerchant(t, "hanbit", 1000, filepath.Join(t.TempDir(), "ledger.db"))
+	folder := filepath.Dir(m.job.About.File)
+	if err := os.Mkdir(filepath.Join(folder, "failed"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run, err := m.book.Begin(t.Context(), ledger.Run{Digest: "another file's", Settings: "s", File: filepath.Join(folder, "gone.csv"), Started: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := ledger.Entry{State: ledger.Intended, IntentAt: time.Now()}
+	e.Run, e.Line, e.Order, e.Action, e.Status, e.Amount, e.Attempts = run.ID, 2, ledger.Order{MerchantUID: "ORD-0"}, "issue", "unknown", 1000, 1
+	if err := m.book.Intend(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	m.job.LeaveDoubts, m.job.About.File = true, folder
+	if _, err := m.job.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if doubts, err := m.book.InDoubt(t.Context()); err != nil || len(doubts) != 1 {
+		t.Errorf("in doubt: %v, %v", doubts, err)
+	}
+}
+
+// TestKeptIsNotFinished: a run whose results somebody else keeps is not finished before they are kept, also where it stopped over
+// what somebody mends: whoever dies in between goes on with the run, and tells of its orders as of its own.
+func TestKeptIsNotFinished(t *testing.T) {
+	m := newMerchant(t, "hanbit", 1000, filepath.Join(t.TempDir(), "ledger.db"))
+	api, err := sandbox.New(sandbox.Config{Key: m.name, Secret: "secret of " + m.name, Faults: sandbox.Faults{Refuse: 1, RefuseWith: "가상계좌 계약이 필요합니다."}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	m.job.Connect = func() (*client.Client, error) {
+		return client.New(client.Config{Key: client.Secret(m.name), Secret: client.Secret("secret of " + m.name), Workers: 5, Through: api.Transport()})
+	}
+	in, err := os.Open(m.job.About.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	m.job.Kept, m.job.Stdin, m.job.About.File = true, in, "orders.csv"
+	_, err = m.job.Run(t.Context())
+	if stop, ok := errors.AsType[*batch.StopError](err); !ok || !stop.TriesAgain() {
+		t.Fatalf("it ended with %v", err)
+	}
+	if open, err := m.book.Runs(t.Context(), true); err != nil || len(open) != 1 {
+		t.Errorf("runs that are not finished: %v, %v", open, err)
+	}
+}

@@ -111,7 +111,7 @@ func (w *work) settle(ctx context.Context, run ledger.Run) error {
 		return say.Errorf("run %d was interrupted, and its orders in doubt cannot be asked about: %w", run.ID, err)
 	}
 	w.tell(Event{Step: Asking, Run: run})
-	return batch.Reconcile(ctx, w.api, w.Ledger, w.Settings.DoubtWait, func(batch.Settled) {})
+	return batch.Reconcile(ctx, w.api, w.Ledger, w.Settings.DoubtWait, w.LeaveDoubts, func(batch.Settled) {})
 }
 
 // tellStream tells of an interrupted run over standard input, of which nobody knows whether the same input will come again.

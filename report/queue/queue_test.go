@@ -715,3 +715,41 @@ func TestNoDatabase(t *testing.T) {
 		}
 	}
 }
+
+// TestCancelKeepsResults: a job that was begun and is cancelled has results, as jobs cancel says, also where the worker that comes
+// to it next has not its merchant's credentials.
+func TestCancelKeepsResults(t *testing.T) {
+	s := newSite(t)
+	id := s.must(0, "submit", "--rate=15", s.file("orders", 400))
+	first := s.work("--slice=1s")
+	s.until(id, "begun", func(j job) bool { return j.Done > 60 })
+	first.Process.Signal(os.Interrupt) // it is started again in a moment
+	first.Wait()
+	own := s.env
+	s.env = append(own[:len(own):len(own)], "IMP_KEY=another", "IMP_SECRET=another")
+	s.work()
+	s.until(id, "left alone", func(j job) bool { return j.Lacking })
+	s.env = own
+	s.must(0, "jobs", "cancel", id)
+	time.Sleep(20 * time.Second) // the other worker comes to it every 15 s
+	s.work()
+	s.until(id, "cancelled", func(j job) bool { return j.State == "cancelled" })
+	if exit, _, errs := s.run("jobs", "results", id); exit != 0 {
+		t.Fatalf("%d accounts were issued, and of the job's results it is said: %s", len(s.api.Payments()), errs)
+	}
+	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "issued", "not_sent")); n != len(s.api.Payments()) {
+		t.Errorf("%d accounts in the results, %d at the API", n, len(s.api.Payments()))
+	}
+}
+
+// TestTwoKeysOfNoName: files of two merchants without a name, each of an IMP_KEY of its own, do not wait for each other.
+func TestTwoKeysOfNoName(t *testing.T) {
+	s := newSite(t)
+	key := s.env
+	s.env = append(key[:len(key):len(key)], "IMP_KEY=another", "IMP_SECRET=another") // no worker has it today
+	s.must(0, "submit", s.file("theirs", 3))
+	s.env = key
+	id := s.must(0, "submit", s.file("ours", 3))
+	s.work()
+	s.until(id, "done", func(j job) bool { return j.State == "done" })
+}

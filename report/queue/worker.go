@@ -477,7 +477,8 @@ func (w *Worker) end(ctx context.Context, lease *ledger.Lease, stored *ledger.Jo
 		p.Rows, p.Done, p.NotDone, p.Waiting = out.Facts.Rows, out.Facts.Rows-out.Facts.Statuses[batch.NotSent].Rows, out.Facts.NotDone(), 0
 		p.Won = out.Facts.Statuses[batch.Issued].Won
 	}
-	err := w.Queue.Jobs.End(ctx, lease, stored, ended == nil && out.Reached)
+	stop, _ := errors.AsType[*batch.StopError](ended)
+	err := w.Queue.Jobs.End(ctx, lease, stored, out.Reached && (ended == nil || stop != nil && stop.TriesAgain()))
 	if err == nil {
 		w.Log.Info("job ended", "job", stored.ID, "merchant", stored.Merchant, "state", stored.State, "exit_status", stored.Exit, "reason", stored.Reason, "run", stored.Run, "rows", p.Rows, "won_issued", p.Won)
 	}
