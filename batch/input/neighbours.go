@@ -240,25 +240,41 @@ func (h header) oneBill(mapped []Mapped) error {
 // settledWord is a word in a column called Status or something 상태 or 현황, of what the name does not say, for an order that nobody is to pay.
 var settledWord = regexp.MustCompile(`(?i)(입금|결제|납부|납입|수납|지급|거래|구매) ?(완료|확인)|구매 ?확정|완납|수납됨|취소|환불|반품|철회|\bpaid\b|refund|cancel|\bvoid|settled|captured`)
 
-// stateColumns are the columns called Status, or something 상태 or 현황, in whose first rows such a word stands.
-func (f *File) stateColumns(encoding string, comma rune, h header) (columns []int) {
-	named := make(map[int]bool)
+// weighCells finds by the first rows the columns called Status, or something 상태 or 현황, in which such a word stands, and, of those
+// that nobody reads, the ones whose cells name currencies or units and nothing else, not all of them won.
+func (f *File) weighCells(h *header, encoding string, comma rune) {
+	states, money, foreign := make(map[int]bool), make(map[int]bool), make(map[int]bool)
 	for i, name := range h.folded {
-		if (name == "status" || strings.HasSuffix(name, "상태") || strings.HasSuffix(name, "현황")) && h.roles[i] == noRole && !slices.Contains(h.ignore, i) {
-			named[i] = true
+		if h.roles[i] != noRole || slices.Contains(h.ignore, i) {
+			continue
+		}
+		if name == "status" || strings.HasSuffix(name, "상태") || strings.HasSuffix(name, "현황") {
+			states[i] = true
+		}
+		if _, read := h.meaning(i); !read && len(h.names[i]) <= maxName {
+			money[i] = true
 		}
 	}
-	if len(named) == 0 {
-		return nil
+	if len(states)+len(money) == 0 {
+		return
 	}
-	f.firstRows(encoding, comma, h, sampledRows, func(cells []string) {
+	f.firstRows(encoding, comma, *h, sampledRows, func(cells []string) {
 		for i, cell := range cells {
-			if named[i] && settledWord.MatchString(clean(cell)) {
-				columns, named[i] = append(columns, i), false
+			switch {
+			case trim(cell) == "":
+			case states[i] && settledWord.MatchString(clean(cell)):
+				h.roles[i], states[i] = state, false
+			case money[i]:
+				names, other := namesMoney(clean(cell))
+				money[i], foreign[i] = names, foreign[i] || other
 			}
 		}
 	})
-	return columns
+	for i := range money {
+		if money[i] && foreign[i] {
+			h.roles[i] = currency
+		}
+	}
 }
 
 // settledCells are cells that say nothing but that nobody is to pay, without spaces.
@@ -374,36 +390,6 @@ func namesMoney(cell string) (names, foreign bool) {
 		return false, false
 	}
 	return true, moneyOf(word).unit != 1 && !slices.Contains(otherWords, word)
-}
-
-// moneyColumns are the columns, of those that nobody reads, whose first cells name currencies or units and nothing else, and
-// not all of them won.
-func (f *File) moneyColumns(encoding string, comma rune, h header) (columns []int) {
-	unread := make(map[int]bool)
-	for i, name := range h.names {
-		if _, read := h.meaning(i); !read && h.roles[i] == noRole && !slices.Contains(h.ignore, i) && len(name) <= maxName {
-			unread[i] = true
-		}
-	}
-	if len(unread) == 0 {
-		return nil
-	}
-	foreign := make(map[int]bool)
-	f.firstRows(encoding, comma, h, sampledRows, func(cells []string) {
-		for i, cell := range cells {
-			if !unread[i] || trim(cell) == "" {
-				continue
-			}
-			names, other := namesMoney(clean(cell))
-			unread[i], foreign[i] = names, foreign[i] || other
-		}
-	})
-	for i := range h.names {
-		if unread[i] && foreign[i] {
-			columns = append(columns, i)
-		}
-	}
-	return columns
 }
 
 func set(list string) map[string]bool {

@@ -225,14 +225,8 @@ func (f *File) weigh(h *header, encoding string, comma rune, o Options) error {
 			h.ignore = append(h.ignore, i) // a PG's number
 		}
 	}
-	if h.result {
-		return nil
-	}
-	for _, i := range f.stateColumns(encoding, comma, *h) {
-		h.roles[i] = state
-	}
-	for _, i := range f.moneyColumns(encoding, comma, *h) {
-		h.roles[i] = currency
+	if !h.result {
+		f.weighCells(h, encoding, comma)
 	}
 	return nil
 }
