@@ -153,6 +153,8 @@ type header struct {
 	roles  []role
 	ignore []int      // columns of Options.Ignore, which mean nothing
 	groups bool       // a group above some column changes what its name means
+	splits bool       // a name of the amount stands above several columns
+	parts  []int      // those columns, where none of them is their total
 	lines  [][]string // the names as they stand, line by line
 	result bool       // of a results file
 	torn   bool       // not readable as CSV
@@ -254,8 +256,60 @@ func (h header) under(upper header) header {
 			joined.names[i], joined.folded[i] = name, fold(name)
 		}
 	}
+	joined.divide(h, upper)
 	joined.mark()
 	return joined
+}
+
+// divide finds a name of the amount above several columns, as a merged cell leaves it: 납부금액 above 수강료 and 교재비. Their total, if
+// there is one, is the amount.
+func (h *header) divide(lower, upper header) {
+	for first, name := range upper.folded {
+		title := first == 0 && len(indexes(upper.names)) == 1
+		if meanings[name].field != "amount" || title || first >= len(lower.names) || lower.names[first] == "" {
+			continue
+		}
+		var parts []int
+		sum := -1
+		for i := first; i < len(lower.names) && (i == first || i >= len(upper.names) || upper.names[i] == ""); i++ {
+			if lower.names[i] != "" {
+				parts = append(parts, i)
+			}
+			for _, r := range []role{roleOf(lower.folded[i]), roleOf(h.folded[i])} {
+				if r == total || r == bareTotal {
+					sum = i
+				}
+			}
+		}
+		switch {
+		case len(parts) < 2 || !lower.namesParts(parts):
+			continue
+		case sum < 0:
+			h.parts = append(h.parts, parts...)
+		case roleOf(name) == someAmount && meanings[lower.folded[sum]].field == "amount": // 합계 says more than 금액 above it
+			h.names[sum], h.folded[sum] = lower.names[sum], lower.folded[sum]
+		default:
+			h.names[sum], h.folded[sum] = upper.names[first]+" "+lower.names[sum], name
+		}
+		h.splits = true
+	}
+}
+
+// namesParts reports whether a line can name the parts of an amount, and is no row: it has no amount there, and no digit beside it.
+func (h header) namesParts(parts []int) bool {
+	for i, name := range h.names {
+		numbered := strings.ContainsAny(name, "0123456789")
+		if !slices.Contains(parts, i) {
+			if numbered {
+				return false
+			}
+			continue
+		}
+		if _, code := ParseAmount(name); numbered && code != AmountInvalid || placeholder(name) || unitWords[strings.ToLower(name)] {
+			return false
+		}
+	}
+	return true
 }
 
 // neutralNames are groups of columns that do not change what those below them mean.
@@ -333,8 +387,11 @@ func (h header) score(o Options) (n int) {
 			n++
 		}
 	}
-	if h.groups {
+	if h.groups || h.splits {
 		n++
+	}
+	if h.splits {
+		fields["amount"] = true
 	}
 	return n + len(fields)
 }
@@ -432,15 +489,13 @@ func (s *headerSearch) consider(h header, above []header, cells []string, comma 
 	if columns+1 <= s.score { // no more can be recognised
 		return
 	}
-	if _, total := isTotal(cells, nil); total != noTotal {
-		return
-	}
+	_, kind := isTotal(cells, nil)
 	for n := 1; n <= len(above); n++ {
 		joined := above[len(above)-n]
 		for _, lower := range append(slices.Clone(above[len(above)-n+1:]), h) {
 			joined = lower.under(joined)
 		}
-		if score := joined.score(s.options); score > s.score {
+		if score := joined.score(s.options); score > s.score && (kind == noTotal || joined.splits) {
 			if slices.ContainsFunc(above, func(h header) bool { return h.line == rival.line }) {
 				rival = header{}
 			}
@@ -579,6 +634,9 @@ func (h header) byName(field string, taken map[int]bool, o Options) (Mapped, err
 			other = i
 		}
 	}
+	if field == "amount" && h.parts != nil && !o.Revoke && o.Set["amount"] == "" {
+		return Mapped{}, h.divided(best)
+	}
 	if other >= 0 && slices.Contains(describe, field) {
 		best, other = -1, -1 // two columns of one name, such as the seller's and the buyer's: neither is guessed
 	}
@@ -609,6 +667,19 @@ func (h header) byName(field string, taken map[int]bool, o Options) (Mapped, err
 		return Mapped{Field: field, Header: oneLine(h.names[max(best, answer)]), Column: max(best, answer) + 1}, nil
 	}
 	return Mapped{}, nil
+}
+
+// divided is the *Error for an amount that is divided between columns; sum is one that may be theirs, by another name, -1 without one.
+func (h header) divided(sum int) *Error {
+	var parts header
+	for _, i := range h.parts {
+		parts.names = append(parts.names, h.names[i])
+	}
+	hint := say.NewMessage("add a column with their sum to the file, and name it with --map amount=HEADER; or name the one that alone is to be paid")
+	if sum >= 0 {
+		hint = say.Messagef("--map 'amount=%s' if it is their sum; else add a column that is, and name it with --map", told(h.names[sum]))
+	}
+	return h.failed(say.Messagef("the amount is divided between the columns %s, and none of them is called their sum", parts.list()), hint)
 }
 
 // find returns the place of a field among those that are mapped, -1 without it.

@@ -92,6 +92,44 @@ func TestUnitsOfFormats(t *testing.T) {
 	}
 }
 
+// TestDividedAmounts has an amount that a header of two lines divides between several columns.
+func TestDividedAmounts(t *testing.T) {
+	t.Parallel()
+	const header, parts = "주문번호,고객명,납부금액,,\n", ",,수강료,교재비,셔틀비\nA-1,홍길동,300000,20000,15000\n"
+	const asked = "divided between the columns “수강료”, “교재비”, “셔틀비”, and none"
+	for _, c := range []misread{
+		{"parts", header + parts, Options{}, asked},
+		{"parts that are numbered", "주문번호,고객명,청구금액,,\n,,10월,11월,12월\nA-1,홍길동,300000,20000,15000\n", Options{}, "“10월”, “11월”, “12월”"},
+		{"two lines of other names", "주문,,결제금액,\n번호,고객명,수강료,교재비\nA-1,홍길동,300000,20000\n", Options{}, "“수강료”, “교재비”"},
+		{"an amount and its VAT", "주문번호,고객명,청구금액,\n,,금액,부가세\nA-1,홍길동,300000,30000\n", Options{}, "“청구금액 금액”, “부가세”"},
+		{"a total among them", header + ",,수강료,교재비,합계\nA-1,홍길동,300000,20000,320000\n", Options{}, "3 issue A-1 320000"},
+		{"another word for it", header + ",,수강료,교재비,계\nA-1,홍길동,300000,20000,320000\n", Options{}, "3 issue A-1 320000"},
+		{"a total before them", header + ",,계,수강료,교재비\nA-1,홍길동,320000,300000,20000\n", Options{}, "3 issue A-1 320000"},
+		{"a total with VAT", "주문번호,고객명,금액,,\n,,공급가액,부가세,합계\nA-1,홍길동,300000,30000,330000\n", Options{}, "3 issue A-1 330000"},
+		{"pieces and amounts", "주문번호,고객명,합계,\n,,건수,금액\nA-1,홍길동,2,30000\n", Options{}, "“합계 금액” may count pieces"},
+		{"a total of deposits", "주문번호,입금액,,미수금\n,현금,계,\nA-1,1000,1000,30000\n", Options{}, "may be what was paid already"},
+		{"a total beside them", "주문번호,고객명,납부금액,,합계\n,,수강료,교재비,\nA-1,홍길동,300000,20000,320000\n", Options{}, "“수강료”, “교재비”, and none"},
+		{"a total that is told", "주문번호,고객명,납부금액,,합계\n,,수강료,교재비,\nA-1,홍길동,300000,20000,320000\n", Options{Map: map[string]string{"amount": "합계"}}, "3 issue A-1 320000"},
+		{"a part that is told", header + parts, Options{Map: map[string]string{"amount": "수강료"}}, "3 issue A-1 300000"},
+		{"nothing else on the line above", ",,납부금액,,\n주문번호,고객명,수강료,교재비,셔틀비\nA-1,홍길동,300000,20000,15000\n", Options{}, asked},
+		{"a title", "청구금액,,\n주문번호,고객명,금액\nA-1,홍길동,1000\n", Options{}, "3 issue A-1 1000"},
+		{"a row without an amount", "주문번호,고객명,금액,,\nA-1,홍길동,미납,전화,\n", Options{}, "2 issue A-1 0 AMOUNT_INVALID"},
+		{"a row without a digit", "주문번호,고객명,금액,,\n가나,홍길동,미정,전화,\n", Options{}, "2 issue 가나 0 AMOUNT_INVALID"},
+	} {
+		c.test(t)
+	}
+	path := workbookOf(t, func(f *excelize.File) {
+		f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "납부금액"})
+		f.SetSheetRow("Sheet1", "A2", &[]any{nil, "수강료", "교재비", "셔틀비"})
+		f.SetSheetRow("Sheet1", "A3", &[]any{"A-1", 300000, 20000, 15000})
+		f.MergeCell("Sheet1", "A1", "A2")
+		f.MergeCell("Sheet1", "B1", "D1")
+	})
+	if got, err := cellsOf(t, path, Options{}); err == nil || !strings.Contains(err.Error(), asked) {
+		t.Errorf("a workbook: %s %v", got, err)
+	}
+}
+
 // TestSecondTables has a table below the orders' own, of something else. Its lines are not billed.
 func TestSecondTables(t *testing.T) {
 	t.Parallel()
