@@ -62,6 +62,10 @@ func TestUnits(t *testing.T) {
 		{"the rows in won", "주문번호,고객명,청구금액,통화명\nA-1,홍길동,350,USD\nA-2,김영희,35000,KRW\n", Options{Where: []Where{{"통화명", "KRW"}}}, "2 issue A-1 350 skip:FILTERED|3 issue A-2 35000"},
 		{"a column that is left out", "주문번호,고객명,청구금액,통화명\nA-1,홍길동,350,USD\n", Options{Ignore: []string{"통화명"}}, "2 issue A-1 350"},
 		{"nothing but won", "주문번호,고객명,금액,금액단위\nA-1,홍길동,350,원\n", Options{}, "2 issue A-1 350"},
+		{"a rate of each row", "주문번호,고객명,결제금액,환율\nA-1,홍길동,350,\"1,380.50\"\nA-2,김영희,35000,1.00\nA-3,이몽룡,900,\nA-4,성춘향,800,0\n", Options{}, "2 issue A-1 350 CURRENCY_UNSUPPORTED|3 issue A-2 35000|4 issue A-3 900|5 issue A-4 800"},
+		{"a rate in English", "order_id,Amount,Exchange Rate\nA-1,35,1380\n", Options{}, "2 issue A-1 35 CURRENCY_UNSUPPORTED"},
+		{"a rate beside won", "주문번호,외화금액,환율,원화금액\nA-1,25,1380,34500\n", Options{}, "2 issue A-1 34500"},
+		{"a rate that is left out", "주문번호,고객명,결제금액,환율\nA-1,홍길동,35000,1380\n", Options{Ignore: []string{"환율"}}, "2 issue A-1 35000"},
 		{"sizes", "주문번호,고객명,금액,크기\nA-1,홍길동,350,ALL\nA-2,홍길동,350,TOP\n", Options{}, "2 issue A-1 350|3 issue A-2 350"},
 		{"prices and shares", "주문번호,고객명,금액,옵션,율\nA-1,홍길동,350,\"1,000원\",10%\n", Options{}, "2 issue A-1 350"},
 	} {
@@ -89,6 +93,19 @@ func TestUnitsOfFormats(t *testing.T) {
 		if got, err := cellsOf(t, path, Options{}); got != "2 A-1|"+want {
 			t.Errorf("%s: %s %v, want %s", format, got, err, want)
 		}
+	}
+}
+
+// TestPaidBeside has names of what was paid, and of what is left, beside the amount.
+func TestPaidBeside(t *testing.T) {
+	t.Parallel()
+	const part, already, other = "may be paid in part or in full", "may be what was paid already", "may not be what is still to be paid"
+	for names, want := range map[string]string{
+		"청구금액,받은금액": part, "합계금액,받은 금액": part, "결제금액,받은금액": already, "청구금액,낸 금액": part, "청구금액,납부완료": part,
+		"청구금액,납부잔액": part, "결제금액,납부잔액": already, "금액,결제잔액": part,
+		"Amount,Amount Received": part, "Amount,Total Paid": part, "Amount,Total Due": other, "청구금액,받을금액": other,
+	} {
+		misread{names, "주문번호," + names + "\nA-1,35000,1000\n", Options{}, want}.test(t)
 	}
 }
 

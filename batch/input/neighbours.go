@@ -49,13 +49,13 @@ const (
 // and without 당월, 총 and the like in front.
 var roleNames = map[role]string{
 	someAmount: "금액 amount 판매 매출 상품 주문",
-	payable: "납기내 납부할 납부하실 납부예정 입금예정 입금할 결제예정 결제할 청구합계 변경 amountdue balancedue " +
+	payable: "납기내 납부할 납부하실 납입할 내실 받을 납부예정 입금예정 입금할 결제예정 결제할 청구합계 변경 amountdue balancedue totaldue totalamountdue amountpayable totalpayable " +
 		"미납포함 미납합계 차감청구 차인청구 실청구 최종청구 최종결제 최종납부 최종주문 최종 실납부 실결제 할인후 감면후 할인적용",
 	billed:    "청구 부과 고지 billed billedamount invoiced invoiceamount invoiced amountbilled",
 	paid:      "결제 납부 납입 payment payments",
-	deposited: "입금 수납 수금 기납부 기수납 기입금 입금확인 선납 선입 선수 과납 과오납 계약금 예약금 선금 착수금 맡기신 받으신 결제완료 수령 영수 paid amountpaid paidamount received deposit",
+	deposited: "입금 수납 수금 기납부 기수납 기입금 입금확인 선납 선입 선수 과납 과오납 계약금 예약금 선금 착수금 맡기신 받으신 받은 낸 납부한 납입한 입금한 입금된 결제한 결제된 결제완료 납부완료 납입완료 수령 영수 paid amountpaid paidamount totalpaid received amountreceived receivedamount totalreceived paymentreceived deposit",
 	outstanding: "미수 미납 잔 잔여 미결제 미입금 미수납 미회수 체납 balance outstanding outstandingbalance openbalance unpaid unpaidamount 외상잔 " +
-		"현잔 현재잔 거래후잔 미수잔 기말잔 채권잔 잔고 미수합계 미납총 미납회비 미납관리비 미납임대료 미납수강료 미납원비 미납요금 미납보험료 " +
+		"현잔 현재잔 거래후잔 미수잔 미납잔 납부잔 납입잔 수납잔 결제잔 청구잔 기말잔 채권잔 잔고 미수합계 미납총 미납회비 미납관리비 미납임대료 미납수강료 미납원비 미납요금 미납보험료 " +
 		"remaining amountremaining remainingamount openamount amountoutstanding outstandingamount invoiceamountdue amountduesigned residual",
 	supply:        "공급가 공급 공급대가 과세 순 net netamount subtotal supplyprice",
 	vat:           "부가세 부가가치세 세 vat tax taxes taxamount vatamount surtax 부가세액 gst",
@@ -75,7 +75,7 @@ var roleNames = map[role]string{
 	contract: "계약번호 관리번호 고객번호 고객코드 회원번호 회원id 학번 원생번호 수용가번호 거래처코드 거래처번호 사업자번호 사업자등록번호 증권번호 가입번호 서비스번호 " +
 		"contract contractno contractnumber contractid customer customerno customerid customernumber memberid subscription subscriptionid",
 	period:     "청구월 청구년월 청구연월 부과월 부과년월 부과연월 고지월 고지년월 납부월 귀속월 귀속년월 해당월 이용월 사용월 대상월 월분 회차 청구회차 납입회차 납부회차 기수 차수 회기 학기 분기 청구일자 청구일 month period billingmonth billingperiod invoicemonth installment",
-	currency:   "통화 통화코드 통화단위 통화구분 화폐 화폐단위 화폐코드 환종 외화구분 외화코드 거래통화 결제통화 청구통화 주문통화 판매통화 기준통화 currency currencycode curr cur ccy lcurr localcurrency amountcurrency transactioncurrency documentcurrency",
+	currency:   "통화 통화코드 통화단위 통화구분 화폐 화폐단위 화폐코드 환종 외화구분 외화코드 거래통화 결제통화 청구통화 주문통화 판매통화 기준통화 currency currencycode curr cur ccy lcurr localcurrency amountcurrency transactioncurrency documentcurrency 환율 적용환율 기준환율 매매기준율 exchangerate fxrate conversionrate currencyrate",
 	instalment: "월납입 월납부 월렌탈료 월이용료 회차금액 회차별금액 분할금액 분납금액 분납금 installmentamount monthlypayment",
 	settlement: "수수료 총수수료 수수료합계 정산 정산예정 정산예정금 정산대상 정산기준 당일정산 서비스이용료 pg수수료 결제수수료 판매수수료 카드수수료 정산수수료 settlement settlementamount payout fee fees transactionfee processingfee",
 	state: "주문상태 결제상태 입금상태 수납상태 납부상태 납입상태 거래상태 결제여부 입금여부 수납여부 납부여부 납입여부 완납여부 미납여부 입금확인여부 취소여부 취소구분 영수청구구분 출금결과 이체결과 수납결과 " +

@@ -424,7 +424,10 @@ func (p *parser) unit() int64 {
 	return p.r.unit
 }
 
-// foreign refuses an amount whose row names another currency than won.
+// exchangeRate is the name of a column of rates; that of won is 1, or nothing.
+var exchangeRate = regexp.MustCompile(`율$|rate$`)
+
+// foreign refuses an amount whose row names another currency than won, or its rate.
 func (p *parser) foreign() {
 	if p.row.Cells == nil {
 		return
@@ -434,11 +437,18 @@ func (p *parser) foreign() {
 		if text == "" || moneyOf(text).unit == 1 {
 			continue
 		}
+		rate := exchangeRate.MatchString(p.r.header.folded[i])
+		if won, code := ParseAmount(text); rate && (won == 1 || code == AmountZero) {
+			continue
+		}
 		header := told(p.r.header.names[i])
 		problem := p.add(CurrencyUnsupported, "amount", text)
 		problem.Column, problem.Header = i+1, oneLine(p.r.header.names[i])
 		problem.Message = say.Messagef("the row is not in won; --where '%s=KRW' leaves such rows out, --ignore '%s' takes the amounts for won all the same", header, header)
-		if header == "" {
+		switch {
+		case rate:
+			problem.Message = say.Messagef("the row has an exchange rate, so its amount may not be in won; --ignore '%s' takes the amounts for won all the same", header)
+		case header == "":
 			problem.Message = say.NewMessage("the row is not in won, says a column without a name; take the row out of the file, or write its amount in won")
 		}
 		return
