@@ -1,8 +1,10 @@
 package input
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/xuri/excelize/v2"
 )
@@ -144,6 +146,50 @@ func TestDividedAmounts(t *testing.T) {
 	})
 	if got, err := cellsOf(t, path, Options{}); err == nil || !strings.Contains(err.Error(), asked) {
 		t.Errorf("a workbook: %s %v", got, err)
+	}
+}
+
+// TestKeysOfWorkbooks has order numbers in cells that are numbers and days: what people see, where that is sure, else refused.
+func TestKeysOfWorkbooks(t *testing.T) {
+	t.Parallel()
+	day := time.Date(2026, 12, 3, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		cell   any
+		format string // of the cell
+		uid    string
+		code   Code
+	}{
+		{12, `"ORD-"0000`, "ORD-0012", ""}, {123456, `"ORD-"0000`, "ORD-123456", ""}, {12, `\O\-00;"none"`, "O-12", ""}, {12, `"ORD-"#`, "ORD-12", ""}, {12, `General"호"`, "12호", ""}, {12, `0호`, "12호", ""},
+		{20261103001, `00000000\-000`, "20261103-001", ""}, {20261103001, `00000000-0000`, "02026110-3001", ""}, {12, `[Red]"A"00_)`, "A12", ""}, {0, `"A"00`, "A00", ""}, {7, `000-0`, "000-7", ""},
+		{12, `#,##0`, "12", ""}, {12, `[<100]"A"0;"B"0`, "12", ""}, {12, `"none"`, "12", ""}, {12.5, `"A"0`, "12.5", ""}, {12, "", "12", ""},
+		{day, "", "2026-12-03", KeyDamagedByExcel}, {day, `m"월" d"일"`, "2026-12-03", KeyDamagedByExcel}, {day.Add(time.Hour), "yyyy-mm-dd hh:mm", "2026-12-03 01:00:00", KeyDamagedByExcel},
+		{0.5, "h:mm", "12:00:00", KeyDamagedByExcel}, {202611031234567, "", "202611031234567", ""}, {2026110312345678, "", "2.02611031234568E+15", KeyDamagedByExcel},
+		{20261103123456789, "0", "2.02611031234568E+16", KeyDamagedByExcel}, {2026110312345670, "", "2.02611031234567E+15", KeyDamagedByExcel}, {"2026110312345678", "", "2026110312345678", ""}, {"12-3", "", "12-3", ""},
+	} {
+		path := workbookOf(t, func(f *excelize.File) {
+			f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "금액"})
+			f.SetSheetRow("Sheet1", "A2", &[]any{c.cell, 350})
+			if c.format != "" {
+				style, err := f.NewStyle(&excelize.Style{CustomNumFmt: &c.format})
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.SetCellStyle("Sheet1", "A2", "A2", style)
+			}
+		})
+		misread{fmt.Sprint(c.cell, " as ", c.format), path, Options{}, strings.TrimSpace("2 issue " + c.uid + " 350 " + string(c.code))}.test(t)
+	}
+	path := workbookOf(t, func(f *excelize.File) {
+		f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "금액"})
+		f.SetSheetRow("Sheet1", "A2", &[]any{day, 350})
+	})
+	for _, c := range []misread{
+		{"a day that is told", path, Options{Key: "{주문번호}"}, "2 issue 2026-12-03 350"},
+		{"a day that was refused", "주문번호,금액,error_code,error_message\n2026-12-03,350,KEY_DAMAGED_BY_EXCEL,x\n", Options{}, "2 issue 2026-12-03 350 KEY_DAMAGED_BY_EXCEL"},
+		{"a number typed anew", "주문번호,금액,error_code,error_message\n12-3,350,KEY_DAMAGED_BY_EXCEL,x\n", Options{}, "2 issue 12-3 350"},
+		{"a day in a text", "주문번호,금액\n2026-12-03,350\n", Options{}, "2 issue 2026-12-03 350"},
+	} {
+		c.test(t)
 	}
 }
 

@@ -157,7 +157,7 @@ func (r *Reader) misplaced(raw *raw, row *Row) *Problem {
 		return &Problem{Code: ColumnCount, Message: say.Messagef("the row has %d columns, the header %d; look for a separator too many or too few", raw.width, len(r.header.names))}
 	}
 	for _, code := range []Code{ColumnCount, UnreadableRow} {
-		if !r.revoke && r.refused(raw, code) {
+		if !r.revoke && r.refused(raw.cells, code) {
 			return &Problem{Code: code, Column: r.reasonAt + 1, Header: oneLine(r.header.names[r.reasonAt]),
 				Message: say.NewMessage("the run before could not tell this row's cells apart, so they may stand in the wrong columns or be cut short here; put the row right and empty this cell")}
 		}
@@ -203,8 +203,8 @@ func (r *Reader) wholeRow(line string) bool {
 
 // refused reports whether an earlier run refused the row for this code, says the file. What its cells looked like then
 // may not show in this file any more.
-func (r *Reader) refused(raw *raw, code Code) bool {
-	return r.reasonAt >= 0 && slices.Contains(strings.Split(clean(raw.cells[r.reasonAt]), ";"), string(code))
+func (r *Reader) refused(cells []string, code Code) bool {
+	return r.reasonAt >= 0 && slices.Contains(strings.Split(clean(cells[r.reasonAt]), ";"), string(code))
 }
 
 // cutAtComma reports an amount that may be the first part of one: 35,000 without quotation marks is 35 and 000. Where the
@@ -217,7 +217,7 @@ func (r *Reader) cutAtComma(raw *raw) bool {
 	if amount := clean(raw.cells[at]); len(amount) > 3 || !digits(amount) || amount[0] == '0' {
 		return false
 	}
-	if r.refused(raw, AmountAmbiguous) {
+	if r.refused(raw.cells, AmountAmbiguous) {
 		return true // whatever has become of the other part
 	}
 	if r.scan.comma != ',' || at+1 >= len(raw.cells) {
@@ -531,8 +531,13 @@ func (p *parser) atMost(field, s string, most int) string {
 // id reads what identifies something and therefore must be exactly as it was written.
 func (p *parser) id(field, cell string, most int) string {
 	s := clean(cell)
-	if p.checkID(field, s); field == "merchant_uid" && excelDay.MatchString(s) { // a part of --key may be a day
+	p.checkID(field, s)
+	switch { // a part of --key may be a day
+	case field != "merchant_uid":
+	case excelDay.MatchString(s):
 		p.add(KeyDamagedByExcel, field, s).Message = say.NewMessage("Excel has taken the number for a day, and what it was cannot be known; export it again with that column as text")
+	case sheetDay.MatchString(s) && (p.r.scan.src.file.Sheet != "" || p.r.refused(p.row.Cells, KeyDamagedByExcel)):
+		p.add(KeyDamagedByExcel, field, s).Message = say.NewMessage("the cell holds a day, which Excel makes of a number such as 12-3; type the number anew in a column that is text, or, if it is a day, --key '{HEADER}' takes it as it stands")
 	}
 	return p.atMost(field, s, most)
 }

@@ -23,13 +23,13 @@ var someDefaults = map[string]string{"vbank_code": "국민", "vbank_due": "+7d",
 // read returns the rows of a file under testdata, or of one made of text.
 func read(t testing.TB, path string, o Options) ([]*Row, Stats, error) {
 	t.Helper()
-	if filepath.Ext(path) != ".csv" {
+	if ext := filepath.Ext(path); ext != ".csv" && ext != ".xlsx" {
 		text := path
 		path = filepath.Join(t.TempDir(), "input.csv")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-	} else {
+	} else if ext == ".csv" {
 		path = filepath.Join(exports, path)
 	}
 	f, err := Open(path, nil)

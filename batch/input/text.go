@@ -200,6 +200,9 @@ func digitsLost(s string) bool {
 // excelDay is how Excel shows an order number that it has taken for a day: 12-3 becomes 12월 03일 or 03-Dec.
 var excelDay = regexp.MustCompile(`^(0?[1-9]|1[0-2])월 ?\d{2}일$|^\d{1,2}-(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)$|^(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)-\d{2}$`)
 
+// sheetDay is how a cell of a workbook that holds a day or a time is read.
+var sheetDay = regexp.MustCompile(`^\d{4}-\d\d-\d\d([ T][\d:.Z]+)?$|^\d\d:\d\d:\d\d$`)
+
 var hyphens = strings.NewReplacer("-", "", " ", "")
 
 // phone puts a number into the form used within Korea: +82 10 becomes 010, and the zero that Excel takes away comes

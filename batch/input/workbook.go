@@ -12,15 +12,18 @@ import (
 	"math"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"vbankbatch/client/say"
 )
 
 // A workbook of Excel (.xlsx, .xlsm: ECMA-376, part 1) is read as the CSV that it would be if Excel saved what its cells hold
-// and not what they show: order numbers in full, dates as days, amounts with all their digits. Row 7 is line 7.
+// and not what they show: order numbers in full, dates as days, amounts with all their digits. Only texts that a format puts
+// around the digits, as in ORD-0012, are read with them. Row 7 is line 7.
 type workbook struct {
 	file    *File
 	parts   map[string]*zip.File
@@ -193,9 +196,9 @@ func yes(value string) bool { return value == "1" || value == "true" }
 // cellFormat is what a number format makes of a number, as far as its meaning goes.
 type cellFormat struct {
 	date   bool
-	digits int    // zeros that a whole number is filled up to
-	sign   string // of a currency other than won
-	unit   string // that the format writes behind the number: 천원
+	pieces []string // of which a whole number is made, as piecesOf has them; nil of other formats
+	sign   string   // of a currency other than won
+	unit   string   // that the format writes behind the number: 천원
 }
 
 // readStyles reads the number formats of the cells' styles.
@@ -225,7 +228,7 @@ var (
 	currencyFormat = regexp.MustCompile(`\[\$([^\]-]*)`)
 	quotedWord     = regexp.MustCompile(`"[^"]*"`)
 	commasBehind   = regexp.MustCompile(`[0#?](,+)(?:[^0#?,]|$)`)
-	zeroFormat     = regexp.MustCompile(`^0{2,}$`)
+	formatPiece    = regexp.MustCompile(`"([^"]*)"|\\(.)|[_*].|\[(?:[A-Za-z0-9]+|\$-[^\]]*)\]|.`)
 )
 
 // formatOf reads a number format: one of Excel's own by its number (ECMA-376, 18.8.30), or a custom one by its code.
@@ -248,10 +251,50 @@ func formatOf(id, code string) (f cellFormat) {
 	f.shows(code, signs)
 	bare := strings.ToLower(bracketFormat.ReplaceAllString(quotedFormat.ReplaceAllString(code, ""), ""))
 	f.date = strings.ContainsAny(bare, "ymdhs") && !strings.Contains(bare, "general") && !strings.ContainsAny(bare, "#?")
-	if zeroFormat.MatchString(bare) && bare == strings.ToLower(code) {
-		f.digits = len(bare)
-	}
+	f.pieces = piecesOf(code)
 	return f
+}
+
+// piecesOf cuts a format of nothing but zeros, # and texts, such as "ORD-"0000, which shows all digits of a number: texts have a
+// quotation mark in front. It returns nil of other formats.
+func piecesOf(code string) (pieces []string) {
+	places := false
+	for _, found := range formatPiece.FindAllStringSubmatch(strings.ReplaceAll(code, "General", "#"), -1) {
+		switch piece, text := found[0], found[1]+found[2]; {
+		case text != "":
+			pieces = append(pieces, `"`+text)
+		case len(piece) > 1 && piece[0] < utf8.RuneSelf: // a space, a colour or a language
+		case piece == "0" || piece == "#":
+			pieces, places = append(pieces, piece), true
+		case piece[0] >= utf8.RuneSelf || strings.Contains("-+ ()", piece):
+			pieces = append(pieces, `"`+piece)
+		default:
+			return nil
+		}
+	}
+	if !places {
+		return nil
+	}
+	return pieces
+}
+
+// shown is a whole number as the pieces of its format make it: 12 as ORD-0012.
+func shown(pieces []string, number string) (text string) {
+	first := slices.IndexFunc(pieces, func(piece string) bool { return piece[0] != '"' }) // has the digits that are left
+	for i, piece := range slices.Backward(pieces) {
+		from := max(len(number)-1, 0)
+		switch {
+		case piece[0] == '"':
+			text = piece[1:] + text
+			continue
+		case number == "" && piece == "0":
+			text = "0" + text
+		case i == first:
+			from = 0
+		}
+		text, number = number[from:]+text, number[:from]
+	}
+	return text
 }
 
 // shows reads a currency or a unit in letters, which stand between quotation marks or bare. A number that the format divides by
@@ -636,7 +679,8 @@ func (r *sheetReader) value(kind string, style int, value, inline string) (strin
 	return unescaped(value), nil // a formula's text, an error such as #REF!, a date of ISO 8601
 }
 
-// number writes a number as text: a date if its format makes one of it, else with all of its digits.
+// number writes a number as text: a date if its format makes one of it, else with all of its digits. One of more digits than Excel
+// keeps is an exponent, which no order number may be.
 func (r *sheetReader) number(value string, format cellFormat) string {
 	if format.date {
 		if date, ok := r.date(value); ok {
@@ -644,8 +688,14 @@ func (r *sheetReader) number(value string, format cellFormat) string {
 		}
 	}
 	text := plainNumber(value)
-	if format.digits > len(text) && digits(text) {
-		text = strings.Repeat("0", format.digits-len(text)) + text
+	switch {
+	case !digits(text):
+	case len(text) > 15:
+		if n, err := strconv.ParseFloat(text, 64); err == nil {
+			return strconv.FormatFloat(n, 'E', 14, 64)
+		}
+	case format.pieces != nil:
+		return shown(format.pieces, text)
 	}
 	return format.sign + text + format.unit
 }
