@@ -99,7 +99,7 @@ var Sentences = func() map[Code]string {
 
 var sentences = map[Code]string{
 	ActionNotUsed:       "the column is called an action and holds other words: it is not read, and every row is issued or updated by its other columns; --map action=HEADER has it read",
-	ActionUnknown:       "the action is not issue, update or revoke (발급, 변경, 말소)",
+	ActionUnknown:       "the action is not issue, update or revoke (발급, 변경, 말소), or a cell says that nobody is to pay (취소, 환불, 완납)",
 	AmountAmbiguous:     "the amount can be read in two ways; write it in digits alone",
 	AmountFraction:      "won have no fraction; write a whole amount",
 	AmountInvalid:       "the amount is not a number; write it in digits",
@@ -125,7 +125,7 @@ var sentences = map[Code]string{
 	FlagInvalid:         "the value is neither yes (true, Y, 1) nor no (false, N, 0)",
 	HolderMissing:       "the account holder is missing; fill it in or give --holder",
 	ImpUIDMissing:       "there is neither imp_uid nor merchant_uid to tell which account is meant",
-	KeyDamagedByExcel:   "Excel has turned the number into an exponent and its digits are lost; export it again with that column as text",
+	KeyDamagedByExcel:   "Excel has made an exponent or a day of the number, and what it was is lost; export it again with that column as text",
 	KeyDigitsLost:       "the number has more than 15 digits and ends in zeros, as Excel leaves it when digits are lost; compare it with the source",
 	KeyFraction:         "the number ends in .0: a program has read it as a quantity, and zeros before it may be lost; export it again with that column as text, or give --key '{HEADER}' to take the cells as they stand",
 	KeyInvalid:          "the number holds a line break, a character that cannot be seen or one that was lost in a conversion; type it anew",
@@ -150,9 +150,10 @@ var sentences = map[Code]string{
 // Whys tells more of some codes: why it comes to that, and what to do. In English, as Sentences. Of the others WhyInvalid
 // holds.
 var Whys = map[Code]string{
+	ActionUnknown:     "The column of the action holds another word: mend it. Or a column that is not read holds nothing but 취소, 환불, 반품, 철회, 완납, 입금완료, 구매확정 or the like, and an account would be issued for an order that nobody is to pay: leave such rows out with --where, or the column with --ignore if it means something else.",
 	AmountAmbiguous:   "1.234 is one thousand to one program and a fraction to another, and 35,000 without quotation marks is two cells of a CSV: 35 and 000. A wrong guess would collect a wrong amount, so the row is refused. Write 1234 or 35000, or have the amounts exported without separators.",
 	KeyIsTotal:        "A line of totals that is read as an order asks somebody for the money of all. So a row is refused whose order number, or first cell, reads like a total, or a number of rows (2건), or whose amount is what the rows above it come to while little else stands in it. --pass-over TEXT leaves out the lines that begin with the text, and --totals none takes every line for what it is otherwise.",
-	KeyDamagedByExcel: "Excel shows a long number as 2.02611E+15 and saves what it shows, so the other digits are gone from the file. They cannot be brought back from it. Go back to the export itself. If the file must go through Excel, set the column's format to text before the numbers come into it, or import the CSV with that column as text.",
+	KeyDamagedByExcel: "Excel shows a long number as 2.02611E+15 and saves what it shows, and makes a day of 12-3: 03-Dec or 12월 03일. In a workbook it keeps 15 digits of a number, so that a cell with more, or with a day, is refused where it is no text. The number cannot be brought back from the file. Go back to the export itself. If the file must go through Excel, set the column's format to text before the numbers come into it, or import the CSV with that column as text. Where the order number is a day, --key '{HEADER}' takes it as it stands.",
 	KeyDigitsLost:     "Excel keeps 15 digits of a number and writes zeros for the others. A number may also end in zeros by itself, so this is a warning, and the row is sent.",
 	ColumnCount:       "One separator too many, such as a comma in an address without quotation marks, moves all cells behind it, and an amount could be taken from another column. Put the cell into quotation marks, or export the file again.",
 	TotalDiffers:      "Lines of totals are not sent. They are compared with the rows above them. If one differs, a row may be missing or changed, and the file is refused. A line that adds up something else, such as what was paid, differs as well: with --totals warn it is a warning. With --totals none no line is a total.",
