@@ -84,7 +84,7 @@ func build(t *testing.T, c Config) *house {
 	if c.URL == "" {
 		c.URL = "https://orders.example.com"
 	}
-	gate, err := New(t.Context(), c)
+	gate, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -744,12 +744,12 @@ func TestNew(t *testing.T) {
 		"a plain issuer":         {Config{URL: "https://orders.example.com", OIDC: &OIDC{Issuer: "http://login.example.com", ClientID: "pages"}, Rules: rules}, false},
 		"no client":              {Config{URL: "https://orders.example.com", OIDC: &OIDC{Issuer: "https://login.example.com"}, Rules: rules}, false},
 	} {
-		if _, err := New(t.Context(), c.Config); (err == nil) != c.ok {
+		if _, err := New(c.Config); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	a, _ := New(t.Context(), Config{URL: "http://127.0.0.1:8080", Link: true})
-	b, _ := New(t.Context(), Config{URL: "http://127.0.0.1:8081", Link: true})
+	a, _ := New(Config{URL: "http://127.0.0.1:8080", Link: true})
+	b, _ := New(Config{URL: "http://127.0.0.1:8081", Link: true})
 	if a.cookie == b.cookie {
 		t.Error("two servers on one machine share a cookie")
 	}

@@ -41,12 +41,10 @@ type Sessions interface {
 // Config is who gets in, and how: by Link, OIDC or Proxy, one of them at least.
 type Config struct {
 	Sessions Sessions
-	URL      string        // that people use: https://orders.example.com, or http://127.0.0.1:8080 on this machine
-	Hosts    []string      // others that a request's Host may be, with their port where it is not the scheme's own
-	Life     time.Duration // of a session; 0 is 12 hours
-	Idle     time.Duration // for which nobody uses a session before it ends; 0 is 2 hours
-	Link     bool          // whoever opens the one-time link may do everything
-	Owner    string        // their name; "" is local
+	URL      string   // that people use: https://orders.example.com, or http://127.0.0.1:8080 on this machine
+	Hosts    []string // others that a request's Host may be, with their port where it is not the scheme's own
+	Link     bool     // whoever opens the one-time link may do everything
+	Owner    string   // their name; "" is local
 	OIDC     *OIDC
 	Proxy    *Proxy
 	Rules    []Rule // of those whom OIDC or Proxy names
@@ -57,6 +55,11 @@ type Config struct {
 	Log  *slog.Logger // what is wrong with the issuer or the sessions; nil is none
 	Now  func() time.Time
 }
+
+const (
+	sessionLife = 12 * time.Hour
+	sessionIdle = 2 * time.Hour // for which nobody uses a session before it ends
+)
 
 // What Note is told.
 const (
@@ -92,7 +95,7 @@ type Gate struct {
 var pageHTML string
 
 // New makes the gate. The issuer of OIDC is asked when somebody signs in, so that it may be down at the start.
-func New(_ context.Context, c Config) (*Gate, error) {
+func New(c Config) (*Gate, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, say.Errorf("%q is not an address of pages, such as https://orders.example.com", c.URL)
@@ -115,7 +118,6 @@ func New(_ context.Context, c Config) (*Gate, error) {
 		}
 	}
 	c.URL = u.Scheme + "://" + u.Host
-	c.Life, c.Idle = cmp.Or(c.Life, 12*time.Hour), cmp.Or(c.Idle, 2*time.Hour)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -297,8 +299,8 @@ func (g *Gate) resume(r *http.Request) (*Person, error) {
 		return nil, nil
 	}
 	// What a script of the page fetches by itself is no use of it.
-	if polls := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Dest") == "empty"; !polls && idle.Sub(now) < g.c.Idle-g.c.Idle/60 {
-		if err := g.c.Sessions.PutSession(r.Context(), use(key), used, now.Add(g.c.Idle)); err != nil {
+	if polls := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Dest") == "empty"; !polls && idle.Sub(now) < sessionIdle-sessionIdle/60 {
+		if err := g.c.Sessions.PutSession(r.Context(), use(key), used, now.Add(sessionIdle)); err != nil {
 			g.c.Log.Warn("a session was not renewed", "error", err) // it is good until it ends
 		}
 	}
@@ -326,13 +328,13 @@ func (g *Gate) begin(w http.ResponseWriter, r *http.Request, s session) error {
 	if err := g.c.Note(r.Context(), s.Name, Address(r), NotedSignIn); err != nil {
 		return err
 	}
-	if err := g.c.Sessions.PutSession(r.Context(), hash(token), string(whose), now.Add(g.c.Life)); err != nil {
+	if err := g.c.Sessions.PutSession(r.Context(), hash(token), string(whose), now.Add(sessionLife)); err != nil {
 		return err
 	}
-	if err := g.c.Sessions.PutSession(r.Context(), use(hash(token)), "used", now.Add(g.c.Idle)); err != nil {
+	if err := g.c.Sessions.PutSession(r.Context(), use(hash(token)), "used", now.Add(sessionIdle)); err != nil {
 		return err
 	}
-	g.setCookie(w, g.cookie, token, http.SameSiteStrictMode, g.c.Life)
+	g.setCookie(w, g.cookie, token, http.SameSiteStrictMode, sessionLife)
 	return nil
 }
 

@@ -20,9 +20,7 @@ import (
 // OIDC is an issuer of OpenID Connect where people sign in: by code, with PKCE. It sends them back to /oidc/callback.
 type OIDC struct {
 	Issuer, ClientID, ClientSecret string
-	GroupsClaim                    string   // "" is groups
-	NameClaim                      string   // "" is email, else preferred_username, else sub; one that people can't change themselves
-	Scopes                         []string // beside openid; nil is email and profile
+	GroupsClaim                    string // "" is groups
 }
 
 func (o *OIDC) check() error {
@@ -66,12 +64,8 @@ func (g *Gate) oidc(ctx context.Context) (*oauth2.Config, *oidc.IDTokenVerifier,
 		g.issuer.provider = provider
 		g.issuer.mu.Unlock()
 	}
-	scopes := o.Scopes
-	if scopes == nil {
-		scopes = []string{"email", "profile"}
-	}
 	return &oauth2.Config{ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: g.c.URL + "/oidc/callback",
-		Scopes: append([]string{oidc.ScopeOpenID}, scopes...)}, provider.Verifier(&oidc.Config{ClientID: o.ClientID, Now: g.c.Now}), nil
+		Scopes: []string{oidc.ScopeOpenID, "email", "profile"}}, provider.Verifier(&oidc.Config{ClientID: o.ClientID, Now: g.c.Now}), nil
 }
 
 // A flow is a sign-in under way: state, nonce, verifier and next. It stands in a cookie of the browser that began it: one
@@ -206,11 +200,7 @@ func (g *Gate) identify(ctx context.Context, verifier *oidc.IDTokenVerifier, tok
 			}
 		}
 	}
-	names := []string{"email", "preferred_username", "sub"}
-	if g.c.OIDC.NameClaim != "" {
-		names = []string{g.c.OIDC.NameClaim}
-	}
-	for _, claim := range names {
+	for _, claim := range []string{"email", "preferred_username", "sub"} {
 		name, _ := claims[claim].(string)
 		if name == "" {
 			continue

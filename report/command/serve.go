@@ -310,7 +310,7 @@ func (s *served) gate(listener net.Listener) (*access.Gate, error) {
 			config.Proxy.From = append(config.Proxy.From, prefix)
 		}
 	}
-	gate, err := access.New(s.a.ctx, config)
+	gate, err := access.New(config)
 	if err != nil {
 		return nil, usage("vbankbatch serve --help tells of --url, --allow, --oidc-issuer and --proxy-header", "%w", err)
 	}

@@ -67,7 +67,7 @@ func newSite(t testing.TB, configure ...func(*http.Server)) *site {
 		rules = append(rules, read...)
 	}
 	s.web = httptest.NewUnstartedServer(nil)
-	gate, err := access.New(t.Context(), access.Config{Sessions: jobs, URL: "http://" + s.web.Listener.Addr().String(), Rules: rules,
+	gate, err := access.New(access.Config{Sessions: jobs, URL: "http://" + s.web.Listener.Addr().String(), Rules: rules,
 		Proxy: &access.Proxy{Header: "X-User", GroupsHeader: "X-Groups", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}})
 	if err != nil {
 		t.Fatal(err)
