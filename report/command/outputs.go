@@ -23,13 +23,10 @@ import (
 
 // outputFlags say what is written of a run, and where.
 type outputFlags struct {
-	Out          string `placeholder:"FILE" help:"The results; - is standard output. Default: FILE without its ending + .results.csv."`
-	OutEncoding  string `enum:"utf-8,cp949" default:"utf-8" help:"Of the results: utf-8, which Excel knows by its mark, or cp949."`
-	Excel        *bool  `negatable:"" help:"A workbook beside the results, .xlsx, of any number of rows that Excel takes. Default: of up to 100,000."`
-	HTML         bool   `name:"html" help:"A page for people: .report.html."`
-	ShowAccounts bool   `help:"Whole account numbers and holders on the page."`
-	Group        string `placeholder:"NAME" help:"A group that may read the results, and a folder's done and failed; of Unix."`
-	Metrics      string `placeholder:"FILE.prom" help:"Figures of the run for Prometheus, as node_exporter's textfile collector takes them."`
+	Out        string `placeholder:"FILE" help:"The results; - is standard output. Default: FILE without its ending + .results.csv."`
+	job.Output `embed:""`
+	Group      string `placeholder:"NAME" help:"A group that may read the results, and a folder's done and failed; of Unix."`
+	Metrics    string `placeholder:"FILE.prom" help:"Figures of the run for Prometheus, as node_exporter's textfile collector takes them."`
 }
 
 // notifyFlags say who is told of a run's end.

@@ -11,6 +11,7 @@ import (
 
 	"vbankbatch/client/say"
 	"vbankbatch/report"
+	"vbankbatch/report/job"
 )
 
 // TestNotifyTakesTooLong has a command start another one, which holds on to standard error as long as it lives.
@@ -52,7 +53,7 @@ func TestPrintWorkbook(t *testing.T) {
 		{nil, report.Files{Results: "-"}, 100_001, ""},
 	} {
 		var out strings.Builder
-		f := &outputFlags{Excel: c.excel}
+		f := &outputFlags{Output: job.Output{Excel: c.excel}}
 		f.printWorkbook(&app{stderr: say.Writer{Writer: &out}}, c.files, &report.Facts{Rows: c.rows}, false)
 		if out.String() != c.want {
 			t.Errorf("%q, want %q", out.String(), c.want)

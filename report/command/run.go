@@ -36,12 +36,7 @@ type runFlags struct {
 	logFlags      `embed:""`
 	outputFlags   `embed:""`
 	notifyFlags   `embed:""`
-	RemoteCheck   bool   `default:"true" negatable:"" help:"Ask the API for orders that the ledger does not know, before issuing them."`
-	LeaveDoubts   bool   `help:"An order that an earlier run left in doubt, and that the API does not show, stays unknown for a person to settle; it is not sent again."`
-	Audit         bool   `default:"true" negatable:"" help:"At the end, hold the orders that were sent against the API once more."`
-	Until         string `placeholder:"HH:MM" help:"Take no new rows from then on, by the API's clock, in Korea: 23:25, before the banks close."`
-	MaxFailures   string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
-	Revoke        bool   `help:"Take back what a results file says was issued: FILE is that file."`
+	job.Sending   `embed:""`
 	Yes           bool   `help:"Ask no question."`
 	DryRun        bool   `help:"Check the file, hold it against the ledger, and send nothing."`
 	Progress      string `enum:"text,json" default:"text" help:"How far the run is: text, or json, an object each second for programs, with --quiet too."`

@@ -329,7 +329,7 @@ func (s *served) pages(listener net.Listener) (*serve.Server, error) {
 // request is what a file is read and sent with, before its columns were looked at.
 func (s *served) request(string) job.Request {
 	return job.Request{Profile: s.profile, MaxInput: s.MaxInput, Rate: s.perSecond, Workers: s.Workers, Timeout: job.Duration(s.Timeout), DoubtWait: job.Duration(s.DoubtWait), Patience: job.Duration(s.Patience),
-		RemoteCheck: true, Audit: s.Audit, Until: s.Until, MaxFailures: s.MaxFailures, HTML: true}
+		Sending: job.Sending{RemoteCheck: true, Audit: s.Audit, Until: s.Until, MaxFailures: s.MaxFailures}, Output: job.Output{HTML: true}}
 }
 
 // read is how a file is read that somebody has brought.

@@ -58,9 +58,8 @@ Prints the job's number. The same bytes with the same settings are one job on on
 
 // flagsOf are those of the run that a request asks for. The profile stands for those that say how the file is read.
 func flagsOf(s *job.Request) (f runFlags) {
-	f.MaxInput, f.Guards, f.Rate, f.Workers, f.Timeout, f.DoubtWait, f.Patience = s.MaxInput, s.Guards, &s.Rate, s.Workers, time.Duration(s.Timeout), time.Duration(s.DoubtWait), time.Duration(s.Patience)
-	f.LeaveDoubts, f.RemoteCheck, f.Audit, f.Until, f.MaxFailures, f.Revoke = s.LeaveDoubts, s.RemoteCheck, s.Audit, s.Until, s.MaxFailures, s.Revoke
-	f.OutEncoding, f.Excel, f.HTML, f.ShowAccounts = s.OutEncoding, s.Excel, s.HTML, s.ShowAccounts
+	f.MaxInput, f.Guards, f.Sending, f.Output = s.MaxInput, s.Guards, s.Sending, s.Output
+	f.Rate, f.Workers, f.Timeout, f.DoubtWait, f.Patience = &s.Rate, s.Workers, time.Duration(s.Timeout), time.Duration(s.DoubtWait), time.Duration(s.Patience)
 	return f
 }
 
@@ -251,7 +250,7 @@ func storedProfile(o input.Options, kept input.Profile) input.Profile {
 // job is what is stored.
 func (c *submitCommand) job(a *app, d *driver, plan *batch.Plan) (*ledger.Job, error) {
 	settings := job.Request{Profile: storedProfile(plan.Options, d.kept), Guards: c.Guards, MaxInput: c.MaxInput, Rate: d.perSecond, Workers: c.Workers, Timeout: job.Duration(c.Timeout), DoubtWait: job.Duration(c.DoubtWait), Patience: job.Duration(c.Patience),
-		LeaveDoubts: c.LeaveDoubts, RemoteCheck: c.RemoteCheck, Audit: c.Audit, Until: c.Until, MaxFailures: c.MaxFailures, Revoke: c.Revoke, OutEncoding: c.OutEncoding, Excel: c.Excel, HTML: c.HTML, ShowAccounts: c.ShowAccounts}
+		Sending: c.Sending, Output: c.Output}
 	text, key, err := settings.Text()
 	if err != nil {
 		return nil, err

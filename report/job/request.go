@@ -13,27 +13,37 @@ import (
 
 // Request is what is stored of a job that waits for whoever does it: what is to be done, not where anything stands.
 type Request struct {
-	Profile      input.Profile
-	Guards       batch.Guards
-	MaxInput     string
-	Rate         float64
-	Workers      int
-	Timeout      Duration
-	DoubtWait    Duration
-	Patience     Duration
-	RemoteCheck  bool
-	LeaveDoubts  bool `json:",omitempty"`
-	Audit        bool
-	Until        string
-	MaxFailures  string
-	Revoke       bool
-	OutEncoding  string
-	Excel        *bool
-	HTML         bool
-	ShowAccounts bool
-	Digest       string `json:",omitempty"` // of the bytes that were approved; others are refused
-	Form         string `json:",omitempty"` // the name of the form by which the file is read
-	FormBy       string `json:",omitempty"` // who has saved it
+	Profile   input.Profile
+	Guards    batch.Guards
+	MaxInput  string
+	Rate      float64
+	Workers   int
+	Timeout   Duration
+	DoubtWait Duration
+	Patience  Duration
+	Sending
+	Output
+	Digest string `json:",omitempty"` // of the bytes that were approved; others are refused
+	Form   string `json:",omitempty"` // the name of the form by which the file is read
+	FormBy string `json:",omitempty"` // who has saved it
+}
+
+// Sending says how far a job goes in sending. The tags are for the command line, too.
+type Sending struct {
+	RemoteCheck bool   `default:"true" negatable:"" help:"Ask the API for orders that the ledger does not know, before issuing them."`
+	LeaveDoubts bool   `json:",omitempty" help:"An order that an earlier run left in doubt, and that the API does not show, stays unknown for a person to settle; it is not sent again."`
+	Audit       bool   `default:"true" negatable:"" help:"At the end, hold the orders that were sent against the API once more."`
+	Until       string `placeholder:"HH:MM" help:"Take no new rows from then on, by the API's clock, in Korea: 23:25, before the banks close."`
+	MaxFailures string `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
+	Revoke      bool   `help:"Take back what a results file says was issued: FILE is that file."`
+}
+
+// Output says in which forms the results are written. The tags are for the command line, too.
+type Output struct {
+	OutEncoding  string `enum:"utf-8,cp949" default:"utf-8" help:"Of the results: utf-8, which Excel knows by its mark, or cp949."`
+	Excel        *bool  `negatable:"" help:"A workbook beside the results, .xlsx, of any number of rows that Excel takes. Default: of up to 100,000."`
+	HTML         bool   `name:"html" help:"A page for people: .report.html."`
+	ShowAccounts bool   `help:"Whole account numbers and holders on the page."`
 }
 
 // Text is the request as it is stored, and the digest of that.

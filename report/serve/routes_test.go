@@ -73,7 +73,9 @@ func newSite(t testing.TB, configure ...func(*http.Server)) *site {
 		t.Fatal(err)
 	}
 	s.Server = &Server{Jobs: jobs, Gate: gate, Merchants: []string{"seoul", "busan"}, API: "sandbox", MaxUpload: 1 << 20, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return when },
-		Request: func(string) job.Request { return job.Request{MaxInput: "4MiB", Workers: 1, MaxFailures: "100%"} },
+		Request: func(string) job.Request {
+			return job.Request{MaxInput: "4MiB", Workers: 1, Sending: job.Sending{MaxFailures: "100%"}}
+		},
 		Options: func(_ context.Context, _ string, r *job.Request, now time.Time) (input.Options, error) {
 			return r.Profile.Options(now)
 		},
