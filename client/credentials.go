@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -76,6 +77,9 @@ func Variables(places map[string]string) (names []string) {
 // Environment reads the credentials from the environment: each from the variable itself, or from the file that the
 // variable with _FILE behind its name tells of. A pipe has a minute to deliver it, unless ctx ends before.
 func Environment(ctx context.Context) (Credentials, error) { return environment(ctx, "") }
+
+// MerchantName is what one of several merchants may be called: it names a folder, and a variable.
+var MerchantName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // Named reads the credentials of one of several merchants: from the files key, secret and pg_api_key in the folder of that name in
 // dir, if it is there, else from the environment as Environment does, from IMP_KEY_NAME and so on, where NAME is in capitals and has

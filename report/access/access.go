@@ -10,12 +10,12 @@ package access
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
 	"golang.org/x/text/language"
 
+	"vbankbatch/client"
 	"vbankbatch/client/say"
 )
 
@@ -67,8 +67,6 @@ type Rule struct {
 	Grant
 }
 
-var merchantName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
 // ParseRule reads GROUP=ROLE, GROUP=ROLE+ROLE or either with @MERCHANT,MERCHANT behind it: a rule for each role. The
 // merchant of IMP_KEY is called default.
 func ParseRule(text string) ([]Rule, error) {
@@ -81,7 +79,7 @@ func ParseRule(text string) ([]Rule, error) {
 	var merchants []string
 	if limited {
 		for name := range strings.SplitSeq(names, ",") {
-			if !merchantName.MatchString(name) {
+			if !client.MerchantName.MatchString(name) {
 				return nil, say.Errorf("%q: %q is not a merchant's name (small letters, digits and hyphens)", text, name)
 			}
 			if name == "default" {

@@ -139,7 +139,7 @@ func (s *served) prepare() (err error) {
 	for i, name := range s.Merchants {
 		if name == "default" {
 			s.Merchants[i] = ""
-		} else if name != "" && !merchantName.MatchString(name) {
+		} else if name != "" && !client.MerchantName.MatchString(name) {
 			return usage("a name has small letters, digits and hyphens", "--merchants: %q is not a merchant's name", name)
 		}
 	}
@@ -198,7 +198,7 @@ func (s *served) open() (err error) {
 
 // make makes the ledger, or brings it up to date.
 func (s *served) make() error {
-	m, err := s.tasks.merchant(s.a.ctx, &ledger.Job{Merchant: s.Merchants[0], API: s.merchant.url})
+	m, err := s.tasks.merchant(s.a.ctx, s.Merchants[0])
 	if errors.Is(err, queue.ErrNoCredentials) { // the pages say so
 		m, err = &merchant{ledger: s.merchant.ledger, url: s.merchant.url, name: ledger.Merchant(s.merchant.url, "")}, nil
 	}
@@ -323,11 +323,11 @@ func (s *served) pages(listener net.Listener) (*serve.Server, error) {
 		return nil, err
 	}
 	return &serve.Server{Jobs: s.jobs, Gate: gate, Merchants: s.Merchants, API: s.merchant.url, Live: s.merchant.live(), Two: s.Approve == "two", MaxUpload: s.most, Log: s.log, Now: s.a.now,
-		Request: s.request, Options: s.read, Whose: s.whose, Read: s.reader, Approved: s.approved, Reconcile: s.reconcile, Elsewhere: s.elsewhere, Settle: s.settle, Faults: s.faults}, nil
+		Request: s.request(), Options: s.read, Whose: s.whose, Read: s.reader, Approved: s.approved, Reconcile: s.reconcile, Elsewhere: s.elsewhere, Settle: s.settle, Faults: s.faults}, nil
 }
 
 // request is what a file is read and sent with, before its columns were looked at.
-func (s *served) request(string) job.Request {
+func (s *served) request() job.Request {
 	return job.Request{Profile: s.profile, MaxInput: s.MaxInput, Rate: s.perSecond, Workers: s.Workers, Timeout: job.Duration(s.Timeout), DoubtWait: job.Duration(s.DoubtWait), Patience: job.Duration(s.Patience),
 		Sending: job.Sending{RemoteCheck: true, Audit: s.Audit, Until: s.Until, MaxFailures: s.MaxFailures}, Output: job.Output{HTML: true}}
 }
@@ -340,7 +340,7 @@ func (s *served) read(ctx context.Context, merchant string, r *job.Request, now 
 		return options, err
 	}
 	options.Revoke = r.Revoke
-	if m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: merchant, API: s.merchant.url}); err == nil {
+	if m, err := s.tasks.merchant(ctx, merchant); err == nil {
 		if err := m.PGAPIKeys.Find(ctx, r.Profile.PGAPIKeys); err != nil && m.state == "" {
 			return options, err
 		}
@@ -351,7 +351,7 @@ func (s *served) read(ctx context.Context, merchant string, r *job.Request, now 
 
 // whose is a merchant's name in the ledger, "" where only the workers have its credentials.
 func (s *served) whose(ctx context.Context, name string) (string, error) {
-	m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: name, API: s.merchant.url})
+	m, err := s.tasks.merchant(ctx, name)
 	if errors.Is(err, queue.ErrNoCredentials) {
 		return "", nil
 	}
@@ -392,7 +392,7 @@ func (s *served) approved(ctx context.Context, stored *ledger.Job) error {
 
 // held opens a merchant's ledger and a client for something that issues nothing.
 func (s *served) held(ctx context.Context, name string, do func(*client.Client, *ledger.Ledger) error) (err error) {
-	m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: name, API: s.merchant.url})
+	m, err := s.tasks.merchant(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -433,7 +433,7 @@ func (s *served) settle(ctx context.Context, name string, verdict batch.Verdict)
 
 // elsewhere counts the rows of a plan for whose orders the API has a payment that the ledger does not know.
 func (s *served) elsewhere(ctx context.Context, name string, plan *batch.Plan) (rows int, err error) {
-	m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: name, API: s.merchant.url})
+	m, err := s.tasks.merchant(ctx, name)
 	if err != nil {
 		return 0, err
 	}
@@ -460,7 +460,7 @@ func (s *served) quick(ctx context.Context, m *merchant) (*client.Client, func()
 // faults is what doctor finds wrong with each merchant's credentials and the way to the API.
 func (s *served) faults(ctx context.Context, language say.Language) (all []serve.Fault) {
 	for _, name := range s.Merchants {
-		m, err := s.tasks.merchant(ctx, &ledger.Job{Merchant: name, API: s.merchant.url})
+		m, err := s.tasks.merchant(ctx, name)
 		if errors.Is(err, queue.ErrNoCredentials) {
 			if !ledger.IsDatabase(s.merchant.ledger) { // else the workers have them
 				all = append(all, serve.Fault{Merchant: name, What: say.Messagef("there are no credentials of the merchant %s", cmp.Or(name, "IMP_KEY")), Hint: say.NewMessage("whoever runs this page has to set them; vbankbatch doctor tells more")})

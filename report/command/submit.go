@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"vbankbatch/batch"
@@ -36,9 +35,6 @@ func (f *namedFlags) named(ctx context.Context, name string) (client.Credentials
 	}
 	return client.Named(ctx, f.Credentials, name)
 }
-
-// merchantName is what a merchant may be called: it names a folder, and a variable.
-var merchantName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 type submitCommand struct {
 	File       string `arg:"" help:"The orders, CSV or .xlsx; - is standard input."`
@@ -79,7 +75,7 @@ func (c *submitCommand) refuse() error {
 		return usage("give --wait, or fetch the results with vbankbatch jobs results", "--out is where --wait writes the results")
 	case c.Group != "" || c.Metrics != "" || c.NotifyCmd != "":
 		return usage("go by the exit status of --wait, and by the figures of vbankbatch work --listen", "--group, --metrics and --notify-cmd are for a run in this process")
-	case c.Merchant != "" && !merchantName.MatchString(c.Merchant):
+	case c.Merchant != "" && !client.MerchantName.MatchString(c.Merchant):
 		return usage("a name has small letters, digits and hyphens", "--merchant: %q is not a merchant's name", c.Merchant)
 	}
 	return nil

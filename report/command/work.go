@@ -127,7 +127,10 @@ func (t *tasks) task(ctx context.Context, stored *ledger.Job) (*queue.Task, erro
 	if err != nil {
 		return nil, err
 	}
-	m, err := t.merchant(ctx, stored)
+	if stored.API != t.where.url { // the keys go to no address but this process's own
+		return nil, queue.ErrNoCredentials
+	}
+	m, err := t.merchant(ctx, stored.Merchant)
 	if err != nil {
 		return nil, err
 	}
@@ -184,15 +187,15 @@ func (a *app) within(ctx context.Context, language say.Language) *app {
 	return &app{signals: signals{reloaded: make(chan struct{}, 1)}, ctx: ctx, Language: language, stdout: a.stdout, stderr: a.stderr, now: a.now, outage: a.outage}
 }
 
-// merchant is whose job it is, with the credentials; the keys go to no address but this process's own.
-func (t *tasks) merchant(ctx context.Context, stored *ledger.Job) (*merchant, error) {
-	if stored.API != t.where.url || stored.Merchant != "" && !merchantName.MatchString(stored.Merchant) {
+// merchant is the one of that name, with the credentials.
+func (t *tasks) merchant(ctx context.Context, name string) (*merchant, error) {
+	if name != "" && !client.MerchantName.MatchString(name) {
 		return nil, queue.ErrNoCredentials
 	}
 	m := &merchant{url: t.where.url, ledger: t.where.ledger, state: t.where.state, served: t.where.served}
 	var err error
-	if m.Credentials, err = t.named(ctx, stored.Merchant); err != nil {
-		t.log.Warn("credentials cannot be read", "merchant", stored.Merchant, "error", err)
+	if m.Credentials, err = t.named(ctx, name); err != nil {
+		t.log.Warn("credentials cannot be read", "merchant", name, "error", err)
 		return nil, queue.ErrNoCredentials
 	}
 	if m.Complete() != nil {

@@ -318,7 +318,7 @@ func (s *Server) useForm(v *visit, stored *ledger.Job, form *ledger.Form) error 
 	if err := json.Unmarshal([]byte(form.Profile), &kept); err != nil {
 		return err
 	}
-	own := s.Request(stored.Merchant).Profile // what people do not choose here is not the form's
+	own := s.Request.Profile // what people do not choose here is not the form's
 	kept.PGAPIKeys, kept.Rate, kept.Banks = own.PGAPIKeys, own.Rate, own.Banks
 	set := maps.Clone(own.Set)
 	if set == nil {

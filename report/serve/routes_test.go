@@ -73,9 +73,7 @@ func newSite(t testing.TB, configure ...func(*http.Server)) *site {
 		t.Fatal(err)
 	}
 	s.Server = &Server{Jobs: jobs, Gate: gate, Merchants: []string{"seoul", "busan"}, API: "sandbox", MaxUpload: 1 << 20, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return when },
-		Request: func(string) job.Request {
-			return job.Request{MaxInput: "4MiB", Workers: 1, Sending: job.Sending{MaxFailures: "100%"}}
-		},
+		Request: job.Request{MaxInput: "4MiB", Workers: 1, Sending: job.Sending{MaxFailures: "100%"}},
 		Options: func(_ context.Context, _ string, r *job.Request, now time.Time) (input.Options, error) {
 			return r.Profile.Options(now)
 		},
@@ -461,12 +459,7 @@ func TestOwnReading(t *testing.T) {
 func TestOwnForm(t *testing.T) {
 	s := newSite(t)
 	s.Two = true
-	request := s.Request
-	s.Request = func(merchant string) job.Request {
-		r := request(merchant)
-		r.Profile.Set = map[string]string{"pg": "nice.OLD"}
-		return r
-	}
+	s.Request.Profile.Set = map[string]string{"pg": "nice.OLD"}
 	const columns = "동,호,금액,은행,예금주,입금기한\n"
 	first, _ := s.bring("both", "seoul", "a.csv", columns+"1,101,1000,004,한빛상사,+7d\n")
 	stored, err := s.Jobs.Get(t.Context(), first)
@@ -477,11 +470,7 @@ func TestOwnForm(t *testing.T) {
 	if answer := s.post("both", filePath(first, "columns"), values); answer.StatusCode != http.StatusSeeOther {
 		t.Fatalf("columns: %s\n%s", answer.Status, text(answer))
 	}
-	s.Request = func(merchant string) job.Request {
-		r := request(merchant)
-		r.Profile.Set = map[string]string{"pg": "nice.NEW"}
-		return r
-	}
+	s.Request.Profile.Set = map[string]string{"pg": "nice.NEW"}
 	second, _ := s.bring("uploaders", "seoul", "b.csv", columns+"1,102,1000,004,한빛상사,+7d\n")
 	if stored, err = s.Jobs.Get(t.Context(), second); err != nil {
 		t.Fatal(err)

@@ -287,7 +287,7 @@ func (s *Server) changeOrder(v *visit) error {
 	out.Write(cells)
 	out.Flush()
 	name := map[string]string{"update": say.Mark("change of %s.csv"), "revoke": say.Mark("revocation of %s.csv")}[what]
-	request := s.Request(merchant) // the columns are the API's own
+	request := s.Request // the columns are the API's own
 	request.Profile = input.Profile{Rate: request.Profile.Rate, PGAPIKeys: request.Profile.PGAPIKeys}
 	stored, err := s.bring(v, merchant, v.T(name, order.MerchantUID), request, &text)
 	if err != nil {

@@ -51,8 +51,8 @@ type Server struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 
-	// Request is what a file of a merchant's is read and sent with, before its columns were looked at.
-	Request func(merchant string) job.Request
+	// Request is what a file is read and sent with, before its columns were looked at.
+	Request job.Request
 	// Options turns a request into how a file is read.
 	Options func(ctx context.Context, merchant string, r *job.Request, now time.Time) (input.Options, error)
 	// Whose is the merchant's name in the ledger.

@@ -161,7 +161,7 @@ func (r clientError) Read(into []byte) (int, error) {
 
 // store stores what a person sends, and reads it by a form if there is one for it.
 func (s *Server) store(v *visit, merchant string, part *multipart.Part) error {
-	stored, err := s.bring(v, merchant, part.FileName(), s.Request(merchant), clientError{part})
+	stored, err := s.bring(v, merchant, part.FileName(), s.Request, clientError{part})
 	if errors.Is(err, errCut) {
 		return cutOff(err, s.MaxUpload)
 	}
