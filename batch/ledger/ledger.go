@@ -1,8 +1,8 @@
 // Package ledger remembers durably what was meant and what came of it, so that one order gets one account whatever
-// happens to the process in between. Start with [Open]; a run takes [Lock], and calls [Upgrade] and [Check], first.
+// happens to the process in between. Start with [Open]; a run calls [Hold] and [Check] first.
 //
 // It is in a file of SQLite's, or in a PostgreSQL database that several hosts share: then [Claim] and [Lease.Ledger] take the
-// place of Lock, Upgrade, Check and Open.
+// place of Hold, Check and Open.
 //
 // Three nouns carry it. A run is one pass over one input. An entry is what is known of one line of a run: what the
 // results say of it and, if it asked for an account, how the order stands. An intent is an entry that says that an

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"modernc.org/sqlite" // the database/sql driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -138,7 +139,7 @@ func ours(path string) (version int, err error) {
 }
 
 // Upgrade brings a ledger that an earlier version of this program has written up to date, some 100,000 lines in a second.
-// The caller holds the [Lock], and calls it before [Open].
+// The caller holds the [Lock]; see [Hold].
 func Upgrade(ctx context.Context, path string) error {
 	return beforeOpen(path, func(db *sql.DB, version int) error {
 		if version == 0 || version == schemaVersion {
@@ -153,6 +154,17 @@ func Upgrade(ctx context.Context, path string) error {
 		}
 		return bringUp(ctx, db, version)
 	})
+}
+
+// Hold takes the [Lock] of the ledger at path and brings it up to date.
+func Hold(ctx context.Context, path string, wait time.Duration) (unlock func() error, err error) {
+	unlock, err = Lock(ctx, path, wait)
+	if err == nil {
+		if err = Upgrade(ctx, path); err != nil {
+			err = errors.Join(err, unlock())
+		}
+	}
+	return unlock, err
 }
 
 // Check checks that all that the ledger at path holds fits together, so that no entry is overlooked; that takes some two

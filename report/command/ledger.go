@@ -385,7 +385,7 @@ From then on use the new one alone: neither learns what the other does, and an o
   vbankbatch ledger copy ~/.local/state/vbankbatch/ledger.db postgres://vbankbatch@db.example.com/vbankbatch`
 }
 
-func (c *ledgerCopyCommand) Run(a *app) (err error) {
+func (c *ledgerCopyCommand) Run(a *app) (ended error) {
 	for _, place := range []string{c.From, c.To} {
 		if ledger.HasPassword(place) {
 			return usage("put it into ~/.pgpass or PGPASSWORD", "%s holds a password, which every user of this machine can read there", ledger.Name(place))
@@ -393,18 +393,14 @@ func (c *ledgerCopyCommand) Run(a *app) (err error) {
 		if _, err := os.Stat(place); place == c.From && !ledger.IsDatabase(place) && errors.Is(err, fs.ErrNotExist) {
 			return usage(noLedgerHint, "there is no ledger at %s: %w", place, fs.ErrNotExist)
 		}
-		m := &merchant{ledger: place}
 		if ledger.IsDatabase(place) {
 			continue // which is asked whether it is in use
 		}
-		unlock, failed := ledger.Lock(a.ctx, place, 0)
-		if failed == nil {
-			defer func() { err = also(err, unlock()) }()
-			failed = ledger.Upgrade(a.ctx, place)
+		unlock, err := ledger.Hold(a.ctx, place, 0)
+		if err != nil {
+			return (&merchant{ledger: place}).ledgerFails(a.ctx, err)
 		}
-		if failed != nil {
-			return m.ledgerFails(a.ctx, failed)
-		}
+		defer func() { ended = also(ended, unlock()) }()
 	}
 	rows, restored, err := ledger.Copy(a.ctx, c.From, c.To)
 	switch {

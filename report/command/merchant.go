@@ -234,12 +234,7 @@ func (m *merchant) lock(ctx context.Context, f *requestFlags) (unlock func() err
 		}
 		return m.lease.Release, nil
 	}
-	unlock, err = ledger.Lock(ctx, m.ledger, f.LockWait)
-	if err == nil {
-		if err = ledger.Upgrade(ctx, m.ledger); err != nil {
-			err = errors.Join(err, unlock())
-		}
-	}
+	unlock, err = ledger.Hold(ctx, m.ledger, f.LockWait)
 	return unlock, m.ledgerFails(ctx, err)
 }
 

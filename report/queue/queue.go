@@ -97,11 +97,14 @@ func (h warningsHandler) Enabled(ctx context.Context, level slog.Level) bool {
 // somebody does. A file has no lease.
 func (q *Queue) claim(ctx context.Context, task *Task) (*ledger.Lease, *ledger.Ledger, func() error, error) {
 	if !ledger.IsDatabase(q.address) {
-		unlock, err := ledger.Lock(ctx, q.address, 0)
+		unlock, err := ledger.Hold(ctx, q.address, 0)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		book, err := openFile(ctx, q.address, task.Merchant)
+		var book *ledger.Ledger
+		if err = ledger.Check(ctx, q.address); err == nil {
+			book, err = ledger.Open(q.address, task.Merchant)
+		}
 		if err != nil {
 			return nil, nil, nil, errors.Join(err, unlock())
 		}
@@ -116,17 +119,6 @@ func (q *Queue) claim(ctx context.Context, task *Task) (*ledger.Lease, *ledger.L
 		return nil, nil, nil, errors.Join(err, lease.Release())
 	}
 	return lease, book, func() error { return errors.Join(book.Close(), lease.Release()) }, nil
-}
-
-// openFile opens a ledger in a file whose lock is held.
-func openFile(ctx context.Context, path, merchant string) (*ledger.Ledger, error) {
-	if err := ledger.Upgrade(ctx, path); err != nil {
-		return nil, err
-	}
-	if err := ledger.Check(ctx, path); err != nil {
-		return nil, err
-	}
-	return ledger.Open(path, merchant)
 }
 
 // Close closes the queue.
