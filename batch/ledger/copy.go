@@ -29,8 +29,8 @@ var copied = []struct{ table, columns, order string }{
 }
 
 // Copy copies a ledger, of all merchants, into an empty one, and then compares the two row by row: either is a file or the
-// address of a database. It happens as a whole or not at all. The caller has called [Hold] for a file;
-// nobody may claim a lease of a database meanwhile.
+// address of a database. It happens as a whole or not at all. The caller has called [Hold] for a file; nobody
+// may claim a lease of a database meanwhile.
 //
 // Both know the same orders then, and only one of them may be used from now on. A database that may lack orders fills one that
 // is known to; it is reported since a file does not tell.

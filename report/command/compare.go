@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"vbankbatch/batch"
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/report"
 )
@@ -32,7 +33,7 @@ func (f *readFlags) look(a *app, file, format string, guards batch.Guards, m *me
 	if err != nil {
 		return nil, err
 	}
-	plan, err := f.open(a, file, kept)
+	plan, err := f.open(a, file, func() (input.Options, error) { return f.options(kept, a.now()) })
 	if err != nil {
 		return nil, err
 	}

@@ -180,8 +180,8 @@ func (f *readFlags) options(kept input.Profile, now time.Time) (input.Options, e
 	return o, nil
 }
 
-// open reads and checks the file; the caller closes the plan's File.
-func (f *readFlags) open(a *app, path string, kept input.Profile) (*batch.Plan, error) {
+// open reads and checks the file as read says, which is called once its bytes are here; the caller closes the plan's File.
+func (f *readFlags) open(a *app, path string, read func() (input.Options, error)) (*batch.Plan, error) {
 	most, err := f.mostInput()
 	if err != nil {
 		return nil, err
@@ -191,7 +191,7 @@ func (f *readFlags) open(a *app, path string, kept input.Profile) (*batch.Plan, 
 		return nil, err
 	}
 	var plan *batch.Plan
-	options, err := f.options(kept, a.now())
+	options, err := read()
 	if err == nil {
 		plan, err = batch.Preflight(a.ctx, file, options)
 	}

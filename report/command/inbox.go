@@ -254,13 +254,11 @@ func (r *folderRun) one(a *app, file *report.InboxFile) (taken bool, err error) 
 	}
 	here := told.Files
 	move, err := r.leave(a, file, told, facts, ended)
-	if err == nil {
-		c.logEnd(a, told, facts)
-	}
 	if err != nil { // it stays where it is
 		told.Files, r.told = here, true
 		return true, c.end(a, told, facts, err)
 	}
+	c.logEnd(a, told, facts)
 	err = r.conclude(a, move)
 	if out.Refused && c.Quiet {
 		a.exitStatus(ended)

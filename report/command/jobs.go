@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,11 +115,7 @@ func (c *jobsListCommand) Run(a *app) error {
 		}
 		for i := range found {
 			j := &found[i]
-			name := j.Merchant
-			if name == "" {
-				name = "-"
-			}
-			a.stdout.Printf("%d\t%s\t%s\t%s\t%s of %s rows\t%s won\t%s\t%s\n", j.ID, name, say.Name(j.File), serve.StateName(a.Language, j.State),
+			a.stdout.Printf("%d\t%s\t%s\t%s\t%s of %s rows\t%s won\t%s\t%s\n", j.ID, cmp.Or(j.Merchant, "-"), say.Name(j.File), serve.StateName(a.Language, j.State),
 				report.Thousands(j.Progress.Done), report.Thousands(j.Progress.Rows), report.Thousands(j.Progress.Won), say.Name(j.By), report.Clock(j.Submitted))
 		}
 		return nil
@@ -169,7 +166,7 @@ func (c *jobsShowCommand) print(a *app, j *ledger.Job, f *jobFigures) error {
 		out.Printf("%s of %s rows, %s not done, %s waiting, %s won issued\n", report.Thousands(p.Done), report.Thousands(p.Rows), report.Thousands(p.NotDone), report.Thousands(p.Waiting), report.Thousands(p.Won))
 	}
 	if j.State == ledger.JobQueued {
-		printWaiting(&app{Language: a.Language, stderr: out}, j)
+		printWaiting(out, j)
 	}
 	if j.State.Open() && j.Cancel {
 		out.Printf("it was asked to end\n")

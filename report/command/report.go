@@ -55,7 +55,7 @@ func (c *reportCommand) ofFile(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, err := c.open(a, c.File, kept)
+	plan, err := c.open(a, c.File, func() (input.Options, error) { return c.options(kept, a.now()) })
 	if err != nil {
 		return err
 	}

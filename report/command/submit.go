@@ -158,10 +158,6 @@ func (c *submitCommand) submit(a *app, d *driver, q *queue.Queue) (*ledger.Job, 
 	if err != nil {
 		return nil, err
 	}
-	most, err := c.mostInput()
-	if err != nil {
-		return nil, err
-	}
 	options.Revoke = c.Revoke
 	if c.Merchant == "" || d.merchant.name != "" { // else the workers have the keys
 		if err := d.merchant.PGAPIKeys.Find(a.ctx, d.kept.PGAPIKeys); err != nil {
@@ -169,18 +165,11 @@ func (c *submitCommand) submit(a *app, d *driver, q *queue.Queue) (*ledger.Job, 
 		}
 		options.HasKey = job.HasKey(d.merchant.PGAPIKeys)
 	}
-	file, err := input.OpenContext(a.ctx, c.File, a.stdin, most)
+	plan, err := c.open(a, c.File, func() (input.Options, error) { return options, nil })
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() // it was only read
-	plan, err := batch.Preflight(a.ctx, file, options)
-	if err == nil {
-		err = file.Settled(a.ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
+	defer plan.File.Close() // it was only read
 	if !c.Quiet {
 		report.PrintPlan(a.stderr, plan)
 	}
@@ -203,7 +192,7 @@ func (c *submitCommand) submit(a *app, d *driver, q *queue.Queue) (*ledger.Job, 
 			return nil, err
 		}
 	}
-	added, err := q.Jobs.Add(a.ctx, stored, c.Again, file.Bytes())
+	added, err := q.Jobs.Add(a.ctx, stored, c.Again, plan.File.Bytes())
 	if err == nil && !added {
 		err = c.attach(a, d.merchant, q, stored)
 	}
@@ -361,7 +350,7 @@ func (c *submitCommand) watch(a *app, jobs *ledger.Jobs, id int64) (stored ledge
 			}
 			if !told && !c.Quiet && stored.State == ledger.JobQueued && time.Since(began) > 10*time.Second {
 				told = true
-				printWaiting(a, &stored)
+				printWaiting(a.stderr, &stored)
 			}
 		}
 		select {
@@ -372,11 +361,11 @@ func (c *submitCommand) watch(a *app, jobs *ledger.Jobs, id int64) (stored ledge
 }
 
 // printWaiting tells why a job has not begun.
-func printWaiting(a *app, stored *ledger.Job) {
+func printWaiting(w say.Writer, stored *ledger.Job) {
 	if stored.Lacking {
-		a.stderr.Printf("job %d waits: no worker has the credentials of its merchant so far\n", stored.ID)
+		w.Printf("job %d waits: no worker has the credentials of its merchant so far\n", stored.ID)
 	} else {
-		a.stderr.Printf("job %d waits: for a worker (vbankbatch work), or for an earlier file of the same merchant\n", stored.ID)
+		w.Printf("job %d waits: for a worker (vbankbatch work), or for an earlier file of the same merchant\n", stored.ID)
 	}
 }
 
