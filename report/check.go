@@ -466,12 +466,17 @@ func passedOver(language say.Language, s input.Stats) string {
 func banksNamed(codes map[string]int) map[string]int {
 	named := make(map[string]int, len(codes))
 	for code, rows := range codes {
-		if name := pg.BankName(code); name != "" {
-			code = fmt.Sprintf("%s (%s)", name, code)
-		}
-		named[code] += rows
+		named[BankName(code)] += rows
 	}
 	return named
+}
+
+// BankName is a bank with its code: 국민은행 (004).
+func BankName(code string) string {
+	if name := pg.BankName(code); name != "" {
+		return name + " (" + code + ")"
+	}
+	return code
 }
 
 // counts writes what is counted in the order of its names.

@@ -4,8 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/text/encoding/korean"
-
+	"vbankbatch/client/pg"
 	"vbankbatch/client/say"
 )
 
@@ -41,7 +40,7 @@ func (e *EncodingError) Say() say.Message {
 func (e *EncodingError) look(line int64, header, cells []string) error {
 	for i, cell := range cells {
 		for _, r := range cell {
-			if r < 0x80 || r >= '가' && r <= '힣' || inCP949(r) {
+			if r < 0x80 || r >= '가' && r <= '힣' || pg.InEUCKR(r) {
 				continue
 			}
 			e.total++
@@ -59,9 +58,4 @@ func (e *EncodingError) look(line int64, header, cells []string) error {
 		return e
 	}
 	return nil
-}
-
-func inCP949(r rune) bool {
-	_, err := korean.EUCKR.NewEncoder().String(string(r))
-	return err == nil
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -245,7 +244,7 @@ func LedgerOrder(ctx context.Context, w say.Writer, book *ledger.Reader, order l
 	for i := range lines {
 		l := &lines[i]
 		err := t.add(strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10), Clock(l.At), l.Action, l.Status, Thousands(int64(l.Attempts)), Thousands(l.Amount),
-			l.ErrorCode, baseName(l.File), l.ErrorMessage.In(w.Language))
+			l.ErrorCode, BaseName(l.File), l.ErrorMessage.In(w.Language))
 		if err != nil {
 			return err
 		}
@@ -293,13 +292,8 @@ func printOrder(w say.Writer, order ledger.Order, lines []ledger.Line) error {
 	return err
 }
 
-// baseName is the last part of a path, of Windows too; "" stays.
-func baseName(path string) string {
-	if path == "" {
-		return ""
-	}
-	return filepath.Base(path[strings.LastIndexByte(path, '\\')+1:])
-}
+// BaseName is the last part of a path, of Windows too; "" stays.
+func BaseName(path string) string { return path[strings.LastIndexAny(path, `/\`)+1:] }
 
 // ledgerStats is what LedgerStats says in JSON.
 type ledgerStats struct {
@@ -337,7 +331,7 @@ func LedgerStats(ctx context.Context, w say.Writer, book *ledger.Reader, format 
 			told.Orders[stateNames[state]] = s.Orders[state]
 		}
 		for _, r := range s.Runs {
-			told.Runs = append(told.Runs, statsRun{r.ID, baseName(r.File), Stamp(r.Started), Stamp(r.Finished), r.Lines, r.Statuses})
+			told.Runs = append(told.Runs, statsRun{r.ID, BaseName(r.File), Stamp(r.Started), Stamp(r.Finished), r.Lines, r.Statuses})
 		}
 		return EncodeJSON(w, told)
 	}
@@ -367,7 +361,7 @@ func LedgerStats(ctx context.Context, w say.Writer, book *ledger.Reader, format 
 				statuses = append(statuses, status+" "+Thousands(n))
 			}
 		}
-		if err := t.add(strconv.FormatInt(r.ID, 10), baseName(r.File), Clock(r.Started), finished, Thousands(r.Lines), strings.Join(statuses, ", ")); err != nil {
+		if err := t.add(strconv.FormatInt(r.ID, 10), BaseName(r.File), Clock(r.Started), finished, Thousands(r.Lines), strings.Join(statuses, ", ")); err != nil {
 			return err
 		}
 	}

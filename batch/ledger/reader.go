@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -128,10 +129,7 @@ func (r *Reader) Known() bool { return r.merchant >= 0 }
 // Orders is Ledger.Orders.
 func (r *Reader) Orders(ctx context.Context, orders []Order) (map[Order]Entry, error) {
 	found, err := r.orders.all(ctx, r.merchant, orders)
-	if err == nil {
-		err = r.unchanged()
-	}
-	return found, err
+	return found, cmp.Or(err, r.unchanged())
 }
 
 // Close closes the ledger.
@@ -190,20 +188,14 @@ func (r *Reader) each(ctx context.Context, do func(*Line) error, query string, v
 		}
 		return do(&line)
 	}, query, values...)
-	if err != nil {
-		return err
-	}
-	return r.unchanged()
+	return cmp.Or(err, r.unchanged())
 }
 
 // InDoubt counts the orders whose issue, or a change of whose account, may have been sent and whose outcome is not known.
 func (r *Reader) InDoubt(ctx context.Context) (orders int, err error) {
 	err = r.db.QueryRowContext(ctx, `SELECT count(*) FROM entries WHERE state `+inDoubt+`
 		AND run IN (SELECT id FROM runs WHERE ($1 = 0 OR merchant = $1) AND settled = 0)`, r.merchant).Scan(&orders)
-	if err == nil {
-		err = r.unchanged()
-	}
-	return orders, err
+	return orders, cmp.Or(err, r.unchanged())
 }
 
 // Filter says which lines List is to tell. The zero Filter is every order that has or had an account, or is in doubt,
@@ -286,10 +278,7 @@ func (r *Reader) Lines(ctx context.Context, filter LineFilter, most int) ([]Entr
 	values = append(values, most)
 	query += fmt.Sprintf(` ORDER BY line LIMIT $%d`, len(values))
 	found, err := collect(r.merchant)(r.db.QueryContext(ctx, query, values...))
-	if err == nil {
-		err = r.unchanged()
-	}
-	return found, err
+	return found, cmp.Or(err, r.unchanged())
 }
 
 // Reason is what several lines of a run were not done for.
@@ -306,10 +295,7 @@ func (r *Reader) Reasons(ctx context.Context, run int64, most int) ([]Reason, er
 		return rows.Scan(&of.Status, &of.Code, &of.Message, &of.Rows)
 	}, `SELECT status, error_code, error_message, count(*) FROM entries WHERE merchant = $1 AND run = $2 AND error_code <> ''
 		GROUP BY status, error_code, error_message ORDER BY count(*) DESC, error_code, error_message LIMIT $3`, r.merchant, run, most)
-	if err == nil {
-		err = r.unchanged()
-	}
-	return found, err
+	return found, cmp.Or(err, r.unchanged())
 }
 
 // All calls do with every line of the ledger as it stands at one moment, the oldest run first.

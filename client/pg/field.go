@@ -120,14 +120,15 @@ func measure(text string) (chars, size, lacks int) {
 		r, n := utf8.DecodeRuneInString(text[i:])
 		size += 2
 		i += n
-		if (r < '가' || r > '힣') && lacks == 0 && !inEUCKR(r) {
+		if (r < '가' || r > '힣') && lacks == 0 && !InEUCKR(r) {
 			lacks = chars + 1
 		}
 	}
 	return chars, size, lacks
 }
 
-func inEUCKR(r rune) bool { return r <= 0xffff && encodable()[r/64]>>(r%64)&1 != 0 }
+// InEUCKR reports whether EUC-KR, as measure has it, has a character above ASCII.
+func InEUCKR(r rune) bool { return r <= 0xffff && encodable()[r/64]>>(r%64)&1 != 0 }
 
 // encodable has a bit for each character up to U+FFFF: asking the encoder costs memory every time.
 var encodable = sync.OnceValue(func() *[1024]uint64 {

@@ -33,15 +33,6 @@ var ownCodes = func() map[string][]pg.Bank {
 	return codes
 }()
 
-// banks are names by KFTC code.
-var banks = func() map[string]string {
-	names := make(map[string]string)
-	for _, b := range pg.Banks("") {
-		names[b.KFTC] = b.Name
-	}
-	return names
-}()
-
 // issue makes one more account, however many the order has: POST /vbanks.
 func (s *Sandbox) issue(q *request) reply {
 	r, p, err := s.parseIssue(q)
@@ -76,7 +67,7 @@ func (s *Sandbox) parseIssue(q *request) (client.IssueRequest, *Payment, error) 
 		PGProvider:    provider,
 		PGID:          pgID,
 		VbankCode:     bank,
-		VbankName:     banks[bank],
+		VbankName:     pg.BankName(bank),
 		VbankNum:      r.VbankNum,
 		VbankHolder:   r.VbankHolder,
 		VbankDate:     pg.Due(provider, r.VbankDue),

@@ -487,16 +487,12 @@ func (w *Worker) end(ctx context.Context, lease *ledger.Lease, stored *ledger.Jo
 
 // FileName is a name for the files of a job, from that of its input, which anybody may have given: it leads nowhere.
 func FileName(stored *ledger.Job) string {
-	name := stored.File
-	if at := strings.LastIndexAny(name, `/\`); at >= 0 {
-		name = name[at+1:]
-	}
-	name = strings.Map(func(r rune) rune {
+	name := strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || strings.ContainsRune(`<>:"|?*`, r) || r == unicode.ReplacementChar {
 			return '_'
 		}
 		return r
-	}, name)
+	}, report.BaseName(stored.File))
 	if name == "" || name[0] == '.' || name == "-" {
 		name = "job" + strconv.FormatInt(stored.ID, 10) + name
 	}

@@ -76,7 +76,7 @@ func (p *checkPage) read(v *visit, stored *ledger.Job, found *look) error {
 	for _, field := range slices.Sorted(maps.Keys(of.Set)) {
 		value := of.Set[field]
 		if field == "vbank_code" {
-			value = bankName(value)
+			value = report.BankName(value)
 		}
 		p.Read = append(p.Read, v.T("%s: “%s” for rows that do not say it", v.FieldName(field), value))
 	}

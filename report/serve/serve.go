@@ -30,7 +30,6 @@ import (
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
-	"vbankbatch/client/pg"
 	"vbankbatch/client/say"
 	"vbankbatch/report"
 	"vbankbatch/report/access"
@@ -89,7 +88,7 @@ var assets embed.FS
 
 // layouts are the pages' templates, which other commands need not wait for.
 var layouts = sync.OnceValue(func() map[string]*template.Template {
-	functions := template.FuncMap{"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "dues": dues, "bank": bankName, "mask": report.Mask, "clip": report.Clip, "int64": func(n int) int64 { return int64(n) }}
+	functions := template.FuncMap{"n": report.Thousands, "clock": report.Clock, "due": input.FormatDue, "dues": dues, "bank": report.BankName, "mask": report.Mask, "clip": report.Clip, "int64": func(n int) int64 { return int64(n) }}
 	base := template.Must(template.New("base.html").Funcs(functions).ParseFS(pages, "pages/base.html"))
 	names, err := fs.Glob(pages, "pages/*.html")
 	if err != nil {
@@ -104,14 +103,6 @@ var layouts = sync.OnceValue(func() map[string]*template.Template {
 	}
 	return all
 })
-
-// bankName is a bank with its code: 국민은행 (004).
-func bankName(code string) string {
-	if name := pg.BankName(code); name != "" {
-		return name + " (" + code + ")"
-	}
-	return code
-}
 
 // policy lets a page load its own style and script, send its own forms, and nothing else.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

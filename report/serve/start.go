@@ -207,15 +207,12 @@ func (s *Server) applyForm(v *visit, stored *ledger.Job) {
 
 // fileLabel is the name of a file as it is shown; nothing goes by it.
 func fileLabel(name string) string {
-	if at := strings.LastIndexAny(name, `/\`); at >= 0 {
-		name = name[at+1:]
-	}
 	name = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar {
 			return -1
 		}
 		return r
-	}, strings.ToValidUTF8(name, ""))
+	}, strings.ToValidUTF8(report.BaseName(name), ""))
 	if runes := []rune(name); len(runes) > 120 {
 		name = string(runes[:120])
 	}
