@@ -344,7 +344,7 @@ func golden(t *testing.T, path, got string) {
 }
 
 // TestReadme holds the READMEs to the program: every status, reason and error code stands there with its sentence, the
-// columns of the results, and every PG with where it is listed. Their links lead somewhere, and the first one stays a page.
+// columns of the results. Their links lead somewhere, and the first one stays a page.
 func TestReadme(t *testing.T) {
 	texts := make(map[string]string)
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
@@ -381,11 +381,6 @@ func TestReadme(t *testing.T) {
 	reasons := []string{report.ReasonDone, report.ReasonRowsNotDone, report.ReasonRowsUnknown, report.ReasonInterrupted, report.ReasonNotTaken, report.ReasonFailed}
 	has("report/README.md", "table of reasons", table(reasons, report.Reasons))
 	has("report/README.md", "list of columns", "`"+strings.Join(report.Columns, ", ")+"`")
-	var pgs strings.Builder
-	for _, name := range pg.PGs() {
-		fmt.Fprintf(&pgs, "| %s | %s | %s | %s |\n", name, pg.Support(name, pg.Issue), pg.Support(name, pg.Update), pg.Support(name, pg.Revoke))
-	}
-	has("client/pg/README.md", "table of PGs", pgs.String())
 	for _, status := range batch.Statuses {
 		has("README.md", "table of statuses", "`"+status+"`")
 	}

@@ -128,12 +128,12 @@ func (c *check) missing(f field, warning bool) {
 }
 
 func (c *check) listing() {
-	switch listing := c.g.listing(c.action); {
-	case listing&Denied != 0:
+	switch listed := c.g.listed(c.action); {
+	case listed&denied != 0:
 		c.breach("pg", NotSupported, false, "is a pg whose accounts cannot be %sd, by today's schema: revoke the account and issue another", say.NewMessage(string(c.action)))
-	case listing == 0:
+	case listed == 0:
 		c.breach("pg", NotListed, true, "is a pg that neither the documents nor today's schema list for %s; the API decides", say.NewMessage(string(c.action)))
-	case listing&BySchema == 0:
+	case listed&bySchema == 0:
 		c.breach("pg", NotListed, true, "is a pg that the documents list for %s and today's schema no longer does; the API decides", say.NewMessage(string(c.action)))
 	}
 }

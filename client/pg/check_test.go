@@ -1,7 +1,9 @@
 package pg
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -100,10 +102,10 @@ func told(breaches []Breach) string {
 
 // unlisted is what is said of an action that the PG is not listed for.
 func unlisted(pg string, action Action) string {
-	switch listing := Support(pg, action); {
-	case pg == "" || listing&BySchema != 0:
+	switch listed := of(pg).listed(action); {
+	case pg == "" || listed&bySchema != 0:
 		return ""
-	case listing == Denied:
+	case listed == denied:
 		return "pg PG_NOT_SUPPORTED"
 	}
 	return "pg PG_NOT_LISTED?"
@@ -347,34 +349,36 @@ func TestCheckRevoke(t *testing.T) {
 	}
 }
 
-// TestSupport has the lists as the documents and the schema have them.
-func TestSupport(t *testing.T) {
+// TestListed has the lists as the documents and the schema have them, and README.md's table as the lists.
+func TestListed(t *testing.T) {
 	lists := map[Action][3]string{
 		Issue:  {"settle nice html5_inicis", "settle nice nice_v2 html5_inicis ksnet smartro_v2 tosspayments welcome", ""},
 		Update: {"html5_inicis kcp uplus tosspayments nice kicc settle smartro", "settle", "nice_v2"},
 		Revoke: {"", "html5_inicis uplus danal nice kicc settle smartro tosspayments ksnet smartro_v2 nice_v2 welcome kcp", ""},
 	}
-	for action, list := range lists {
-		for _, pg := range PGs() {
-			var want Listing
-			for i, source := range []Listing{ByDocuments, BySchema, Denied} {
-				if slices.Contains(strings.Fields(list[i]), pg) {
-					want |= source
+	var table strings.Builder
+	for _, pg := range PGs() {
+		table.WriteString("| " + pg)
+		for _, action := range []Action{Issue, Update, Revoke} {
+			var want listing
+			var words []string
+			for i, says := range []string{"documents", "today's schema", "not by today's schema"} {
+				if slices.Contains(strings.Fields(lists[action][i]), pg) {
+					want, words = want|1<<i, append(words, says)
 				}
 			}
-			if got := Support(pg+".M", action); got != want {
+			if got := of(pg + ".M").listed(action); got != want {
 				t.Errorf("%s, %s: %v, want %v", pg, action, got, want)
 			}
+			table.WriteString(" | " + cmp.Or(strings.Join(words, ", "), "not listed"))
 		}
-		if got := Support("nobody", action); got != 0 {
-			t.Errorf("nobody, %s: %v", action, got)
-		}
+		table.WriteString(" |\n")
 	}
-	for listing, want := range map[Listing]string{0: "not listed", ByDocuments: "documents", ByDocuments | BySchema: "documents, today's schema",
-		Denied: "not by today's schema"} {
-		if got := listing.String(); got != want {
-			t.Errorf("%d: %q, want %q", listing, got, want)
-		}
+	if readme, err := os.ReadFile("README.md"); err != nil || !strings.Contains(string(readme), table.String()) {
+		t.Errorf("README.md: %v; its table should be\n%s", err, table.String())
+	}
+	if got := of("nobody"); got.issue|got.update|got.revoke != 0 {
+		t.Errorf("nobody: %+v", got)
 	}
 }
 

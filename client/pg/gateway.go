@@ -13,7 +13,7 @@ type gateway struct {
 	banks string                   // the KFTC codes in its table; "" where none is published
 	opens string                   // those among banks that a page says accounts are opened at; "" where none does
 
-	issue, update, revoke Listing
+	issue, update, revoke listing
 
 	required field // of an issue
 	advised  field // of an issue, where one source requires what another does not
@@ -66,7 +66,7 @@ var gateways = []gateway{
 	{
 		code: "settle", names: "헥토파이낸셜 헥토 세틀뱅크 settlebank", banks: shared,
 		opens: "003 004 007 011 020 023 027 031 032 034 039 045 071 081 088 089", // page: Hecto's list and an older one
-		issue: ByDocuments | BySchema, update: ByDocuments | BySchema, revoke: BySchema,
+		issue: byDocuments | bySchema, update: byDocuments | bySchema, revoke: bySchema,
 		required:         common,                                     // doc, now
 		special:          vbankNum | fixedUnlimited | escrowPassword, // now: vbank_num; page: the others
 		unlimitedRefused: taxFree | vatAmount,                        // page
@@ -79,7 +79,7 @@ var gateways = []gateway{
 	{
 		code: "nice", names: "나이스페이먼츠 nicepayments", banks: shared,
 		opens: "003 004 011 020 023 031 032 034 071 081 088 089", // page: NICE's manual
-		issue: ByDocuments | BySchema, update: ByDocuments, revoke: BySchema,
+		issue: byDocuments | bySchema, update: byDocuments, revoke: bySchema,
 		required: common,              // doc, now
 		special:  taxFree | vatAmount, // now
 		byMID:    taxFree,             // now: required where the MID is 복합과세, no account otherwise
@@ -89,7 +89,7 @@ var gateways = []gateway{
 	},
 	{
 		code: "nice_v2", names: "신나이스페이 신나이스페이먼츠", banks: "003 004 011 020 023 031 032 034 071 081 088 089",
-		issue: BySchema, update: Denied, revoke: BySchema,
+		issue: bySchema, update: denied, revoke: bySchema,
 		required: anonymous,
 		advised:  vbankHolder,                          // doc: of every PG; now: not of this one
 		special:  taxFree | vatAmount | businessNumber, // now
@@ -97,26 +97,26 @@ var gateways = []gateway{
 	},
 	{
 		code: "html5_inicis", names: "inicis kg이니시스 이니시스 kginicis kg이니시스kginicis", form: twoDigits, banks: shared,
-		issue: ByDocuments | BySchema, update: ByDocuments, revoke: BySchema,
+		issue: byDocuments | bySchema, update: byDocuments, revoke: bySchema,
 		required: common | pgAPIKey | buyerName | buyerEmail, // doc, now: the key, for revoke too; now: the buyer
 		bytes:    map[field]int{name: 40, buyerName: 30},     // page
 		passing:  "504954",                                   // page
 	},
 	{
 		code: "kcp", names: "nhnkcp", form: func(kftc string) string { return prefixed("BK", twoDigits(kftc)) }, banks: shared,
-		update: ByDocuments, revoke: BySchema, // revoke: in the schema's text, not in its list
+		update: byDocuments, revoke: bySchema, // revoke: in the schema's text, not in its list
 		required: common,                          // doc
 		passing:  "8321 8322 8323 8324 8325 8326", // page: KCP's codes
 	},
 	{
 		code: "uplus", names: "구토스페이먼츠", banks: shared,
-		update: ByDocuments, revoke: BySchema, // update: TOSS Payments, whose older module this is
+		update: byDocuments, revoke: bySchema, // update: TOSS Payments, whose older module this is
 		required: common, // doc
 	},
 	{
 		code: "tosspayments", names: "토스페이먼츠", banks: shared,
 		opens: "003 004 007 011 020 031 032 034 037 039 045 071 081 088 089", // page: the vendor's 13, and two of Toss's
-		issue: BySchema, update: ByDocuments, revoke: BySchema,
+		issue: bySchema, update: byDocuments, revoke: bySchema,
 		required: anonymous | buyerName, // now
 		ignored:  vbankHolder,           // now: the merchant's name in its place
 		special:  vbankKey,              // now
@@ -124,17 +124,17 @@ var gateways = []gateway{
 	},
 	{
 		code: "kicc", names: "이지페이 이지페이kicc", banks: shared,
-		update: ByDocuments, revoke: BySchema,
+		update: byDocuments, revoke: bySchema,
 		required: common, // doc
 	},
 	{
 		code: "smartro", banks: shared,
-		update: ByDocuments, revoke: BySchema,
+		update: byDocuments, revoke: bySchema,
 		required: common, // doc
 	},
 	{
 		code:  "smartro_v2",
-		issue: BySchema, revoke: BySchema,
+		issue: bySchema, revoke: bySchema,
 		required:     common | buyerName | buyerEmail | buyerTel, // now
 		special:      vbankNum,                                   // now
 		alphanumeric: true,                                       // now, page
@@ -142,7 +142,7 @@ var gateways = []gateway{
 	},
 	{
 		code:  "ksnet",
-		issue: BySchema, revoke: BySchema,
+		issue: bySchema, revoke: bySchema,
 		required: anonymous | productType | buyerName, // now
 		ignored:  vbankHolder,                         // now
 		refused:  taxFree | vatAmount,                 // page
@@ -151,7 +151,7 @@ var gateways = []gateway{
 	{
 		code: "welcome", names: "웰컴페이먼츠", banks: "003 004 007 020 031 032 034 037 039 081 088 089",
 		opens: "003 004 007 031 032 037 039 088 089", // page: 020, 034 and 081 have ended on 2024-12-27
-		issue: BySchema, revoke: BySchema,
+		issue: bySchema, revoke: bySchema,
 		required: anonymous | buyerName, // now
 		ignored:  vbankHolder,           // now
 		special:  taxFree | vatAmount,   // now
@@ -161,7 +161,7 @@ var gateways = []gateway{
 		keeps:    toTheMinute,           // page, of the payment window
 	},
 	{code: "jtnet", required: common}, // doc: as a value of pg alone
-	{code: "danal", names: "다날", banks: shared, revoke: BySchema, required: common}, // doc
+	{code: "danal", names: "다날", banks: shared, revoke: bySchema, required: common}, // doc
 	{
 		code: "daou", names: "키움페이", form: func(kftc string) string { return daou[kftc] }, banks: "003 004 011 020 023 032 071 081 088",
 		required: common, // doc

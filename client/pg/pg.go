@@ -81,36 +81,17 @@ func (g *gateway) refusesForNow(codes []string) bool {
 	return slices.ContainsFunc(strings.Fields(g.passing), func(code string) bool { return slices.Contains(codes, code) })
 }
 
-// Listing says where a PG is named for an action; 0 is nowhere.
-type Listing uint8
+// listing says where a PG is named for an action; 0 is nowhere. README.md has the table.
+type listing uint8
 
 // The sources. The documents know issue and update alone.
 const (
-	ByDocuments Listing = 1 << iota // the documents "Request" and "Update virtual account API" of 2022
-	BySchema                        // the vendor's schema of 2026
-	Denied                          // that schema says that the PG cannot
+	byDocuments listing = 1 << iota // the documents "Request" and "Update virtual account API" of 2022
+	bySchema                        // the vendor's schema of 2026
+	denied                          // that schema says that the PG cannot
 )
 
-// String is the listing in words: "documents, today's schema".
-func (l Listing) String() string {
-	if l == 0 {
-		return "not listed"
-	}
-	var words []string
-	for i, word := range []string{"documents", "today's schema", "not by today's schema"} {
-		if l>>i&1 != 0 {
-			words = append(words, word)
-		}
-	}
-	return strings.Join(words, ", ")
-}
-
-// Support tells where the PG of a pg value is listed for an action. With [PGs] it makes a table of all of them.
-func Support(value string, action Action) Listing {
-	return of(value).listing(action)
-}
-
-func (g *gateway) listing(action Action) Listing {
+func (g *gateway) listed(action Action) listing {
 	switch action {
 	case Issue:
 		return g.issue

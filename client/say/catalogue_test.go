@@ -57,7 +57,7 @@ var (
 
 // notSaid are what look like sentences and are none: flags, what a document of this project is made of, and an error that
 // is told in other words.
-var notSaid = []string{"--map amount=HEADER", "--set custom_data", "not by today's schema", "not listed", "record too long",
+var notSaid = []string{"--map amount=HEADER", "--set custom_data", "record too long",
 	"the API does not answer; trying again", "the API answers again", "yyyy-mm-dd hh:mm:ss", "use form", "drop form", "show accounts", "the upload was cut off", "a page could not be made", "the trail is only appended to"}
 
 // source is what stands in the program's own files.
