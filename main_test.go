@@ -899,65 +899,9 @@ func (g *gate) shut(t *testing.T, n int) (kept <-chan struct{}, open func()) {
 	return stays, open
 }
 
-// TestLock has two runs on one ledger: the second leaves at once, or waits; the lock of a run that is killed goes with it.
-func TestLock(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	api := startSandbox(t, dir, nil)
-	gate := newGate(t, api)
-	ledger := filepath.Join(dir, "ledger.db")
-	another := func(flags ...string) (*exec.Cmd, *bytes.Buffer, string) {
-		return process(t, t.TempDir(), gate.url, 100, append(flags, "--ledger", ledger)...)
-	}
-	held := func() {
-		t.Helper()
-		second, stderr, results := another()
-		finishStarted(t, second, stderr, 6)
-		if text := stderr.String(); !strings.Contains(text, "another run holds the ledger's lock") || !strings.Contains(text, "hint: ") {
-			t.Error(text)
-		}
-		if _, err := os.Stat(results); err == nil {
-			t.Error("there are results of a run without the lock")
-		}
-	}
-	first, firstErr, results := process(t, dir, gate.url, 100, "--timeout", "1m")
-	kept, open := gate.shut(t, 10)
-	if err := first.Start(); err != nil {
-		t.Fatal(err)
-	}
-	<-kept
-	held()
-	third, thirdErr, thirds := another("--lock-wait", "1m")
-	if err := third.Start(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(500 * time.Millisecond)
-	if n := gate.tokens.Load(); n != 1 {
-		t.Errorf("%d runs have asked for a token while one holds the lock", n)
-	}
-	open()
-	finish(t, first, firstErr, 0)
-	finish(t, third, thirdErr, 0)
-	checkAccounts(t, "lock", api, 100, results, []string{"issued"})
-	checkAccounts(t, "waited", api, 100, thirds, []string{"already_issued"})
-
-	killed, _, results := process(t, dir, gate.url, 300, "--timeout", "1m")
-	kept, open = gate.shut(t, 50)
-	if err := killed.Start(); err != nil {
-		t.Fatal(err)
-	}
-	<-kept
-	held()
-	killed.Process.Kill()
-	killed.Wait()
-	open()
-	last, lastErr, _ := process(t, dir, gate.url, 300)
-	finishStarted(t, last, lastErr, 0)
-	checkAccounts(t, "after a kill", api, 300, results, []string{"issued", "already_issued"})
-}
-
 // TestLockByAnotherName has a run hold a ledger, and others come to it by a hard link, by a mount of the file alone, as a
-// container has it, and after it was renamed and its lock file removed.
+// container has it, and after it was renamed: they leave at once, or wait, and ask the API for nothing. TestInboxStopped has one
+// that comes by the same name.
 func TestLockByAnotherName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -991,6 +935,9 @@ func TestLockByAnotherName(t *testing.T) {
 		finishStarted(t, command, stderr, status)
 		if text := stderr.String(); !strings.Contains(text, why) || !strings.Contains(text, "hint: ") {
 			t.Error(text)
+		}
+		if _, err := os.Stat(filepath.Join(at, "orders.results.csv")); err == nil {
+			t.Error("there are results of a run without the lock")
 		}
 	}
 	first, firstErr, results := process(t, dir, gate.url, 200, "--timeout", "1m")
@@ -1053,6 +1000,9 @@ func TestLockByAnotherName(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond) // it waits
+	if n := gate.tokens.Load(); n != 2 {
+		t.Errorf("%d runs have asked for a token, and two had the lock", n)
+	}
 	open()
 	finish(t, first, firstErr, 0)
 	finish(t, third, thirdErr, 0)
@@ -1630,37 +1580,6 @@ func ordersText(prefix string, rows, amount, width int) string {
 		fmt.Fprintf(&text, "%s-%05d,%d,%s\n", prefix, i, amount, strings.Repeat("-", width))
 	}
 	return text.String()
-}
-
-// TestRewritten has the input written over by cp while it runs: no row is sent that the preflight and the guards have not
-// met, and the results have all that was.
-func TestRewritten(t *testing.T) {
-	t.Parallel()
-	const rows = 3000
-	dir := t.TempDir()
-	api := startSandbox(t, dir, nil, "--latency", "3ms")
-	file, other := filepath.Join(dir, "orders.csv"), filepath.Join(dir, "new.csv")
-	if err := errors.Join(os.WriteFile(file, []byte(ordersText("A", rows, 1000, 300)), 0o600), os.WriteFile(other, []byte(ordersText("A", rows, 9999, 300)), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	command, stderr, results := process(t, dir, api, 0, "--max-amount", "5000")
-	if err := os.WriteFile(file, []byte(ordersText("A", rows, 1000, 300)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, api, 20)
-	if out, err := exec.Command("cp", other, file).CombinedOutput(); err != nil {
-		t.Fatal(err, string(out))
-	}
-	finish(t, command, stderr, 0)
-	checkAccounts(t, "written over", api, rows, results, []string{"issued"})
-	for _, a := range accounts(t, api) {
-		if a.Amount != 1000 {
-			t.Fatalf("%s has an account for %d won", a.MerchantUID, a.Amount)
-		}
-	}
 }
 
 // TestSalvaged kills runs with kill -9 and changes their file before it is run again, by its name or by its folder: every
