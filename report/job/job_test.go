@@ -150,25 +150,9 @@ func together(t *testing.T, merchants ...*merchant) []job.Outcome {
 	return outcomes
 }
 
-func TestTwoMerchants(t *testing.T) {
-	own := func(name string) string { return filepath.Join(t.TempDir(), name+".db") }
-	hanbit, saetbyeol := newMerchant(t, "hanbit", 10000, own("hanbit")), newMerchant(t, "saetbyeol", 25000, own("saetbyeol"))
-	out := together(t, hanbit, saetbyeol)
-	hanbit.check(&out[0], 10000)
-	saetbyeol.check(&out[1], 25000)
-}
-
-// TestOneLedger has two merchants in one ledger. The lock is the file's: whoever drives the jobs takes it once for both.
+// TestOneLedger has two merchants in one ledger, at the same time.
 func TestOneLedger(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	unlock, err := ledger.Lock(t.Context(), path, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unlock() }) // after the ledgers were closed
-	if _, err := ledger.Lock(t.Context(), path, 0); !errors.Is(err, ledger.ErrLocked) {
-		t.Errorf("the second lock: %v, want %v", err, ledger.ErrLocked)
-	}
 	hanbit, saetbyeol := newMerchant(t, "hanbit", 10000, path), newMerchant(t, "saetbyeol", 25000, path)
 	out := together(t, hanbit, saetbyeol)
 	hanbit.check(&out[0], 10000)

@@ -704,18 +704,6 @@ func TestWarnings(t *testing.T) {
 	says(filepath.Join(s.dir, "work"), "the ledger's database is a copy or was restored")
 }
 
-// TestNoDatabase tells of a database that is not there.
-func TestNoDatabase(t *testing.T) {
-	s := newSite(t)
-	path := s.file("orders", 3)
-	s.server.Stop()
-	for _, args := range [][]string{{"submit", path}, {"work"}, {"jobs", "list"}} {
-		if exit, _, errs := s.run(args...); exit != 5 || !strings.Contains(errs, "the ledger's database cannot be reached") {
-			t.Errorf("%v: exit status %d\n%s", args, exit, errs)
-		}
-	}
-}
-
 // TestCancelKeepsResults: a job that was begun and is cancelled has results, as jobs cancel says, also where the worker that comes
 // to it next has not its merchant's credentials.
 func TestCancelKeepsResults(t *testing.T) {
