@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 
@@ -57,13 +56,10 @@ var ErrNoForm = say.New("there is no such form")
 // DropForm removes a form, if there is one of that name.
 func (j *Jobs) DropForm(ctx context.Context, merchant, name string, d Deed) error {
 	return j.doing(ctx, &d, func(tx *sql.Tx) error {
-		dropped, err := tx.ExecContext(ctx, `DELETE FROM forms WHERE merchant = $1 AND name = $2`, merchant, clean(name))
-		if err != nil {
-			return err
+		n, err := changed(tx.ExecContext(ctx, `DELETE FROM forms WHERE merchant = $1 AND name = $2`, merchant, clean(name)))
+		if err == nil && n == 0 {
+			err = ErrNoForm
 		}
-		if n, err := dropped.RowsAffected(); err != nil || n == 0 {
-			return cmp.Or(err, error(ErrNoForm))
-		}
-		return nil
+		return err
 	})
 }

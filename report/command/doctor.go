@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -67,7 +66,7 @@ type doctor struct {
 func (c *doctorCommand) Run(a *app) (err error) {
 	run := &runCommand{File: c.File, runFlags: c.runFlags}
 	d := &doctor{driver: run.driver(a)}
-	d.log = slog.New(slog.DiscardHandler) // the findings say it all
+	d.log = quietLog() // the findings say it all
 	d.flags()
 	if d.merchant, err = d.where(); err != nil {
 		d.add("ledger", levelFail, err, "")
@@ -84,8 +83,11 @@ func (c *doctorCommand) Run(a *app) (err error) {
 	return d.print(c.Format)
 }
 
-// doctorWait is how long the API may take for each answer: nobody wants to wait here as long as a run does.
-const doctorWait = 15 * time.Second
+// hurried are the flags for who waits for an answer, and not as long as a run does.
+func (f requestFlags) hurried() *requestFlags {
+	f.Workers, f.Patience, f.Timeout = 1, 0, min(f.Timeout, 15*time.Second)
+	return &f
+}
 
 // add keeps a finding; what is an error, or a message.
 func (d *doctor) add(check string, level level, what any, hint say.Message) {
@@ -189,9 +191,7 @@ func (d *doctor) reach() {
 	if m.name == "" {
 		return // there is nothing to ask for a token with
 	}
-	f := d.requestFlags
-	f.Workers, f.Patience, f.Timeout = 1, 0, min(f.Timeout, doctorWait)
-	api, disconnect, err := m.client(d.a, &f, d.perSecond, d.log)
+	api, disconnect, err := m.client(d.a, d.hurried(), d.perSecond, d.log)
 	defer func() { disconnect() }() // nothing is left to lose
 	if err == nil {
 		err = m.authenticate(d.a, api)

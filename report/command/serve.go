@@ -442,19 +442,12 @@ func (s *served) elsewhere(ctx context.Context, name string, plan *batch.Plan) (
 		return 0, err
 	}
 	defer book.Close()
-	api, disconnect, err := s.quick(ctx, m)
+	api, disconnect, err := m.connect(s.a.within(ctx, s.a.Language), s.hurried(), s.perSecond, quietLog()) // somebody looks at a page meanwhile
 	defer func() { err = errors.Join(err, disconnect()) }()
 	if err != nil {
 		return 0, err
 	}
 	return plan.Elsewhere(ctx, api, book.Orders)
-}
-
-// quick makes a client that does not wait long: somebody looks at a page meanwhile.
-func (s *served) quick(ctx context.Context, m *merchant) (*client.Client, func() error, error) {
-	f := s.requestFlags
-	f.Workers, f.Patience, f.Timeout = 1, 0, min(f.Timeout, doctorWait)
-	return m.connect(s.a.within(ctx, s.a.Language), &f, s.perSecond, quietLog())
 }
 
 // faults is what doctor finds wrong with each merchant's credentials and the way to the API.
