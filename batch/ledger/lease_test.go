@@ -124,7 +124,6 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// TestLeaseRenewed: a lease is kept, with what was learnt, and outlasts a database that is away for longer than its time.
 // TestLedgersOfALease: of several ledgers that are opened for a lease, one after the other, each one's runs are stored.
 func TestLedgersOfALease(t *testing.T) {
 	t.Parallel()
@@ -150,6 +149,7 @@ func TestLedgersOfALease(t *testing.T) {
 	}
 }
 
+// TestLeaseRenewed: a lease is kept, with what was learnt, and outlasts a database that is away for longer than its time.
 func TestLeaseRenewed(t *testing.T) {
 	t.Parallel()
 	server := ledgertest.Start(t, "fsync=off")
