@@ -375,7 +375,7 @@ func TestKilled(t *testing.T) {
 	s := newSite(t)
 	const rows = 150
 	path := s.file("orders", rows)
-	first := s.work()
+	first := s.work("--lease=5s")
 	flags := []string{"submit", "--wait", "--rate=15", "--timeout=5s", "--doubt-wait=2s", path}
 	waiting := s.command(flags...)
 	if err := waiting.Start(); err != nil {
@@ -388,7 +388,7 @@ func TestKilled(t *testing.T) {
 	first.Process.Kill()
 	waiting.Process.Kill()
 	waiting.Wait()
-	s.work()
+	s.work("--lease=5s")
 	if id := s.must(0, flags...); id != "1" {
 		t.Errorf("job %s", id)
 	}
@@ -401,14 +401,14 @@ func TestKilled(t *testing.T) {
 // ends nothing.
 func TestFrozen(t *testing.T) {
 	s := newSite(t)
-	const rows = 600
+	const rows = 400
 	path := s.file("orders", rows)
-	first := s.work()
+	first := s.work("--lease=5s")
 	id := s.must(0, "submit", "--rate=15", "--timeout=5s", "--doubt-wait=2s", path)
 	s.until(id, "begun", func(j job) bool { return j.Done > 10 })
 	first.Process.Signal(syscall.SIGSTOP)
 	stood := s.until(id, "begun", func(job) bool { return true }).Done
-	s.work()
+	s.work("--lease=5s")
 	s.until(id, "gone on with", func(j job) bool { return j.Done > stood+20 })
 	first.Process.Signal(syscall.SIGCONT)
 	s.until(id, "done", func(j job) bool { return j.State == "done" })
