@@ -444,12 +444,7 @@ func crash(t *testing.T, seed uint64, round int64, killed, freezes, resent *atom
 		"--error-before", "0.01", "--error-after", "0.02", "--bad-gateway", "0.02", "--cut-json", "0.01", "--wrong-order", "0.01",
 		"--unauthorized", "0.005", "--too-many", "0.005", "--look-drop", "0.01", "--lie-after", "0.01", "--short-list", "0.05")
 	file, results := filepath.Join(dir, "orders.csv"), filepath.Join(dir, "orders.results.csv")
-	var text strings.Builder
-	text.WriteString("주문번호,금액\n")
-	for i := range rows {
-		fmt.Fprintf(&text, "R%d-%03d,%d\n", round, i, 1000+i)
-	}
-	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+	if err := os.WriteFile(file, ordersOf(fmt.Sprintf("R%d", round), rows), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	status := -1
@@ -457,11 +452,7 @@ func crash(t *testing.T, seed uint64, round int64, killed, freezes, resent *atom
 		if tries == 60 {
 			t.Fatalf("seed %d, round %d: not done after %d tries, last exit status %d", seed, round, tries, status)
 		}
-		command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--workers", "8", "--doubt-wait", "400ms", "--timeout", "1s",
-			"--due", "+7d", "--holder", "한빛", "--bank", "국민", "--ledger", filepath.Join(dir, "ledger.db"), file)
-		command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
-		var stderr bytes.Buffer
-		command.Stderr = &stderr
+		command, stderr := runOf(dir, api, "--workers", "8", "--doubt-wait", "400ms", "--timeout", "1s", file)
 		if err := command.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -490,7 +481,7 @@ func crash(t *testing.T, seed uint64, round int64, killed, freezes, resent *atom
 		} else if status == 1 && onlyFailed(t, results) {
 			status = -1 // three tries of a row were lost, and none made an account, as the API says: the next run tries again
 		} else if status != 0 && status != 4 && status != 5 { // 4: look-ups were lost too; the next run knows what was issued
-			t.Fatalf("seed %d, round %d: exit status %d\n%s", seed, round, status, &stderr)
+			t.Fatalf("seed %d, round %d: exit status %d\n%s", seed, round, status, stderr)
 		}
 	}
 	resent.Add(int64(checkAccounts(t, fmt.Sprintf("seed %d, round %d", seed, round), api, rows, results, []string{"issued", "already_issued"})))
@@ -500,22 +491,8 @@ func crash(t *testing.T, seed uint64, round int64, killed, freezes, resent *atom
 // again.
 func checkAccounts(t *testing.T, what, api string, rows int, results string, statuses []string) (resent int) {
 	t.Helper()
-	response, err := http.Get(api + "/_sandbox/accounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	var accounts []struct {
-		MerchantUID string `json:"merchant_uid"`
-		Status      string `json:"status"`
-		Amount      int64  `json:"amount"`
-		VbankNum    string `json:"vbank_num"`
-	}
-	if err := json.NewDecoder(response.Body).Decode(&accounts); err != nil {
-		t.Fatal(err)
-	}
 	numbers := make(map[string]string)
-	for _, a := range accounts {
+	for _, a := range accounts(t, api) {
 		if numbers[a.MerchantUID] != "" {
 			t.Errorf("%s: %s has two accounts", what, a.MerchantUID)
 		}
@@ -538,24 +515,34 @@ func checkAccounts(t *testing.T, what, api string, rows int, results string, sta
 	return resent
 }
 
-// process starts vbankbatch run on a file of n orders against the API, and returns it with the path of its results.
-func process(t *testing.T, dir, api string, n int, flags ...string) (command *exec.Cmd, stderr *bytes.Buffer, results string) {
-	t.Helper()
-	file := filepath.Join(dir, "orders.csv")
-	var text strings.Builder
+// ordersOf is a file of n orders whose numbers begin with a prefix.
+func ordersOf(prefix string, n int) []byte {
+	var text bytes.Buffer
 	text.WriteString("주문번호,금액\n")
 	for i := range n {
-		fmt.Fprintf(&text, "R-%05d,%d\n", i, 1000+i)
+		fmt.Fprintf(&text, "%s-%05d,%d\n", prefix, i, 1000+i)
 	}
-	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := append([]string{"run", "--api-url", api, "--rate", "0", "--doubt-wait", "300ms", "--timeout", "5s", "--due", "+7d", "--holder", "한빛",
-		"--bank", "국민", "--ledger", filepath.Join(dir, "ledger.db")}, append(flags, file)...)
-	command = exec.Command("vbankbatch", args...)
+	return text.Bytes()
+}
+
+// runOf is vbankbatch run with a ledger in a folder, against the API, and what it will print. The last of the flags is its file.
+func runOf(dir, api string, flags ...string) (command *exec.Cmd, stderr *bytes.Buffer) {
+	command = exec.Command("vbankbatch", append([]string{"run", "--api-url", api, "--rate", "0", "--doubt-wait", "300ms", "--timeout", "5s", "--due", "+7d", "--holder", "한빛",
+		"--bank", "국민", "--ledger", filepath.Join(dir, "ledger.db")}, flags...)...)
 	command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
 	stderr = new(bytes.Buffer)
 	command.Stderr = stderr
+	return command, stderr
+}
+
+// process is runOf a file of n orders that it writes, and the path of its results.
+func process(t *testing.T, dir, api string, n int, flags ...string) (command *exec.Cmd, stderr *bytes.Buffer, results string) {
+	t.Helper()
+	file := filepath.Join(dir, "orders.csv")
+	if err := os.WriteFile(file, ordersOf("R", n), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command, stderr = runOf(dir, api, append(flags, file)...)
 	return command, stderr, filepath.Join(dir, "orders.results.csv")
 }
 
@@ -1347,14 +1334,9 @@ func TestCrashInbox(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range files {
-			var text strings.Builder
-			text.WriteString("주문번호,금액\n")
-			for row := range rows {
-				fmt.Fprintf(&text, "F%d-%02d,%d\n", i, row, 1000+row)
-			}
 			path := filepath.Join(in, fmt.Sprintf("orders%d.csv", i))
 			written := time.Now().Add(time.Duration(i-60) * time.Minute)
-			if err := errors.Join(os.WriteFile(path, []byte(text.String()), 0o600), os.Chtimes(path, written, written)); err != nil {
+			if err := errors.Join(os.WriteFile(path, ordersOf(fmt.Sprintf("F%d", i), rows), 0o600), os.Chtimes(path, written, written)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -1364,11 +1346,7 @@ func TestCrashInbox(t *testing.T) {
 			if tries == 60 {
 				t.Fatalf("round %d: not done after %d tries, last exit status %d", round, tries, status)
 			}
-			command := exec.Command("vbankbatch", "run", "--api-url", api, "--rate", "0", "--doubt-wait", "200ms", "--timeout", "5s", "--due", "+7d", "--holder", "한빛",
-				"--bank", "국민", "--ledger", filepath.Join(dir, "ledger.db"), "--notify", "always", "--notify-cmd", "echo told >>'"+told+"'", in)
-			command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
-			var stderr bytes.Buffer
-			command.Stderr = &stderr
+			command, stderr := runOf(dir, api, "--doubt-wait", "200ms", "--notify", "always", "--notify-cmd", "echo told >>'"+told+"'", in)
 			if err := command.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -1382,7 +1360,7 @@ func TestCrashInbox(t *testing.T) {
 			if status = command.ProcessState.ExitCode(); status == -1 {
 				killed++
 			} else if status != 0 {
-				t.Fatalf("round %d: exit status %d\n%s", round, status, &stderr)
+				t.Fatalf("round %d: exit status %d\n%s", round, status, stderr)
 			}
 		}
 		checkInbox(t, fmt.Sprintf("round %d", round), api, in, files, rows)
@@ -1451,23 +1429,13 @@ func TestInboxStopped(t *testing.T) {
 	}
 	written := time.Now().Add(-time.Hour)
 	for i := range 2 {
-		var text strings.Builder
-		text.WriteString("주문번호,금액\n")
-		for row := range 100 {
-			fmt.Fprintf(&text, "F%d-%02d,%d\n", i, row, 1000+row)
-		}
 		path := filepath.Join(in, fmt.Sprintf("orders%d.csv", i))
-		if err := errors.Join(os.WriteFile(path, []byte(text.String()), 0o600), os.Chtimes(path, written, written)); err != nil {
+		if err := errors.Join(os.WriteFile(path, ordersOf(fmt.Sprintf("F%d", i), 100), 0o600), os.Chtimes(path, written, written)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	run := func(ledger, path string) (*exec.Cmd, *bytes.Buffer) {
-		command := exec.Command("vbankbatch", "run", "--api-url", gate.url, "--rate", "0", "--timeout", "1m", "--due", "+7d", "--holder", "한빛", "--bank", "국민",
-			"--ledger", filepath.Join(dir, ledger), path)
-		command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
-		stderr := new(bytes.Buffer)
-		command.Stderr = stderr
-		return command, stderr
+		return runOf(dir, gate.url, "--timeout", "1m", "--ledger", filepath.Join(dir, ledger), path)
 	}
 	first, firstErr := run("ledger.db", in)
 	kept, open := gate.shut(t, 20)
@@ -1505,24 +1473,11 @@ func TestInboxGrows(t *testing.T) {
 	api := startSandbox(t, dir, nil, "--latency", "30ms")
 	in := filepath.Join(dir, "in")
 	path := filepath.Join(in, "orders.csv")
-	var text strings.Builder
-	text.WriteString("주문번호,금액\n")
-	for row := range 100 {
-		fmt.Fprintf(&text, "F-%02d,%d\n", row, 1000+row)
-	}
 	written := time.Now().Add(-time.Hour)
-	if err := errors.Join(os.Mkdir(in, 0o700), os.WriteFile(path, []byte(text.String()), 0o600), os.Chtimes(path, written, written)); err != nil {
+	if err := errors.Join(os.Mkdir(in, 0o700), os.WriteFile(path, ordersOf("F", 100), 0o600), os.Chtimes(path, written, written)); err != nil {
 		t.Fatal(err)
 	}
-	run := func() (*exec.Cmd, *bytes.Buffer) {
-		command := exec.Command("vbankbatch", "run", "--quiet", "--api-url", api, "--rate", "0", "--due", "+7d", "--holder", "한빛", "--bank", "국민",
-			"--ledger", filepath.Join(dir, "ledger.db"), in)
-		command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
-		stderr := new(bytes.Buffer)
-		command.Stderr = stderr
-		return command, stderr
-	}
-	first, stderr := run()
+	first, stderr := runOf(dir, api, "--quiet", in)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -1531,7 +1486,7 @@ func TestInboxGrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = file.WriteString("F-100,1100\n")
+	_, err = file.WriteString("F-00100,1100\n")
 	if err := errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -1542,7 +1497,7 @@ func TestInboxGrows(t *testing.T) {
 	if err := os.Chtimes(path, written, written); err != nil {
 		t.Fatal(err)
 	}
-	again, stderr := run()
+	again, stderr := runOf(dir, api, "--quiet", in)
 	finishStarted(t, again, stderr, 0)
 	if results, err := filepath.Glob(filepath.Join(in, "done", "orders-*.results.csv")); err != nil || len(results) != 1 {
 		t.Error(results, err)
@@ -1619,13 +1574,7 @@ func TestSalvaged(t *testing.T) {
 					}
 				}
 				run := func(flags ...string) (*exec.Cmd, *bytes.Buffer) {
-					command := exec.Command("vbankbatch", append([]string{"run", "--quiet", "--api-url", api, "--rate", "0", "--due", "+7d", "--holder", "한빛", "--bank", "국민",
-						"--doubt-wait", "300ms", "--max-amount", "5000", "--ledger", filepath.Join(dir, "ledger.db"),
-						"--notify", "always", "--notify-cmd", "cat >>'" + filepath.Join(dir, "told") + "'", what}, flags...)...)
-					command.Env = append(os.Environ(), "IMP_KEY=key", "IMP_SECRET=secret")
-					stderr := new(bytes.Buffer)
-					command.Stderr = stderr
-					return command, stderr
+					return runOf(dir, api, append(flags, "--quiet", "--max-amount", "5000", "--notify", "always", "--notify-cmd", "cat >>'"+filepath.Join(dir, "told")+"'", what)...)
 				}
 				if err := os.Mkdir(in, 0o700); err != nil {
 					t.Fatal(err)
