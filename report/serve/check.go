@@ -329,7 +329,7 @@ func (s *Server) discard(v *visit) error {
 // changesPage shows in what a file differs from the one before it.
 type changesPage struct {
 	Job, Other        *ledger.Job
-	New, Gone, Other_ int
+	New, Gone, Differ int
 	Changed           []change
 	NewList, GoneList []string
 	Same              int
@@ -399,7 +399,7 @@ func (s *Server) changes(v *visit) error {
 				p.NewList = append(p.NewList, order.MerchantUID)
 			}
 		case before != is:
-			if p.Other_++; len(p.Changed) < mostChanges {
+			if p.Differ++; len(p.Changed) < mostChanges {
 				p.Changed = append(p.Changed, change{order.MerchantUID, before.amount, is.amount, before.due, is.due})
 			}
 		default:

@@ -207,7 +207,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"POST /files/{id}/answer":           {file + "/answer", bringers, "hidden"},
 		"GET /files/{id}/check":             {file + "/check", everybody, "hidden"},
 		"GET /files/{id}/problems.csv":      {file + "/problems.csv", everybody, "hidden"},
-		"GET /files/{id}/changes":           {file + "/changes", everybody, "hidden"},
+		"GET /files/{id}/changes":           {over + "/changes", everybody, "hidden"},
 		"POST /files/{id}/approve":          {file + "/approve", bosses, "hidden"},
 		"POST /files/{id}/discard":          {fmt.Sprintf("/files/%d/discard", done), bringers, "hidden"},
 		"GET /files/{id}/progress":          {over + "/progress", everybody, "hidden"},
