@@ -92,6 +92,7 @@ type Options struct {
 	MaxFailures Limit            // stop once this many rows were refused by the API
 	Until       time.Time        // take no new rows from then on, by the API's clock; zero is no end
 	PGAPIKeys   client.PGAPIKeys // for KG Inicis
+	Begun       func(ledger.Run) // is told of the run before anything is sent; may be nil
 	Counts      *Counts          // bumped as rows get done; may be nil
 	Audit       *Audit           // close the run with an audit, and fill this in; nil leaves it out
 }

@@ -31,6 +31,9 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	if err != nil {
 		return ledger.Run{}, cmp.Or(context.Cause(ctx), ledgerStops(err))
 	}
+	if options.Begun != nil {
+		options.Begun(found)
+	}
 	options.Counts = cmp.Or(options.Counts, new(Counts))
 	// working ends when the run is to stop, whoever says so; asking goes on for SettleTime after that.
 	working, end := context.WithCancelCause(ctx)

@@ -35,12 +35,22 @@ func (f *Facts) Print(w say.Writer, run *Run) {
 	if all := f.Standing(); all.Rows > issued.Rows {
 		w.Printf("accounts: %s, %s won; issued in this run: %s, %s won\n", Thousands(all.Rows), Thousands(all.Won), Thousands(issued.Rows), Thousands(issued.Won))
 	}
+	PrintStatuses(w, f.Statuses)
+	printCodes(w, f.Codes)
+	if run != nil {
+		printAudit(w, run.Audit)
+		printLimits(w, run.Limits)
+	}
+}
+
+// PrintStatuses tells how many rows have which status.
+func PrintStatuses(w say.Writer, statuses map[batch.Status]Sum) {
 	width := 14
 	if w.Language == say.Korean {
 		width = 27
 	}
 	for _, status := range batch.Statuses {
-		if sum := f.Statuses[status]; sum.Rows > 0 {
+		if sum := statuses[status]; sum.Rows > 0 {
 			name := status
 			if told := StatusName(w.Language, status); told != StatusName(say.English, status) {
 				name = fmt.Sprintf("%s (%s)", told, status) // the results have the code
@@ -51,11 +61,6 @@ func (f *Facts) Print(w say.Writer, run *Run) {
 			}
 			fmt.Fprintln(w)
 		}
-	}
-	printCodes(w, f.Codes)
-	if run != nil {
-		printAudit(w, run.Audit)
-		printLimits(w, run.Limits)
 	}
 }
 

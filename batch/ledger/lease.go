@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"vbankbatch/client/say"
 )
@@ -195,11 +196,11 @@ func (l *Lease) within(ctx context.Context, conn **pgx.Conn, do func(context.Con
 	return err
 }
 
-// keepLearnt sets what was learnt, $4 and $5; what was learnt before stays where this holder has asked the API nothing.
-const keepLearnt = `rate = coalesce($4::double precision, rate), pause_until = CASE WHEN $4::double precision IS NULL THEN pause_until ELSE clock_timestamp() + $5::bigint * interval '1 microsecond' END`
-
-// told is what was learnt: the rate, nil where the API was asked nothing, and what is left of a pause, in microseconds.
-func (l *Lease) told() (rate *float64, pause *int64) {
+// set sets columns of the lease, whose values begin at $6, and what was learnt; what was learnt before stays where this holder has
+// asked the API nothing.
+func (l *Lease) set(ctx context.Context, conn *pgx.Conn, columns string, values ...any) (pgconn.CommandTag, error) {
+	var rate *float64
+	var pause *int64 // microseconds that are left of it
 	if learnt := l.learnt.Load(); learnt != nil {
 		told, resume := (*learnt)()
 		rate = &told
@@ -207,14 +208,14 @@ func (l *Lease) told() (rate *float64, pause *int64) {
 			pause = new(left.Microseconds())
 		}
 	}
-	return rate, pause
+	return conn.Exec(ctx, `UPDATE leases SET `+columns+`, rate = coalesce($4::double precision, rate),
+		pause_until = CASE WHEN $4::double precision IS NULL THEN pause_until ELSE clock_timestamp() + $5::bigint * interval '1 microsecond' END
+		WHERE merchant = $1 AND owner = $2 AND epoch = $3`, append([]any{l.merchant, l.owner, l.epoch, rate, pause}, values...)...)
 }
 
 func (l *Lease) renewOnce(ctx context.Context, conn *pgx.Conn) error {
-	rate, pause := l.told()
 	asked := sinceBoot()
-	done, err := conn.Exec(ctx, `UPDATE leases SET until = clock_timestamp() + $6 * interval '1 microsecond', `+keepLearnt+` WHERE merchant = $1 AND owner = $2 AND epoch = $3`,
-		l.merchant, l.owner, l.epoch, rate, pause, l.terms.Time.Microseconds())
+	done, err := l.set(ctx, conn, `until = clock_timestamp() + $6 * interval '1 microsecond'`, l.terms.Time.Microseconds())
 	if err != nil {
 		return err
 	}
@@ -290,10 +291,8 @@ func (l *Lease) Release() error {
 	default:
 	}
 	l.lose()
-	rate, pause := l.told()
 	give := func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, `UPDATE leases SET until = '-infinity', released = true, `+keepLearnt+` WHERE merchant = $1 AND owner = $2 AND epoch = $3`,
-			l.merchant, l.owner, l.epoch, rate, pause)
+		_, err := l.set(ctx, conn, `until = '-infinity', released = true`)
 		return err
 	}
 	err := l.within(context.Background(), &l.conn, give)

@@ -377,15 +377,7 @@ func printJobEnd(a *app, stored *ledger.Job) {
 		return
 	}
 	a.stderr.Printf("%s rows\n", report.Thousands(figures.Rows))
-	for _, status := range batch.Statuses {
-		if sum := figures.Statuses[status]; sum.Rows > 0 {
-			fmt.Fprintf(a.stderr, "  %-14s %9s", status, report.Thousands(sum.Rows))
-			if status == batch.Issued {
-				a.stderr.Printf("   %s won", report.Thousands(sum.Won))
-			}
-			fmt.Fprintln(a.stderr)
-		}
-	}
+	report.PrintStatuses(a.stderr, figures.Statuses)
 }
 
 // jobOutcome is how a command ends that waited for a job.

@@ -53,7 +53,7 @@ func (c *workCommand) Run(a *app) (err error) {
 		return usage("30d is thirty days", "--keep: %w", err)
 	}
 	if c.Merchants < 1 || c.Slice <= 0 {
-		return usage("leave it out", "--merchants must be positive")
+		return usage("leave them out", "--merchants and --slice must be positive")
 	}
 	if c.LogLevel == "" && !c.Quiet {
 		c.LogLevel = "info"

@@ -77,7 +77,7 @@ type Event struct {
 	Step   Step
 	Plan   *batch.Plan   // of Planned, Refused and Running
 	Counts *batch.Counts // of Running
-	Run    ledger.Run    // of Interrupted, Asking and Writing
+	Run    ledger.Run    // of Begun, Writing, Interrupted and Asking
 }
 
 // Step is what an event tells of.
@@ -89,6 +89,7 @@ const (
 	Planned                 // it was checked, and nothing was sent yet
 	Refused                 // it lacks something or is not as the guards say, and is still open; nothing is sent
 	Running                 // rows are sent
+	Begun                   // likewise, and Run stands in the ledger
 	Writing                 // they no longer are, and the results are written; Run.ID is 0 if there are none
 	Interrupted             // Run over standard input was interrupted, and only the same input goes on with it
 	Asking                  // Run was interrupted, and the API is asked about its orders in doubt
@@ -302,7 +303,8 @@ func (w *work) send(ctx context.Context, plan *batch.Plan) error {
 		until = Nearest(w.Until, w.api.ServerTime())
 	}
 	options := batch.Options{Workers: s.Workers, DoubtWait: s.DoubtWait, SettleTime: s.Timeout, RemoteCheck: s.RemoteCheck,
-		LeaveDoubts: w.LeaveDoubts, MaxFailures: w.Limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: cmp.Or(w.Counts, new(batch.Counts))}
+		LeaveDoubts: w.LeaveDoubts, MaxFailures: w.Limit, Until: until, PGAPIKeys: w.PGAPIKeys, Counts: cmp.Or(w.Counts, new(batch.Counts)),
+		Begun: func(run ledger.Run) { w.tell(Event{Step: Begun, Run: run}) }}
 	if w.Audit {
 		options.Audit = new(batch.Audit)
 	}

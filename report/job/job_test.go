@@ -143,7 +143,7 @@ func together(t *testing.T, merchants ...*merchant) []job.Outcome {
 	}
 	done.Wait()
 	for i, m := range merchants {
-		if want := []job.Step{job.Checking, job.Planned, job.Running, job.Writing}; !slices.Equal(steps[i], want) {
+		if want := []job.Step{job.Checking, job.Planned, job.Running, job.Begun, job.Writing}; !slices.Equal(steps[i], want) {
 			t.Errorf("%s: the steps %v, want %v", m.name, steps[i], want)
 		}
 	}

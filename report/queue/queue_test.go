@@ -488,9 +488,12 @@ func TestMerchants(t *testing.T) {
 			t.Errorf("%s: %d accounts", name, n)
 		}
 	}
+	dump, err := exec.Command("pg_dump", s.address).Output()
+	if err != nil || !strings.Contains(string(dump), "sae-tbyeol") {
+		t.Errorf("pg_dump: %v", err)
+	}
 	for _, text := range []string{"key of", "secret of"} {
-		dump := exec.Command("pg_dump", s.address)
-		if out, err := dump.Output(); err == nil && strings.Contains(string(out), text) {
+		if strings.Contains(string(dump), text) {
 			t.Errorf("the database has a %q", text)
 		}
 	}
@@ -595,14 +598,24 @@ func TestSlowToBegin(t *testing.T) {
 func TestRefusedLater(t *testing.T) {
 	s := newSite(t)
 	id := s.must(0, "submit", "--rate=15", s.file("orders", 400))
-	first := s.work("--slice=1s") // so that it has told of the run
+	first := s.work()
 	s.until(id, "begun", func(j job) bool { return j.Done > 60 })
 	first.Process.Kill()
 	s.hopeless(id, 0, errHopeless, "stopped")
 	if run := s.psql(`SELECT run FROM jobs`); run != "1" {
 		t.Errorf("the job's run is %s", run)
 	}
-	s.must(1, "jobs", "results", id)
+	s.known(id)
+}
+
+// known looks at the results of a job that was begun by a worker which died, and ended by one that could not go on with it: they have
+// what the ledger knows.
+func (s *site) known(id string) {
+	s.Helper()
+	s.must(0, "jobs", "results", id)
+	if n, made := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "issued", "unknown", "not_sent")), len(s.api.Payments()); n == 0 || n > made || n < made-16 {
+		s.Errorf("%d accounts in the results, %d at the API, of which 16 were perhaps not recorded", n, made)
+	}
 }
 
 // TestCancelWithoutKey ends a job that was begun with a key that nobody has any more: it would keep back the merchant's other files.
@@ -614,6 +627,7 @@ func TestCancelWithoutKey(t *testing.T) {
 	first.Process.Kill()
 	s.must(0, "jobs", "cancel", id)
 	s.hopeless(id, 0, queue.ErrNoCredentials, "cancelled")
+	s.known(id)
 }
 
 // TestKeep has the files of a job removed once its results were fetched. What an earlier end of it has left is not
@@ -702,32 +716,6 @@ func TestWarnings(t *testing.T) {
 	s.psql(`UPDATE ledger_schema SET restored = true`) // of the folder's run
 	s.must(0, "submit", "--wait", s.file("orders", 3))
 	says(filepath.Join(s.dir, "work"), "the ledger's database is a copy or was restored")
-}
-
-// TestCancelKeepsResults: a job that was begun and is cancelled has results, as jobs cancel says, also where the worker that comes
-// to it next has not its merchant's credentials.
-func TestCancelKeepsResults(t *testing.T) {
-	s := newSite(t)
-	id := s.must(0, "submit", "--rate=15", s.file("orders", 400))
-	first := s.work("--slice=1s")
-	s.until(id, "begun", func(j job) bool { return j.Done > 60 })
-	first.Process.Signal(os.Interrupt) // it is started again in a moment
-	first.Wait()
-	own := s.env
-	s.env = append(own[:len(own):len(own)], "IMP_KEY=another", "IMP_SECRET=another")
-	s.work()
-	s.until(id, "left alone", func(j job) bool { return j.Lacking })
-	s.env = own
-	s.must(0, "jobs", "cancel", id)
-	time.Sleep(20 * time.Second) // the other worker comes to it every 15 s
-	s.work()
-	s.until(id, "cancelled", func(j job) bool { return j.State == "cancelled" })
-	if exit, _, errs := s.run("jobs", "results", id); exit != 0 {
-		t.Fatalf("%d accounts were issued, and of the job's results it is said: %s", len(s.api.Payments()), errs)
-	}
-	if n := len(s.accounts(filepath.Join(s.dir, "orders.results.csv"), "issued", "not_sent")); n != len(s.api.Payments()) {
-		t.Errorf("%d accounts in the results, %d at the API", n, len(s.api.Payments()))
-	}
 }
 
 // TestTwoKeysOfNoName: files of two merchants without a name, each of an IMP_KEY of its own, do not wait for each other.

@@ -197,7 +197,7 @@ func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration
 	}
 	if errors.Is(err, ErrNoCredentials) {
 		if stored.Cancel { // nobody may ever have them again
-			return over, w.refuse(ctx, nil, stored, errCancelled)
+			return w.refuse(s.ctx, nil, nil, stored, errCancelled)
 		}
 		if !stored.Lacking {
 			w.Log.Warn("this host does not have the credentials of the job's merchant, and leaves the job to others", "job", stored.ID, "merchant", stored.Merchant)
@@ -205,7 +205,7 @@ func (w *Worker) do(ctx context.Context, stored *ledger.Job) (wait time.Duration
 		return later, jobs.Lacks(ctx, stored)
 	}
 	if err != nil {
-		return over, w.refuse(ctx, nil, stored, err)
+		return w.refuse(ctx, nil, nil, stored, err)
 	}
 	lease, book, release, err := w.Queue.claim(s.ctx, task)
 	switch {
@@ -239,11 +239,11 @@ func (w *Worker) run(ctx context.Context, s *running, stored *ledger.Job, task *
 	j, disconnect, err := task.Job(ctx, lease, book)
 	defer func() { err = errors.Join(err, disconnect()) }()
 	if err != nil {
-		return over, w.refuse(ctx, lease, stored, err)
+		return w.refuse(ctx, lease, book, stored, err)
 	}
 	in, err := w.fetch(ctx, stored, dir)
 	if errors.Is(err, ledger.ErrNoFile) {
-		return over, w.refuse(ctx, lease, stored, err)
+		return w.refuse(ctx, lease, book, stored, err)
 	}
 	if err != nil {
 		return 0, err
@@ -273,23 +273,58 @@ func (w *Worker) run(ctx context.Context, s *running, stored *ledger.Job, task *
 	case out.Reached && out.Files.Results == "" && !encoding && !ledger.Damaged(ended):
 		return later, ended // another host may have room for them
 	}
-	out.Ended, out.Version = time.Now(), task.Version
-	out.Exit, out.Error = w.End(&out.Facts, ended)
-	if out.Reason = report.Reason(out.Exit, ended); errors.Is(ended, errCancelled) {
-		out.Reason = report.ReasonInterrupted
-	}
+	out.Version = task.Version
+	w.ended(&out, ended)
 	if err := w.keep(ctx, stored, &out, task, dir); err != nil {
 		return 0, err
 	}
 	return over, w.end(ctx, lease, stored, &out, ended)
 }
 
-// refuse ends a job that cannot be done, and of which nothing was sent now.
-func (w *Worker) refuse(ctx context.Context, lease *ledger.Lease, stored *ledger.Job, err error) error {
-	out := &job.Outcome{Refused: true, Run: report.Run{ID: stored.Run}}
+// refuse ends a job that cannot be done, or that somebody wants to end. If it was begun its results are what the ledger knows, which
+// needs no credentials; the lease and the ledger are nil where nobody has claimed them.
+func (w *Worker) refuse(ctx context.Context, lease *ledger.Lease, book *ledger.Ledger, stored *ledger.Job, why error) (wait time.Duration, err error) {
+	language := say.Language(stored.Language)
+	out := job.Outcome{Refused: stored.Run == 0, Reached: stored.Run != 0,
+		Run: report.Run{Language: language, Command: "run", API: stored.API, ID: stored.Run, Started: stored.Started, File: stored.File}}
+	if stored.Run == 0 {
+		w.ended(&out, why)
+		return over, w.end(ctx, lease, stored, &out, why)
+	}
+	if book == nil {
+		var release func() error
+		lease, book, release, err = w.Queue.claim(ctx, &Task{Merchant: stored.Whose})
+		if errors.Is(err, ledger.ErrLocked) {
+			return soon, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		defer func() { err = errors.Join(err, release()) }()
+	}
+	dir, err := os.MkdirTemp("", folderPrefix)
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	out.Files.Workbook, err = job.FromLedger(ctx, book, stored.Run, filepath.Join(dir, resultsName), nil, report.Options{Language: language, Run: &out.Run}, &out.Facts)
+	if err != nil {
+		return 0, err
+	}
+	w.ended(&out, why)
+	if err := w.keep(ctx, stored, &out, new(Task), dir); err != nil {
+		return 0, err
+	}
+	return over, w.end(ctx, lease, stored, &out, why)
+}
+
+// ended completes an outcome.
+func (w *Worker) ended(out *job.Outcome, err error) {
+	out.Ended = time.Now()
 	out.Exit, out.Error = w.End(&out.Facts, err)
-	out.Reason = report.Reason(out.Exit, err)
-	return w.end(ctx, lease, stored, out, err)
+	if out.Reason = report.Reason(out.Exit, err); errors.Is(err, errCancelled) {
+		out.Reason = report.ReasonInterrupted
+	}
 }
 
 // fetch reads the job's input from the database. What fails there is no fault of the file.
@@ -315,6 +350,7 @@ type running struct {
 	counts *batch.Counts
 	rows   atomic.Int64
 	sends  atomic.Bool // rows are sent
+	run    chan int64  // the ledger's number, once it is known
 	folder atomic.Pointer[string]
 	cancel bool
 	timer  *time.Timer // of the slice; not running before the first row
@@ -326,7 +362,7 @@ type running struct {
 // begin begins a slice, and tells that this process is at the job, before it waits for anything: it ends with its time, with the
 // worker, when somebody wants the job to end, and when it is another's.
 func (w *Worker) begin(ctx context.Context, stored ledger.Job) *running {
-	s := &running{Worker: w, cancel: stored.Cancel, counts: new(batch.Counts), done: make(chan struct{}), ended: make(chan struct{})}
+	s := &running{Worker: w, cancel: stored.Cancel, counts: new(batch.Counts), run: make(chan int64, 1), done: make(chan struct{}), ended: make(chan struct{})}
 	s.ctx, s.stop = context.WithCancelCause(ctx)
 	s.detach = context.AfterFunc(w.stopping, func() { s.stop(job.ErrPaused) })
 	p, began := &stored.Progress, time.Now()
@@ -356,6 +392,8 @@ func (s *running) tell(e job.Event) {
 			s.stop(errCancelled)
 		}
 		s.timer.Reset(s.Slice)
+	case job.Begun:
+		s.run <- e.Run.ID
 	}
 }
 
@@ -368,6 +406,7 @@ func (s *running) beat(ctx context.Context, stored ledger.Job) {
 		select {
 		case <-s.done:
 			return
+		case stored.Run = <-s.run: // a job whose worker dies has results all the same
 		case <-ticker.C:
 		}
 		if dir := s.folder.Load(); dir != nil {

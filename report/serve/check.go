@@ -369,10 +369,8 @@ func (s *Server) changes(v *visit) error {
 	}
 	most := 0
 	var was map[ledger.Order]asks
-	for i := range earlier { // the one that has most orders in common, the newest of the last five
-		if i == 5 || earlier[i].API != s.API {
-			break
-		}
+	earlier = slices.DeleteFunc(earlier, func(other ledger.Job) bool { return other.API != s.API })
+	for i := range earlier[:min(5, len(earlier))] { // the one that has most orders in common
 		other, err := s.ordersOf(v.r.Context(), &earlier[i])
 		if err != nil {
 			continue

@@ -266,12 +266,14 @@ func (s *Server) download(v *visit) error {
 		name := file.Name
 		if kind == ledger.JobInput {
 			name = queue.FileName(stored)
-		} else if err := s.Jobs.NoteFetched(v.r.Context(), stored.ID); err != nil {
-			return err
 		}
 		v.attach(name, cmp.Or(mime.TypeByExtension(filepath.Ext(name)), "application/octet-stream"))
 		v.takesLong()
-		return v.sends(func(w io.Writer) error { return s.Jobs.ReadFile(v.r.Context(), stored.ID, kind, w) })
+		err := v.sends(func(w io.Writer) error { return s.Jobs.ReadFile(v.r.Context(), stored.ID, kind, w) })
+		if err == nil && kind != ledger.JobInput {
+			err = s.Jobs.NoteFetched(v.r.Context(), stored.ID)
+		}
+		return err
 	}
 	return errNotFound
 }
