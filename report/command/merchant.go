@@ -26,10 +26,11 @@ type merchant struct {
 	client.Credentials
 	name   string // in the ledger
 	url    string
-	ledger string        // a file, or the address of a database
-	lease  *ledger.Lease // of a database, once it is locked
-	state  string        // the sandbox's
-	served string        // the sandbox's address, where it is served for as long as the process lives
+	ledger string               // a file, or the address of a database
+	lease  *ledger.Lease        // of a database, once it is locked
+	state  string               // the sandbox's
+	served string               // the sandbox's address, where it is served for as long as the process lives
+	learnt func() client.Learnt // by the file before; nil for the first
 }
 
 func (f *merchantFlags) find(ctx context.Context) (*merchant, error) {
@@ -322,6 +323,9 @@ func (m *merchant) client(a *app, f *requestFlags, perSecond float64, log *slog.
 	if m.lease != nil {
 		config.Gate, config.Learnt = m.lease, client.Learnt{Rate: m.lease.Rate, Resume: m.lease.Resume}
 	}
+	if m.learnt != nil {
+		config.Learnt = m.learnt()
+	}
 	api, err = client.New(config)
 	if err != nil {
 		return nil, close, usage("", "--api-url: %w", err)
@@ -331,6 +335,7 @@ func (m *merchant) client(a *app, f *requestFlags, perSecond float64, log *slog.
 		api.Close()
 		return end()
 	}
+	m.learnt = api.Learnt
 	if m.lease != nil {
 		m.lease.Learn(func() (float64, time.Time) { l := api.Learnt(); return l.Rate, l.Resume })
 	}

@@ -367,7 +367,8 @@ func (w *Worker) begin(ctx context.Context, stored ledger.Job) *running {
 	s.detach = context.AfterFunc(w.stopping, func() { s.stop(job.ErrPaused) })
 	p, began := &stored.Progress, time.Now()
 	s.timer = time.AfterFunc(longestSlice, func() {
-		if s.counts.Sent.Load()-p.Sent < leastSent && time.Since(began) < longestSlice { // each slice asks for its first orders anew
+		few := s.counts.Sent.Load()-p.Sent < leastSent && time.Since(began) < longestSlice // each slice asks for its first orders anew
+		if few || s.counts.Audited.Load() > 0 {                                            // and an audit would begin anew
 			s.timer.Reset(s.Slice)
 			return
 		}
