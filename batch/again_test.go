@@ -574,3 +574,103 @@ func testChangeByAccountWaits(t *testing.T, second int64) {
 		}
 	})
 }
+
+// TestTwinAskedBefore: of two rows of one order the one that is left out was answered that there is no account just before the other's
+// issue arrived, and hears so when that outcome is not durable yet.
+func TestTwinAskedBefore(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		lines := []string{}
+		for i := range 1023 {
+			lines = append(lines, fmt.Sprintf("B-%d,1000,미납", i))
+		}
+		lines = append(lines, "A-1,1000,미납", "A-1,1000,취소")
+		for i := range 300 {
+			lines = append(lines, fmt.Sprintf("C-%d,1000,미납", i))
+		}
+		p := leftOut(t, lines...)
+		sent := 0
+		looking, answered := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		began := time.Now()
+		api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+			if r.MerchantUID != "A-1" {
+				if r.MerchantUID[0] == 'C' {
+					time.Sleep(time.Second)
+				}
+				return w.client.Issue(context.Background(), r)
+			}
+			sent++
+			<-looking
+			time.Sleep(100 * time.Millisecond)
+			payment, err := w.client.Issue(context.Background(), r)
+			close(answered)
+			return payment, err
+		}}
+		api.findAll = func(uid string) ([]client.Payment, error) {
+			found, err := w.client.FindAll(context.Background(), "", uid, "")
+			if uid == "A-1" && time.Since(began) > 20*time.Second {
+				once.Do(func() { close(looking) })
+				<-answered
+				time.Sleep(time.Nanosecond) // the reply is there, and is being recorded
+			}
+			return found, err
+		}
+		w.opts.Audit = nil
+		book := w.book()
+		defer book.Close()
+		got, err := w.runOn(t.Context(), p, api, book)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got[1023:1024], "A-1 issued")
+		book.Close()
+		w.opts.RemoteCheck = false
+		got, err = w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000"))
+		if n := w.api.Ready("A-1"); err != nil || n != 1 || sent != 1 {
+			t.Errorf("%v, %v; A-1 was sent %d times and has %d accounts", got, err, sent, n)
+		}
+	})
+}
+
+// TestTwinAtTheEnd: a run that is stopped does not wait for a row that will not be sent any more.
+func TestTwinAtTheEnd(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		lines := []string{}
+		for i := range 1023 {
+			lines = append(lines, fmt.Sprintf("B-%d,1000,미납", i))
+		}
+		lines = append(lines, "A-1,1000,미납", "A-1,1000,취소")
+		for i := range 400 {
+			lines = append(lines, fmt.Sprintf("C-%d,1000,미납", i))
+		}
+		p := leftOut(t, lines...)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		var stopped time.Time
+		asked := 0
+		api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+			if r.MerchantUID == "A-1" {
+				return client.Payment{}, errLost
+			}
+			if r.MerchantUID[0] == 'C' {
+				time.Sleep(2 * time.Second)
+			}
+			return w.client.Issue(context.Background(), r)
+		}}
+		api.findAll = func(uid string) ([]client.Payment, error) {
+			found, err := w.client.FindAll(context.Background(), "", uid, "")
+			if uid == "A-1" {
+				if asked++; asked == 1 {
+					go func() { time.Sleep(time.Millisecond); stopped = time.Now(); cancel(errors.New("stop")) }()
+				}
+			}
+			return found, err
+		}
+		w.opts.Audit, w.opts.SettleTime = nil, 10*time.Minute
+		book := w.book()
+		defer book.Close()
+		if _, err := w.runOn(ctx, p, api, book); err == nil || time.Since(stopped) > time.Minute {
+			t.Errorf("%v; it ended %s after it was stopped", err, time.Since(stopped))
+		}
+	})
+}

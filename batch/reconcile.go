@@ -2,6 +2,8 @@ package batch
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,7 +29,11 @@ func Reconcile(ctx context.Context, api LookUp, book Ledger, doubtWait time.Dura
 
 // reconcile is Reconcile; when it is not patient it leaves alone what would have to be waited for.
 func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration, patient, leave bool, tell func(Settled)) error {
-	if err := takeStrays(ctx, book); err != nil {
+	strays, err := book.Strays(ctx)
+	if err == nil {
+		err = takeStrays(ctx, book, strays)
+	}
+	if err != nil {
 		return err
 	}
 	orders, err := book.InDoubt(ctx)
@@ -51,10 +57,9 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 
 // takeStrays puts the orders in doubt of which a process was told an account when others had taken over already. What the API
 // said it made is not made again, even where it does not show it.
-func takeStrays(ctx context.Context, book Ledger) error {
-	strays, err := book.Strays(ctx)
-	if err != nil || len(strays) == 0 {
-		return err
+func takeStrays(ctx context.Context, book Ledger, strays []ledger.Entry) error {
+	if len(strays) == 0 {
+		return nil
 	}
 	orders := make([]ledger.Order, len(strays))
 	for i := range strays {
@@ -77,6 +82,19 @@ func takeStrays(ctx context.Context, book Ledger) error {
 	return nil
 }
 
+// asOfNow returns how an order in doubt stands: its sender may have been told of its account since others have taken over.
+func asOfNow(ctx context.Context, book Ledger, order ledger.Order) (ledger.Entry, error) {
+	strays, err := book.Strays(ctx)
+	if err == nil {
+		err = takeStrays(ctx, book, slices.DeleteFunc(strays, func(stray ledger.Entry) bool { return stray.Order != order }))
+	}
+	if err != nil {
+		return ledger.Entry{}, err
+	}
+	known, err := book.Orders(ctx, []ledger.Order{order})
+	return known[order], err
+}
+
 // asStray returns the entry that an order is to have since a stray tells of its account, and whether that is another than it
 // has.
 func asStray(known, stray ledger.Entry) (e ledger.Entry, changed bool) {
@@ -85,8 +103,11 @@ func asStray(known, stray ledger.Entry) (e ledger.Entry, changed bool) {
 		said = stray.ErrorMessage
 	}
 	switch e = known; {
-	case stray.State == ledger.Intended && (stray.ErrorCode != CodeReplyDiffers || known.State == ledger.Issued || known.State == ledger.Changing):
-		return e, false
+	case stray.State == ledger.Intended && (known.State == ledger.Issued || known.State == ledger.Changing):
+		if named := strings.Contains(string(said), "imp_"); !named || strings.Contains(string(said), known.ImpUID) {
+			return e, false
+		}
+		e.Status, e.ErrorCode, e.ErrorMessage = Conflict, CodeSeveralAccounts, said
 	case known.State == ledger.Vacant || known.State == ledger.Revoked && known.ImpUID != stray.ImpUID:
 		e = ledger.Entry{Outcome: stray.Outcome, State: ledger.Intended, IntentAt: stray.IntentAt}
 		fallthrough
@@ -142,6 +163,14 @@ func (c *reconciling) conclude(ctx context.Context, d *doubt, found finding, not
 	}
 	if c.leave {
 		found, note = left(found, note)
+	}
+	now, err := asOfNow(ctx, c.ledger, d.order.Order)
+	if err != nil {
+		c.failed = err
+		return
+	}
+	if now.ErrorCode == CodeReplyDiffers {
+		d.order = now
 	}
 	entry := d.settled(found, note)
 	if err := c.ledger.Record(ctx, entry); err != nil {

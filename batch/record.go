@@ -29,7 +29,7 @@ type run struct {
 	outcomes chan []ledger.Entry // to be recorded; see recorder
 	accounts accounts
 	suspects sync.Map             // the lines, for the audit: found after their answer was lost
-	flying   sync.Map             // the rows whose intent this process has made, and that have no outcome yet, by their orders
+	flying   sync.Map             // the rows whose intent this process has made, and whose outcome is not durable yet, by their orders
 	doubted  accounts             // orders in doubt, one of whose rows at a time settles it
 	freed    map[ledger.Order]int // how often those were sent that were found at the start to have no account
 	broken   atomic.Bool          // the ledger takes no more
@@ -69,6 +69,7 @@ func (r *run) recordEntries(j *job, entries ...ledger.Entry) {
 
 // told counts a row whose outcome is durable already.
 func (r *run) told(j *job, entry *ledger.Entry) {
+	r.flying.CompareAndDelete(j.names(), j)
 	r.options.Counts.done(entry.Status)
 	r.options.Counts.Won.Add(wonIssued(entry))
 	r.counted(j, &entry.Outcome)
@@ -76,7 +77,6 @@ func (r *run) told(j *job, entry *ledger.Entry) {
 
 // counted counts a row's outcome among its PG's.
 func (r *run) counted(j *job, result *Result) {
-	r.flying.CompareAndDelete(j.names(), j)
 	switch result.Status {
 	case Issued, Updated, Revoked:
 		r.failures.accepted(j.row.PG)
@@ -109,6 +109,11 @@ func (r *run) recorder() error {
 			r.stop(err)
 			broken = !errors.Is(err, ledger.ErrLeaseLost) // then the next holder is told of the accounts
 			continue
+		}
+		for i := range entries {
+			if by, flying := r.flying.Load(entries[i].Order); flying && r.holds(by.(*job), &entries[i]) {
+				r.flying.Delete(entries[i].Order)
+			}
 		}
 		for _, status := range statuses {
 			r.options.Counts.done(status)

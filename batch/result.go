@@ -75,7 +75,7 @@ const (
 	CodeBankDiffers       = "BANK_DIFFERS"       // issued, already_issued: at another bank than was asked for
 	CodeAccountPurged     = "ACCOUNT_PURGED"     // already_issued, unchanged: with an account whose number was purged from the ledger
 	CodeInDoubt           = "IN_DOUBT"           // unknown: no answer, and none to be had by asking
-	CodeReplyDiffers      = "REPLY_DIFFERS"      // conflict, unknown: the API did something else than was asked
+	CodeReplyDiffers      = ledger.ReplyDiffers  // conflict, unknown: the API did something else than was asked
 	CodeAPIUnreachable    = "API_UNREACHABLE"    // not_sent: no connection
 	CodeAPIBusy           = "API_BUSY"           // not_sent: rate limited for too long
 	CodeUnauthorized      = "UNAUTHORIZED"       // not_sent: credentials or token refused

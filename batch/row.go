@@ -139,6 +139,7 @@ func (r *run) drop(j *job) {
 	case j.refusals > 0: // it waited for its next try
 		r.changed(j, j.result(NotSent, CodePGRefused, j.refusal))
 	}
+	r.flying.CompareAndDelete(j.names(), j) // nothing comes of it any more
 }
 
 // intend makes the intents of those rows durable that are to be issued, in one write. Without it nothing may be sent.
@@ -404,9 +405,8 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 func (r *run) settle(d *doubt, holder ledger.Entry) (now ledger.Entry, settled bool, err error) {
 	unlock, _ := r.doubted.lock(d.order.Tier + "\x00" + d.order.MerchantUID)
 	defer unlock()
-	known, err := r.ledger.Orders(context.Background(), []ledger.Order{d.order.Order})
-	now = known[d.order.Order]
-	if err != nil || now.State != ledger.Intended || now.Run != d.order.Run || now.Line != d.order.Line || now.IntentAt.UnixMicro() != d.order.IntentAt.UnixMicro() {
+	now, err = asOfNow(context.Background(), r.ledger, d.order.Order)
+	if err != nil || now.ErrorCode != d.order.ErrorCode || now.State != ledger.Intended || now.Run != d.order.Run || now.Line != d.order.Line || now.IntentAt.UnixMicro() != d.order.IntentAt.UnixMicro() {
 		return now, false, err
 	}
 	return holder, true, r.ledger.Record(context.Background(), holder)

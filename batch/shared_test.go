@@ -374,3 +374,65 @@ func TestLateSaid(t *testing.T) {
 		t.Errorf("it was sent %d times; %+v, %v", sent, entries, err)
 	}
 }
+
+// TestSaidMeanwhile: likewise where the reply comes when the next holder waits already.
+func TestSaidMeanwhile(t *testing.T) {
+	t.Parallel()
+	server := ledgertest.Start(t, "fsync=off")
+	address := server.Database(t)
+	api, err := sandbox.New(sandbox.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	c, err := client.New(client.Config{Key: "k", Secret: "s", Workers: 2, Timeout: time.Second, Through: api.Transport()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := ledger.Terms{Wait: 20 * time.Second, Life: 3 * time.Second, Patience: 5 * time.Second, Time: time.Minute}
+	open := func() (*ledger.Lease, *ledger.Ledger) {
+		lease, err := ledger.Claim(t.Context(), address, "merchant", terms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		book, err := lease.Ledger(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { book.Close(); lease.Release() })
+		return lease, book
+	}
+	p := plan(t, "주문번호,금액", "A-1,1000")
+	options := batch.Options{Workers: 1, DoubtWait: 500 * time.Millisecond, SettleTime: time.Second, RemoteCheck: true}
+	_, first := open()
+	sent := 0
+	cutOff, reply, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	said := bent{API: c, issue: func(r client.IssueRequest) (client.Payment, error) {
+		sent++
+		server.Psql(t, "ledger1", "UPDATE leases SET until = clock_timestamp() - interval '1 second', epoch = epoch + 1, owner = 'another'")
+		close(cutOff)
+		<-reply
+		return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.Mismatch, Acted: true, ImpUID: "imp_said"}
+	}}
+	go func() {
+		defer close(done)
+		if _, err := batch.Run(t.Context(), p, said, first, options); err == nil {
+			t.Error("the lease was not lost")
+		}
+	}()
+	<-cutOff
+	_, second := open()
+	go func() { time.Sleep(1500 * time.Millisecond); close(reply) }() // within its life
+	again := bent{API: c, issue: func(r client.IssueRequest) (client.Payment, error) {
+		sent++
+		return c.Issue(t.Context(), r)
+	}}
+	if _, err := batch.Run(t.Context(), plan(t, "주문번호,금액", "A-1,1000"), again, second, options); err != nil {
+		t.Error(err)
+	}
+	<-done
+	entries, err := second.Entries(t.Context(), 1, 0, 9)
+	if err != nil || len(entries) != 1 || entries[0].ErrorCode != batch.CodeReplyDiffers || sent != 1 {
+		t.Errorf("it was sent %d times; %+v, %v", sent, entries, err)
+	}
+}

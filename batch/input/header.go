@@ -272,6 +272,9 @@ func (h *header) divide(lower, upper header) {
 		var parts []int
 		sum := -1
 		for i := first; i < len(lower.names) && (i == first || i >= len(upper.names) || upper.names[i] == ""); i++ {
+			if field := meanings[lower.folded[i]].field; field != "" && field != "amount" || freeText.MatchString(lower.folded[i]) {
+				break // it is beside the merged cell
+			}
 			if lower.names[i] != "" {
 				parts = append(parts, i)
 			}

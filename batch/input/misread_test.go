@@ -159,12 +159,12 @@ func TestKeysOfWorkbooks(t *testing.T) {
 		uid    string
 		code   Code
 	}{
-		{12, `"ORD-"0000`, "ORD-0012", ""}, {123456, `"ORD-"0000`, "ORD-123456", ""}, {12, `\O\-00;"none"`, "O-12", ""}, {12, `"ORD-"#`, "ORD-12", ""}, {12, `General"호"`, "12호", ""}, {12, `0호`, "12호", ""},
+		{12, `"ORD-"0000`, "ORD-0012", ""}, {123456, `"ORD-"0000`, "ORD-123456", ""}, {12, `\O\-00;"none"`, "O-12", ""}, {12, `"ORD-"#`, "ORD-12", ""}, {12, `"한빛-"00`, "한빛-12", ""}, {12, `General"호"`, "12", ""}, {12, `0호`, "12", ""},
 		{20261103001, `00000000\-000`, "20261103-001", ""}, {20261103001, `00000000-0000`, "02026110-3001", ""}, {12, `[Red]"A"00_)`, "A12", ""}, {0, `"A"00`, "A00", ""}, {7, `000-0`, "000-7", ""},
 		{12, `#,##0`, "12", ""}, {12, `[<100]"A"0;"B"0`, "12", ""}, {12, `"none"`, "12", ""}, {12.5, `"A"0`, "12.5", ""}, {12, "", "12", ""},
 		{day, "", "2026-12-03", KeyDamagedByExcel}, {day, `m"월" d"일"`, "2026-12-03", KeyDamagedByExcel}, {day.Add(time.Hour), "yyyy-mm-dd hh:mm", "2026-12-03 01:00:00", KeyDamagedByExcel},
-		{0.5, "h:mm", "12:00:00", KeyDamagedByExcel}, {202611031234567, "", "202611031234567", ""}, {2026110312345678, "", "2.02611031234568E+15", KeyDamagedByExcel},
-		{20261103123456789, "0", "2.02611031234568E+16", KeyDamagedByExcel}, {2026110312345670, "", "2.02611031234567E+15", KeyDamagedByExcel}, {"2026110312345678", "", "2026110312345678", ""}, {"12-3", "", "12-3", ""},
+		{0.5, "h:mm", "12:00:00", KeyDamagedByExcel}, {202611031234567, "", "202611031234567", ""}, {2026110312345678, "", "2.026110312345678E+15", KeyDamagedByExcel},
+		{20261103123456789, "0", "2.0261103123456789E+16", KeyDamagedByExcel}, {2026110312345670, "", "2.026110312345670E+15", KeyDamagedByExcel}, {"2026110312345678", "", "2026110312345678", ""}, {"12-3", "", "12-3", ""},
 	} {
 		path := workbookOf(t, func(f *excelize.File) {
 			f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "금액"})
@@ -178,6 +178,18 @@ func TestKeysOfWorkbooks(t *testing.T) {
 			}
 		})
 		misread{fmt.Sprint(c.cell, " as ", c.format), path, Options{}, strings.TrimSpace("2 issue " + c.uid + " 350 " + string(c.code))}.test(t)
+	}
+	for _, format := range []string{`# ##0`, `0"."00`, `0\.00`, `0"000"`, `"총 "0"원"`, `0"원 (VAT 별도)"`, `"₩"#`, `(0)`} { // an amount is what the cell holds
+		path := workbookOf(t, func(f *excelize.File) {
+			f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "금액"})
+			f.SetSheetRow("Sheet1", "A2", &[]any{"A-1", 350000})
+			style, err := f.NewStyle(&excelize.Style{CustomNumFmt: &format})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.SetCellStyle("Sheet1", "B2", "B2", style)
+		})
+		misread{"an amount as " + format, path, Options{}, "2 issue A-1 350000"}.test(t)
 	}
 	path := workbookOf(t, func(f *excelize.File) {
 		f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "금액"})

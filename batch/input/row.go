@@ -537,7 +537,7 @@ func (p *parser) id(field, cell string, most int) string {
 	case excelDay.MatchString(s):
 		p.add(KeyDamagedByExcel, field, s).Message = say.NewMessage("Excel has taken the number for a day, and what it was cannot be known; export it again with that column as text")
 	case sheetDay.MatchString(s) && (p.r.scan.src.file.Sheet != "" || p.r.refused(p.row.Cells, KeyDamagedByExcel)):
-		p.add(KeyDamagedByExcel, field, s).Message = say.NewMessage("the cell holds a day, which Excel makes of a number such as 12-3; type the number anew in a column that is text, or, if it is a day, --key '{HEADER}' takes it as it stands")
+		p.add(KeyDamagedByExcel, field, s).Message = say.NewMessage("the cell holds a day, which Excel makes of a number such as 12-3; type the number anew in a column that is text, or, if a day is meant, --key '{HEADER}' takes it as it stands")
 	}
 	return p.atMost(field, s, most)
 }

@@ -251,28 +251,35 @@ func formatOf(id, code string) (f cellFormat) {
 	f.shows(code, signs)
 	bare := strings.ToLower(bracketFormat.ReplaceAllString(quotedFormat.ReplaceAllString(code, ""), ""))
 	f.date = strings.ContainsAny(bare, "ymdhs") && !strings.Contains(bare, "general") && !strings.ContainsAny(bare, "#?")
-	f.pieces = piecesOf(code)
+	if f.sign+f.unit == "" {
+		f.pieces = piecesOf(code)
+	}
 	return f
 }
 
-// piecesOf cuts a format of nothing but zeros, # and texts, such as "ORD-"0000, which shows all digits of a number: texts have a
+// numbering are the texts of a format that makes an order number of a number. Those of an amount, such as 총 and 원, or a point and
+// two zeros, are no part of it.
+var numbering = regexp.MustCompile(`^[\pL_/ -]*[A-Za-z_-][\pL_/ -]*$`)
+
+// piecesOf cuts a format of nothing but zeros, # and such texts as in "ORD-"0000, which shows all digits of a number: texts have a
 // quotation mark in front. It returns nil of other formats.
 func piecesOf(code string) (pieces []string) {
+	var texts string
 	places := false
 	for _, found := range formatPiece.FindAllStringSubmatch(strings.ReplaceAll(code, "General", "#"), -1) {
 		switch piece, text := found[0], found[1]+found[2]; {
 		case text != "":
-			pieces = append(pieces, `"`+text)
+			pieces, texts = append(pieces, `"`+text), texts+text
 		case len(piece) > 1 && piece[0] < utf8.RuneSelf: // a space, a colour or a language
 		case piece == "0" || piece == "#":
 			pieces, places = append(pieces, piece), true
 		case piece[0] >= utf8.RuneSelf || strings.Contains("-+ ()", piece):
-			pieces = append(pieces, `"`+piece)
+			pieces, texts = append(pieces, `"`+piece), texts+piece
 		default:
 			return nil
 		}
 	}
-	if !places {
+	if !places || texts != "" && !numbering.MatchString(texts) {
 		return nil
 	}
 	return pieces
@@ -680,7 +687,8 @@ func (r *sheetReader) value(kind string, style int, value, inline string) (strin
 }
 
 // number writes a number as text: a date if its format makes one of it, else with all of its digits. One of more digits than Excel
-// keeps is an exponent, which no order number may be.
+// keeps is an exponent, with
+// all of them, which no order number may be.
 func (r *sheetReader) number(value string, format cellFormat) string {
 	if format.date {
 		if date, ok := r.date(value); ok {
@@ -691,9 +699,7 @@ func (r *sheetReader) number(value string, format cellFormat) string {
 	switch {
 	case !digits(text):
 	case len(text) > 15:
-		if n, err := strconv.ParseFloat(text, 64); err == nil {
-			return strconv.FormatFloat(n, 'E', 14, 64)
-		}
+		return text[:1] + "." + text[1:] + "E+" + strconv.Itoa(len(text)-1)
 	case format.pieces != nil:
 		return shown(format.pieces, text)
 	}

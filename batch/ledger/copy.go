@@ -74,7 +74,7 @@ func Copy(ctx context.Context, from, to string) (rows int64, restored bool, err 
 		}
 	}
 	if source.database { // a holder that stands still must not go on with what is left behind
-		for _, statement := range []string{`UPDATE leases SET epoch = epoch + 1, owner = '', released = false, until = clock_timestamp()`, `COMMIT`} {
+		for _, statement := range []string{`UPDATE leases SET epoch = epoch + 1, owner = '', released = true, until = '-infinity'`, `COMMIT`} {
 			if _, err := source.conn.ExecContext(ctx, statement); err != nil {
 				return 0, false, err
 			}

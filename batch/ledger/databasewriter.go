@@ -217,7 +217,7 @@ func (d *database) whoIsTaken(tx *databaseTransaction) error {
 	return takenError(line)
 }
 
-// keepStrays keeps the accounts that a group tells of, for the lease's next holder.
+// keepStrays keeps what a group tells of accounts, for the lease's next holder.
 func (d *database) keepStrays(group []*job, end time.Time) error {
 	tx := &databaseTransaction{database: d}
 	for _, j := range group {
@@ -227,7 +227,7 @@ func (d *database) keepStrays(group []*job, end time.Time) error {
 	}
 	var strays []Entry
 	for _, e := range tx.records {
-		if e.State == Issued || e.State == Intended && e.ErrorCode != "" {
+		if e.State == Issued || e.State == Intended && e.ErrorCode == ReplyDiffers {
 			strays = append(strays, e)
 		}
 	}

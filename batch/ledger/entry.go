@@ -20,6 +20,9 @@ const (
 	Revoked  State = "revoked" // it had that account, which was taken back
 )
 
+// ReplyDiffers is the error code of an entry in doubt of which the API has said that it made an account.
+const ReplyDiffers = "REPLY_DIFFERS"
+
 // Outcome is what became of one line of one run, as the results tell it. It holds no order.
 type Outcome struct {
 	Run, Line    int64

@@ -366,6 +366,9 @@ func (c *ledgerPurgeCommand) Run(a *app) (err error) {
 	if ledger.Damaged(err) {
 		return err
 	}
+	if errors.Is(err, ledger.ErrHasStrays) {
+		return usage("nothing was purged", "%w", err)
+	}
 	if err != nil {
 		return &failure{err, exitStopped, say.NewMessage("the same command again goes on")}
 	}

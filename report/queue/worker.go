@@ -308,11 +308,14 @@ func (w *Worker) refuse(ctx context.Context, lease *ledger.Lease, book *ledger.L
 	}
 	defer os.RemoveAll(dir)
 	out.Files.Workbook, err = job.FromLedger(ctx, book, stored.Run, filepath.Join(dir, resultsName), nil, report.Options{Language: language, Run: &out.Run}, &out.Facts)
-	if err != nil {
+	if out.Reached = err == nil; err != nil && !ledger.Damaged(err) {
 		return 0, err
 	}
 	w.ended(&out, why)
-	if err := w.keep(ctx, stored, &out, new(Task), dir); err != nil {
+	if out.Reached {
+		err = w.keep(ctx, stored, &out, new(Task), dir)
+	}
+	if err != nil && !ledger.Damaged(err) {
 		return 0, err
 	}
 	return over, w.end(ctx, lease, stored, &out, why)
@@ -362,7 +365,7 @@ type running struct {
 // begin begins a slice, and tells that this process is at the job, before it waits for anything: it ends with its time, with the
 // worker, when somebody wants the job to end, and when it is another's.
 func (w *Worker) begin(ctx context.Context, stored ledger.Job) *running {
-	s := &running{Worker: w, cancel: stored.Cancel, counts: new(batch.Counts), run: make(chan int64, 1), done: make(chan struct{}), ended: make(chan struct{})}
+	s := &running{Worker: w, cancel: stored.Cancel, counts: new(batch.Counts), run: make(chan int64), done: make(chan struct{}), ended: make(chan struct{})}
 	s.ctx, s.stop = context.WithCancelCause(ctx)
 	s.detach = context.AfterFunc(w.stopping, func() { s.stop(job.ErrPaused) })
 	p, began := &stored.Progress, time.Now()
@@ -395,6 +398,7 @@ func (s *running) tell(e job.Event) {
 		s.timer.Reset(s.Slice)
 	case job.Begun:
 		s.run <- e.Run.ID
+		s.run <- e.Run.ID // is taken once the first is durable
 	}
 }
 
@@ -514,7 +518,7 @@ func (w *Worker) end(ctx context.Context, lease *ledger.Lease, stored *ledger.Jo
 	}
 	p := &stored.Progress
 	if out.Reached {
-		p.Rows, p.Done, p.NotDone, p.Waiting = out.Facts.Rows, out.Facts.Rows-out.Facts.Statuses[batch.NotSent].Rows, out.Facts.NotDone(), 0
+		p.Rows, p.Done, p.NotDone, p.Waiting = max(p.Rows, out.Facts.Rows), out.Facts.Rows-out.Facts.Statuses[batch.NotSent].Rows, out.Facts.NotDone(), 0
 		p.Won = out.Facts.Statuses[batch.Issued].Won
 	}
 	stop, _ := errors.AsType[*batch.StopError](ended)
