@@ -55,6 +55,8 @@ func database(t testing.TB, path, from string) string {
 			template = databases.names[from]
 		}
 		databases.server.Psql(t, "postgres", "CREATE DATABASE "+name+" OWNER vbankbatch TEMPLATE "+template)
+		// It stands for a file, which does not know that it is a copy.
+		databases.server.Psql(t, name, `UPDATE ledger_schema SET origin = regexp_replace(origin, '[0-9]+$', (SELECT oid::text FROM pg_database WHERE datname = current_database()))`)
 		databases.names[path] = name
 	}
 	return databases.server.Address(databases.names[path])

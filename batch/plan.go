@@ -229,6 +229,13 @@ func (p *Plan) blocks(ctx context.Context, do func([]*input.Row) error) error {
 	return err
 }
 
+// PartOf returns the first line of the order of a line, whose row asks for the amounts of all of them (Options.Items is sum);
+// false of a line that is its order's only one.
+func (p *Plan) PartOf(line int) (first int, ok bool) {
+	found, ok := p.repeats[line]
+	return found.first, ok && p.Options.Items == input.ItemsSum
+}
+
 // Digest is the SHA-256 of the file's bytes, in hex.
 func (p *Plan) Digest() string { return hex.EncodeToString(p.File.Digest[:]) }
 

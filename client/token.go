@@ -138,7 +138,12 @@ func (c *Client) ServerTime() time.Time {
 	if c.tokens.local.IsZero() {
 		return time.Now()
 	}
-	return c.tokens.server.Add(time.Since(c.tokens.local))
+	now := time.Now()
+	passed := now.Sub(c.tokens.local)
+	if c.tokens.asleepUntil(now) { // the monotonic clock stood still; until the next token tells, what is later is safer to believe
+		passed = max(passed, now.Round(0).Sub(c.tokens.wall))
+	}
+	return c.tokens.server.Add(passed)
 }
 
 // dated is when a reply came, by the server's clock and by ours.

@@ -42,7 +42,10 @@ func TestAsleep(t *testing.T) {
 		look(1)
 		for i, span := range []time.Duration{time.Hour, -3 * time.Hour} {
 			away += span
-			c.tokens.wall = c.tokens.wall.Add(-span) // as if the wall's clock alone had moved on
+			c.tokens.wall = c.tokens.wall.Add(-span)                                   // as if the wall's clock alone had moved on
+			if off := c.ServerTime().Sub(time.Now().Add(away)); off < -2*time.Second { // what is intended now is not of before the sleep
+				t.Errorf("before the next token the server's time is %v off", off)
+			}
 			look(2 + i)
 			look(2 + i)
 		}

@@ -27,6 +27,8 @@ type failedRows struct {
 	code, message int // the indexes of their columns
 	width         int
 	language      say.Language // of the messages
+	plan          *batch.Plan
+	open          map[int]bool // first lines, as of Plan.PartOf, of orders that are not done
 }
 
 // failedName is the name of a file of rows that failed, without .csv: that of the input's, and its number.
@@ -110,12 +112,19 @@ func (f *failedRows) header(names []string, delimiter rune) error {
 	return f.keep(header)
 }
 
-// write adds a row if it failed.
+// write adds a row if it failed, or if it is another line of an order that did and asks for the sum of its lines: without it the
+// order would be for another amount.
 func (f *failedRows) write(cells []string, result *batch.Result) error {
-	if !batch.NotDone(result.Status) {
+	first, part := f.plan.PartOf(int(result.Line))
+	switch {
+	case batch.NotDone(result.Status):
+		f.rows++
+		if part && int64(first) == result.Line {
+			f.open[first] = true
+		}
+	case !part || !f.open[first]:
 		return nil
 	}
-	f.rows++
 	row := make([]string, f.width)
 	copy(row, cells)
 	row[f.code], row[f.message] = result.ErrorCode, result.ErrorMessage.In(f.language)

@@ -27,8 +27,9 @@ var (
 	numeral = regexp.MustCompile(`^-?([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)?$`)
 	// signed is a numeral, a telephone numeral or a dash: as a formula it could add up and call nothing.
 	signed = regexp.MustCompile(`^[+-][0-9 ().,-]*$`)
-	// lookalike is text that Excel takes for another numeral (0042, 1E5) or for a day (3-5, 12-3-4, 2026/11, Mar-1).
-	lookalike = regexp.MustCompile(`^(-?0[0-9][0-9,]*(\.[0-9]+)?|[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]+|[0-9]{1,2}[-/]([0-9]{1,2}[-/])?[0-9]{1,4}|[0-9]{4}[-/][0-9]{1,2}|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- /]?[0-9]{1,4}|[0-9]{1,2}[- /]?(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)$`)
+	// lookalike is text that Excel takes for another numeral (0042, 1E5, 2026.10) or for a day (3-5, 12-3-4, 2026/11, 2026/11/03, Mar-1). A
+	// day as it writes one itself, 2026-12-31, stays.
+	lookalike = regexp.MustCompile(`^(-?0[0-9][0-9,]*(\.[0-9]+)?|[0-9]+(\.[0-9]+)?[eE][+-]?[0-9]+|[0-9]{1,2}[-/]([0-9]{1,2}[-/])?[0-9]{1,4}|-?[0-9,]+\.[0-9]*0|[0-9]{4}[-/][0-9]{1,2}|[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}|[0-9]{4}-([0-9]-[0-9]{1,2}|[0-9]{2}-[0-9])|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- /]?[0-9]{1,4}|[0-9]{1,2}[- /]?(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)$`)
 	// literal is a text that is written for spreadsheets already.
 	literal = regexp.MustCompile(`^="[^"]*"$`)
 )

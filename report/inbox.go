@@ -283,8 +283,9 @@ func (b *Inbox) Changed(file *InboxFile) bool {
 
 // Move is how a file that was run leaves the inbox, with what was written of it.
 type Move struct {
-	Digest  string    `json:"sha256"` // of the file's bytes
-	Run     int64     `json:"run"`    // in the ledger, to be finished there first; 0 without one
+	Digest  string    `json:"sha256"`             // of the file's bytes
+	Whose   string    `json:"merchant,omitempty"` // the ledger's name of the merchant whose orders they are; "" by earlier versions
+	Run     int64     `json:"run"`                // in the ledger, to be finished there first; 0 without one
 	Exit    int       `json:"exit_status"`
 	Summary string    `json:"summary"` // for whom is to be told of the run's end
 	Name    raw       `json:"name"`    // the input's, in the inbox

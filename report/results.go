@@ -30,6 +30,10 @@ var Columns = []string{"line", "status", "error_code", "error_message", "action"
 // askedFor are those of them that say what the row asked for, where the result has nothing to say.
 var askedFor = []string{"action", "merchant_uid", "amount", "vbank_code", "vbank_holder", "vbank_due"}
 
+// askedAccount is the name, known to batch/input, of the input's own column vbank_num in the results, whose vbank_num is the account
+// that there is.
+const askedAccount = "고정계좌번호"
+
 // cellsOf are the cells of a result, in the order of Columns.
 func cellsOf(language say.Language, r *batch.Result) []string {
 	return []string{strconv.FormatInt(r.Line, 10), r.Status, r.ErrorCode, r.ErrorMessage.In(language), r.Action, r.MerchantUID, r.ImpUID, number(r.Amount),
@@ -223,7 +227,9 @@ func Create(path string, stdout io.Writer, o Options) (_ *Results, err error) {
 func (w *Results) Header(plan *batch.Plan) error {
 	w.asked = make(map[string]int)
 	for i, name := range plan.Header {
-		if trimmed := strings.TrimSpace(name); slices.Contains(Columns, trimmed) {
+		if fixed := slices.ContainsFunc(plan.Mapping, func(m input.Mapped) bool { return m.Field == "vbank_num" && m.Column == i+1 }); fixed && strings.TrimSpace(name) == "vbank_num" {
+			name = askedAccount // what a row asked for must not be lost where it is run again, nor stand where an account is told
+		} else if trimmed := strings.TrimSpace(name); slices.Contains(Columns, trimmed) {
 			w.asked[trimmed] = i
 			continue
 		}
@@ -232,6 +238,7 @@ func (w *Results) Header(plan *batch.Plan) error {
 	}
 	w.header = append(w.header, Columns...)
 	if w.failed != nil {
+		w.failed.plan, w.failed.open = plan, make(map[int]bool)
 		if err := w.failed.header(plan.Header, plan.Options.Delimiter); err != nil {
 			return err
 		}

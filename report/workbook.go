@@ -204,7 +204,11 @@ func (b *workbook) header(plan *batch.Plan, kept []int) error {
 		if slices.ContainsFunc(plan.Mapping, func(m input.Mapped) bool { return m.Column-1 == column && m.Field == "amount" }) {
 			k, b.amount = wholeCell, i
 		}
-		names, b.kinds = append(names, plan.Header[column]), append(b.kinds, k)
+		name := plan.Header[column]
+		if strings.TrimSpace(name) == "vbank_num" { // it is kept only where it is what a row asked for
+			name = askedAccount
+		}
+		names, b.kinds = append(names, name), append(b.kinds, k)
 	}
 	for _, name := range Columns {
 		names, b.kinds = append(names, b.Language.Text(titles[name])), append(b.kinds, columnKinds[name])

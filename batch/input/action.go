@@ -64,7 +64,8 @@ func (p *parser) notAction() {
 		problem := p.add(ActionNotUsed, "action", "")
 		problem.Column, problem.Header, problem.Everywhere = i+1, oneLine(p.r.header.names[i]), true
 		cell := clean(p.row.Cells[i])
-		if _, ours := actionOf(cell); ours || againstIssue(cell) {
+		_, ours := actionOf(cell)
+		if ours || againstIssue(cell) || filled(cell) != "" && p.r.refused(p.row.Cells, ActionUnknown) {
 			problem.Code, problem.Warning, problem.Everywhere, problem.Text = ActionUnknown, false, false, shorten(oneLine(cell))
 			problem.Message = say.NewMessage("this column is not taken for the action, and what stands here may mean that the order is not to be issued; give --map action=HEADER, or leave the column out with --ignore")
 		}

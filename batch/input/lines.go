@@ -53,6 +53,7 @@ type lines struct {
 	passOver []string
 	filling  []int    // indexes of the columns of Options.FillDown, in their order
 	filled   []string // what stood there last
+	reason   int      // index of the column in which an earlier run says why a row was not done, -1 without one
 	titles   []string // the first cells of the lines above the rows
 	begun    bool     // a line below the header has passed
 	stopped  bool     // at stopAt
@@ -62,6 +63,10 @@ type lines struct {
 
 func (r *Reader) newLines(o Options) (*lines, error) {
 	l := &lines{header: r.header, keys: r.keys, amount: r.amountAt, totals: o.Totals != TotalsNone, unit: o.Unit != 0, stopAt: spaced(o.StopAt)}
+	l.reason = -1
+	if r.header.result || len(r.header.withoutReasons()) < len(r.header.names) {
+		l.reason = r.reasonAt
+	}
 	d := &r.defaults
 	l.keyAlone = r.revoke || d.Amount != "" || d.FixedUnlimitedVbank != "" || d.Action != "" && actions[fold(d.Action)] != Issue
 	for _, m := range r.mapped {
@@ -325,6 +330,12 @@ func (l *lines) fill(cells []string, found *look) {
 		clear(l.filled)
 		return
 	}
+	if l.reason >= 0 && trim(cells[l.reason]) != "" { // it was filled when it was read first: above it stands another line here
+		for n, i := range l.filling {
+			l.filled[n] = cells[i]
+		}
+		return
+	}
 	anew := false
 	for n, i := range l.filling {
 		switch {
@@ -382,10 +393,14 @@ func (r *Reader) judge(raw *raw, c *columns) (*Row, error) {
 	if found.total == noTotal && row.Skip == "" && r.totalInWords(row, above) {
 		found.doubt, found.total = true, ofSome
 	}
+	again := r.totals != TotalsNone && !r.revoke && !found.doubt && r.refused(raw.cells, KeyIsTotal)
+	found.doubt = found.doubt || again
 	r.largest = max(r.largest, row.Request.Amount)
 	if found.doubt && row.Skip == "" && !row.has(KeyIsTotal) {
 		problem := Problem{Code: KeyIsTotal, Field: "merchant_uid", Message: KeyIsTotal.Meaning()}
-		if found.total == noTotal {
+		if again {
+			problem.Message = say.NewMessage("the run before took the line for one of totals, by lines that may not stand here; if it is an order, put it right and empty its error_code, or give --totals none")
+		} else if found.total == noTotal {
 			problem.Message = say.NewMessage("the amount is what the rows above come to, and the line has little else, as a line of totals; if it is one, pass it over with --pass-over, and if it is an order, --totals none takes it")
 		}
 		row.Problems = append(row.Problems, problem)

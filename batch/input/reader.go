@@ -120,6 +120,7 @@ type Reader struct {
 	lastDue       dueText
 
 	mappedByUser bool       // the column of the amount
+	actionByUser bool       // likewise, of the action
 	samples      [][]string // by column
 	sampled      int        // rows
 	given        []Given
@@ -221,7 +222,12 @@ func (f *File) weigh(h *header, encoding string, comma rune, o Options) error {
 	h.otherActions = f.otherActions(*h, encoding, comma, o)
 	if i := slices.Index(h.folded, "거래고유번호"); i >= 0 && o.Map["imp_uid"] == "" {
 		ids := f.firstCells(encoding, comma, *h, i, sampledRows)
-		if ids != nil && !slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "imp") }) {
+		ours := slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "imp") })
+		if !ours && !slices.Contains(h.ignore, i) && len(h.withoutReasons()) < len(h.names) {
+			return h.failed(say.Messagef("“%s” may hold PortOne's numbers or a PG's: the rows that failed do not tell, and those numbers make an update of a row", told(h.names[i])),
+				say.Messagef("--ignore '%s' if they are a PG's, --map 'imp_uid=%s' if they are PortOne's", told(h.names[i]), told(h.names[i])))
+		}
+		if ids != nil && !ours {
 			h.ignore = append(h.ignore, i) // a PG's number
 		}
 	}
@@ -249,6 +255,7 @@ func (r *Reader) setColumns(o Options) (err error) {
 			r.endOfContract = o.Map["vbank_due"] == "" && (role == contractEnd || role == deliveryDay && strings.HasPrefix(h.folded[m.Column-1], "납기"))
 		}
 	}
+	r.actionByUser = o.Map["action"] != ""
 	r.updates = has(r.mapped, "imp_uid") && !has(r.mapped, "vbank_code") // without a bank it can be nothing else
 	if h.result {
 		told := h.outcome()

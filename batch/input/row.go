@@ -299,6 +299,9 @@ func (p *parser) action(c *columns) {
 	if text != "" {
 		if action, ok := actionOf(text); ok {
 			p.row.Action = action
+			if action != Issue && clean(c.Action) != "" && !p.r.actionByUser && p.row.Cells != nil && p.r.refused(p.row.Cells, ActionUnknown) {
+				p.add(ActionUnknown, "action", text).Message = say.NewMessage("the run before did not take this column for the action; if this is what is to be done, give --map action=HEADER or empty the row's error_code")
+			}
 		} else {
 			p.add(ActionUnknown, "action", text)
 		}

@@ -219,7 +219,7 @@ func refusal(breaches []pg.Breach) error {
 		case b.Rule == pg.DuePast:
 			return refused(duePast)
 		default:
-			return refused(b.Message)
+			return refused(b.Message.String())
 		}
 	}
 	return nil

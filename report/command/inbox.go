@@ -165,6 +165,9 @@ func (r *folderRun) all(a *app) (left map[string]string, err error) {
 	if err != nil {
 		return nil, usage("an earlier run left it; look where its files are, then remove it", "%w", err)
 	}
+	if move != nil && move.Whose != "" && move.Whose != r.merchant.name {
+		return nil, usage("run it once more with those, which finishes it; nothing was sent", "%s: a run with another API address or key, or over --sandbox, was interrupted while it moved %s", r.File, say.Name(string(move.Name)))
+	}
 	if move != nil {
 		r.met(move.Exit)
 		if err := r.conclude(a, move); err != nil {
@@ -296,7 +299,7 @@ func (r *folderRun) leave(a *app, file *report.InboxFile, told *report.Run, fact
 	if err := r.writeNotice(&summary, r.box.At(move, file.Path), told, facts); err != nil {
 		return nil, err
 	}
-	move.Run, move.Exit, move.Summary = told.ID, exit, summary.String()
+	move.Whose, move.Run, move.Exit, move.Summary = r.merchant.name, told.ID, exit, summary.String()
 	if told.Plan != nil {
 		move.Digest = told.Plan.Digest()
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -185,6 +186,7 @@ type reconcileCommand struct {
 	merchantFlags `embed:""`
 	requestFlags  `embed:""`
 	logFlags      `embed:""`
+	LeaveDoubts   bool `help:"An order that the API does not show stays unknown for a person to settle; it is not freed."`
 }
 
 func (reconcileCommand) Help() string {
@@ -214,15 +216,20 @@ func (c *reconcileCommand) Run(a *app) (err error) {
 		return err
 	}
 	settled, unknown := 0, 0
-	err = batch.Reconcile(a.ctx, api, book, c.DoubtWait, false, func(s batch.Settled) {
+	var untold error
+	err = batch.Reconcile(a.ctx, api, book, c.DoubtWait, c.LeaveDoubts, func(s batch.Settled) {
 		settled++
 		if s.Status == batch.Unknown {
 			unknown++
 		}
-		a.stdout.Printf("%s\t%s\t%s\t%s\n", s.Order.MerchantUID, s.Status, s.Order.ImpUID, s.Note)
+		_, failed := a.stdout.Printf("%s\t%s\t%s\t%s\n", s.Order.MerchantUID, s.Status, s.Order.ImpUID, s.Note)
+		untold = cmp.Or(untold, failed)
 	})
 	if err != nil {
 		return err
+	}
+	if untold != nil {
+		return &failure{say.Errorf("what became of the orders is in the ledger, and could not be printed: %w", untold), exitStopped, say.NewMessage("vbankbatch ledger list tells how each stands now")}
 	}
 	if !c.Quiet {
 		a.stderr.Printf("%d orders were in doubt, %d still are\n", settled, unknown)
