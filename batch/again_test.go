@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -646,8 +647,8 @@ func TestTwinAtTheEnd(t *testing.T) {
 		p := leftOut(t, lines...)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
-		var stopped time.Time
-		asked := 0
+		var stopped atomic.Int64 // UNIX nanoseconds
+		var asked atomic.Int64
 		api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
 			if r.MerchantUID == "A-1" {
 				return client.Payment{}, errLost
@@ -660,8 +661,12 @@ func TestTwinAtTheEnd(t *testing.T) {
 		api.findAll = func(uid string) ([]client.Payment, error) {
 			found, err := w.client.FindAll(context.Background(), "", uid, "")
 			if uid == "A-1" {
-				if asked++; asked == 1 {
-					go func() { time.Sleep(time.Millisecond); stopped = time.Now(); cancel(errors.New("stop")) }()
+				if asked.Add(1) == 1 {
+					go func() {
+						time.Sleep(time.Millisecond)
+						stopped.Store(time.Now().UnixNano())
+						cancel(errors.New("stop"))
+					}()
 				}
 			}
 			return found, err
@@ -669,8 +674,9 @@ func TestTwinAtTheEnd(t *testing.T) {
 		w.opts.Audit, w.opts.SettleTime = nil, 10*time.Minute
 		book := w.book()
 		defer book.Close()
-		if _, err := w.runOn(ctx, p, api, book); err == nil || time.Since(stopped) > time.Minute {
-			t.Errorf("%v; it ended %s after it was stopped", err, time.Since(stopped))
+		_, err := w.runOn(ctx, p, api, book)
+		if took := time.Since(time.Unix(0, stopped.Load())); err == nil || took > time.Minute {
+			t.Errorf("%v; it ended %s after it was stopped", err, took)
 		}
 	})
 }
