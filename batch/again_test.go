@@ -405,21 +405,27 @@ func TestChangeInDoubtTold(t *testing.T) {
 	})
 }
 
+// twins is a file in which a row of A-1, the last of a block, is followed by one of the same order that --where leaves out, and
+// that by so many others.
+func twins(t *testing.T, behind int) *batch.Plan {
+	var lines []string
+	for i := range 1023 {
+		lines = append(lines, fmt.Sprintf("B-%d,1000,미납", i))
+	}
+	lines = append(lines, "A-1,1000,미납", "A-1,1000,취소")
+	for i := range behind {
+		lines = append(lines, fmt.Sprintf("C-%d,1000,미납", i))
+	}
+	return leftOut(t, lines...)
+}
+
 // TestTwinInFlight: a row that --where leaves out names the order of a row whose issue is under way in this very run, held up by a
 // pause of a minute that the API asked for. That the API shows no account meanwhile frees nothing.
 func TestTwinInFlight(t *testing.T) {
 	for name, lost := range map[string]bool{"answered": false, "answer lost": true} {
 		t.Run(name, func(t *testing.T) {
 			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
-				lines := []string{}
-				for i := range 1023 {
-					lines = append(lines, fmt.Sprintf("B-%d,1000,미납", i))
-				}
-				lines = append(lines, "A-1,1000,미납" /* the last of a block */, "A-1,1000,취소")
-				for i := range 300 {
-					lines = append(lines, fmt.Sprintf("C-%d,1000,미납", i))
-				}
-				p := leftOut(t, lines...)
+				p := twins(t, 300)
 				sent := 0
 				api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
 					if r.MerchantUID != "A-1" {
@@ -580,15 +586,7 @@ func testChangeByAccountWaits(t *testing.T, second int64) {
 // issue arrived, and hears so when that outcome is not durable yet.
 func TestTwinAskedBefore(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
-		lines := []string{}
-		for i := range 1023 {
-			lines = append(lines, fmt.Sprintf("B-%d,1000,미납", i))
-		}
-		lines = append(lines, "A-1,1000,미납", "A-1,1000,취소")
-		for i := range 300 {
-			lines = append(lines, fmt.Sprintf("C-%d,1000,미납", i))
-		}
-		p := leftOut(t, lines...)
+		p := twins(t, 300)
 		sent := 0
 		looking, answered := make(chan struct{}), make(chan struct{})
 		var once sync.Once
@@ -636,15 +634,7 @@ func TestTwinAskedBefore(t *testing.T) {
 // TestTwinAtTheEnd: a run that is stopped does not wait for a row that will not be sent any more.
 func TestTwinAtTheEnd(t *testing.T) {
 	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
-		lines := []string{}
-		for i := range 1023 {
-			lines = append(lines, fmt.Sprintf("B-%d,1000,미납", i))
-		}
-		lines = append(lines, "A-1,1000,미납", "A-1,1000,취소")
-		for i := range 400 {
-			lines = append(lines, fmt.Sprintf("C-%d,1000,미납", i))
-		}
-		p := leftOut(t, lines...)
+		p := twins(t, 400)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		var stopped atomic.Int64 // UNIX nanoseconds

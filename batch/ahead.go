@@ -182,7 +182,7 @@ func (r *run) open(ctx context.Context, block []*input.Row) (open []*job, err er
 	return open, err
 }
 
-// repeated asks the API for the accounts that rows repeat, while they may still be paid into, and returns the rows whose
+// repeated asks the API for the accounts that rows repeat or disagree with, while they may still be paid into, and returns the rows whose
 // account is not as the ledger says: it may have been revoked or changed elsewhere, and this ledger be restored from a
 // backup.
 func (r *run) repeated(ctx context.Context, repeats []*job) (doubtful []*job, err error) {

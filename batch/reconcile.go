@@ -29,11 +29,7 @@ func Reconcile(ctx context.Context, api LookUp, book Ledger, doubtWait time.Dura
 
 // reconcile is Reconcile; when it is not patient it leaves alone what would have to be waited for.
 func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration, patient, leave bool, tell func(Settled)) error {
-	strays, err := book.Strays(ctx)
-	if err == nil {
-		err = takeStrays(ctx, book, strays)
-	}
-	if err != nil {
+	if err := takeStrays(ctx, book, func(ledger.Order) bool { return true }); err != nil {
 		return err
 	}
 	orders, err := book.InDoubt(ctx)
@@ -55,11 +51,13 @@ func reconcile(ctx context.Context, api LookUp, book Ledger, wait time.Duration,
 	return c.changes(ctx, changes)
 }
 
-// takeStrays puts the orders in doubt of which a process was told an account when others had taken over already. What the API
+// takeStrays puts those of some orders in doubt of which a process was told an account when others had taken over already. What the API
 // said it made is not made again, even where it does not show it.
-func takeStrays(ctx context.Context, book Ledger, strays []ledger.Entry) error {
-	if len(strays) == 0 {
-		return nil
+func takeStrays(ctx context.Context, book Ledger, some func(ledger.Order) bool) error {
+	strays, err := book.Strays(ctx)
+	strays = slices.DeleteFunc(strays, func(stray ledger.Entry) bool { return !some(stray.Order) })
+	if err != nil || len(strays) == 0 {
+		return err
 	}
 	orders := make([]ledger.Order, len(strays))
 	for i := range strays {
@@ -84,11 +82,7 @@ func takeStrays(ctx context.Context, book Ledger, strays []ledger.Entry) error {
 
 // asOfNow returns how an order in doubt stands: its sender may have been told of its account since others have taken over.
 func asOfNow(ctx context.Context, book Ledger, order ledger.Order) (ledger.Entry, error) {
-	strays, err := book.Strays(ctx)
-	if err == nil {
-		err = takeStrays(ctx, book, slices.DeleteFunc(strays, func(stray ledger.Entry) bool { return stray.Order != order }))
-	}
-	if err != nil {
+	if err := takeStrays(ctx, book, func(stray ledger.Order) bool { return stray == order }); err != nil {
 		return ledger.Entry{}, err
 	}
 	known, err := book.Orders(ctx, []ledger.Order{order})

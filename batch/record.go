@@ -237,8 +237,8 @@ func (r *run) payments(ctx context.Context, e *ledger.Entry) ([]client.Payment, 
 	return append(payments, own), nil
 }
 
-// accounts lets one row at a time change an account, or settle an order in doubt: a file may name it in one row by its order and in another by its
-// imp_uid. The zero value is ready.
+// accounts lets one row at a time change an account, or settle an order in doubt: a file may name it in one row by its order and
+// in another by its imp_uid. The zero value is ready.
 type accounts struct {
 	mu     sync.Mutex
 	busy   map[string]chan struct{} // by imp_uid; closed when the row that holds it is done

@@ -353,12 +353,10 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 	if r.broken.Load() { // the order stays in doubt
 		return
 	}
-	if r.pending.putBack(d, found, r.options.DoubtWait, working.Err() == nil) {
-		return
+	if by, flying := r.flying.Load(d.order.Order); flying && by != j && found == absent {
+		found = stillOpen // that row may be sending it just now
 	}
-	if by, flying := r.flying.Load(d.order.Order); flying && by != j && found == absent { // that row may be sending it just now
-		d.later(r.options.DoubtWait)
-		r.pending.put(d)
+	if r.pending.putBack(d, found, r.options.DoubtWait, working.Err() == nil) {
 		return
 	}
 	if found == adopted {

@@ -321,9 +321,9 @@ func TestRestoredDatabase(t *testing.T) {
 	})
 }
 
-// TestLateSaid: a reply that says that an account was made, and cannot be used, is remembered for the next holder too when it
-// comes after the lease was lost: the order is not sent again though the API does not show its account.
-func TestLateSaid(t *testing.T) {
+// hosts are those that take over a merchant's lease from each other, by open, with a client of their API. lose is how the one that
+// holds it is cut off from the database, and another claims it.
+func hosts(t *testing.T, life time.Duration) (c *client.Client, open func() *ledger.Ledger, lose func()) {
 	t.Parallel()
 	server := ledgertest.Start(t, "fsync=off")
 	address := server.Database(t)
@@ -331,13 +331,13 @@ func TestLateSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer api.Close()
-	c, err := client.New(client.Config{Key: "k", Secret: "s", Workers: 2, Timeout: time.Second, Through: api.Transport()})
+	t.Cleanup(func() { api.Close() })
+	c, err = client.New(client.Config{Key: "k", Secret: "s", Workers: 2, Timeout: time.Second, Through: api.Transport()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	terms := ledger.Terms{Wait: 20 * time.Second, Life: 100 * time.Millisecond, Patience: 5 * time.Second, Time: time.Minute}
-	open := func() (*ledger.Lease, *ledger.Ledger) {
+	terms := ledger.Terms{Wait: 20 * time.Second, Life: life, Patience: 5 * time.Second, Time: time.Minute}
+	open = func() *ledger.Ledger {
 		lease, err := ledger.Claim(t.Context(), address, "merchant", terms)
 		if err != nil {
 			t.Fatal(err)
@@ -347,21 +347,31 @@ func TestLateSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { book.Close(); lease.Release() })
-		return lease, book
+		return book
 	}
+	lose = func() {
+		server.Psql(t, "ledger1", "UPDATE leases SET until = clock_timestamp() - interval '1 second', epoch = epoch + 1, owner = 'another'")
+	}
+	return c, open, lose
+}
+
+// TestLateSaid: a reply that says that an account was made, and cannot be used, is remembered for the next holder too when it
+// comes after the lease was lost: the order is not sent again though the API does not show its account.
+func TestLateSaid(t *testing.T) {
+	c, open, lose := hosts(t, 100*time.Millisecond)
 	p := plan(t, "주문번호,금액", "A-1,1000")
 	options := batch.Options{Workers: 1, DoubtWait: 200 * time.Millisecond, SettleTime: time.Second, RemoteCheck: true}
-	_, first := open()
+	first := open()
 	sent := 0
 	said := bent{API: c, issue: func(r client.IssueRequest) (client.Payment, error) {
 		sent++ // the host is cut off, and another takes over
-		server.Psql(t, "ledger1", "UPDATE leases SET until = clock_timestamp() - interval '1 second', epoch = epoch + 1, owner = 'another'")
+		lose()
 		return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.Mismatch, Acted: true, ImpUID: "imp_said"}
 	}}
 	if _, err := batch.Run(t.Context(), p, said, first, options); err == nil {
 		t.Error("the lease was not lost")
 	}
-	_, second := open()
+	second := open()
 	again := bent{API: c, issue: func(r client.IssueRequest) (client.Payment, error) {
 		sent++
 		return c.Issue(t.Context(), r)
@@ -377,39 +387,15 @@ func TestLateSaid(t *testing.T) {
 
 // TestSaidMeanwhile: likewise where the reply comes when the next holder waits already.
 func TestSaidMeanwhile(t *testing.T) {
-	t.Parallel()
-	server := ledgertest.Start(t, "fsync=off")
-	address := server.Database(t)
-	api, err := sandbox.New(sandbox.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer api.Close()
-	c, err := client.New(client.Config{Key: "k", Secret: "s", Workers: 2, Timeout: time.Second, Through: api.Transport()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	terms := ledger.Terms{Wait: 20 * time.Second, Life: 3 * time.Second, Patience: 5 * time.Second, Time: time.Minute}
-	open := func() (*ledger.Lease, *ledger.Ledger) {
-		lease, err := ledger.Claim(t.Context(), address, "merchant", terms)
-		if err != nil {
-			t.Fatal(err)
-		}
-		book, err := lease.Ledger(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { book.Close(); lease.Release() })
-		return lease, book
-	}
+	c, open, lose := hosts(t, 3*time.Second)
 	p := plan(t, "주문번호,금액", "A-1,1000")
 	options := batch.Options{Workers: 1, DoubtWait: 500 * time.Millisecond, SettleTime: time.Second, RemoteCheck: true}
-	_, first := open()
+	first := open()
 	sent := 0
 	cutOff, reply, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	said := bent{API: c, issue: func(r client.IssueRequest) (client.Payment, error) {
 		sent++
-		server.Psql(t, "ledger1", "UPDATE leases SET until = clock_timestamp() - interval '1 second', epoch = epoch + 1, owner = 'another'")
+		lose()
 		close(cutOff)
 		<-reply
 		return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.Mismatch, Acted: true, ImpUID: "imp_said"}
@@ -421,7 +407,7 @@ func TestSaidMeanwhile(t *testing.T) {
 		}
 	}()
 	<-cutOff
-	_, second := open()
+	second := open()
 	go func() { time.Sleep(1500 * time.Millisecond); close(reply) }() // within its life
 	again := bent{API: c, issue: func(r client.IssueRequest) (client.Payment, error) {
 		sent++

@@ -687,8 +687,7 @@ func (r *sheetReader) value(kind string, style int, value, inline string) (strin
 }
 
 // number writes a number as text: a date if its format makes one of it, else with all of its digits. One of more digits than Excel
-// keeps is an exponent, with
-// all of them, which no order number may be.
+// keeps is an exponent with all of them, which no order number may be.
 func (r *sheetReader) number(value string, format cellFormat) string {
 	if format.date {
 		if date, ok := r.date(value); ok {
