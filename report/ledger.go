@@ -129,15 +129,15 @@ func LedgerList(ctx context.Context, w say.Writer, book *ledger.Reader, filter l
 	if format == Text {
 		t := newTable(w, headings(w.Language, "order", "tier", "state", "status", "amount", "due", "bank", "imp_uid", "account", "run", "line"), 4, 9, 10)
 		err := book.List(ctx, filter, func(l *ledger.Line) error {
-			return t.add(l.MerchantUID, l.Tier, stateForPeople(w.Language, l.State), l.Status, Thousands(amountNow(l)), input.FormatDue(dueNow(l)),
+			return t.add(l.MerchantUID, l.Tier, stateForPeople(w.Language, l.State), l.Status, Thousands(AmountNow(&l.Entry)), input.FormatDue(DueNow(&l.Entry)),
 				strings.TrimSpace(cmp.Or(l.VbankCode, l.Bank)+" "+l.VbankName), l.ImpUID, number(l.VbankNum), strconv.FormatInt(l.Run, 10), strconv.FormatInt(l.Line, 10))
 		})
 		return cmp.Or(err, t.flush())
 	}
 	out := stream[listed]{w: w, format: format}
 	err := book.List(ctx, filter, func(l *ledger.Line) error {
-		return out.add(listed{MerchantUID: l.MerchantUID, Tier: l.Tier, State: stateNames[l.State], Status: l.Status, Amount: amountNow(l),
-			VbankDue: moment(dueNow(l)), VbankCode: cmp.Or(l.VbankCode, l.Bank), VbankName: l.VbankName, ImpUID: l.ImpUID, VbankNum: number(l.VbankNum),
+		return out.add(listed{MerchantUID: l.MerchantUID, Tier: l.Tier, State: stateNames[l.State], Status: l.Status, Amount: AmountNow(&l.Entry),
+			VbankDue: moment(DueNow(&l.Entry)), VbankCode: cmp.Or(l.VbankCode, l.Bank), VbankName: l.VbankName, ImpUID: l.ImpUID, VbankNum: number(l.VbankNum),
 			Run: l.Run, Line: l.Line, At: Stamp(l.At)})
 	})
 	if err != nil {
@@ -146,8 +146,11 @@ func LedgerList(ctx context.Context, w say.Writer, book *ledger.Reader, filter l
 	return out.end()
 }
 
-func amountNow(l *ledger.Line) int64 { return cmp.Or(l.NowAmount, l.Amount) }
-func dueNow(l *ledger.Line) int64    { return cmp.Or(l.VbankDue, l.NowDue, l.Due) }
+// AmountNow and DueNow are what an order's account has now, as far as the ledger knows, or what was asked for.
+func AmountNow(e *ledger.Entry) int64 { return cmp.Or(e.NowAmount, e.Amount) }
+
+// DueNow is described at [AmountNow].
+func DueNow(e *ledger.Entry) int64 { return cmp.Or(e.VbankDue, e.NowDue, e.Due) }
 
 // exported is a line of the ledger with all that stands in it. An empty cell and a 0 say that something is not known.
 type exported struct {
@@ -273,8 +276,8 @@ func printOrder(w say.Writer, order ledger.Order, lines []ledger.Line) error {
 		field("state", w.Text("no account that this ledger knows of"))
 	} else {
 		field("state", stateForPeople(w.Language, live.State))
-		field("amount", w.Sprintf("%s won", Thousands(amountNow(live))))
-		field("due", input.FormatDue(dueNow(live)))
+		field("amount", w.Sprintf("%s won", Thousands(AmountNow(&live.Entry))))
+		field("due", input.FormatDue(DueNow(&live.Entry)))
 		field("bank", strings.TrimSpace(cmp.Or(live.VbankCode, live.Bank)+" "+live.VbankName))
 		field("account", live.VbankNum)
 		field("holder", live.VbankHolder)

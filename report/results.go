@@ -244,7 +244,7 @@ func (w *Results) Header(plan *batch.Plan) error {
 		}
 	}
 	if w.book != nil {
-		if err := w.book.header(plan, w.kept); err != nil {
+		if err := w.book.header(plan, w.kept, w.header[:len(w.kept)]); err != nil {
 			return err
 		}
 	}

@@ -195,20 +195,16 @@ func (b *workbook) close() error {
 	return errors.Join(b.file.Close(), os.RemoveAll(b.spill))
 }
 
-// header begins the sheets. Kept are the input's columns that stand in the results.
-func (b *workbook) header(plan *batch.Plan, kept []int) error {
-	var names []string
+// header begins the sheets. Kept are the input's columns that stand in the results, and called are their names there.
+func (b *workbook) header(plan *batch.Plan, kept []int, called []string) error {
+	names := slices.Clone(called)
 	b.amount = -1
 	for i, column := range kept {
 		k := textCell
 		if slices.ContainsFunc(plan.Mapping, func(m input.Mapped) bool { return m.Column-1 == column && m.Field == "amount" }) {
 			k, b.amount = wholeCell, i
 		}
-		name := plan.Header[column]
-		if strings.TrimSpace(name) == "vbank_num" { // it is kept only where it is what a row asked for
-			name = askedAccount
-		}
-		names, b.kinds = append(names, name), append(b.kinds, k)
+		b.kinds = append(b.kinds, k)
 	}
 	for _, name := range Columns {
 		names, b.kinds = append(names, b.Language.Text(titles[name])), append(b.kinds, columnKinds[name])

@@ -457,7 +457,7 @@ func BenchmarkWorkbook(b *testing.B) {
 		for i := range kept {
 			kept[i] = i
 		}
-		if err := w.header(in, kept); err != nil {
+		if err := w.header(in, kept, header); err != nil {
 			b.Fatal(err)
 		}
 		for i := range rows {

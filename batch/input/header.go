@@ -201,6 +201,9 @@ func (h *header) setRoles() {
 	}
 }
 
+// hasReasons reports a file of rows that an earlier run did not do.
+func (h header) hasReasons() bool { return len(h.withoutReasons()) < len(h.names) }
+
 // withoutReasons are the names without error_code and error_message at their end, which stand there where rows that
 // failed were written to a file of their own: that file is read as the one it was made of.
 func (h header) withoutReasons() []string {

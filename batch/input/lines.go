@@ -64,7 +64,7 @@ type lines struct {
 func (r *Reader) newLines(o Options) (*lines, error) {
 	l := &lines{header: r.header, keys: r.keys, amount: r.amountAt, totals: o.Totals != TotalsNone, unit: o.Unit != 0, stopAt: spaced(o.StopAt)}
 	l.reason = -1
-	if r.header.result || len(r.header.withoutReasons()) < len(r.header.names) {
+	if r.header.result || r.header.hasReasons() {
 		l.reason = r.reasonAt
 	}
 	d := &r.defaults

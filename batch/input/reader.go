@@ -223,7 +223,7 @@ func (f *File) weigh(h *header, encoding string, comma rune, o Options) error {
 	if i := slices.Index(h.folded, "거래고유번호"); i >= 0 && o.Map["imp_uid"] == "" {
 		ids := f.firstCells(encoding, comma, *h, i, sampledRows)
 		ours := slices.ContainsFunc(ids, func(id string) bool { return strings.HasPrefix(id, "imp") })
-		if !ours && !slices.Contains(h.ignore, i) && len(h.withoutReasons()) < len(h.names) {
+		if !ours && !slices.Contains(h.ignore, i) && h.hasReasons() {
 			return h.failed(say.Messagef("“%s” may hold PortOne's numbers or a PG's: the rows that failed do not tell, and those numbers make an update of a row", told(h.names[i])),
 				say.Messagef("--ignore '%s' if they are a PG's, --map 'imp_uid=%s' if they are PortOne's", told(h.names[i]), told(h.names[i])))
 		}

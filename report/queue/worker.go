@@ -308,9 +308,7 @@ func (w *Worker) refuse(ctx context.Context, lease *ledger.Lease, book *ledger.L
 	}
 	defer os.RemoveAll(dir)
 	out.Files.Workbook, err = job.FromLedger(ctx, book, stored.Run, filepath.Join(dir, resultsName), nil, report.Options{Language: language, Run: &out.Run}, &out.Facts)
-	if out.Reached = err == nil; err != nil && !ledger.Damaged(err) {
-		return 0, err
-	}
+	out.Reached = err == nil
 	w.ended(&out, why)
 	if out.Reached {
 		err = w.keep(ctx, stored, &out, new(Task), dir)

@@ -236,7 +236,7 @@ func (s *Server) showOrder(v *visit, whole bool) error {
 	}
 	if e, ok := now[p.Order]; ok {
 		p.Now = &e
-		p.Amount, p.Due = cmp.Or(e.NowAmount, e.Amount), cmp.Or(e.VbankDue, e.NowDue, e.Due)
+		p.Amount, p.Due = report.AmountNow(&e), report.DueNow(&e)
 		p.Contested = batch.IsContested(&e)
 		p.Doubt = e.State == ledger.Intended || e.State == ledger.Changing
 	}
