@@ -1,16 +1,17 @@
 package batch_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"vbankbatch/batch"
 	"vbankbatch/batch/input"
+	"vbankbatch/batch/ledger"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
 	"vbankbatch/report"
@@ -28,23 +30,35 @@ import (
 // meanwhile.
 type history struct {
 	workers int
+	leaves  bool           // orders that another host may have sent are left in doubt
+	asks    bool           // orders that the ledger does not know are asked for
 	others  map[string]int // won of accounts that another program has made
-	files   [2][]string
+	files   [2]modelFile
 	steps   []step
 	faults  map[string][]sandbox.Fault // of the first, second, … request of a kind: "issue A-1", "change A-1", "look A-1", "list"
+}
+
+// modelFile is a file, and how its lines of one order are taken: input.Options.Items.
+type modelFile struct{ name, text, items string }
+
+func (f modelFile) String() string {
+	return fmt.Sprintf("%s, items %q: %s", f.name, f.items, strings.ReplaceAll(f.text, "\n", " | "))
 }
 
 // step is one thing that is done: with one of the files, or to the ledger.
 type step struct {
 	what  string
 	file  int
-	at    int      // the point at which a run ends, or which copy of the ledger is restored
-	after bool     // see life
-	rows  []string // of an edit
+	part  bool          // of its rows only those of one branch
+	at    int           // the point at which a run ends, or which copy of the ledger is restored
+	after bool          // see life
+	other int           // the file that another host runs meanwhile
+	thaws time.Duration // after which the host that stood still goes on
+	edit  modelFile
 }
 
 func (s step) String() string {
-	return fmt.Sprintf("%s file %d (at %d, after %v) %s", s.what, s.file, s.at, s.after, strings.Join(s.rows, " "))
+	return fmt.Sprintf("%s file %d (part %v, at %d, after %v, other %d, thaws after %s) %s", s.what, s.file, s.part, s.at, s.after, s.other, s.thaws, s.edit)
 }
 
 // Times of a history. A late effect and a stale look-up together are over before the doubt wait is.
@@ -53,10 +67,12 @@ const (
 	modelCommitBy  = 15 * time.Second
 	modelStaleBy   = 10 * time.Second
 	frozenFor      = 10 * time.Minute // longer than all waits
+	modelLife      = time.Minute      // of a request
 )
 
 func drawHistory(t *rapid.T) history {
-	h := history{workers: rapid.IntRange(1, 3).Draw(t, "workers"), others: make(map[string]int), faults: make(map[string][]sandbox.Fault)}
+	h := history{workers: rapid.IntRange(1, 3).Draw(t, "workers"), asks: rapid.IntRange(0, 4).Draw(t, "asks") > 0,
+		leaves: rapid.IntRange(0, 9).Draw(t, "leaves") == 0, others: make(map[string]int), faults: make(map[string][]sandbox.Fault)}
 	uids := []string{"A-1", "A-2", "A-3", "A-4"}[:rapid.IntRange(1, 4).Draw(t, "orders")]
 	won := rapid.SampledFrom([]int{1000, 2000, 3000})
 
@@ -83,7 +99,7 @@ func drawHistory(t *rapid.T) history {
 	}
 	meets("list", lists, 3)
 	for _, uid := range uids {
-		if !short && rapid.IntRange(0, 9).Draw(t, "other") == 0 {
+		if h.asks && !short && rapid.IntRange(0, 9).Draw(t, "other") == 0 {
 			h.others[uid] = won.Draw(t, "others")
 		}
 		meets("issue "+uid, issues, 2)
@@ -91,52 +107,72 @@ func drawHistory(t *rapid.T) history {
 		meets("look "+uid, looks, 2)
 	}
 
-	rows := func() []string {
-		lines := []string{"B-1,1000,issue"}
+	file := func() modelFile {
+		f := modelFile{name: "orders.csv", text: modelHeader + "B-1,1000,issue,본점\n", items: rapid.SampledFrom([]string{"", "", input.ItemsSame, input.ItemsSum}).Draw(t, "items")}
 		for _, uid := range uids {
-			switch action := rapid.SampledFrom([]string{"", "issue", "issue", "issue", "update", "revoke"}).Draw(t, uid); action {
-			case "":
-			case "revoke":
-				lines = append(lines, uid+",,revoke")
-			default:
-				lines = append(lines, fmt.Sprintf("%s,%d,%s", uid, won.Draw(t, "won"), action))
+			for range rapid.SampledFrom([]int{0, 1, 1, 1, 1, 2}).Draw(t, "lines") {
+				action := rapid.SampledFrom([]string{"issue", "issue", "issue", "update", "revoke"}).Draw(t, uid)
+				amount := ""
+				if action != "revoke" {
+					amount = fmt.Sprint(won.Draw(t, "won"))
+				}
+				f.text += fmt.Sprintf("%s,%s,%s,%s\n", uid, amount, action, rapid.SampledFrom([]string{"본점", "분점"}).Draw(t, "branch"))
 			}
 		}
-		return lines
+		return f
 	}
-	h.files = [2][]string{rows(), rows()}
-	steps := []string{"run", "run", "run", "die", "die", "freeze", "stop", "edit", "feed back", "reconcile"}
-	if !short {
+	h.files = [2]modelFile{file(), file()}
+	steps := []string{"run", "run", "run", "die", "die", "freeze", "stop", "edit", "feed back", "feed back the failed", "reconcile"}
+	if !short && h.asks {
 		steps = append(steps, "lose the ledger", "restore the ledger")
 	}
+	if *inDatabase {
+		steps = append(steps, "take over", "take over")
+	}
 	for range rapid.IntRange(1, 8).Draw(t, "steps") {
-		s := step{what: rapid.SampledFrom(steps).Draw(t, "what"), file: rapid.IntRange(0, 1).Draw(t, "file")}
+		s := step{what: rapid.SampledFrom(steps).Draw(t, "what"), file: rapid.IntRange(0, 1).Draw(t, "file"), part: rapid.IntRange(0, 3).Draw(t, "part") == 0}
 		switch s.what {
+		case "take over":
+			s.other = rapid.IntRange(0, 1).Draw(t, "other file")
+			s.thaws = rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Second, 50 * time.Second, frozenFor}).Draw(t, "thaws")
+			s.at = rapid.IntRange(1, 12).Draw(t, "at")
 		case "die", "freeze", "stop", "restore the ledger":
 			s.at, s.after = rapid.IntRange(1, 20).Draw(t, "at"), rapid.Bool().Draw(t, "after")
 		case "edit":
-			s.rows = rows()
+			s.edit = file()
 		}
 		h.steps = append(h.steps, s)
 	}
 	return h
 }
 
-// frost is the way to the API of a process that is stopped at its at-th request, and goes on after a long time. What it
-// was about to write is on its way then, whatever has run out meanwhile.
+const modelHeader = "주문번호,금액,action,지점\n"
+
+// frost is the way to the API of a process that is stopped at its at-th request, and goes on after a while. What it was
+// about to write is on its way then, whatever has run out meanwhile; only a request's life after it lost its lease nothing is
+// written any more.
 type frost struct {
 	http.RoundTripper
-	ice chan struct{} // held while nothing moves
-	at  int           // requests until then
+	ice    chan struct{} // held while nothing moves
+	at     int           // requests until then
+	thaws  time.Duration // after that
+	frozen chan struct{} // closed then
+	lost   atomic.Bool   // another process has the lease
 }
 
 func (f *frost) RoundTrip(r *http.Request) (*http.Response, error) {
 	f.ice <- struct{}{}
-	if f.at--; f.at == 0 {
-		time.Sleep(frozenFor)
+	f.at--
+	checked := f.at == 0 // before the process stood still
+	if checked {
+		close(f.frozen)
+		time.Sleep(f.thaws)
 	}
 	<-f.ice
-	if r.Context().Err() == nil {
+	switch {
+	case f.lost.Load() && !(checked && f.thaws < modelLife):
+		return nil, client.ErrGateClosed
+	case r.Context().Err() == nil:
 		return f.RoundTripper.RoundTrip(r)
 	}
 	httptrace.ContextClientTrace(r.Context()).WroteHeaders()
@@ -147,6 +183,47 @@ func (f *frost) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}()
 	return nil, r.Context().Err()
+}
+
+// Open and Wait are the lease's, by the clock of the process.
+func (f *frost) Open() bool { return !f.lost.Load() }
+
+func (f *frost) Wait(context.Context) error {
+	if f.lost.Load() {
+		return ledger.ErrLeaseLost
+	}
+	return nil
+}
+
+// frozenLedger stands still with its process.
+type frozenLedger struct {
+	batch.Ledger
+	ice chan struct{}
+}
+
+func (l frozenLedger) thawed() {
+	l.ice <- struct{}{}
+	<-l.ice
+}
+
+func (l frozenLedger) Intend(ctx context.Context, entries ...ledger.Entry) error {
+	l.thawed()
+	return l.Ledger.Intend(ctx, entries...)
+}
+
+func (l frozenLedger) RecordOutcome(ctx context.Context, outcomes ...ledger.Outcome) error {
+	l.thawed()
+	return l.Ledger.RecordOutcome(ctx, outcomes...)
+}
+
+func (l frozenLedger) Record(ctx context.Context, entries ...ledger.Entry) error {
+	l.thawed()
+	return l.Ledger.Record(ctx, entries...)
+}
+
+func (l frozenLedger) RecordBatched(ctx context.Context, entries ...ledger.Entry) error {
+	l.thawed()
+	return l.Ledger.RecordBatched(ctx, entries...)
 }
 
 // TestModelOfHistories draws histories and holds what comes of them against what must always be so; see simulation.check.
@@ -165,10 +242,12 @@ func TestModelOfHistories(t *testing.T) {
 // simulation is a history under way.
 type simulation struct {
 	*world
-	files   [2][]string // their lines
-	results [2][]string // of the last run of each that could write some
-	others  map[string]bool
-	backups []string // of the ledger, before each step
+	files    [2]modelFile
+	results  [2]modelFile // of the last run of each that could write some
+	failed   [2]modelFile // the rows that failed of it, if any
+	others   map[string]bool
+	restores bool     // the ledger, some time
+	backups  []string // of the ledger, before each step
 
 	mu     sync.Mutex
 	faults map[string][]sandbox.Fault
@@ -185,16 +264,14 @@ func (h history) simulate(t *testing.T) string {
 	}
 	defer api.Close()
 	s.world = &world{t: t, api: api, ledger: filepath.Join(t.TempDir(), "ledger.db"),
-		opts: batch.Options{Workers: h.workers, DoubtWait: modelDoubtWait, SettleTime: time.Minute, RemoteCheck: true}}
-	s.connect(0)
+		opts: batch.Options{Workers: h.workers, DoubtWait: modelDoubtWait, SettleTime: time.Minute, RemoteCheck: h.asks, LeaveDoubts: h.leaves}}
+	s.connect(0, 0)
 	for uid, won := range h.others {
 		s.others[string(s.other(uid, int64(won)).ImpUID)] = true
 	}
 	time.Sleep(frozenFor)
-	for i, rows := range h.files {
-		s.files[i] = append([]string{"주문번호,금액,action"}, rows...)
-	}
-	s.faults = h.faults
+	s.files, s.faults = h.files, h.faults
+	s.restores = slices.ContainsFunc(h.steps, func(s step) bool { return s.what == "restore the ledger" })
 	for i, step := range h.steps {
 		s.do(t, step)
 		if s.wrong != nil {
@@ -205,10 +282,11 @@ func (h history) simulate(t *testing.T) string {
 	s.faults = nil
 	s.mu.Unlock()
 	time.Sleep(frozenFor) // late effects come
-	s.connect(0)
+	s.connect(0, 0)
+	s.opts.LeaveDoubts = false
 	s.reconcile()
 	for i := range s.files {
-		if err := s.runFile(t, i, &life{left: -1}, 0); err != nil {
+		if err := s.runFile(t, step{file: i}, &life{left: -1}, 0); err != nil {
 			s.complain("the last run of file %d: %v", i, err)
 		}
 		if s.wrong != nil {
@@ -222,14 +300,15 @@ func (s *simulation) complain(format string, args ...any) {
 	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
 }
 
-// connect starts another process's client, which freezes at a request.
-func (s *simulation) connect(freezeAt int) {
-	c, err := client.New(client.Config{Key: "k", Secret: "s", Workers: s.opts.Workers + 1, Timeout: time.Minute,
-		Through: &frost{s.api.Transport(), make(chan struct{}, 1), freezeAt}})
+// connect starts another process's client, which stands still at a request.
+func (s *simulation) connect(at int, thaws time.Duration) *frost {
+	f := &frost{RoundTripper: s.api.Transport(), ice: make(chan struct{}, 1), at: at, thaws: thaws, frozen: make(chan struct{})}
+	c, err := client.New(client.Config{Key: "k", Secret: "s", Workers: s.opts.Workers + 1, Timeout: modelLife, Through: f, Gate: f})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.client = c
+	return f
 }
 
 // fault takes the next fault of the request's kind and order.
@@ -255,27 +334,31 @@ func (s *simulation) fault(r *http.Request, id string, _ int) sandbox.Fault {
 }
 
 func (s *simulation) do(t *testing.T, step step) {
-	s.connect(0)
-	s.book().Close() // it leaves one file, with everything in it
-	s.backups = append(s.backups, s.save())
+	s.connect(0, 0)
+	if s.restores {
+		s.book().Close() // it leaves one file, with everything in it
+		s.backups = append(s.backups, s.save())
+	}
 	switch step.what {
 	case "run":
-		s.runFile(t, step.file, &life{left: -1}, 0)
+		s.runFile(t, step, &life{left: -1}, 0)
 	case "die":
 		s.died = true
-		s.runFile(t, step.file, &life{left: step.at, after: step.after}, 0)
+		s.runFile(t, step, &life{left: step.at, after: step.after}, 0)
 	case "freeze":
-		s.connect(step.at)
+		s.connect(step.at, frozenFor)
 		s.died = true
-		s.runFile(t, step.file, &life{left: -1}, 0)
+		s.runFile(t, step, &life{left: -1}, 0)
 	case "stop":
-		s.runFile(t, step.file, &life{left: -1}, time.Duration(step.at*step.at)*time.Second/4)
+		s.runFile(t, step, &life{left: -1}, time.Duration(step.at*step.at)*time.Second/4)
+	case "take over":
+		s.takeOver(t, step)
 	case "edit":
-		s.files[step.file] = append([]string{"주문번호,금액,action"}, step.rows...)
+		s.files[step.file] = step.edit
 	case "feed back":
-		if s.results[step.file] != nil {
-			s.files[step.file] = s.results[step.file]
-		}
+		s.feedBack(step.file, s.results[step.file])
+	case "feed back the failed":
+		s.feedBack(step.file, s.failed[step.file])
 	case "reconcile":
 		s.reconcile()
 	case "lose the ledger":
@@ -287,17 +370,63 @@ func (s *simulation) do(t *testing.T, step step) {
 	}
 }
 
-func (s *simulation) reconcile() {
-	book := s.book()
-	defer book.Close()
-	batch.Reconcile(s.t.Context(), s.client, book, modelDoubtWait, false, func(batch.Settled) {})
+// feedBack puts what a run has written in the place of its file.
+func (s *simulation) feedBack(i int, written modelFile) {
+	if written.text != "" {
+		written.items = s.files[i].items
+		s.files[i] = written
+	}
+}
+
+// takeOver has a host stand still at a request, and another take its lease and run a file. The first goes on, perhaps while
+// the other still runs.
+func (s *simulation) takeOver(t *testing.T, step step) {
+	p, book, lease := s.plan(t, step), s.book(), s.lease
+	way := s.connect(step.at, step.thaws)
+	done := make(chan struct{})
+	go func(c *client.Client, options batch.Options) {
+		defer close(done)
+		batch.Run(context.Background(), p, c, frozenLedger{book, way.ice}, options)
+	}(s.client, s.opts)
+	select {
+	case <-way.frozen:
+		s.lease = nil
+		databases.server.Psql(s.t, databases.names[s.ledger], "UPDATE leases SET until = '-infinity'")
+		way.lost.Store(true)
+		s.connect(0, 0)
+		step.file = step.other
+		s.runFile(t, step, &life{left: -1}, 0)
+		<-done
+		if err := lease.Release(); err != nil {
+			s.complain("%v", err)
+		}
+	case <-done:
+	}
+	book.Close()
 	s.atMostOne()
 }
 
-// runFile runs one of the files in a process of its own, which may die, or be told to stop after a while, and checks
-// what its results say.
-func (s *simulation) runFile(t *testing.T, i int, end *life, stop time.Duration) error {
-	p := plan(t, s.files[i]...)
+func (s *simulation) reconcile() {
+	book := s.book()
+	defer book.Close()
+	batch.Reconcile(s.t.Context(), s.client, book, modelDoubtWait, s.opts.LeaveDoubts, func(batch.Settled) {})
+	s.atMostOne()
+}
+
+// plan reads the step's file.
+func (s *simulation) plan(t *testing.T, step step) *batch.Plan {
+	f := s.files[step.file]
+	options := input.Options{Items: f.items}
+	if step.part {
+		options.Where = []input.Where{{Header: "지점", Value: "본점"}}
+	}
+	return planFile(t, f.name, f.text, options)
+}
+
+// runFile runs the step's file in a process of its own, which may die, or be told to stop after a while, and checks what its
+// results say.
+func (s *simulation) runFile(t *testing.T, step step, end *life, stop time.Duration) error {
+	p := s.plan(t, step)
 	book := s.book()
 	defer book.Close()
 	s.opts.Audit = new(batch.Audit)
@@ -313,8 +442,8 @@ func (s *simulation) runFile(t *testing.T, i int, end *life, stop time.Duration)
 	if found.ID == 0 || mortal && end.left == 0 {
 		return ended
 	}
-	var text bytes.Buffer
-	results, err := report.Create("-", &text, report.Options{})
+	out := filepath.Join(t.TempDir(), "orders.results.csv")
+	results, err := report.Create(out, nil, report.Options{})
 	if err = errors.Join(err, results.Header(p)); err != nil {
 		t.Fatal(err)
 	}
@@ -326,13 +455,26 @@ func (s *simulation) runFile(t *testing.T, i int, end *life, stop time.Duration)
 	if err = errors.Join(err, results.Commit()); err != nil {
 		t.Fatal(err)
 	}
-	s.results[i] = strings.Split(strings.TrimRight(text.String(), "\r\n"), "\r\n")
+	failed, _ := results.Failed()
+	s.results[step.file], s.failed[step.file] = written(t, out), written(t, failed)
 	if ended == nil {
 		if err := book.Finish(context.Background(), found.ID, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return ended
+}
+
+// written is a file that a run has written, and nothing without a path.
+func written(t *testing.T, path string) modelFile {
+	if path == "" {
+		return modelFile{}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return modelFile{name: filepath.Base(path), text: string(text)}
 }
 
 // atMostOne sees that no order has two accounts that can be paid into.

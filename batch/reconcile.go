@@ -163,8 +163,10 @@ func (c *reconciling) conclude(ctx context.Context, d *doubt, found finding, not
 		c.failed = err
 		return
 	}
-	if now.ErrorCode == CodeReplyDiffers {
-		d.order = now
+	if now.ErrorCode != d.order.ErrorCode { // what was found is of another time: it is looked up once more
+		d.order, d.next = now, time.Now()
+		c.waiting.put(d)
+		return
 	}
 	entry := d.settled(found, note)
 	if err := c.ledger.Record(ctx, entry); err != nil {

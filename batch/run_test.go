@@ -74,8 +74,14 @@ func plan(t *testing.T, lines ...string) *batch.Plan {
 // planOf is plan for the rows in which something holds.
 func planOf(t *testing.T, where []input.Where, lines ...string) *batch.Plan {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "orders.csv")
-	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+	return planFile(t, "orders.csv", strings.Join(lines, "\n")+"\n", input.Options{Where: where})
+}
+
+// planFile reads a file with the name and the text.
+func planFile(t *testing.T, name, text string, options input.Options) *batch.Plan {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	file, err := input.Open(path, nil)
@@ -83,8 +89,8 @@ func planOf(t *testing.T, where []input.Where, lines ...string) *batch.Plan {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	p, err := batch.Preflight(context.Background(), file, input.Options{Now: time.Now(), Where: where,
-		Set: map[string]string{"vbank_due": "+7d", "vbank_holder": "한빛", "vbank_code": "국민"}})
+	options.Now, options.Set = time.Now(), map[string]string{"vbank_due": "+7d", "vbank_holder": "한빛", "vbank_code": "국민"}
+	p, err := batch.Preflight(context.Background(), file, options)
 	if err != nil {
 		t.Fatal(err)
 	}

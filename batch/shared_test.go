@@ -3,7 +3,9 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -170,6 +172,61 @@ func TestStrays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// saidLater is a ledger whose other host is told of an account while a look-up of its order is under way.
+type saidLater struct {
+	*sharedLedger
+	looked func() bool // some order was looked up
+	stray  ledger.Entry
+}
+
+func (l *saidLater) Strays(ctx context.Context) ([]ledger.Entry, error) {
+	if l.looked() && l.stray.Run != 0 {
+		l.strays, l.stray = append(l.strays, l.stray), ledger.Entry{}
+	}
+	return l.sharedLedger.Strays(ctx)
+}
+
+// TestReconcileSaid: reconcile hears what the sender of an order was told, before or at the last moment: the order is its account's
+// where the API shows one, and is not freed where it shows none.
+func TestReconcileSaid(t *testing.T) {
+	for _, test := range []struct {
+		shown, late bool
+		want        string
+	}{
+		{true, false, "A-1 issued"}, {true, true, "A-1 issued"},
+		{false, false, "A-1 unknown REPLY_DIFFERS"}, {false, true, "A-1 unknown REPLY_DIFFERS"},
+	} {
+		t.Run(fmt.Sprintf("shown %v, late %v", test.shown, test.late), func(t *testing.T) {
+			asked := false
+			faked(t, sandbox.Config{Fault: func(r *http.Request, _ string, _ int) sandbox.Fault {
+				asked = asked || r.Method == http.MethodGet && r.URL.Path != "/payments"
+				return ""
+			}}, func(t *testing.T, w *world) {
+				p := plan(t, "주문번호,금액", "A-1,1000")
+				w.frozenHost(p, 0)
+				if test.shown {
+					w.other("A-1", 1000)
+				}
+				asked = false
+				stray := ledger.Entry{Outcome: ledger.Outcome{Run: 1, Line: 2, Order: ledger.Order{MerchantUID: "A-1"}, Status: batch.Unknown, Action: "issue", Amount: 1000,
+					ErrorCode: batch.CodeReplyDiffers, ErrorMessage: "said"}, State: ledger.Intended, IntentAt: time.Now()}
+				book := &saidLater{&sharedLedger{Ledger: w.book()}, func() bool { return asked || !test.late }, stray}
+				defer book.Close()
+				told := 0
+				err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, false, func(batch.Settled) { told++ })
+				if err != nil || told != 1 {
+					t.Errorf("%d orders were told of: %v", told, err)
+				}
+				w.expect(w.results(t.Context(), p, book, 1), test.want)
+				known, err := book.Orders(t.Context(), []ledger.Order{{MerchantUID: "A-1"}})
+				if e := known[ledger.Order{MerchantUID: "A-1"}]; err != nil || (e.State == ledger.Issued) != test.shown || (e.VbankNum != "") != test.shown || e.State == ledger.Vacant {
+					t.Errorf("the order is %+v, %v", e, err)
+				}
+			})
+		})
+	}
 }
 
 // heldBetween is the ledger of a host that stands still once its intents are durable, right before it sends.
