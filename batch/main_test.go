@@ -118,12 +118,12 @@ func (w *world) save() (backup string) {
 
 // restore puts the world's ledger at another place, as it was when it was saved, or lost if it was not.
 func (w *world) restore(backup string) {
+	w.release()
 	w.ledger += "+"
 	if backup == "" {
 		return
 	}
 	if *inDatabase {
-		w.release()
 		database(w.t, w.ledger, backup)
 		return
 	}

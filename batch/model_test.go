@@ -85,7 +85,9 @@ func drawHistory(t *rapid.T) history {
 		sandbox.Refuse, busy, sandbox.Lying(302), sandbox.Lying(408))
 	denials := slices.Clone(doubts)
 	for _, status := range []int{200, 401, 403, 404, 409, 429} {
-		denials = append(denials, sandbox.Lying(status))
+		if h.asks { // else a refusal is believed
+			denials = append(denials, sandbox.Lying(status))
+		}
 	}
 	lists, looks, issues := with(sandbox.WrongOrder, sandbox.Stale), broken, denials
 	if short {
@@ -246,8 +248,9 @@ type simulation struct {
 	results  [2]modelFile // of the last run of each that could write some
 	failed   [2]modelFile // the rows that failed of it, if any
 	others   map[string]bool
-	restores bool     // the ledger, some time
-	backups  []string // of the ledger, before each step
+	makers   map[string]string // the runs that made accounts, or were there when one was made that was asked for before
+	restores bool              // the ledger, some time
+	backups  []string          // of the ledger, before each step
 
 	mu     sync.Mutex
 	faults map[string][]sandbox.Fault
@@ -256,7 +259,7 @@ type simulation struct {
 
 func (h history) simulate(t *testing.T) string {
 	time.Sleep(time.Until(time.Date(2026, 11, 5, 0, 0, 0, 0, time.UTC))) // due dates of the year 2000 are refused
-	s := &simulation{others: make(map[string]bool)}
+	s := &simulation{others: make(map[string]bool), makers: make(map[string]string)}
 	api, err := sandbox.New(sandbox.Config{Fault: s.fault,
 		Faults: sandbox.Faults{LateBy: 2 * time.Minute, CommitBy: modelCommitBy, StaleBy: modelStaleBy}})
 	if err != nil {
@@ -439,6 +442,10 @@ func (s *simulation) runFile(t *testing.T, step step, end *life, stop time.Durat
 	mortal, before := end.left >= 0, len(s.api.Payments())
 	found, ended := batch.Run(ctx, p, mortalAPI{s.client, end}, mortalLedger{book, end}, s.opts)
 	s.atMostOne()
+	name := p.Digest() + p.Settings()
+	for _, made := range s.api.Payments()[before:] {
+		s.makers[made.ImpUID] = name
+	}
 	if found.ID == 0 || mortal && end.left == 0 {
 		return ended
 	}
@@ -449,7 +456,7 @@ func (s *simulation) runFile(t *testing.T, step step, end *life, stop time.Durat
 	}
 	defer results.Close()
 	err = batch.Results(context.Background(), p, book, found.ID, func(row *input.Row, r *batch.Result) error {
-		s.check(row, r, ran{before, found.Continued, ended == nil && s.opts.Audit.Err == nil})
+		s.check(row, r, ran{name, before, found.Continued, ended == nil && s.opts.Audit.Err == nil})
 		return results.Write(row, r)
 	})
 	if err = errors.Join(err, results.Commit()); err != nil {
@@ -494,6 +501,7 @@ func (s *simulation) atMostOne() {
 
 // ran is a run whose results are being checked.
 type ran struct {
+	name      string
 	before    int  // accounts there were when this process began it
 	continued bool // another process did, and another file's run may have changed since what that one did
 	audited   bool // it reached its end, and the audit could look at everything
@@ -526,7 +534,8 @@ func (s *simulation) check(row *input.Row, r *batch.Result, of ran) {
 		}
 	}
 	for i, p := range payments {
-		old := r.Status == batch.NotSent && i < of.before // of this run alone it says that nothing was done
+		old := r.Status == batch.NotSent && i < of.before || // of this run alone it says that nothing was done
+			r.Status == batch.Rejected && of.continued && s.makers[p.ImpUID] != of.name // by its earlier process
 		if row.Action == input.Issue && p.MerchantUID == r.MerchantUID && p.Status == client.StatusReady && !old && !s.others[p.ImpUID] &&
 			p.ImpUID != r.ImpUID && !strings.Contains(r.ErrorMessage.String(), p.ImpUID) {
 			wrong("it does not name " + p.ImpUID)
