@@ -70,10 +70,12 @@ const (
 	modelLife      = time.Minute      // of a request
 )
 
+var modelOrders = []string{"A-1", "A-2", "A-3", "A-4"}
+
 func drawHistory(t *rapid.T) history {
 	h := history{workers: rapid.IntRange(1, 3).Draw(t, "workers"), asks: rapid.IntRange(0, 4).Draw(t, "asks") > 0,
 		leaves: rapid.IntRange(0, 9).Draw(t, "leaves") == 0, others: make(map[string]int), faults: make(map[string][]sandbox.Fault)}
-	uids := []string{"A-1", "A-2", "A-3", "A-4"}[:rapid.IntRange(1, 4).Draw(t, "orders")]
+	uids := modelOrders[:rapid.IntRange(1, 4).Draw(t, "orders")]
 	won := rapid.SampledFrom([]int{1000, 2000, 3000})
 
 	// No program can be sure of two things at once: lists that leave out accounts which its ledger does not know, or an
@@ -124,7 +126,10 @@ func drawHistory(t *rapid.T) history {
 		return f
 	}
 	h.files = [2]modelFile{file(), file()}
-	steps := []string{"run", "run", "run", "die", "die", "freeze", "stop", "edit", "feed back", "feed back the failed", "reconcile"}
+	steps := []string{"run", "run", "run", "die", "die", "freeze", "stop", "edit", "feed back", "feed back the failed", "reconcile", "purge"}
+	if !short {
+		steps = append(steps, "settle")
+	}
 	if !short && h.asks {
 		steps = append(steps, "lose the ledger", "restore the ledger")
 	}
@@ -138,7 +143,7 @@ func drawHistory(t *rapid.T) history {
 			s.other = rapid.IntRange(0, 1).Draw(t, "other file")
 			s.thaws = rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Second, 50 * time.Second, frozenFor}).Draw(t, "thaws")
 			s.at = rapid.IntRange(1, 12).Draw(t, "at")
-		case "die", "freeze", "stop", "restore the ledger":
+		case "die", "freeze", "stop", "restore the ledger", "settle":
 			s.at, s.after = rapid.IntRange(1, 20).Draw(t, "at"), rapid.Bool().Draw(t, "after")
 		case "edit":
 			s.edit = file()
@@ -364,6 +369,15 @@ func (s *simulation) do(t *testing.T, step step) {
 		s.feedBack(step.file, s.failed[step.file])
 	case "reconcile":
 		s.reconcile()
+	case "settle":
+		s.settle(step.after)
+	case "purge":
+		time.Sleep(30 * 24 * time.Hour)
+		book := s.book()
+		defer book.Close()
+		if _, err := book.Purge(t.Context(), time.Now(), time.Now()); err != nil && !errors.Is(err, ledger.ErrHasStrays) {
+			s.complain("purge: %v", err)
+		}
 	case "lose the ledger":
 		time.Sleep(frozenFor) // not while something is on its way: nobody would know of it
 		s.restore("")
@@ -413,6 +427,24 @@ func (s *simulation) reconcile() {
 	book := s.book()
 	defer book.Close()
 	batch.Reconcile(s.t.Context(), s.client, book, modelDoubtWait, s.opts.LeaveDoubts, func(batch.Settled) {})
+	s.atMostOne()
+}
+
+// settle has a person say of every order that is in doubt that it has the account that the API shows last, or none.
+func (s *simulation) settle(none bool) {
+	shown := make(map[string]string)
+	for _, p := range s.api.Payments() {
+		shown[p.MerchantUID] = p.ImpUID
+	}
+	book := s.book()
+	defer book.Close()
+	for _, uid := range modelOrders {
+		v := batch.Verdict{Order: ledger.Order{MerchantUID: uid}, ImpUID: shown[uid], By: "kim", Why: "asked", At: time.Now()}
+		if none {
+			v.ImpUID = ""
+		}
+		batch.Settle(s.t.Context(), s.client, book, modelDoubtWait, v)
+	}
 	s.atMostOne()
 }
 

@@ -142,7 +142,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	reader := language(args)
-	a := &app{ctx: ctx, Language: reader, stdin: stdin, stdout: say.Writer{Writer: stdout, Language: reader}, stderr: say.Writer{Writer: stderr, Language: reader}, now: now, signals: signals{reloaded: make(chan struct{}, 1)}}
+	out := &remembering{Writer: stdout}
+	a := &app{ctx: ctx, Language: reader, stdin: stdin, stdout: say.Writer{Writer: out, Language: reader}, stderr: say.Writer{Writer: stderr, Language: reader}, now: now, signals: signals{reloaded: make(chan struct{}, 1)}}
 	if given(args, "log-format", "text", "json") == "json" {
 		a.lines = newJSONLines(stderr, reader)
 		defer a.lines.flush()
@@ -155,7 +156,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 		cancel(interrupted{s})
 	})()
 
-	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(stdout, a.stderr), kong.Resolvers(environment{}),
+	parser, err := kong.New(new(commands), kong.Name("vbankbatch"), kong.Writers(out, a.stderr), kong.Resolvers(environment{}),
 		kong.Description(description), kong.Vars{"version": "vbankbatch " + version()}, kong.Help(a.printHelp), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(int) { panic(helped{}) }))
 	if err != nil {
@@ -168,9 +169,21 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	if err != nil {
 		err = &failure{err, exitUsage, say.NewMessage(seeHelp)}
 	} else {
-		err = command.Run(a, parser)
+		err = also(command.Run(a, parser), out.failed)
 	}
 	return a.exitStatus(err)
+}
+
+// remembering is standard output, and the first of its errors: what could not be printed must not end as if it had been.
+type remembering struct {
+	io.Writer
+	failed error
+}
+
+func (r *remembering) Write(p []byte) (n int, err error) {
+	n, err = r.Writer.Write(p)
+	r.failed = cmp.Or(r.failed, err)
+	return n, err
 }
 
 // exitStatus prints an error with its hint, unless somebody has been told of it, and returns its exit status.
@@ -276,8 +289,8 @@ func (c helpCommand) Run(k *kong.Kong) error {
 type versionCommand struct{}
 
 func (versionCommand) Run(a *app) error {
-	_, err := fmt.Fprintln(a.stdout, "vbankbatch", version())
-	return err
+	fmt.Fprintln(a.stdout, "vbankbatch", version())
+	return nil
 }
 
 func version() string {

@@ -23,8 +23,8 @@ func (completionCommand) Help() string {
 }
 
 func (c *completionCommand) Run(a *app) error {
-	_, err := fmt.Fprint(a.stdout, scripts[c.Shell])
-	return err
+	fmt.Fprint(a.stdout, scripts[c.Shell])
+	return nil
 }
 
 // scripts hand the words up to the cursor to the command __complete, and offer what it prints.
@@ -91,9 +91,7 @@ func (c *completeCommand) Run(a *app, parsed *kong.Context) error {
 		return nil
 	}
 	for _, candidate := range candidates(parsed.Model.Node, c.Words[1:last], c.Words[last]) {
-		if _, err := fmt.Fprintln(a.stdout, candidate); err != nil {
-			return err
-		}
+		fmt.Fprintln(a.stdout, candidate)
 	}
 	return nil
 }

@@ -118,22 +118,22 @@ func (d *doctor) print(format string) error {
 	for _, f := range d.found {
 		exit = max(exit, map[level]int{levelWarn: exitFailed, levelFail: exitUsage}[f.Level])
 	}
-	var err error
 	if format == "json" {
-		err = report.EncodeJSON(d.a.stdout, map[string]any{"exit_status": exit, "findings": d.found})
-	}
-	for _, f := range d.found {
-		if format != "json" && err == nil {
-			_, err = fmt.Fprintf(d.a.stdout, "%-4s  %-11s  %s\n", f.Level, f.Check, f.Message)
+		if err := report.EncodeJSON(d.a.stdout, map[string]any{"exit_status": exit, "findings": d.found}); err != nil {
+			return err
 		}
-		if format != "json" && err == nil && f.Hint != "" {
-			_, err = d.a.stdout.Printf("                   to do: %s\n", f.Hint)
+	} else {
+		for _, f := range d.found {
+			fmt.Fprintf(d.a.stdout, "%-4s  %-11s  %s\n", f.Level, f.Check, f.Message)
+			if f.Hint != "" {
+				d.a.stdout.Printf("                   to do: %s\n", f.Hint)
+			}
 		}
 	}
-	if err == nil && exit != exitDone {
-		err = rowsNotDone(exit)
+	if exit != exitDone {
+		return rowsNotDone(exit)
 	}
-	return err
+	return nil
 }
 
 // flags checks what can be read wrongly of the command line and the profile.

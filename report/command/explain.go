@@ -70,8 +70,8 @@ func (c *explainCommand) Run(a *app) error {
 		}
 		fmt.Fprintf(&out, "%s%s", "\n"[:min(i, 1)], text)
 	}
-	_, err := fmt.Fprint(a.stdout, out.String())
-	return err
+	fmt.Fprint(a.stdout, out.String())
+	return nil
 }
 
 // explained is what there is to say of a status or code, in any case of its letters.

@@ -202,8 +202,8 @@ func (c *ledgerSettleCommand) Run(a *app) (err error) {
 	if err != nil {
 		return settleFailure(err)
 	}
-	_, err = a.stdout.Printf("%s\t%s\t%s\t%s\n", settled.MerchantUID, settled.Status, settled.ImpUID, settled.ErrorMessage)
-	return err
+	a.stdout.Printf("%s\t%s\t%s\t%s\n", settled.MerchantUID, settled.Status, settled.ImpUID, settled.ErrorMessage)
+	return nil
 }
 
 // settleFailure is how the command ends when a verdict cannot be recorded.
