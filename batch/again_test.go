@@ -670,3 +670,159 @@ func TestTwinAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// between is a ledger that has something happen after the n-th look at an order, before whoever has looked goes on.
+type between struct {
+	*ledger.Ledger
+	order  string
+	after  func()
+	armed  atomic.Bool
+	wrote  chan struct{} // closed once an entry of the order was recorded since
+	once   sync.Once
+	filter func(ledger.Entry) bool
+}
+
+func (l *between) Orders(ctx context.Context, orders []ledger.Order) (map[ledger.Order]ledger.Entry, error) {
+	found, err := l.Ledger.Orders(ctx, orders)
+	if len(orders) == 1 && orders[0].MerchantUID == l.order && l.armed.CompareAndSwap(true, false) {
+		l.after()
+		<-l.wrote
+	}
+	return found, err
+}
+
+func (l *between) wroteIt(entries []ledger.Entry, err error) error {
+	for _, e := range entries {
+		if e.MerchantUID == l.order && l.filter(e) {
+			l.once.Do(func() { close(l.wrote) })
+		}
+	}
+	return err
+}
+
+func (l *between) Record(ctx context.Context, entries ...ledger.Entry) error {
+	return l.wroteIt(entries, l.Ledger.Record(ctx, entries...))
+}
+
+func (l *between) RecordBatched(ctx context.Context, entries ...ledger.Entry) error {
+	return l.wroteIt(entries, l.Ledger.RecordBatched(ctx, entries...))
+}
+
+// TestTwinOverwrites: a row that is left out names the order of a row that is being sent, and cannot be looked up. What it makes
+// of that does not overwrite what the sender is told at that moment.
+func TestTwinOverwrites(t *testing.T) {
+	for _, said := range []bool{false, true} { // true: a reply that cannot be used
+		t.Run(fmt.Sprint(said), func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				p := twins(t, 300)
+				reply := make(chan struct{})
+				var once sync.Once
+				answer := func() { once.Do(func() { close(reply) }) }
+				time.AfterFunc(2*time.Minute, answer) // if nobody looks meanwhile
+				sent := 0
+				api := bent{API: w.client, issue: func(r client.IssueRequest) (client.Payment, error) {
+					if r.MerchantUID != "A-1" {
+						if r.MerchantUID[0] == 'C' {
+							time.Sleep(time.Second)
+						}
+						return w.client.Issue(context.Background(), r)
+					}
+					if sent++; sent > 1 {
+						return w.client.Issue(context.Background(), r)
+					}
+					<-reply
+					if said {
+						return client.Payment{}, &client.Error{Op: "POST /vbanks", Kind: client.Mismatch, Acted: true, ImpUID: "imp_said"}
+					}
+					return w.client.Issue(context.Background(), r)
+				}}
+				book := &between{Ledger: w.book(), order: "A-1", after: answer, wrote: make(chan struct{}), filter: func(e ledger.Entry) bool {
+					return e.State == ledger.Issued || e.ErrorCode == batch.CodeReplyDiffers
+				}}
+				defer book.Close()
+				looks := 0
+				api.findAll = func(uid string) ([]client.Payment, error) {
+					if uid == "A-1" {
+						if looks++; looks <= 3 {
+							if looks == 3 {
+								book.armed.Store(true)
+							}
+							return nil, errLost
+						}
+					}
+					return w.client.FindAll(context.Background(), "", uid, "")
+				}
+				w.opts.Audit, w.opts.RemoteCheck = nil, false
+				got, err := w.runOn(t.Context(), p, api, book)
+				if err != nil {
+					t.Error(err)
+				}
+				want := "A-1 issued"
+				if said {
+					want = "A-1 unknown REPLY_DIFFERS"
+				}
+				w.expect(got[1023:1024], want)
+				if sent != 1 {
+					t.Errorf("A-1 was sent %d times", sent)
+				}
+			})
+		})
+	}
+}
+
+// TestRevokedTwin: two rows that are left out name an order in doubt; one finds its account, which a third row then revokes; the other
+// must not issue.
+func TestRevokedTwin(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.frozenHost(plan(t, "주문번호,금액", "A-1,1000"), 0)
+		own := string(w.other("A-1", 1000).ImpUID)
+		looks := 0
+		var mu sync.Mutex
+		api := bent{API: w.client, findAll: func(uid string) ([]client.Payment, error) {
+			if uid == "A-1" {
+				mu.Lock()
+				defer mu.Unlock()
+				if looks++; looks == 1 {
+					return nil, errLost // one of the two is looked at later
+				}
+			}
+			return w.client.FindAll(context.Background(), "", uid, "")
+		}}
+		api.issue = func(r client.IssueRequest) (client.Payment, error) {
+			time.Sleep(time.Second)
+			return w.client.Issue(context.Background(), r)
+		}
+		w.opts.Audit = nil
+		lines := []string{"주문번호,금액,상태,처리,imp_uid", "A-1,1000,취소,issue,", "A-1,1000,취소,issue,"}
+		for i := range 40 { // until the account is found
+			lines = append(lines, fmt.Sprintf("B-%d,1000,미납,issue,", i))
+		}
+		file := planOf(t, []input.Where{{Header: "상태", Value: "미납"}}, append(lines, ",,미납,revoke,"+own)...)
+		got, err := w.with(api, file)
+		if err != nil {
+			t.Error(err)
+		}
+		if n := w.api.Ready("A-1"); n != 0 || !strings.HasSuffix(got[42], "revoked") {
+			t.Errorf("A-1 has %d accounts although it is left out: %v %v", n, got[:2], got[42:])
+		}
+	})
+}
+
+// TestAdoptedThenRevoked: a file's row found the account that an interrupted run of another file had made, and its run is interrupted
+// too. Another file revokes the account. The first one's results do not give it out.
+func TestAdoptedThenRevoked(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.frozenHost(plan(t, "주문번호,금액,비고", "A-1,1000,첫"), 0)
+		w.other("A-1", 1000)
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		w.expect(w.interrupted(w.client, p), "A-1 issued")
+		if got, err := w.run(t.Context(), plan(t, "주문번호,금액,처리", "A-1,,revoke")); err != nil || got[0] != "A-1 revoked" {
+			t.Fatal(got, err)
+		}
+		got, err := w.run(t.Context(), p)
+		if err != nil {
+			t.Error(err)
+		}
+		w.expect(got, "A-1 revoked")
+	})
+}

@@ -60,6 +60,16 @@ func (r *run) change(ctx context.Context, j *job) {
 	unlock, before := r.accounts.lock(impUID)
 	defer unlock()
 	tried := j.stage == changeTried
+	if before && j.order.State != ledger.Vacant { // the ledger may know more by now
+		known, err := r.ledger.Orders(ctx, []ledger.Order{j.order.Order})
+		if err != nil {
+			r.stop(err)
+			return
+		}
+		if now := known[j.order.Order]; now.ImpUID == impUID {
+			j.order = now
+		}
+	}
 	// Which key a revocation is sent with may depend on the account's MID.
 	lacksMID := j.row.Action == input.Revoke && len(r.options.PGAPIKeys.ByMID) > 0 && j.order.PGID == ""
 	// Not the ledger's account, or perhaps changed by a try that was lost or by another row.

@@ -195,3 +195,41 @@ func TestOneChangeAtATime(t *testing.T) {
 		}
 	})
 }
+
+// TestChangeByOrderWaits is TestChangeByAccountWaits the other way round: the first row names the account by its imp_uid, the second by
+// its order.
+func TestChangeByOrderWaits(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000")); err != nil {
+			t.Fatal(err)
+		}
+		own := string(w.api.Payments()[0].ImpUID)
+		book := w.book()
+		defer book.Close()
+		sent, late := 0, make(chan struct{})
+		api := bent{API: w.client}
+		api.update = func(impUID string) (client.Payment, error) {
+			if sent++; sent == 1 {
+				go func() {
+					defer close(late)
+					time.Sleep(20 * time.Second)
+					w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 1500})
+				}()
+				return client.Payment{}, errLost
+			}
+			if sent <= 3 { // the tries of the first row
+				return client.Payment{}, errLost
+			}
+			return w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: 2000})
+		}
+		w.opts.Workers, w.opts.Audit = 1, nil
+		got, err := w.runOn(t.Context(), plan(t, "주문번호,imp_uid,금액,처리", fmt.Sprintf(",%s,1500,변경", own), "A-1,,2000,변경"), api, book)
+		if err != nil {
+			t.Error(err)
+		}
+		<-late
+		if p := w.api.Payments()[0]; p.Amount != 2000 {
+			t.Errorf("the API has %d won, the last row asked for 2000: %v", p.Amount, got)
+		}
+	})
+}

@@ -60,15 +60,16 @@ func left(found finding, note say.Message) (finding, say.Message) {
 }
 
 // ripeFor returns when a request that an earlier process left in doubt is believed not to have happened. One of another host
-// may have been sent until quiet, long after its intent.
+// may have been sent until quiet, long after its intent, and be carried out until the wait behind that is over.
 func ripeFor(order *ledger.Entry, quiet time.Time, wait time.Duration, serverTime time.Time) time.Time {
-	if quiet.After(time.Now()) { // later on, what is in doubt may be of this host's own earlier runs
-		return quiet.Add(wait)
+	ripe := time.Now()
+	if serverTime.Sub(order.IntentAt) <= longAgo {
+		ripe = ripe.Add(wait)
 	}
-	if serverTime.Sub(order.IntentAt) > longAgo {
-		wait = 0
+	if last := quiet.Add(wait); last.After(ripe) {
+		return last
 	}
-	return time.Now().Add(wait)
+	return ripe
 }
 
 // later sets the next look-up half-way to the end of the wait, or at its end when that is near.
@@ -161,6 +162,9 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, say.Messa
 		return unclear, say.Messagef("the API has several accounts for the order: %s", impUIDs(live))
 	}
 	account := accountOf(live[0])
+	if said := d.order.ImpUID; d.order.State == ledger.Intended && said != "" && said != account.ImpUID {
+		return unclear, say.Messagef("the API has %s, and said that it had made %s", account.ImpUID, said)
+	}
 	madeBefore := account.IssuedAt != 0 && time.Unix(account.IssuedAt, 0).Before(d.order.IntentAt.Add(-clockSlack))
 	switch {
 	case account.VbankNum == "" && !ripe:
@@ -190,6 +194,9 @@ func (d *doubt) settled(found finding, note say.Message) ledger.Entry {
 		e.Status = Unknown
 		switch {
 		case e.ErrorCode == CodeReplyDiffers: // stays: the API said that it acted, and no look-up unsays it
+			if found == unclear {
+				e.ErrorMessage = together(e.ErrorMessage, note)
+			}
 		case found == unclear:
 			e.ErrorCode, e.ErrorMessage = CodeOtherAccount, note
 		default:

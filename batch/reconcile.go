@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -72,6 +73,7 @@ func takeStrays(ctx context.Context, book Ledger, some func(ledger.Order) bool) 
 			if err := book.Record(ctx, e); err != nil {
 				return err
 			}
+			known[stray.Order] = e
 		}
 		if err := book.Settled(ctx, stray); err != nil {
 			return err
@@ -102,11 +104,16 @@ func asStray(known, stray ledger.Entry) (e ledger.Entry, changed bool) {
 			return e, false
 		}
 		e.Status, e.ErrorCode, e.ErrorMessage = Conflict, CodeSeveralAccounts, said
+	case stray.State == ledger.Intended && known.State == ledger.Revoked && strings.Contains(string(said), known.ImpUID):
+		return e, false
 	case known.State == ledger.Vacant || known.State == ledger.Revoked && known.ImpUID != stray.ImpUID:
 		e = ledger.Entry{Outcome: stray.Outcome, State: ledger.Intended, IntentAt: stray.IntentAt}
 		fallthrough
 	case known.State == ledger.Intended:
-		e.Status, e.Account = Unknown, ledger.Account{}
+		if e.ErrorCode == CodeReplyDiffers {
+			said = together(e.ErrorMessage, said)
+		}
+		e.Status, e.Account = Unknown, ledger.Account{ImpUID: cmp.Or(e.ImpUID, stray.ImpUID)} // no other one is the order's
 		e.ErrorCode, e.ErrorMessage = CodeReplyDiffers, said
 	case known.ImpUID == stray.ImpUID:
 		return e, false
@@ -115,6 +122,14 @@ func asStray(known, stray ledger.Entry) (e ledger.Entry, changed bool) {
 		e.ErrorMessage = say.Messagef("%s was issued, and the API said that it had made %s too", known.ImpUID, stray.ImpUID)
 	}
 	return e, true
+}
+
+// together says two things of an order, and what stands in the first already once.
+func together(first, second say.Message) say.Message {
+	if strings.Contains(string(first), string(second)) {
+		return first
+	}
+	return say.Join([]say.Message{first, second}, "; ")
 }
 
 // reconciling is a Reconcile under way.

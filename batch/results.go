@@ -147,7 +147,8 @@ func recall(ctx context.Context, results []Result, book Known, run int64) error 
 // joined joins rows with their entries, both in the order of lines, and with what the ledger knows of their orders.
 func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, book Known) ([]Result, error) {
 	results, open := make([]Result, len(block)), make([]bool, len(block))
-	var named []ledger.Order // by the rows whose entry does not say all
+	elsewhere := make([]bool, len(block)) // the account that the row was told is held by another run's line
+	var named []ledger.Order              // by the rows whose entry does not say all
 	for i, row := range block {
 		for len(entries) > 0 && entries[0].Line < int64(row.Line) {
 			entries = entries[1:]
@@ -155,8 +156,9 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 		// A row is open if it has no entry, or waits for the entry of another run that holds its order.
 		if open[i] = true; len(entries) > 0 && entries[0].Line == int64(row.Line) {
 			results[i], open[i] = resultOf(&entries[0])
+			elsewhere[i] = row.Action == input.Issue && entries[0].State == ledger.Vacant && (entries[0].Status == Issued || entries[0].Status == AlreadyIssued)
 		}
-		if open[i] || mayBeReissued(row, &results[i]) {
+		if open[i] || elsewhere[i] || mayBeReissued(row, &results[i]) {
 			named = append(named, (&job{row: row}).names())
 		}
 	}
@@ -165,12 +167,15 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 		return nil, err
 	}
 	for i, row := range block {
+		now := orders[(&job{row: row}).names()]
 		if open[i] {
 			j := job{row: row}
 			j.know(orders)
 			j.begin(results[i].Status)
 			results[i] = j.resultNow(results[i])
-		} else if now := orders[(&job{row: row}).names()]; mayBeReissued(row, &results[i]) && now.ImpUID != "" && now.ImpUID != results[i].ImpUID {
+		} else if elsewhere[i] && now.State == ledger.Revoked && now.ImpUID == results[i].ImpUID {
+			results[i].Status = Revoked
+		} else if mayBeReissued(row, &results[i]) && now.ImpUID != "" && now.ImpUID != results[i].ImpUID {
 			results[i].ErrorMessage = say.Messagef("the account was revoked; the order has another one since then: %s", now.ImpUID)
 		}
 	}

@@ -107,7 +107,7 @@ func (r *run) process(ctx context.Context, j *job) {
 			r.stop(say.Errorf("line %d: internal error: %v", j.row.Line, crash))
 		}
 	}()
-	if j.order.State == ledger.Vacant && (j.row.Invalid() || j.row.Skip != "") { // it was in doubt, and surely has no account
+	if (j.order.State == ledger.Vacant || j.order.State == ledger.Revoked) && (j.row.Invalid() || j.row.Skip != "") { // it was in doubt, and has no account now
 		r.record(j, j.decide())
 		return
 	}
@@ -353,8 +353,8 @@ func (r *run) conclude(working context.Context, d *doubt, found finding, note sa
 	if r.broken.Load() { // the order stays in doubt
 		return
 	}
-	if by, flying := r.flying.Load(d.order.Order); flying && by != j && found == absent {
-		found = stillOpen // that row may be sending it just now
+	if by, flying := r.flying.Load(d.order.Order); flying && by != j {
+		found, d.order.State, d.order.Account = stillOpen, ledger.Intended, ledger.Account{} // that row is told what came of it
 	}
 	if r.pending.putBack(d, found, r.options.DoubtWait, working.Err() == nil) {
 		return

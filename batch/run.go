@@ -39,7 +39,10 @@ func Run(ctx context.Context, plan *Plan, api API, book Ledger, options Options)
 	working, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	stop := func(err error) { end(ledgerStops(err)) }
-	options.RemoteCheck = options.RemoteCheck || book.Restored()
+	if book.Restored() { // it may lack orders that another host is still sending
+		options.RemoteCheck = true
+		pause(working, time.Until(book.Quiet().Add(options.DoubtWait)))
+	}
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(working, func() { time.AfterFunc(options.SettleTime, cancel) })()

@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"vbankbatch/batch"
+	"vbankbatch/batch/input"
 	"vbankbatch/batch/ledger"
 	"vbankbatch/batch/ledger/ledgertest"
 	"vbankbatch/client"
 	"vbankbatch/client/sandbox"
+	"vbankbatch/client/say"
 )
 
 // sharedLedger is a ledger that another host has written to.
@@ -227,6 +229,129 @@ func TestReconcileSaid(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestQuietJustPast: a host stands still right before a request whose intent is 20 hours old when another takes over. The other's
+// second run begins a moment after Quiet: what was sent until then may still be being made.
+func TestQuietJustPast(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		sent := w.frozenHost(p, 20*time.Hour+75*time.Second) // written before Quiet, made 15 s behind it
+		time.Sleep(20 * time.Hour)
+		book := &sharedLedger{Ledger: w.book(), quiet: time.Now().Add(time.Minute)}
+		defer book.Close()
+		if _, err := w.runOn(t.Context(), plan(t, "주문번호,금액", "B-1,1000"), w.client, book); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Until(book.quiet.Add(time.Second)))
+		got, err := w.runOn(t.Context(), p, w.client, book)
+		if err = errors.Join(err, <-sent); err != nil {
+			t.Error(err)
+		}
+		if n := w.api.Ready("A-1"); n != 1 {
+			t.Errorf("A-1 has %d accounts; %v", n, got)
+		}
+	})
+}
+
+// TestRestoredWaits: a database that was restored may lack an order that another host is still sending, which counts as absent no sooner
+// than one in doubt.
+func TestRestoredWaits(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		book := &sharedLedger{Ledger: w.book(), quiet: time.Now().Add(time.Minute), restored: true}
+		defer book.Close()
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			time.Sleep(75 * time.Second) // written before Quiet, made 15 s behind it
+			w.other("A-1", 1000)
+		}()
+		got, err := w.runOn(t.Context(), plan(t, "주문번호,금액", "A-1,1000"), w.client, book)
+		<-sent
+		if n := w.api.Ready("A-1"); n != 1 || err != nil {
+			t.Errorf("A-1 has %d accounts: %v %v", n, got, err)
+		}
+	})
+}
+
+// toldLate is what a host was told of an order's account when it had lost its lease.
+func toldLate(line int64, order, impUID string, said string) ledger.Entry {
+	e := ledger.Entry{Outcome: ledger.Outcome{Run: 1, Line: line, Order: ledger.Order{MerchantUID: order}, Status: batch.Issued, Action: "issue", Amount: 1000, Attempts: 1,
+		Account: ledger.Account{ImpUID: impUID}}, State: ledger.Issued, IntentAt: time.Now()}
+	if said != "" {
+		e.State, e.Status, e.ErrorCode, e.Account = ledger.Intended, batch.Unknown, batch.CodeReplyDiffers, ledger.Account{}
+		e.ErrorMessage = say.Messagef("the API said that it had made %s, and it is not found under this order", said)
+	}
+	return e
+}
+
+// TestStrayOfRevoked: a stray that tells, by a reply that could not be used, of an account that was found and revoked since, does not put
+// its order in doubt again.
+func TestStrayOfRevoked(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		w.frozenHost(p, 0)
+		own := string(w.other("A-1", 1000).ImpUID)
+		if _, err := w.run(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.run(t.Context(), plan(t, "주문번호,금액,처리", "A-1,,말소")); err != nil || got[0] != "A-1 revoked" {
+			t.Fatal(got, err)
+		}
+		book := &sharedLedger{Ledger: w.book()}
+		defer book.Close()
+		book.strays = []ledger.Entry{toldLate(2, "A-1", "", own)}
+		if err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, false, func(batch.Settled) {}); err != nil {
+			t.Error(err)
+		}
+		w.expect(w.results(t.Context(), p, book, 1), "A-1 revoked")
+	})
+}
+
+// TestStrayOfAnother: a stray tells of an account, and the API shows another one. Neither is forgotten.
+func TestStrayOfAnother(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		w.frozenHost(p, 0)
+		w.other("A-1", 1000)
+		book := &sharedLedger{Ledger: w.book()}
+		defer book.Close()
+		book.strays = []ledger.Entry{toldLate(2, "A-1", "imp_000000000077", "")}
+		w.opts.RemoteCheck = false
+		if _, err := batch.Run(t.Context(), p, w.client, book, w.opts); err != nil {
+			t.Error(err)
+		}
+		err := batch.Results(t.Context(), p, book, 1, func(_ *input.Row, r *batch.Result) error {
+			if r.Status == batch.Issued || !strings.Contains(string(r.ErrorMessage)+r.ImpUID, "imp_000000000077") {
+				t.Errorf("%s %s %s %s: the API said that it had made imp_000000000077", r.Status, r.ErrorCode, r.ImpUID, r.ErrorMessage)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTwoStrays: two hosts were told an account of an order that is free.
+func TestTwoStrays(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		book := &sharedLedger{Ledger: w.book()}
+		defer book.Close()
+		a, b := string(w.other("A-1", 1000).ImpUID), string(w.other("A-1", 1000).ImpUID)
+		book.strays = []ledger.Entry{toldLate(2, "A-1", a, ""), toldLate(9, "A-1", b, "")}
+		run, err := batch.Run(t.Context(), p, w.client, book, w.opts)
+		if err != nil {
+			t.Error(err)
+		}
+		batch.Results(t.Context(), p, book, run.ID, func(_ *input.Row, r *batch.Result) error {
+			if text := r.ErrorMessage.String(); !strings.Contains(text, a) || !strings.Contains(text, b) {
+				t.Errorf("%s %s %s does not tell of %s and %s", r.Status, r.ErrorCode, text, a, b)
+			}
+			return nil
+		})
+	})
 }
 
 // heldBetween is the ledger of a host that stands still once its intents are durable, right before it sends.

@@ -141,9 +141,7 @@ func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	if pause > 0 {
 		l.Resume = time.Now().Add(time.Duration(pause * float64(time.Second)))
 	}
-	if quiet > 0 { // also where the holder between was none for so long
-		l.quiet = time.Now().Add(time.Duration(quiet * float64(time.Second)))
-	}
+	l.quiet = time.Now().Add(time.Duration(quiet * float64(time.Second))) // perhaps of an earlier holder than the last, and over
 	return true, nil
 }
 

@@ -182,8 +182,8 @@ func addMerchant(ctx context.Context, tx *sql.Tx, merchant string) (number int64
 	return number, err
 }
 
-// Quiet is when the last request of a run before this one has ended, if it may have been sent by another host that did not say
-// so; zero otherwise: the lock of a file is free once its holder is dead.
+// Quiet is when the last request has ended that another host may have sent which did not say so. It may be over, and the API still
+// be at it. It is zero of a file, whose lock is free once its holder is dead.
 func (l *Ledger) Quiet() time.Time {
 	if d, ok := l.store.(*database); ok {
 		return d.lease.quiet

@@ -37,6 +37,7 @@ type serveCommand struct {
 	logFlags      `embed:""`
 	Merchants     []string `placeholder:"NAME,…" help:"Whose files are taken, by the names that the credentials have. Default: the merchant of IMP_KEY."`
 	Approve       string   `enum:"one,two" default:"one" help:"two: neither who brought a file nor who said how it is read may approve it."`
+	LeaveDoubts   bool     `help:"An order that an earlier run left in doubt, and that the API does not show, stays unknown for a person to settle; it is not sent again."`
 	Audit         bool     `default:"true" negatable:"" help:"At the end, hold the orders that were sent against the API once more."`
 	Until         string   `placeholder:"HH:MM" help:"Take no new rows from then on, by the API's clock, in Korea."`
 	MaxFailures   string   `default:"100%" help:"Stop once this many rows, or this share after 100 rows, were refused by the API."`
@@ -329,7 +330,7 @@ func (s *served) pages(listener net.Listener) (*serve.Server, error) {
 // request is what a file is read and sent with, before its columns were looked at.
 func (s *served) request() job.Request {
 	return job.Request{Profile: s.profile, MaxInput: s.MaxInput, Rate: s.perSecond, Workers: s.Workers, Timeout: job.Duration(s.Timeout), DoubtWait: job.Duration(s.DoubtWait), Patience: job.Duration(s.Patience),
-		Sending: job.Sending{RemoteCheck: true, Audit: s.Audit, Until: s.Until, MaxFailures: s.MaxFailures}, Output: job.Output{HTML: true}}
+		Sending: job.Sending{RemoteCheck: true, LeaveDoubts: s.LeaveDoubts, Audit: s.Audit, Until: s.Until, MaxFailures: s.MaxFailures}, Output: job.Output{HTML: true}}
 }
 
 // read is how a file is read that somebody has brought.
@@ -413,7 +414,7 @@ func (s *served) held(ctx context.Context, name string, do func(*client.Client, 
 // reconcile does what the command reconcile does.
 func (s *served) reconcile(ctx context.Context, name string) (settled, unknown int, err error) {
 	err = s.held(ctx, name, func(api *client.Client, book *ledger.Ledger) error {
-		return batch.Reconcile(ctx, api, book, s.DoubtWait, false, func(of batch.Settled) {
+		return batch.Reconcile(ctx, api, book, s.DoubtWait, s.LeaveDoubts, func(of batch.Settled) {
 			settled++
 			if of.Status == batch.Unknown {
 				unknown++

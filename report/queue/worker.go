@@ -91,8 +91,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		Workers:              workers,
 		PollOnly:             true, // PgBouncer keeps no LISTEN
 		FetchPollInterval:    500 * time.Millisecond,
-		JobTimeout:           time.Hour, // far above a slice and the results behind it; what no process is at is pushed again long before
-		RescueStuckJobsAfter: 2 * time.Hour,
+		JobTimeout:           24 * time.Hour, // far above a slice, and the audit and the results behind it; what no process is at is pushed again long before
+		RescueStuckJobsAfter: 25 * time.Hour,
 		RetryPolicy:          retrySoon{now},
 		Logger:               warnings(w.Log),
 		Test:                 river.TestConfig{Time: now},
