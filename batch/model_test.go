@@ -588,9 +588,10 @@ func (s *simulation) check(row *input.Row, r *batch.Result, of ran) {
 		switch {
 		case !known:
 			wrong("there is no such account")
+		case !of.once(r) || r.VbankDue < time.Now().Unix(): // contradicted by another line, or no account that can be paid into
 		case revoked != (payments[i].Status == client.StatusFailed) && (!of.continued || row.Action == input.Issue):
 			wrong("it is " + payments[i].Status)
-		case !revoked && payments[i].Amount != r.Amount && !of.continued && of.once(r):
+		case !revoked && payments[i].Amount != r.Amount && !of.continued:
 			wrong("its amount is another")
 		}
 	case batch.Unknown, batch.Skipped, batch.Invalid:
