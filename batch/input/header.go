@@ -295,7 +295,7 @@ func (h *header) divide(lower, upper header) {
 		case roleOf(name) == someAmount && meanings[lower.folded[sum]].field == "amount": // 합계 says more than 금액 above it
 			h.names[sum], h.folded[sum] = lower.names[sum], lower.folded[sum]
 		default:
-			h.names[sum], h.folded[sum] = upper.names[first]+" "+lower.names[sum], name
+			h.names[sum], h.folded[sum] = upper.names[first], name // a name that is known, so that files made of this one are read as it is
 		}
 		h.splits = true
 	}

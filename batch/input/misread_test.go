@@ -125,7 +125,7 @@ func TestDividedAmounts(t *testing.T) {
 		{"another word for it", header + ",,수강료,교재비,계\nA-1,홍길동,300000,20000,320000\n", Options{}, "3 issue A-1 320000"},
 		{"a total before them", header + ",,계,수강료,교재비\nA-1,홍길동,320000,300000,20000\n", Options{}, "3 issue A-1 320000"},
 		{"a total with VAT", "주문번호,고객명,금액,,\n,,공급가액,부가세,합계\nA-1,홍길동,300000,30000,330000\n", Options{}, "3 issue A-1 330000"},
-		{"pieces and amounts", "주문번호,고객명,합계,\n,,건수,금액\nA-1,홍길동,2,30000\n", Options{}, "“합계 금액” may count pieces"},
+		{"pieces and amounts", "주문번호,고객명,합계,\n,,건수,금액\nA-1,홍길동,2,30000\n", Options{}, "“합계” may count pieces"},
 		{"a total of deposits", "주문번호,입금액,,미수금\n,현금,계,\nA-1,1000,1000,30000\n", Options{}, "may be what was paid already"},
 		{"a total beside them", "주문번호,고객명,납부금액,,합계\n,,수강료,교재비,\nA-1,홍길동,300000,20000,320000\n", Options{}, "“수강료”, “교재비”, and none"},
 		{"a total that is told", "주문번호,고객명,납부금액,,합계\n,,수강료,교재비,\nA-1,홍길동,300000,20000,320000\n", Options{Map: map[string]string{"amount": "합계"}}, "3 issue A-1 320000"},
