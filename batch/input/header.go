@@ -265,15 +265,21 @@ func (h header) under(upper header) header {
 }
 
 // divide finds a name of the amount above several columns, as a merged cell leaves it: 납부금액 above 수강료 and 교재비. Their total, if
-// there is one, is the amount.
+// there is one, is the amount, unless another of them is one by its own name: that is asked.
 func (h *header) divide(lower, upper header) {
 	for first, name := range upper.folded {
 		title := first == 0 && len(indexes(upper.names)) == 1
 		if meanings[name].field != "amount" || title || first >= len(lower.names) || lower.names[first] == "" {
 			continue
 		}
+		behind := slices.IndexFunc(upper.names[first+1:], func(name string) bool { return name != "" })
+		if behind >= 0 {
+			if _, code := ParseAmount(upper.names[first+1+behind]); code == "" {
+				continue // the line sums the rows up: 총액, and how much that is
+			}
+		}
 		var parts []int
-		sum := -1
+		sum, named := -1, false
 		for i := first; i < len(lower.names) && (i == first || i >= len(upper.names) || upper.names[i] == ""); i++ {
 			if field := meanings[lower.folded[i]].field; field != "" && field != "amount" || freeText.MatchString(lower.folded[i]) {
 				break // it is beside the merged cell
@@ -286,19 +292,34 @@ func (h *header) divide(lower, upper header) {
 					sum = i
 				}
 			}
+			named = named || namesAmount(lower.folded[i], h.folded[i])
 		}
-		switch {
-		case len(parts) < 2 || !lower.namesParts(parts):
+		if len(parts) < 2 || !lower.namesParts(parts) {
 			continue
-		case sum < 0:
-			h.parts = append(h.parts, parts...)
-		case roleOf(name) == someAmount && meanings[lower.folded[sum]].field == "amount": // 합계 says more than 금액 above it
-			h.names[sum], h.folded[sum] = lower.names[sum], lower.folded[sum]
-		default:
-			h.names[sum], h.folded[sum] = upper.names[first], name // a name that is known, so that files made of this one are read as it is
 		}
 		h.splits = true
+		if sum < 0 && !named {
+			h.parts = append(h.parts, parts...)
+			continue
+		}
+		for _, i := range parts {
+			if meanings[lower.folded[i]].field == "amount" {
+				h.names[i], h.folded[i] = lower.names[i], lower.folded[i]
+			}
+		}
+		if sum >= 0 && (roleOf(name) != someAmount || meanings[lower.folded[sum]].field != "amount") { // 합계 says more than 금액 above it
+			h.names[sum], h.folded[sum] = upper.names[first], name // known, so that files made of this one are read as it is
+		}
 	}
+}
+
+// namesAmount reports a column below a name of the amount that is the whole amount by its own name, and no part of it: 납기내, and
+// 결제금액 below 금액, which changes nothing. Both names are folded: that of the lower line alone, and with the group above.
+func namesAmount(below, joined string) bool {
+	if r := roleOf(below); r != payable {
+		return meanings[joined].field == "amount" && r != someAmount && r != deposited
+	}
+	return true
 }
 
 // namesParts reports whether a line can name the parts of an amount, and is no row: it has no amount there, and no digit beside it.
@@ -683,7 +704,7 @@ func (h header) divided(sum int) *Error {
 	}
 	hint := say.NewMessage("add a column with their sum to the file, and name it with --map amount=HEADER; or name the one that alone is to be paid")
 	if sum >= 0 {
-		hint = say.Messagef("--map 'amount=%s' if it is their sum; else add a column that is, and name it with --map", told(h.names[sum]))
+		hint = say.Messagef("--map 'amount=%s' if it is what is to be paid; else add a column that is, and name it with --map", told(h.names[sum]))
 	}
 	return h.failed(say.Messagef("the amount is divided between the columns %s, and none of them is called their sum", parts.list()), hint)
 }
