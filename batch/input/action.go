@@ -65,9 +65,14 @@ func (p *parser) notAction() {
 		problem.Column, problem.Header, problem.Everywhere = i+1, oneLine(p.r.header.names[i]), true
 		cell := clean(p.row.Cells[i])
 		_, ours := actionOf(cell)
-		if ours || againstIssue(cell) || filled(cell) != "" && p.r.refused(p.row.Cells, ActionUnknown) {
-			problem.Code, problem.Warning, problem.Everywhere, problem.Text = ActionUnknown, false, false, shorten(oneLine(cell))
-			problem.Message = say.NewMessage("this column is not taken for the action, and what stands here may mean that the order is not to be issued; give --map action=HEADER, or leave the column out with --ignore")
+		says := ours || againstIssue(cell)
+		if !says && (filled(cell) == "" || !p.r.refusedFor(p.row.Cells, ActionUnknown, i)) {
+			continue
+		}
+		problem.Code, problem.Warning, problem.Everywhere, problem.Text = ActionUnknown, false, false, shorten(oneLine(cell))
+		problem.Message = say.NewMessage("this column is not taken for the action, and what stands here may mean that the order is not to be issued; give --map action=HEADER, or leave the column out with --ignore")
+		if !says {
+			problem.Message = say.NewMessage("the run before refused the row for its action, and this column may be why; if the order is to be issued, empty the row's error_code, or leave the column out with --ignore")
 		}
 	}
 }

@@ -207,6 +207,26 @@ func (r *Reader) refused(cells []string, code Code) bool {
 	return r.reasonAt >= 0 && slices.Contains(strings.Split(clean(cells[r.reasonAt]), ";"), string(code))
 }
 
+// refusedFor reports whether an earlier run refused the row for this code in a column that is read as no field, or does not say in
+// which one. Its message begins with the column's name.
+func (r *Reader) refusedFor(cells []string, code Code, column int) bool {
+	if !r.refused(cells, code) {
+		return false
+	}
+	at, other := r.header.last("error_message"), false
+	for i, name := range r.header.names {
+		field := slices.ContainsFunc(r.mapped, func(m Mapped) bool { return m.Column-1 == i })
+		if at < 0 || name == "" || field || !strings.Contains("; "+clean(cells[at]), "; "+oneLine(name)+": ") {
+			continue
+		}
+		if i == column {
+			return true
+		}
+		other = true
+	}
+	return !other
+}
+
 // cutAtComma reports an amount that may be the first part of one: 35,000 without quotation marks is 35 and 000. Where the
 // next column is one that is read, what stands there tells, but a text, such as a name, may be any.
 func (r *Reader) cutAtComma(raw *raw) bool {
@@ -300,7 +320,7 @@ func (p *parser) action(c *columns) {
 		if action, ok := actionOf(text); ok {
 			p.row.Action = action
 			if action != Issue && clean(c.Action) != "" && !p.r.actionByUser && p.row.Cells != nil && p.r.refused(p.row.Cells, ActionUnknown) {
-				p.add(ActionUnknown, "action", text).Message = say.NewMessage("the run before did not take this column for the action; if this is what is to be done, give --map action=HEADER or empty the row's error_code")
+				p.add(ActionUnknown, "action", text).Message = say.NewMessage("the run before refused the row for its action; if this is what is to be done, give --map action=HEADER or empty the row's error_code")
 			}
 		} else {
 			p.add(ActionUnknown, "action", text)
