@@ -619,6 +619,15 @@ func (h header) mapping(o Options) ([]Mapped, error) {
 		if err != nil {
 			return nil, err
 		}
+		if h.result && h.names[i] == field && slices.Contains(outcomes, field) { // of a profile for the file that was run first
+			anyName := o
+			anyName.OnlyMapped = false
+			if own, err := h.byName(field, taken, anyName); err != nil {
+				return nil, err
+			} else if own.Column > 0 {
+				i = own.Column - 1
+			}
+		}
 		taken[i] = true
 		m := Mapped{Field: field, Header: oneLine(h.names[i]), Column: i + 1}
 		for j := range h.names {
