@@ -35,10 +35,14 @@ type look struct {
 	total totalKind // and what it adds up
 	doubt bool      // a row with such a word, or with a number of rows for its order number
 	group bool      // only Options.FillDown's columns are filled
+	told  bool      // an earlier run says why the line was not done: it is a row
 }
 
 // plainRow is what nearly all lines look like.
 var plainRow look
+
+// toldRow is a row of an earlier run.
+var toldRow = look{told: true}
 
 // lines tells the rows of a pass from the lines between them.
 type lines struct {
@@ -148,6 +152,9 @@ func (l *lines) countsOtherwise(r record) bool {
 // filled, and nothing in them reads like a word for a total.
 func (l *lines) suspect(cells []string) *look {
 	filled := func(i int) bool { return i >= 0 && i < len(cells) && trim(cells[i]) != "" }
+	if filled(l.reason) {
+		return &toldRow
+	}
 	plain := filled(l.amount) && strings.ContainsAny(cells[l.amount], "0123456789")
 	for _, key := range l.keys {
 		plain = plain && filled(key) && !mayTotal(cells[key]) && !mayCount(cells[key])
@@ -382,7 +389,7 @@ func (r *Reader) judge(raw *raw, c *columns) (*Row, error) {
 		r.full = raw.cells
 	}
 	changes := row.ImpUID != "" // an account that has a name: no total
-	if found.total == noTotal && r.totals != TotalsNone && row.Skip == "" && row.Request.Amount > 0 && !changes && before.sumsUp(r.tally.now.won-before.now.won) && r.bare(raw.cells, above) {
+	if found.total == noTotal && !found.told && r.totals != TotalsNone && row.Skip == "" && row.Request.Amount > 0 && !changes && before.sumsUp(r.tally.now.won-before.now.won) && r.bare(raw.cells, above) {
 		if !r.keyed(raw.cells) {
 			r.tally, r.above, found.total = before, above, ofGroup
 			r.compare(raw, found)

@@ -318,6 +318,8 @@ func TestRowsThatDisappear(t *testing.T) {
 		{"a header at the end", "1001,홍길동,35000\n주문번호,고객명,결제금액\n", Options{}, "line 1: reads like a row"},
 		{"titles", "한빛상사,2026,\n합계,2,35000\n주문번호,고객명,결제금액\n하-1,이몽룡,49900\n", Options{}, "4 issue 하-1 49900"},
 		{"a word of footers", "담당자,주문번호,고객명,청구금액\n김대리,A-1,홍길동,30000\n확인중,A-2,김영희,\n작성팀,A-3,이몽룡,미정\n", Options{}, "2 issue A-1 30000|3 issue A-2 0 AMOUNT_MISSING|4 issue A-3 0 AMOUNT_INVALID"},
+		{"a word of footers in the first row that failed", "담당자,주문번호,고객명,청구금액,error_code,error_message\n확인중,A-2,김영희,미정,AMOUNT_INVALID,x\n김대리,A-3,이몽룡,30000,BANK_UNKNOWN,x\n", Options{}, "2 issue A-2 0 AMOUNT_INVALID|3 issue A-3 30000"},
+		{"an amount that the others that failed come to", "주문번호,고객명,은행,입금기한,예금주,청구금액,error_code,error_message\nA-1,홍길동,국민,2026-12-31,한빛,10,DUE_PAST,x\nA-2,김영희,국민,2026-12-31,한빛,20,DUE_PAST,x\n,,,,,30,KEY_MISSING;BANK_MISSING,x\n", Options{}, "2 issue A-1 10|3 issue A-2 20|4 issue  30 KEY_MISSING"},
 		{"a footer", "담당자,주문번호,고객명,청구금액\n김대리,A-1,홍길동,30000\n작성자,김대리,확인,이과장\n", Options{}, "2 issue A-1 30000"},
 		{"rows between two quotation marks", "주문번호,결제금액,고객명,비고\nA-1,30000,홍길동,\"긴급\nA-2,12000,김영희,보통\nA-3,9000,이몽룡,급함\"\nA-4,5000,성춘향,\n", Options{}, "2   0  - UNREADABLE_ROW|5 issue A-4 5000"},
 		{"a cell of several lines", "주문번호,결제금액,고객명,비고\nA-1,30000,홍길동,\"빨강\n파랑,검정,노랑,하양\"\n", Options{}, "2 issue A-1 30000"},
