@@ -26,6 +26,7 @@ type Plan struct {
 	Mapping []input.Mapped     // which column is which field
 	Columns []input.Column     // all of the file's
 	Given   []input.Given      // options that columns go before
+	Shown   input.AsShown      // an order number that a workbook shows otherwise than its cell holds it
 	Lacking error              // an *input.Error if the file lacks columns that every row needs; Run refuses it
 	Refusal error              // an *input.Error if the file lacks columns that every row needs, or a total contradicts its rows; Run refuses it
 	Differ  []input.Difference // lines of totals that do not agree with the rows, the first hundred
@@ -192,7 +193,7 @@ func (p *Plan) Each(ctx context.Context, do func(*input.Row) error) error {
 		row, err := reader.Next()
 		if errors.Is(err, io.EOF) {
 			p.Passed, p.Differ, p.Refusal = reader.Stats(), reader.Differences(), cmp.Or(reader.Lacking(), reader.Contradicted())
-			p.Columns, p.Given, p.Lacking = reader.Columns(), reader.Given(), reader.Lacking()
+			p.Columns, p.Given, p.Shown, p.Lacking = reader.Columns(), reader.Given(), reader.KeyAsShown(), reader.Lacking()
 			return nil
 		}
 		if err != nil {

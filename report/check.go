@@ -415,6 +415,9 @@ func Notices(language say.Language, p *batch.Plan) (list []string) {
 	if n := p.PGs[""]; n > 0 {
 		list = append(list, language.Sprintf("%s: no pg is named, so PortOne takes the merchant's default PG, whose rules are not known here; --pg names it", Count(language, n, "1 row", "%s rows")))
 	}
+	if key := p.Shown; key.Held != "" {
+		list = append(list, language.Sprintf("order numbers are read as the workbook shows them: %s, where the cell holds %s; earlier versions took %s, and what was issued under that number is another order", key.Shown, key.Held, key.Held))
+	}
 	for _, g := range p.Given {
 		if g.Rows > 0 {
 			list = append(list, language.Sprintf("%s: the column “%s” goes before the %s that was given for all (the first on line %d); --ignore '%s' has it taken for all",

@@ -484,3 +484,25 @@ func BenchmarkWorkbook(b *testing.B) {
 	}
 	b.ReportMetric(rows*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
+
+// TestKeyAsShown tells of order numbers that are read as a workbook shows them.
+func TestKeyAsShown(t *testing.T) {
+	f, format := excelize.NewFile(), `"R-"0000`
+	defer f.Close()
+	style, err := f.NewStyle(&excelize.Style{CustomNumFmt: &format})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "금액"})
+	f.SetSheetRow("Sheet1", "A2", &[]any{1, 1000})
+	f.SetCellStyle("Sheet1", "A2", "A2", style)
+	path := filepath.Join(t.TempDir(), "orders.xlsx")
+	if err := f.SaveAs(path); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := plan(t, path, input.Options{Set: map[string]string{"vbank_code": "국민", "vbank_due": "+7d", "vbank_holder": "한빛"}})
+	notices := Notices(say.English, p)
+	if !slices.ContainsFunc(notices, func(notice string) bool { return strings.Contains(notice, "R-0001, where the cell holds 1;") }) {
+		t.Error(notices)
+	}
+}

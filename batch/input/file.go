@@ -67,6 +67,8 @@ type File struct {
 
 	Sheet string // of a workbook's rows, which were made a file of their own; "" of any other
 
+	formatted map[int]AsShown // of such a file, by column: the first number of which a format has made another text
+
 	file     *os.File  // nil for standard input
 	book     *workbook // nil if it is none
 	modified time.Time

@@ -194,7 +194,8 @@ func TestKeysOfWorkbooks(t *testing.T) {
 		})
 		misread{fmt.Sprint(c.cell, " as ", c.format), path, Options{}, strings.TrimSpace("2 issue " + c.uid + " 350 " + string(c.code))}.test(t)
 	}
-	for _, format := range []string{`# ##0`, `0"."00`, `0\.00`, `0"000"`, `"총 "0"원"`, `0"원 (VAT 별도)"`, `"₩"#`, `(0)`} { // an amount is what the cell holds
+	for _, format := range []string{`# ##0`, `0"."00`, `0\.00`, `0"000"`, `"총 "0"원"`, `0"원 (VAT 별도)"`, `"₩"#`, `(0)`,
+		`0" won"`, `0"WON"`, `"W"0`, `"총-"0`, `0"P"`, `-0`, `0"원-"`} { // an amount is what the cell holds
 		path := workbookOf(t, func(f *excelize.File) {
 			f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "금액"})
 			f.SetSheetRow("Sheet1", "A2", &[]any{"A-1", 350000})

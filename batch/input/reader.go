@@ -167,6 +167,18 @@ func (f *File) Read(o Options) (*Reader, error) {
 			return nil, err
 		}
 		o.Encoding, o.Delimiter = "", ','
+		r, err := table.Read(o)
+		if err != nil {
+			return nil, err
+		}
+		columns := r.formattedAmounts()
+		if columns == nil {
+			return r, nil
+		}
+		r.Close()
+		if table, err = f.book.plain(table, columns, o); err != nil {
+			return nil, err
+		}
 		return table.Read(o)
 	}
 	encoding, err := f.encoding(o.Encoding)
@@ -206,6 +218,28 @@ func (f *File) Read(o Options) (*Reader, error) {
 	r.scan.src.quit = r.quit
 	r.done.Go(func() { r.decode(lines) })
 	return r, nil
+}
+
+// formattedAmounts are the indexes of columns of amounts in which a format makes other texts of a workbook's numbers. Amounts are what
+// the cells hold.
+func (r *Reader) formattedAmounts() (columns []int) {
+	for _, m := range r.mapped {
+		if _, formatted := r.scan.src.file.formatted[m.Column-1]; formatted && slices.Contains([]string{"amount", "tax_free", "vat_amount"}, m.Field) {
+			columns = append(columns, m.Column-1)
+		}
+	}
+	return columns
+}
+
+// KeyAsShown returns an order number, or a part of one, that is read as the workbook shows it, which is not what its cell holds; nothing
+// if there is none.
+func (r *Reader) KeyAsShown() AsShown {
+	for _, key := range r.keys {
+		if key := r.scan.src.file.formatted[key]; key.Held != "" {
+			return key
+		}
+	}
+	return AsShown{}
 }
 
 // weigh settles what the columns of a header are for, by their names, by the options and, where a name may mean two things,

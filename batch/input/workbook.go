@@ -8,6 +8,7 @@ import (
 	"encoding/csv"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"path"
@@ -43,8 +44,11 @@ type sheet struct {
 	hidden bool
 }
 
-// sheetOptions are the Options that say what of a workbook is read.
-type sheetOptions struct{ sheet, hidden string }
+// sheetOptions say what of a workbook is read: the Options, and the columns of which what the cells hold is taken.
+type sheetOptions struct{ sheet, hidden, plain string }
+
+// AsShown is a number in a cell of a workbook whose format shows it as another text.
+type AsShown struct{ Shown, Held string }
 
 // What Options.Hidden can say.
 const (
@@ -415,7 +419,7 @@ func unescaped(text string) string {
 
 // table returns the sheet that the options mean as a CSV file.
 func (w *workbook) table(o Options) (*File, error) {
-	key := sheetOptions{o.Sheet, o.Hidden}
+	key := sheetOptions{sheet: o.Sheet, hidden: o.Hidden}
 	if f := w.tables[key]; f != nil {
 		return f, nil
 	}
@@ -435,12 +439,12 @@ func (w *workbook) table(o Options) (*File, error) {
 	var offers []string
 	names = nil
 	for _, s := range chosen {
-		f, refused := w.read(s, o)
+		f, refused := w.read(s, o, nil)
 		err := refused
 		if hidesRows(refused) && len(chosen) > 1 { // it may be one of orders all the same
 			shown := o
 			shown.Hidden = HiddenInclude
-			f, err = w.read(s, shown)
+			f, err = w.read(s, shown, nil)
 		}
 		if err == nil && len(chosen) > 1 {
 			_, _, err = f.findHeader(utf8Name, o)
@@ -470,6 +474,20 @@ func (w *workbook) table(o Options) (*File, error) {
 	return found, nil
 }
 
+// plain returns a sheet once more, with what the cells of some columns hold, whatever their formats show.
+func (w *workbook) plain(table *File, columns []int, o Options) (*File, error) {
+	key := sheetOptions{table.Sheet, o.Hidden, fmt.Sprint(columns)}
+	if f := w.tables[key]; f != nil {
+		return f, nil
+	}
+	at := slices.IndexFunc(w.sheets, func(s sheet) bool { return s.name == table.Sheet })
+	f, err := w.read(w.sheets[at], o, columns)
+	if err == nil {
+		w.tables[key] = f
+	}
+	return f, err
+}
+
 // close removes what was read of the sheets.
 func (w *workbook) close() (err error) {
 	for _, f := range w.tables {
@@ -478,14 +496,15 @@ func (w *workbook) close() (err error) {
 	return err
 }
 
-// read writes a sheet as CSV into a file of its own, each row on the line of its number.
-func (w *workbook) read(s sheet, o Options) (*File, error) {
-	table := &File{Path: w.file.Path, Place: w.file.Place, Digest: w.file.Digest, Encoding: utf8Name, Sheet: s.name}
+// read writes a sheet as CSV into a file of its own, each row on the line of its number. Of the plain columns it takes what the cells
+// hold.
+func (w *workbook) read(s sheet, o Options, plain []int) (*File, error) {
+	table := &File{formatted: make(map[int]AsShown), Path: w.file.Path, Place: w.file.Place, Digest: w.file.Digest, Encoding: utf8Name, Sheet: s.name}
 	out := bufio.NewWriterSize(writer(func(p []byte) (int, error) {
 		table.Size += int64(len(p))
 		return len(p), table.copy.write(p)
 	}), 256<<10)
-	r := sheetReader{workbook: w, sheet: s, options: o, out: csv.NewWriter(out), lines: out}
+	r := sheetReader{workbook: w, sheet: s, options: o, plain: plain, formatted: table.formatted, out: csv.NewWriter(out), lines: out}
 	err := w.elements(s.part, r.element)
 	if err == nil && w.parts[s.part] == nil {
 		err = io.ErrUnexpectedEOF
@@ -506,12 +525,15 @@ type sheetReader struct {
 	*workbook
 	sheet   sheet
 	options Options
+	plain   []int // indexes of columns
 	out     *csv.Writer
 	lines   *bufio.Writer
 	written int // lines
 	row     int // number, from 1
 	cells   []string
 	hides   bool // rows without a height are hidden
+
+	formatted map[int]AsShown // by column
 }
 
 const mostRows = 1 << 20 // of Excel's sheets
@@ -629,7 +651,7 @@ func (r *sheetReader) readCell(d *xml.Decoder, c xml.StartElement) error {
 		return &Error{Path: r.file.Path, Line: r.row, Message: say.Messagef("the sheet “%s” has a formula whose value was not saved with it, in the cell %s", told(r.sheet.name), attribute(c, "r")),
 			Hint: say.NewMessage("open it in Excel, which calculates it, and save it")}
 	}
-	text, err := r.value(kind, style, string(value), inline)
+	text, err := r.value(kind, style, column, string(value), inline)
 	if err != nil || text == "" {
 		return err
 	}
@@ -657,7 +679,7 @@ func content(d *xml.Decoder, into []byte) ([]byte, error) {
 }
 
 // value is what a cell holds, as text (ECMA-376, 18.18.11).
-func (r *sheetReader) value(kind string, style int, value, inline string) (string, error) {
+func (r *sheetReader) value(kind string, style, column int, value, inline string) (string, error) {
 	switch kind {
 	case "s":
 		i, err := strconv.Atoi(value)
@@ -681,14 +703,14 @@ func (r *sheetReader) value(kind string, style int, value, inline string) (strin
 		if style >= 0 && style < len(r.formats) {
 			format = r.formats[style]
 		}
-		return r.number(value, format), nil
+		return r.number(value, column, format), nil
 	}
 	return unescaped(value), nil // a formula's text, an error such as #REF!, a date of ISO 8601
 }
 
 // number writes a number as text: a date if its format makes one of it, else with all of its digits. One of more digits than Excel
 // keeps is an exponent with all of them, which no order number may be.
-func (r *sheetReader) number(value string, format cellFormat) string {
+func (r *sheetReader) number(value string, column int, format cellFormat) string {
 	if format.date {
 		if date, ok := r.date(value); ok {
 			return date
@@ -699,8 +721,12 @@ func (r *sheetReader) number(value string, format cellFormat) string {
 	case !digits(text):
 	case len(text) > 15:
 		return text[:1] + "." + text[1:] + "E+" + strconv.Itoa(len(text)-1)
-	case format.pieces != nil:
-		return shown(format.pieces, text)
+	case format.pieces != nil && !slices.Contains(r.plain, column):
+		shown := shown(format.pieces, text)
+		if _, found := r.formatted[column]; !found && shown != text {
+			r.formatted[column] = AsShown{shown, text}
+		}
+		return shown
 	}
 	return format.sign + text + format.unit
 }

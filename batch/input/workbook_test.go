@@ -293,3 +293,35 @@ func BenchmarkWorkbook(b *testing.B) {
 		b.ReportMetric(float64(memory.HeapSys>>20), "MB-heap")
 	}
 }
+
+// TestKeyAsShown tells of order numbers that are not what their cells hold, and of no other columns.
+func TestKeyAsShown(t *testing.T) {
+	for format, want := range map[string]AsShown{`"R-"0000`: {"R-0001", "1"}, "0000": {"0001", "1"}, "0": {}, `"none"`: {}} {
+		path := workbookOf(t, func(f *excelize.File) {
+			f.SetSheetRow("Sheet1", "A1", &[]any{"주문번호", "동", "금액"})
+			f.SetSheetRow("Sheet1", "A2", &[]any{1, 101, 1000})
+			for column, format := range map[string]string{"A2": format, "B2": `"B-"0`, "C2": `0" won"`} {
+				style, err := f.NewStyle(&excelize.Style{CustomNumFmt: &format})
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.SetCellStyle("Sheet1", column, column, style)
+			}
+		})
+		f, err := Open(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for key, want := range map[string]AsShown{"": want, "{동}-1": {"B-101", "101"}} {
+			r, err := f.Read(Options{Now: now, Key: key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if got := r.KeyAsShown(); got != want {
+				t.Errorf("%s, key %q: %v, want %v", format, key, got, want)
+			}
+		}
+	}
+}
