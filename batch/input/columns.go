@@ -86,7 +86,11 @@ func (r *Reader) noteOf(i int) say.Message {
 	} else if slices.Contains(r.header.ignore, i) {
 		notes = append(notes, "--ignore")
 	}
-	if slices.Contains(r.currencies, i) {
+	switch {
+	case !slices.Contains(r.currencies, i):
+	case exchangeRate.MatchString(r.header.folded[i]):
+		notes = append(notes, say.NewMessage("rows with another rate than 1 are refused, unless a column says that they are in won"))
+	default:
 		notes = append(notes, say.NewMessage("rows in another currency than won are refused"))
 	}
 	if i == r.amountAt {

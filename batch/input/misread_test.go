@@ -66,6 +66,8 @@ func TestUnits(t *testing.T) {
 		{"nothing but won", "주문번호,고객명,금액,금액단위\nA-1,홍길동,350,원\n", Options{}, "2 issue A-1 350"},
 		{"a rate of each row", "주문번호,고객명,결제금액,환율\nA-1,홍길동,350,\"1,380.50\"\nA-2,김영희,35000,1.00\nA-3,이몽룡,900,\nA-4,성춘향,800,0\n", Options{}, "2 issue A-1 350 CURRENCY_UNSUPPORTED|3 issue A-2 35000|4 issue A-3 900|5 issue A-4 800"},
 		{"a rate in English", "order_id,Amount,Exchange Rate\nA-1,35,1380\n", Options{}, "2 issue A-1 35 CURRENCY_UNSUPPORTED"},
+		{"rates of won", "주문번호,결제금액,통화,환율\nA-1,350,KRW,1.000\nA-2,350,KRW,100\nA-3,350,KRW,\"1,350.00\"\nA-4,350,USD,1.000\nA-5,350,,1.000\nA-6,350,,\"1,000\"\n", Options{},
+			"2 issue A-1 350|3 issue A-2 350|4 issue A-3 350|5 issue A-4 350 CURRENCY_UNSUPPORTED|6 issue A-5 350|7 issue A-6 350 CURRENCY_UNSUPPORTED"},
 		{"a rate beside won", "주문번호,외화금액,환율,원화금액\nA-1,25,1380,34500\n", Options{}, "2 issue A-1 34500"},
 		{"a rate that is left out", "주문번호,고객명,결제금액,환율\nA-1,홍길동,35000,1380\n", Options{Ignore: []string{"환율"}}, "2 issue A-1 35000"},
 		{"sizes", "주문번호,고객명,금액,크기\nA-1,홍길동,350,ALL\nA-2,홍길동,350,TOP\n", Options{}, "2 issue A-1 350|3 issue A-2 350"},

@@ -448,20 +448,27 @@ func (p *parser) unit() int64 {
 }
 
 // exchangeRate is the name of a column of rates; that of won is 1, or nothing.
-var exchangeRate = regexp.MustCompile(`율$|rate$`)
+var (
+	exchangeRate = regexp.MustCompile(`율$|rate$`)
+	rateOfOne    = regexp.MustCompile(`^1(\.0+|,00?)?$`)
+)
 
-// foreign refuses an amount whose row names another currency than won, or its rate.
+// foreign refuses an amount whose row names another currency than won, or its rate: of a row that says that it is in won a rate says
+// nothing.
 func (p *parser) foreign() {
 	if p.row.Cells == nil {
 		return
 	}
+	inWon := slices.ContainsFunc(p.r.currencies, func(i int) bool {
+		return !exchangeRate.MatchString(p.r.header.folded[i]) && moneyOf(clean(p.row.Cells[i])).unit == 1
+	})
 	for _, i := range p.r.currencies {
 		text := clean(p.row.Cells[i])
 		if text == "" || moneyOf(text).unit == 1 {
 			continue
 		}
 		rate := exchangeRate.MatchString(p.r.header.folded[i])
-		if won, code := ParseAmount(text); rate && (won == 1 || code == AmountZero) {
+		if won, code := ParseAmount(text); rate && (inWon || won == 1 || code == AmountZero || rateOfOne.MatchString(text)) {
 			continue
 		}
 		header := told(p.r.header.names[i])

@@ -344,3 +344,16 @@ func TestRefusedBefore(t *testing.T) {
 		t.Error(rows, err)
 	}
 }
+
+// TestNotes says what columns of currencies are looked at for.
+func TestNotes(t *testing.T) {
+	r, err := reader(t, "주문번호,결제금액,통화,환율\n", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range map[int]string{2: "rows in another currency than won are refused", 3: "rows with another rate than 1 are refused, unless a column says that they are in won"} {
+		if got := r.Columns()[i].Note.String(); got != want {
+			t.Errorf("column %d: %s, want %s", i+1, got, want)
+		}
+	}
+}
