@@ -40,7 +40,8 @@ func (h header) plausible(field string, i int, cells []string, o Options) bool {
 		h.roles = slices.Clone(h.roles)
 		h.roles[i] = role
 	}
-	if neighbour, _ := h.doubtOf(field, i); cells == nil || neighbour >= 0 {
+	toPay := role == payable && !slices.Contains(h.roles, outstanding) // by its name, whatever was paid of the rest
+	if neighbour, _ := h.doubtOf(field, i); cells == nil || neighbour >= 0 && !toPay {
 		return false
 	}
 	fits := func(fit func(cell string) bool) bool { // most of them: one may be the mistake that is looked for
