@@ -826,3 +826,116 @@ func TestAdoptedThenRevoked(t *testing.T) {
 		w.expect(got, "A-1 revoked")
 	})
 }
+
+// TestReissuedElsewhere: as TestAdoptedThenRevoked, and a third file issues the order anew: the first one's results do not give out the
+// account that was revoked.
+func TestReissuedElsewhere(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.frozenHost(plan(t, "주문번호,금액,비고", "A-1,1000,첫"), 0)
+		dead := string(w.other("A-1", 1000).ImpUID)
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		w.expect(w.interrupted(w.client, p), "A-1 issued")
+		if got, err := w.run(t.Context(), plan(t, "주문번호,금액,처리", "A-1,,revoke")); err != nil || got[0] != "A-1 revoked" {
+			t.Fatal(got, err)
+		}
+		if got, err := w.run(t.Context(), plan(t, "주문번호,금액,비고", "A-1,1000,다시")); err != nil || got[0] != "A-1 issued" {
+			t.Fatal(got, err)
+		}
+		book := w.book()
+		defer book.Close()
+		run, err := batch.Run(t.Context(), p, w.client, book, w.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch.Results(t.Context(), p, book, run.ID, func(_ *input.Row, r *batch.Result) error {
+			if !batch.NotDone(r.Status) && r.Status != batch.Revoked && r.ImpUID == dead {
+				t.Errorf("%s %s %s %s: it was revoked", r.MerchantUID, r.Status, r.ImpUID, r.VbankNum)
+			}
+			return nil
+		})
+	})
+}
+
+// hiding is an API that shows no account.
+func hiding(c *client.Client) bent {
+	return bent{API: c, findAll: func(string) ([]client.Payment, error) { return nil, nil },
+		many:    func([]string) (map[string][]client.Payment, error) { return map[string][]client.Payment{}, nil },
+		payment: func(string) (client.Payment, error) { return client.Payment{}, &client.Error{Kind: client.NotFound} }}
+}
+
+// TestAdoptedThenSettledAsNone: a file's row found the account that another run had made; it is missing since, and a person says that the
+// order has none. The results do not give it out.
+func TestAdoptedThenSettledAsNone(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		w.frozenHost(plan(t, "주문번호,금액,비고", "A-1,1000,첫"), 0)
+		w.other("A-1", 1000)
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		w.expect(w.interrupted(w.client, p), "A-1 issued")
+		api := hiding(w.client)
+		if got, err := w.with(api, plan(t, "주문번호,금액,비고", "A-1,1000,다시")); err != nil || got[0] != "A-1 unknown ACCOUNT_MISSING" {
+			t.Fatal(got, err)
+		}
+		book := w.book()
+		defer book.Close()
+		if _, err := batch.Settle(t.Context(), api, book, w.opts.DoubtWait, batch.Verdict{Order: ledger.Order{MerchantUID: "A-1"}, By: "x", Why: "y", At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(w.results(t.Context(), p, book, 2), "A-1 not_sent NO_ACCOUNT")
+	})
+}
+
+// TestRecheckKeepsRevocation: while a row has its order checked again, another row revokes the account.
+func TestRecheckKeepsRevocation(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000")); err != nil {
+			t.Fatal(err)
+		}
+		own := string(w.api.Payments()[0].ImpUID)
+		if got, err := w.with(hiding(w.client), plan(t, "주문번호,금액,비고", "A-1,1000,b")); err != nil || got[0] != "A-1 unknown ACCOUNT_MISSING" {
+			t.Fatal(got, err)
+		}
+		revoked := make(chan struct{})
+		api := bent{API: w.client}
+		api.findAll = func(uid string) ([]client.Payment, error) {
+			found, err := w.client.FindAll(context.Background(), "", uid, "")
+			if uid == "A-1" {
+				select {
+				case <-revoked:
+					time.Sleep(time.Second)
+				case <-time.After(10 * time.Second):
+				}
+			}
+			return found, err
+		}
+		api.revoke = func(impUID string) (client.Payment, error) {
+			defer close(revoked)
+			return w.client.Revoke(context.Background(), impUID, client.RevokeRequest{})
+		}
+		w.opts.Audit = nil
+		book := w.book()
+		defer book.Close()
+		if _, err := w.runOn(t.Context(), plan(t, "주문번호,imp_uid,금액,처리", "A-1,,1000,issue", fmt.Sprintf(",%s,,revoke", own)), api, book); err != nil {
+			t.Error(err)
+		}
+		known, err := book.Orders(t.Context(), []ledger.Order{{MerchantUID: "A-1"}})
+		if a := known[ledger.Order{MerchantUID: "A-1"}]; err != nil || a.State != ledger.Revoked {
+			t.Errorf("the account was revoked, and the ledger says %s %s %s, %v", a.State, a.Status, a.ErrorCode, err)
+		}
+	})
+}
+
+// TestAnsweredChangeIsNotWaitedFor: two rows change one account, and both are answered at once.
+func TestAnsweredChangeIsNotWaitedFor(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000")); err != nil {
+			t.Fatal(err)
+		}
+		own := string(w.api.Payments()[0].ImpUID)
+		began := time.Now()
+		w.opts.Audit = nil
+		got, err := w.run(t.Context(), plan(t, "주문번호,imp_uid,금액,처리", fmt.Sprintf(",%s,1500,변경", own), "A-1,,2000,변경"))
+		if took := time.Since(began); err != nil || took > 5*time.Second {
+			t.Errorf("%v %v: it took %s", got, err, took)
+		}
+	})
+}

@@ -60,15 +60,8 @@ func (r *run) change(ctx context.Context, j *job) {
 	unlock, before := r.accounts.lock(impUID)
 	defer unlock()
 	tried := j.stage == changeTried
-	if before && j.order.State != ledger.Vacant { // the ledger may know more by now
-		known, err := r.ledger.Orders(ctx, []ledger.Order{j.order.Order})
-		if err != nil {
-			r.stop(err)
-			return
-		}
-		if now := known[j.order.Order]; now.ImpUID == impUID {
-			j.order = now
-		}
+	if before && !r.knowNow(ctx, j) {
+		return
 	}
 	// Which key a revocation is sent with may depend on the account's MID.
 	lacksMID := j.row.Action == input.Revoke && len(r.options.PGAPIKeys.ByMID) > 0 && j.order.PGID == ""
@@ -254,14 +247,33 @@ func (r *run) toBeChanged(ctx context.Context, j *job, impUID string) bool {
 	return false
 }
 
-// knowByAccount fetches the ledger's entry for an account that the row named by its imp_uid alone, if it has one.
+// knowNow sets the row's order to what the ledger knows of its account by now, since another row has held it of late. It reports
+// false if the ledger cannot be read.
+func (r *run) knowNow(ctx context.Context, j *job) bool {
+	r.waitForRecorder()
+	if j.order.State == ledger.Vacant { // see knowByAccount
+		return true
+	}
+	known, err := r.ledger.Orders(ctx, []ledger.Order{j.order.Order})
+	if err != nil {
+		r.stop(err)
+		return false
+	}
+	if now := known[j.order.Order]; now.ImpUID == j.order.ImpUID {
+		j.order = now
+	}
+	return true
+}
+
+// knowByAccount fetches the ledger's entry for an account that the row named by its imp_uid alone, if it has one. An issue in doubt of
+// which the API said that it made the account is none: only a look-up settles it.
 func (r *run) knowByAccount(ctx context.Context, j *job, merchantUID, impUID string) error {
 	if j.order.State != ledger.Vacant {
 		return nil
 	}
 	named := ledger.Order{Tier: j.row.Tier, MerchantUID: merchantUID}
 	known, err := r.ledger.Orders(ctx, []ledger.Order{named})
-	if j.order = known[named]; j.order.ImpUID != impUID {
+	if j.order = known[named]; j.order.ImpUID != impUID || j.order.State == ledger.Intended {
 		j.order = ledger.Entry{Outcome: ledger.Outcome{Order: named}}
 	}
 	return err

@@ -3,8 +3,10 @@ package batch
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -162,8 +164,8 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, say.Messa
 		return unclear, say.Messagef("the API has several accounts for the order: %s", impUIDs(live))
 	}
 	account := accountOf(live[0])
-	if said := d.order.ImpUID; d.order.State == ledger.Intended && said != "" && said != account.ImpUID {
-		return unclear, say.Messagef("the API has %s, and said that it had made %s", account.ImpUID, said)
+	if said := accountsIn(d.order.ErrorMessage); d.order.ImpUID != "" && slices.ContainsFunc(said, func(impUID string) bool { return impUID != account.ImpUID }) {
+		return unclear, say.Messagef("the API has %s, and said that it had made %s", account.ImpUID, strings.Join(said, " "))
 	}
 	madeBefore := account.IssuedAt != 0 && time.Unix(account.IssuedAt, 0).Before(d.order.IntentAt.Add(-clockSlack))
 	switch {
@@ -178,6 +180,16 @@ func (d *doubt) decide(payments []client.Payment, ripe bool) (finding, say.Messa
 	}
 	d.order.State, d.order.Account = ledger.Issued, account
 	return adopted, ""
+}
+
+// accountsIn returns the accounts that a message names.
+func accountsIn(message say.Message) (impUIDs []string) {
+	for _, word := range strings.FieldsFunc(string(message), func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if strings.HasPrefix(word, "imp_") && !slices.Contains(impUIDs, word) {
+			impUIDs = append(impUIDs, word)
+		}
+	}
+	return impUIDs
 }
 
 // settled returns the entry of an order in doubt after a look-up. An order that is still not known stays in doubt.

@@ -70,6 +70,9 @@ func takeStrays(ctx context.Context, book Ledger, some func(ledger.Order) bool) 
 	}
 	for _, stray := range strays {
 		if e, taken := asStray(known[stray.Order], stray); taken {
+			if err := atItsLine(ctx, book, &e); err != nil {
+				return err
+			}
 			if err := book.Record(ctx, e); err != nil {
 				return err
 			}
@@ -80,6 +83,18 @@ func takeStrays(ctx context.Context, book Ledger, some func(ledger.Order) bool) 
 		}
 	}
 	return nil
+}
+
+// atItsLine gives an entry that a stray made a line of its own where the one that it names is another order's, or not there: the ledger
+// was restored since, and its runs have other numbers.
+func atItsLine(ctx context.Context, book Ledger, e *ledger.Entry) error {
+	there, err := book.Entries(ctx, e.Run, e.Line, e.Line)
+	if err != nil || len(there) == 1 && there[0].Order == e.Order {
+		return err
+	}
+	found, err := book.Begin(ctx, ledger.Run{Digest: "told late: " + e.Tier + " " + e.MerchantUID, Started: time.Now()})
+	e.Run, e.Line = found.ID, 1
+	return err
 }
 
 // asOfNow returns how an order in doubt stands: its sender may have been told of its account since others have taken over.
@@ -178,7 +193,7 @@ func (c *reconciling) conclude(ctx context.Context, d *doubt, found finding, not
 		c.failed = err
 		return
 	}
-	if now.ErrorCode != d.order.ErrorCode { // what was found is of another time: it is looked up once more
+	if now.ErrorCode != d.order.ErrorCode || now.ErrorMessage != d.order.ErrorMessage { // what was found is of another time: it is looked up once more
 		d.order, d.next = now, time.Now()
 		c.waiting.put(d)
 		return

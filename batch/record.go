@@ -32,6 +32,8 @@ type run struct {
 	flying   sync.Map             // the rows whose intent this process has made, and whose outcome is not durable yet, by their orders
 	doubted  accounts             // orders in doubt, one of whose rows at a time settles it
 	freed    map[ledger.Order]int // how often those were sent that were found at the start to have no account
+	given    atomic.Int64         // outcomes that the recorder was given
+	taken    atomic.Int64         // those of them that it is done with
 	broken   atomic.Bool          // the ledger takes no more
 	blind    atomic.Bool          // the API's lists do not hold the accounts of its test channels
 }
@@ -63,8 +65,16 @@ func withOrder(j *job, result Result) []ledger.Entry {
 // recordEntries hands entries to the recorder, the first of which is the row's own.
 func (r *run) recordEntries(j *job, entries ...ledger.Entry) {
 	entries[0].Run = r.id
+	r.given.Add(1)
 	r.outcomes <- entries
 	r.counted(j, &entries[0].Outcome) // which the recorder only reads
+}
+
+// waitForRecorder waits until what was recorded before is durable.
+func (r *run) waitForRecorder() {
+	for given := r.given.Load(); r.taken.Load() < given; {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // told counts a row whose outcome is durable already.
@@ -101,26 +111,31 @@ func (r *run) recorder() error {
 			won += wonIssued(&outcome[0])
 			statuses, entries = append(statuses, outcome[0].Status), append(entries, outcome...)
 		}
-		if broken {
-			continue // what comes after a lost outcome is lost too, so that the ledger never has a later one alone
+		if !broken { // what comes after a lost outcome is lost too, so that the ledger never has a later one alone
+			broken = !r.recordAll(entries, statuses, won)
 		}
-		if err := r.ledger.RecordBatched(context.Background(), entries...); err != nil {
-			r.broken.Store(true)
-			r.stop(err)
-			broken = !errors.Is(err, ledger.ErrLeaseLost) // then the next holder is told of the accounts
-			continue
-		}
-		for i := range entries {
-			if by, flying := r.flying.Load(entries[i].Order); flying && r.holds(by.(*job), &entries[i]) {
-				r.flying.Delete(entries[i].Order)
-			}
-		}
-		for _, status := range statuses {
-			r.options.Counts.done(status)
-		}
-		r.options.Counts.Won.Add(won)
+		r.taken.Add(int64(len(statuses)))
 	}
 	return nil
+}
+
+// recordAll makes entries durable, which are the outcomes of rows of those statuses, and reports whether later ones may follow.
+func (r *run) recordAll(entries []ledger.Entry, statuses []Status, won int64) bool {
+	if err := r.ledger.RecordBatched(context.Background(), entries...); err != nil {
+		r.broken.Store(true)
+		r.stop(err)
+		return errors.Is(err, ledger.ErrLeaseLost) // then the next holder is told of the accounts
+	}
+	for i := range entries {
+		if by, flying := r.flying.Load(entries[i].Order); flying && r.holds(by.(*job), &entries[i]) {
+			r.flying.Delete(entries[i].Order)
+		}
+	}
+	for _, status := range statuses {
+		r.options.Counts.done(status)
+	}
+	r.options.Counts.Won.Add(won)
+	return true
 }
 
 func wonIssued(e *ledger.Entry) int64 {

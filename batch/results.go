@@ -173,13 +173,27 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 			j.know(orders)
 			j.begin(results[i].Status)
 			results[i] = j.resultNow(results[i])
-		} else if elsewhere[i] && now.State == ledger.Revoked && now.ImpUID == results[i].ImpUID {
-			results[i].Status = Revoked
-		} else if mayBeReissued(row, &results[i]) && now.ImpUID != "" && now.ImpUID != results[i].ImpUID {
+		} else if elsewhere[i] {
+			results[i] = told(results[i], &now)
+		}
+		if !open[i] && mayBeReissued(row, &results[i]) && now.ImpUID != "" && now.ImpUID != results[i].ImpUID {
 			results[i].ErrorMessage = say.Messagef("the account was revoked; the order has another one since then: %s", now.ImpUID)
 		}
 	}
 	return results, nil
+}
+
+// told returns what a row was told of an account that another line holds, by how its order stands now.
+func told(result Result, now *ledger.Entry) Result {
+	switch {
+	case now.State == ledger.Vacant: // a person said that the order has none
+		result.Status, result.ErrorCode, result.ErrorMessage, result.Account = NotSent, CodeNoAccount, meaning(CodeNoAccount), ledger.Account{}
+	case now.State == ledger.Revoked || now.ImpUID != result.ImpUID:
+		result.Status = Revoked
+	case questioned(now):
+		result.Status, result.ErrorCode, result.ErrorMessage = now.Status, now.ErrorCode, now.ErrorMessage
+	}
+	return result
 }
 
 // mayBeReissued reports an account that was revoked after its issue: another run may have issued a new one for the order.

@@ -279,6 +279,11 @@ func (r *run) takeOver(ctx context.Context, j *job) {
 
 // refresh asks the API about the account of an order whose change is in doubt, and decides the row by the answer.
 func (r *run) refresh(ctx context.Context, j *job) {
+	unlock, ok := r.holdAccount(ctx, j)
+	defer unlock()
+	if !ok {
+		return
+	}
 	payment, err := r.api.Payment(ctx, j.row.Tier, j.order.ImpUID)
 	if err != nil {
 		r.record(j, r.notAsked(j, err))
@@ -299,8 +304,33 @@ func (r *run) refresh(ctx context.Context, j *job) {
 	r.changed(j, j.result(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
 }
 
+// holdAccount keeps other rows from changing the account of an issue's order until unlock is called. It reports false if one of them
+// has changed how the order stands: then the row is decided by that, or begins once more.
+func (r *run) holdAccount(ctx context.Context, j *job) (unlock func(), ok bool) {
+	unlock, before := r.accounts.lock(j.order.ImpUID)
+	state := j.order.State
+	switch {
+	case !before:
+	case !r.knowNow(ctx, j):
+		return unlock, false
+	case j.order.State == ledger.Revoked:
+		r.record(j, j.result(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", j.order.ImpUID)))
+		return unlock, false
+	case j.order.State != state:
+		j.begin(j.earlier)
+		r.pending.sendAgain(j, time.Time{})
+		return unlock, false
+	}
+	return unlock, true
+}
+
 // recheck asks the API about an account that the ledger has for the row's order, and decides the row by both.
 func (r *run) recheck(ctx context.Context, j *job) {
+	unlock, ok := r.holdAccount(ctx, j)
+	defer unlock()
+	if !ok {
+		return
+	}
 	payments, err := r.payments(ctx, &j.order)
 	if err != nil {
 		if reason := EndsRun(err); reason != nil {
@@ -404,7 +434,7 @@ func (r *run) settle(d *doubt, holder ledger.Entry) (now ledger.Entry, settled b
 	unlock, _ := r.doubted.lock(d.order.Tier + "\x00" + d.order.MerchantUID)
 	defer unlock()
 	now, err = asOfNow(context.Background(), r.ledger, d.order.Order)
-	if err != nil || now.ErrorCode != d.order.ErrorCode || now.State != ledger.Intended || now.Run != d.order.Run || now.Line != d.order.Line || now.IntentAt.UnixMicro() != d.order.IntentAt.UnixMicro() {
+	if err != nil || now.ErrorCode != d.order.ErrorCode || now.ErrorMessage != d.order.ErrorMessage || now.State != ledger.Intended || now.Run != d.order.Run || now.Line != d.order.Line || now.IntentAt.UnixMicro() != d.order.IntentAt.UnixMicro() {
 		return now, false, err
 	}
 	return holder, true, r.ledger.Record(context.Background(), holder)

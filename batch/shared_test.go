@@ -604,3 +604,154 @@ func TestSaidMeanwhile(t *testing.T) {
 		t.Errorf("it was sent %d times; %+v, %v", sent, entries, err)
 	}
 }
+
+// TestSecondStray: a second account is told of while the order is looked up for the first.
+func TestSecondStray(t *testing.T) {
+	for _, run := range []bool{false, true} {
+		t.Run(fmt.Sprint(run), func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				p := plan(t, "주문번호,금액", "A-1,1000")
+				w.frozenHost(p, 0)
+				a := string(w.other("A-1", 1000).ImpUID)
+				book := &sharedLedger{Ledger: w.book()}
+				defer book.Close()
+				b := "imp_000000000077"
+				book.strays = []ledger.Entry{toldLate(2, "A-1", a, "")}
+				looks, last := 0, 1
+				if run {
+					last = 2
+				}
+				api := bent{API: w.client}
+				api.findAll = func(uid string) ([]client.Payment, error) {
+					looks++
+					if looks < last {
+						return nil, errLost
+					}
+					if looks == last {
+						book.strays = append(book.strays, toldLate(2, "A-1", b, ""))
+					}
+					return w.client.FindAll(context.Background(), "", uid, "")
+				}
+				w.opts.RemoteCheck, w.opts.Audit = false, nil
+				found, err := batch.Run(t.Context(), p, api, book, w.opts)
+				if err != nil {
+					t.Error(err)
+				}
+				batch.Results(t.Context(), p, book, found.ID, func(_ *input.Row, r *batch.Result) error {
+					if !strings.Contains(string(r.ErrorMessage)+r.ImpUID, b) {
+						t.Errorf("%s %s %s %q: the API said that it had made %s too", r.Status, r.ErrorCode, r.ImpUID, r.ErrorMessage, b)
+					}
+					return nil
+				})
+			})
+		})
+	}
+}
+
+// TestStrayOfAnotherRun: a database was restored, and the run that a stray names is another file's by now.
+func TestStrayOfAnotherRun(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		if got, err := w.run(t.Context(), plan(t, "주문번호,금액", "Z-9,1000")); err != nil || got[0] != "Z-9 issued" {
+			t.Fatal(got, err)
+		}
+		x := string(w.other("A-1", 1000).ImpUID)
+		book := &sharedLedger{Ledger: w.book(), restored: true}
+		defer book.Close()
+		book.strays = []ledger.Entry{toldLate(2, "A-1", x, "")}
+		api := bent{API: w.client}
+		api.findAll = func(uid string) ([]client.Payment, error) { // A-1 is not shown yet
+			if uid == "A-1" {
+				return nil, nil
+			}
+			return w.client.FindAll(context.Background(), "", uid, "")
+		}
+		api.many = func(uids []string) (map[string][]client.Payment, error) {
+			found, err := w.client.Payments(context.Background(), "", uids)
+			delete(found, "A-1")
+			return found, err
+		}
+		w.opts.Audit = nil
+		if _, err := w.runOn(t.Context(), plan(t, "주문번호,금액,비고", "A-1,1000,x"), api, book); err != nil {
+			t.Error(err)
+		}
+		if n := w.api.Ready("A-1"); n != 1 {
+			t.Errorf("A-1 has %d accounts", n)
+		}
+		known, err := book.Orders(t.Context(), []ledger.Order{{MerchantUID: "Z-9"}, {MerchantUID: "A-1"}})
+		if z := known[ledger.Order{MerchantUID: "Z-9"}]; err != nil || z.State != ledger.Issued || z.ImpUID == x {
+			t.Errorf("Z-9 is %s %s %s %s %s, %v", z.State, z.Status, z.ErrorCode, z.ErrorMessage, z.ImpUID, err)
+		}
+	})
+}
+
+// TestStrayOfNoRun: likewise where there is no such run.
+func TestStrayOfNoRun(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		book := &sharedLedger{Ledger: w.book(), restored: true}
+		defer book.Close()
+		stray := toldLate(2, "A-1", "imp_000000000077", "")
+		stray.Run = 99
+		book.strays = []ledger.Entry{stray}
+		told := 0
+		if err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, false, func(batch.Settled) { told++ }); err != nil {
+			t.Fatal(err)
+		}
+		doubts, err := book.InDoubt(t.Context())
+		known, err2 := book.Orders(t.Context(), []ledger.Order{{MerchantUID: "A-1"}})
+		a := known[ledger.Order{MerchantUID: "A-1"}]
+		if err := errors.Join(err, err2); err != nil || a.State == ledger.Intended && (len(doubts) != 1 || told != 1) {
+			t.Errorf("A-1 is in doubt, InDoubt tells of %d, reconcile of %d: %v", len(doubts), told, err)
+		}
+	})
+}
+
+// TestStrayOfAnotherRow: likewise where its line is of a row that was not done.
+func TestStrayOfAnotherRow(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		api := bent{API: w.client, issue: func(client.IssueRequest) (client.Payment, error) {
+			return client.Payment{}, &client.Error{Kind: client.Refused, Message: "한도 초과"}
+		}}
+		p := plan(t, "주문번호,금액", "Z-9,1000")
+		if got, err := w.with(api, p); err != nil || got[0] != "Z-9 rejected PG_REFUSED" {
+			t.Fatal(got, err)
+		}
+		book := &sharedLedger{Ledger: w.book(), restored: true}
+		defer book.Close()
+		book.strays = []ledger.Entry{toldLate(2, "A-1", "imp_000000000077", "")}
+		if err := batch.Reconcile(t.Context(), w.client, book, w.opts.DoubtWait, false, func(batch.Settled) {}); err != nil {
+			t.Fatal(err)
+		}
+		batch.Results(t.Context(), p, book, 1, func(row *input.Row, r *batch.Result) error {
+			if r.MerchantUID != row.Request.MerchantUID {
+				t.Errorf("the row of %s is told as %s %s %s", row.Request.MerchantUID, r.MerchantUID, r.Status, r.ErrorCode)
+			}
+			return nil
+		})
+	})
+}
+
+// TestToldAndChanged: an account that the API said it had made, and does not show, is changed by a row that names it. The run of its order
+// goes on.
+func TestToldAndChanged(t *testing.T) {
+	faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+		p := plan(t, "주문번호,금액", "A-1,1000")
+		w.frozenHost(p, 0)
+		own := string(w.other("A-1", 1000).ImpUID)
+		book := &sharedLedger{Ledger: w.book()}
+		book.strays = []ledger.Entry{toldLate(2, "A-1", own, "")}
+		if err := batch.Reconcile(t.Context(), hiding(w.client), book, w.opts.DoubtWait, false, func(batch.Settled) {}); err != nil {
+			t.Fatal(err)
+		}
+		book.Close()
+		if got, err := w.run(t.Context(), plan(t, "주문번호,imp_uid,금액,처리", fmt.Sprintf(",%s,1500,변경", own))); err != nil || got[0] != "A-1 updated" {
+			t.Error(got, err)
+		}
+		for range 2 {
+			got, err := w.run(t.Context(), p)
+			if err != nil {
+				t.Error(err)
+			}
+			w.expect(got, "A-1 unknown REPLY_DIFFERS") // it is for another amount than was asked for: a person says whose it is
+		}
+	})
+}

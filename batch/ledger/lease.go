@@ -115,19 +115,21 @@ func (l *Lease) register(ctx context.Context, conn *pgx.Conn, merchant string) (
 		if err := tx.QueryRow(ctx, `SELECT id FROM merchants WHERE hash = $1`, merchant).Scan(&number); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO leases (merchant) VALUES ($1) ON CONFLICT DO NOTHING`, number)
+		_, err := tx.Exec(ctx, `INSERT INTO leases (merchant, released) SELECT $1, NOT restored FROM ledger_schema ON CONFLICT DO NOTHING`, number)
 		return err
 	})
 	return number, err
 }
 
-// claim takes the lease unless its holder's time is not over.
+// claim takes the lease unless its holder's time is not over. One of a database that was restored may have a holder that the copy does
+// not know: its time is waited for, too.
 func (l *Lease) claim(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var quiet, pause float64 // seconds from now
 	asked := sinceBoot()
 	err := conn.QueryRow(ctx, `WITH before AS (SELECT * FROM leases WHERE merchant = $1 FOR UPDATE)
 		UPDATE leases l SET epoch = l.epoch + 1, owner = $2, until = clock_timestamp() + $3 * interval '1 microsecond', released = false, written = 0, life = $4,
-			quiet_until = CASE WHEN b.released THEN b.quiet_until ELSE greatest(b.quiet_until, clock_timestamp() + greatest(b.life, $4) * interval '1 millisecond') END
+			quiet_until = CASE WHEN b.released THEN b.quiet_until ELSE greatest(b.quiet_until, clock_timestamp() + greatest(b.life, $4) * interval '1 millisecond'
+				+ CASE b.owner WHEN '' THEN $3 ELSE 0 END * interval '1 microsecond') END
 		FROM before b WHERE l.merchant = b.merchant AND l.until < clock_timestamp()
 		RETURNING l.epoch, extract(epoch FROM l.quiet_until - clock_timestamp())::double precision, (SELECT restored FROM ledger_schema), l.rate, coalesce(extract(epoch FROM l.pause_until - clock_timestamp())::double precision, 0)`,
 		l.merchant, l.owner, l.terms.Time.Microseconds(), l.terms.Life.Milliseconds()).Scan(&l.epoch, &quiet, &l.Restored, &l.Rate, &pause)

@@ -749,3 +749,32 @@ func TestTemplate(t *testing.T) {
 		t.Error("a restored backup is not known as one")
 	}
 }
+
+// TestQuietAfterRestore: a merchant's first lease came after the backup was made; its holder still sends when the backup has taken the
+// ledger's place and another host claims.
+func TestQuietAfterRestore(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		server := ledgertest.Start(t, "fsync=off")
+		address := server.Database(t)
+		if known {
+			book, lease := inDatabase(t, address, "merchant")
+			book.Close()
+			lease.Release()
+		} else if err := Prepare(ctx, address); err != nil {
+			t.Fatal(err)
+		}
+		server.Psql(t, "postgres", "CREATE DATABASE backup TEMPLATE ledger1 OWNER vbankbatch")
+		_, old := inDatabase(t, address, "merchant")
+		old.stop() // it stands still
+		<-old.ended
+		server.Psql(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ledger1'")
+		time.Sleep(200 * time.Millisecond)
+		server.Psql(t, "postgres", "ALTER DATABASE ledger1 RENAME TO broken")
+		server.Psql(t, "postgres", "ALTER DATABASE backup RENAME TO ledger1")
+		now := time.Now()
+		book, _ := inDatabase(t, address, "merchant")
+		if last := now.Add(time.Duration(old.open.Load()) - sinceBoot()).Add(terms.Life); old.Open() && book.Quiet().Before(last) {
+			t.Errorf("known %v: Quiet is %s before the last request of the old holder can end", known, last.Sub(book.Quiet()))
+		}
+	}
+}

@@ -169,7 +169,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, now func() t
 	if err != nil {
 		err = &failure{err, exitUsage, say.NewMessage(seeHelp)}
 	} else {
-		err = also(command.Run(a, parser), out.failed)
+		err = command.Run(a, parser)
+		err = also(err, out.failed)
 	}
 	return a.exitStatus(err)
 }
