@@ -92,7 +92,7 @@ func atItsLine(ctx context.Context, book Ledger, e *ledger.Entry) error {
 	if err != nil || len(there) == 1 && there[0].Order == e.Order {
 		return err
 	}
-	found, err := book.Begin(ctx, ledger.Run{Digest: "told late: " + e.Tier + " " + e.MerchantUID, Started: time.Now()})
+	found, err := book.Begin(ctx, ledger.Run{Digest: "stray/" + e.Tier + "/" + e.MerchantUID, Started: time.Now()})
 	e.Run, e.Line = found.ID, 1
 	return err
 }
