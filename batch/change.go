@@ -14,7 +14,8 @@ import (
 
 // Updates and revocations may be sent twice without harm. An answer that is lost is looked up by imp_uid all the
 // same: what is done already need not be asked for again. But a change whose answer was lost may still be carried out
-// seconds later. So that it was not is believed only after the doubt wait, as with an issue; until then the row waits.
+// seconds later. So that it was not is believed only after the doubt wait, as with an issue; until then the row waits, also where a
+// further try was answered, and so do the other rows of the account.
 
 // asked returns the status of a row whose change was done.
 func (j *job) asked() Status {
@@ -59,6 +60,11 @@ func (r *run) change(ctx context.Context, j *job) {
 	}
 	unlock, before := r.accounts.lock(impUID)
 	defer unlock()
+	r.unripe.CompareAndDelete(impUID, j)
+	if by, ok := r.unripe.Load(impUID); ok {
+		r.sendAgain(ctx, j, later(by.(*job).ripe, time.Now().Add(time.Second))) // the rows of an account keep their order
+		return
+	}
 	tried := j.stage == changeTried
 	if before && !r.knowNow(ctx, j) {
 		return
@@ -115,6 +121,9 @@ func (r *run) sendChange(ctx context.Context, j *job, impUID string) {
 	for {
 		payment, err := r.sendOnce(ctx, j, impUID)
 		switch {
+		case err == nil && j.stage == changeTried && ctx.Err() == nil && r.waitUntilRipe(ctx, j):
+			r.unripe.Store(impUID, j) // the try that was lost may still be carried out, and must not come after another row's change
+			return
 		case err == nil:
 			r.changedTo(j, payment)
 			return

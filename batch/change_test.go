@@ -233,3 +233,58 @@ func TestChangeByOrderWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestLateFirstTry: the first try of an update is lost, and carried out 20 s later; the second is answered. The update of another row, or
+// of the next file, comes after both.
+func TestLateFirstTry(t *testing.T) {
+	for _, files := range []bool{false, true} {
+		t.Run(fmt.Sprint(files), func(t *testing.T) {
+			faked(t, sandbox.Config{}, func(t *testing.T, w *world) {
+				if _, err := w.run(t.Context(), plan(t, "주문번호,금액", "A-1,1000")); err != nil {
+					t.Fatal(err)
+				}
+				own := string(w.api.Payments()[0].ImpUID)
+				sent, late := 0, make(chan struct{})
+				api := bent{API: w.client}
+				change := func(impUID string, won int64) (client.Payment, error) {
+					return w.client.Update(context.Background(), impUID, client.UpdateRequest{Amount: won})
+				}
+				api.issue = func(r client.IssueRequest) (client.Payment, error) {
+					time.Sleep(time.Second)
+					return w.client.Issue(context.Background(), r)
+				}
+				api.update = func(impUID string) (client.Payment, error) {
+					switch sent++; sent {
+					case 1:
+						go func() {
+							defer close(late)
+							time.Sleep(20 * time.Second)
+							change(impUID, 1500)
+						}()
+						return client.Payment{}, errLost
+					case 2:
+						return change(impUID, 1500)
+					}
+					return change(impUID, 2000)
+				}
+				w.opts.Workers, w.opts.Audit = 1, nil
+				plans := []*batch.Plan{plan(t, "주문번호,imp_uid,금액,처리", fmt.Sprintf(",%s,1500,변경", own), "C-1,,1000,issue", "C-2,,1000,issue", "A-1,,2000,변경")}
+				if files {
+					plans = []*batch.Plan{plan(t, "주문번호,금액,처리", "A-1,1500,변경"), plan(t, "주문번호,금액,처리", "A-1,2000,변경")}
+				}
+				for _, p := range plans {
+					if _, err := w.with(api, p); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(2 * time.Second)
+				}
+				<-late
+				for _, p := range w.api.Payments() {
+					if string(p.ImpUID) == own && p.Amount != 2000 {
+						t.Errorf("the API has %d won, the last row asked for 2000 (sent %d)", p.Amount, sent)
+					}
+				}
+			})
+		})
+	}
+}

@@ -30,6 +30,7 @@ type run struct {
 	accounts accounts
 	suspects sync.Map             // the lines, for the audit: found after their answer was lost
 	flying   sync.Map             // the rows whose intent this process has made, and whose outcome is not durable yet, by their orders
+	unripe   sync.Map             // the rows whose change was answered after a try that was lost, and may still be carried out; by imp_uid
 	doubted  accounts             // orders in doubt, one of whose rows at a time settles it
 	freed    map[ledger.Order]int // how often those were sent that were found at the start to have no account
 	given    atomic.Int64         // outcomes that the recorder was given
@@ -209,7 +210,7 @@ func (r *run) setAside(j *job) {
 }
 
 // waitUntilRipe puts a row aside while a request that was lost may still change its account, and reports whether it did. The
-// row comes back when that time has passed; where too many rows wait already, its worker waits with it.
+// row comes back when that time has passed.
 func (r *run) waitUntilRipe(ctx context.Context, j *job) bool {
 	if j.ripe.IsZero() { // an earlier process's
 		j.ripe = ripeFor(&j.order, r.ledger.Quiet(), r.options.DoubtWait, r.api.ServerTime())
@@ -217,11 +218,23 @@ func (r *run) waitUntilRipe(ctx context.Context, j *job) bool {
 	if !time.Now().Before(j.ripe) {
 		return false
 	}
-	if !r.pending.sendAgain(j, j.ripe) {
-		pause(ctx, time.Until(j.ripe))
+	r.sendAgain(ctx, j, j.ripe)
+	return true
+}
+
+// sendAgain puts a row aside until a time; where too many rows wait already, its worker waits with it.
+func (r *run) sendAgain(ctx context.Context, j *job, at time.Time) {
+	if !r.pending.sendAgain(j, at) {
+		pause(ctx, time.Until(at))
 		r.pending.sendAgain(j, time.Time{})
 	}
-	return true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // timeIsUp stops the run once the API's clock shows the end of Options.Until.
