@@ -740,11 +740,11 @@ func TestTwinOverwrites(t *testing.T) {
 					return e.State == ledger.Issued || e.ErrorCode == batch.CodeReplyDiffers
 				}}
 				defer book.Close()
-				looks := 0
+				var looks atomic.Int64
 				api.findAll = func(uid string) ([]client.Payment, error) {
 					if uid == "A-1" {
-						if looks++; looks <= 3 {
-							if looks == 3 {
+						if n := looks.Add(1); n <= 3 {
+							if n == 3 {
 								book.armed.Store(true)
 							}
 							return nil, errLost
