@@ -263,12 +263,12 @@ func (r *run) knowNow(ctx context.Context, j *job) bool {
 	if j.order.State == ledger.Vacant { // see knowByAccount
 		return true
 	}
-	known, err := r.ledger.Orders(ctx, []ledger.Order{j.order.Order})
+	now, err := holderOf(ctx, r.ledger, j.order.Order)
 	if err != nil {
 		r.stop(err)
 		return false
 	}
-	if now := known[j.order.Order]; now.ImpUID == j.order.ImpUID {
+	if now.ImpUID == j.order.ImpUID {
 		j.order = now
 	}
 	return true
@@ -281,8 +281,8 @@ func (r *run) knowByAccount(ctx context.Context, j *job, merchantUID, impUID str
 		return nil
 	}
 	named := ledger.Order{Tier: j.row.Tier, MerchantUID: merchantUID}
-	known, err := r.ledger.Orders(ctx, []ledger.Order{named})
-	if j.order = known[named]; j.order.ImpUID != impUID || j.order.State == ledger.Intended {
+	var err error
+	if j.order, err = holderOf(ctx, r.ledger, named); j.order.ImpUID != impUID || j.order.State == ledger.Intended {
 		j.order = ledger.Entry{Outcome: ledger.Outcome{Order: named}}
 	}
 	return err

@@ -68,10 +68,14 @@ func ripeFor(order *ledger.Entry, quiet time.Time, wait time.Duration, serverTim
 	if serverTime.Sub(order.IntentAt) <= longAgo {
 		ripe = ripe.Add(wait)
 	}
-	if last := quiet.Add(wait); last.After(ripe) {
-		return last
+	return later(ripe, quiet.Add(wait))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return ripe
+	return b
 }
 
 // later sets the next look-up half-way to the end of the wait, or at its end when that is near.

@@ -102,6 +102,11 @@ func asOfNow(ctx context.Context, book Ledger, order ledger.Order) (ledger.Entry
 	if err := takeStrays(ctx, book, func(stray ledger.Order) bool { return stray == order }); err != nil {
 		return ledger.Entry{}, err
 	}
+	return holderOf(ctx, book, order)
+}
+
+// holderOf returns the entry that holds an order, which is Vacant where none does.
+func holderOf(ctx context.Context, book Known, order ledger.Order) (ledger.Entry, error) {
 	known, err := book.Orders(ctx, []ledger.Order{order})
 	return known[order], err
 }
@@ -278,12 +283,11 @@ var ErrSettled = say.New("the ledger has no doubt about the order")
 
 // Contested returns the ledger's entry of an order that a person may settle.
 func Contested(ctx context.Context, book Known, order ledger.Order) (ledger.Entry, error) {
-	found, err := book.Orders(ctx, []ledger.Order{order})
+	e, err := holderOf(ctx, book, order)
 	if err != nil {
 		return ledger.Entry{}, err
 	}
-	e, ok := found[order]
-	if !ok || !IsContested(&e) {
+	if !IsContested(&e) {
 		return ledger.Entry{}, ErrSettled
 	}
 	return e, nil

@@ -230,13 +230,6 @@ func (r *run) sendAgain(ctx context.Context, j *job, at time.Time) {
 	}
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // timeIsUp stops the run once the API's clock shows the end of Options.Until.
 func (r *run) timeIsUp() bool {
 	up := !r.options.Until.IsZero() && !r.api.ServerTime().Before(r.options.Until)

@@ -174,7 +174,7 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 			j.begin(results[i].Status)
 			results[i] = j.resultNow(results[i])
 		} else if elsewhere[i] {
-			results[i] = told(results[i], &now)
+			results[i] = heldElsewhere(results[i], &now)
 		}
 		if !open[i] && mayBeReissued(row, &results[i]) && now.ImpUID != "" && now.ImpUID != results[i].ImpUID {
 			results[i].ErrorMessage = say.Messagef("the account was revoked; the order has another one since then: %s", now.ImpUID)
@@ -183,8 +183,8 @@ func joined(ctx context.Context, block []*input.Row, entries []ledger.Entry, boo
 	return results, nil
 }
 
-// told returns what a row was told of an account that another line holds, by how its order stands now.
-func told(result Result, now *ledger.Entry) Result {
+// heldElsewhere returns what a row was told of an account that another line holds, by how its order stands now.
+func heldElsewhere(result Result, now *ledger.Entry) Result {
 	switch {
 	case now.State == ledger.Vacant: // a person said that the order has none
 		result.Status, result.ErrorCode, result.ErrorMessage, result.Account = NotSent, CodeNoAccount, meaning(CodeNoAccount), ledger.Account{}

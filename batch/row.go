@@ -301,7 +301,12 @@ func (r *run) refresh(ctx context.Context, j *job) {
 		r.changed(j, result)
 		return
 	}
-	r.changed(j, j.result(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", payment.ImpUID)))
+	r.changed(j, j.revokedMeanwhile())
+}
+
+// revokedMeanwhile is the result of an issue whose order's account was revoked.
+func (j *job) revokedMeanwhile() Result {
+	return j.result(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", j.order.ImpUID))
 }
 
 // holdAccount keeps other rows from changing the account of an issue's order until unlock is called. It reports false if one of them
@@ -314,7 +319,7 @@ func (r *run) holdAccount(ctx context.Context, j *job) (unlock func(), ok bool) 
 	case !r.knowNow(ctx, j):
 		return unlock, false
 	case j.order.State == ledger.Revoked:
-		r.record(j, j.result(Conflict, CodeNotReady, say.Messagef("the order's account %s was revoked; run again to issue another", j.order.ImpUID)))
+		r.record(j, j.revokedMeanwhile())
 		return unlock, false
 	case j.order.State != state:
 		j.begin(j.earlier)
